@@ -1,0 +1,54 @@
+-- Takes ended steps off the counters of their runs; a run with nothing left ends, or releases its closing step.
+-- The caller holds the root runs' locks.
+create or replace function tributary.count_ended(
+    p_shard smallint, p_run_ids uuid[], p_ends smallint[], p_now timestamptz, p_queues text[], p_free integer
+) returns void
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_tids tid[];
+    v_counts integer[];
+    v_failed integer[];
+    v_warned integer[];
+    v_closing_runs uuid[];
+    v_closing integer[];
+    v_states run_state[];
+begin
+    select array_agg(held.tid), array_agg(ended.n), array_agg(ended.failed), array_agg(ended.warned)
+    into v_tids, v_counts, v_failed, v_warned
+    from (
+        select u.run_id, count(*)::integer as n, count(*) filter (where u.how = 2)::integer as failed,
+               count(*) filter (where u.how = 1)::integer as warned
+        from unnest(p_run_ids, p_ends) as u(run_id, how)
+        group by u.run_id
+    ) as ended
+    cross join lateral (
+        select r.ctid as tid from runs r
+        where r.shard = p_shard and r.run_id = ended.run_id and r.state in ('running', 'paused')
+        for update offset 0
+    ) as held;
+    if v_tids is null then
+        return;
+    end if;
+    with counted as (
+        update runs r
+        set remaining = r.remaining - ended.n, failed = r.failed + ended.failed, warnings = r.warnings + ended.warned,
+            state = case when r.remaining > ended.n then r.state
+                         when r.failed + ended.failed > 0 then 'failed'
+                         when r.closing_ordinal is not null then r.state
+                         else 'completed' end,
+            phase = case when r.remaining = ended.n and r.failed + ended.failed = 0 and r.closing_ordinal is not null then 'closing' else r.phase end,
+            finished_at = case when r.remaining = ended.n and (r.failed + ended.failed > 0 or r.closing_ordinal is null) then p_now end
+        from unnest(v_tids, v_counts, v_failed, v_warned) as ended(tid, n, failed, warned)
+        where r.ctid = ended.tid and r.shard = p_shard
+        returning r.run_id, r.remaining, r.closing_ordinal, r.state
+    )
+    select array_agg(c.run_id), array_agg(c.closing_ordinal), array_agg(c.state)
+    into v_closing_runs, v_closing, v_states
+    from counted c where c.remaining = 0 and c.closing_ordinal is not null;
+    if v_closing_runs is not null then
+        perform release_closing(p_shard, v_closing_runs, v_closing, v_states, p_now, p_queues, p_free);
+    end if;
+end $$;

@@ -1,0 +1,107 @@
+-- The part of finish_steps for batches in which something did not go well: row by row, with attempts, events and dead letters.
+-- The rows are locked by the caller. Returns per row: -1 it has not ended, 0 ended well, 1 tolerated, 2 failed.
+create or replace function tributary.finish_mixed(
+    p_shard smallint, p_tids tid[], p_outcomes text[], p_results text[], p_errors text[], p_delays float8[], p_elapsed float8[], p_now timestamptz
+) returns smallint[]
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_step steps;
+    v_outcome text;
+    v_error jsonb;
+    v_started timestamptz;
+    v_delay float8;
+    v_used integer;
+    v_next step_state;
+    v_reason text;
+    v_ends smallint[] := '{}';
+    i integer;
+begin
+    for i in 1 .. cardinality(p_tids) loop
+        select * into strict v_step from steps s where s.ctid = p_tids[i] and s.shard = p_shard;
+        v_outcome := p_outcomes[i];
+        v_error := p_errors[i]::jsonb;
+        -- without an elapsed time nobody knows whether the attempt had started
+        v_started := coalesce(v_step.started_at,
+                              case when p_elapsed[i] is not null then least(v_step.claimed_at + make_interval(secs => p_elapsed[i]), p_now) end);
+        v_reason := v_error ->> 'reason';
+        v_delay := p_delays[i];
+        v_used := v_step.attempt - v_step.attempt_base - v_step.crashes;
+
+        -- at most once where max_attempts is 1: what has started never starts again; what has not is simply given back
+        if v_step.max_attempts = 1 and v_outcome in ('released', 'crashed') then
+            v_outcome := case when v_step.started_at is null then 'released' else 'discarded' end;
+            v_reason := 'interrupted';
+            v_error := coalesce(v_error, jsonb_build_object('type', 'Interrupted', 'message', 'the attempt was interrupted after its start; max_attempts is 1'))
+                || jsonb_build_object('reason', 'interrupted');
+        elsif v_outcome = 'crashed' then
+            v_error := coalesce(v_error, jsonb_build_object('type', 'ProcessLost', 'message', 'the process that ran this attempt stopped beating', 'reason', 'crashed'));
+            v_reason := 'crashed';
+            -- a crash counts an attempt, but only repeated ones use a step up
+            if v_step.crashes + 1 >= 5 then
+                v_outcome := 'discarded';
+            end if;
+        elsif v_outcome = 'retry' and v_used >= v_step.max_attempts then
+            v_outcome := 'discarded';
+            v_reason := coalesce(v_reason, 'exhausted');
+        elsif v_outcome = 'retry' and v_delay is null then
+            v_delay := retry_delay(v_step.kind, (select p.options from payloads p where p.shard = p_shard and p.run_id = v_step.run_id and p.ordinal = v_step.ordinal), v_used);
+        end if;
+        if v_error is not null then
+            v_error := v_error || jsonb_build_object('attempt', v_step.attempt);
+        end if;
+
+        if v_outcome in ('completed', 'skipped') then
+            update steps s
+            set state = v_outcome::step_state, process_id = null, started_at = v_started, finished_at = p_now,
+                result = case when v_outcome = 'completed' and s.kind <> 'closing' then p_results[i]::jsonb end,
+                reason = case when v_outcome = 'skipped' then 'condition' end
+            where s.ctid = p_tids[i] and s.shard = p_shard;
+            v_ends := v_ends || 0::smallint;
+        elsif v_outcome in ('discarded', 'aborted') then
+            v_reason := coalesce(v_reason, 'discarded');
+            update steps s
+            set state = 'discarded', process_id = null, started_at = v_started, finished_at = p_now, reason = v_reason,
+                crashes = s.crashes + (p_outcomes[i] = 'crashed')::integer
+            where s.ctid = p_tids[i] and s.shard = p_shard;
+            if v_step.kind <> 'closing' and v_step.flags & 1 = 0 then
+                insert into dead_letters (run_id, created_at, ordinal, shard, attempt, kind, tenant_id, name, queue, step_id, reason, error)
+                values (v_step.run_id, p_now, v_step.ordinal, p_shard, v_step.attempt, v_step.kind, v_step.tenant_id, v_step.name, v_step.queue,
+                        v_step.step_id, v_reason, coalesce(v_error, '{}'))
+                on conflict (shard, run_id, ordinal) do update
+                set created_at = excluded.created_at, attempt = excluded.attempt, reason = excluded.reason, error = excluded.error;
+            end if;
+            v_ends := v_ends || case when v_step.flags & 1 = 1 then 1 else 2 end::smallint;
+        else
+            -- snoozed and released give the attempt's number back; retry and crashed keep it
+            v_next := case when v_delay > 0 then 'scheduled' else 'available' end;
+            update steps s
+            set state = v_next, process_id = null, started_at = null,
+                run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
+                attempt = s.attempt - (v_outcome in ('snoozed', 'released'))::integer,
+                crashes = s.crashes + (v_outcome = 'crashed')::integer,
+                reason = case when v_outcome <> 'released' then v_outcome end,
+                seq = greatest(s.seq + 1, clock_us() + i)
+            where s.ctid = p_tids[i] and s.shard = p_shard;
+            if v_next = 'available' then
+                perform wake(array[v_step.queue]);
+            end if;
+            v_ends := v_ends || (-1)::smallint;
+        end if;
+
+        if v_outcome in ('retry', 'crashed', 'discarded', 'aborted') then
+            insert into attempts (run_id, seq, process_id, claimed_at, started_at, finished_at, ordinal, shard, attempt, tenant_id, outcome, worker, error)
+            values (v_step.run_id, v_step.seq, v_step.process_id, v_step.claimed_at, v_started, p_now, v_step.ordinal, p_shard, v_step.attempt,
+                    v_step.tenant_id, v_outcome, (select p.name from processes p where p.process_id = v_step.process_id), v_error)
+            on conflict do nothing;
+        end if;
+        if v_outcome <> 'completed' then
+            insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
+            values (v_step.run_id, p_now, v_step.ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_' || v_outcome,
+                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message')));
+        end if;
+    end loop;
+    return v_ends;
+end $$;

@@ -1,0 +1,22 @@
+-- Makes up to p_limit due rows available; returns how many. Bounded housekeeping of every short claim, the leader is the backstop.
+-- Locks: step rows by SKIP LOCKED. Index: steps_due.
+create or replace function tributary.promote(p_shard smallint, p_limit integer) returns integer
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_tids tid[];
+begin
+    v_tids := array(
+        select s.ctid from steps s
+        where s.shard = p_shard and s.state = 'scheduled' and s.run_at <= clock()
+        order by s.run_at limit p_limit
+        for update skip locked);
+    if cardinality(v_tids) > 0 then
+        update steps s set state = 'available', seq = greatest(s.seq + 1, clock_us() + due.i)
+        from unnest(v_tids) with ordinality as due(tid, i)
+        where s.ctid = due.tid and s.shard = p_shard;
+    end if;
+    return cardinality(v_tids);
+end $$;

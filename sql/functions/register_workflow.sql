@@ -1,0 +1,23 @@
+-- Gives a workflow's name a revision. Returns created, unchanged or revised.
+create or replace function tributary.register_workflow(p_name text, p_revision uuid, p_description text) returns text
+language plpgsql volatile
+set search_path to tributary, pg_temp
+as $$
+declare
+    v_before uuid;
+begin
+    perform check_name('a workflow''s name', p_name);
+    insert into workflows (name, revision_id, description, registered_at)
+    values (p_name, p_revision, p_description, clock())
+    on conflict (name) do nothing;
+    if found then
+        return 'created';
+    end if;
+    select w.revision_id into v_before from workflows w where w.name = p_name for update;
+    if v_before = p_revision then
+        return 'unchanged';
+    end if;
+    update workflows w set revision_id = p_revision, description = p_description, registered_at = clock()
+    where w.name = p_name;
+    return 'revised';
+end $$;

@@ -1,0 +1,54 @@
+-- Work whose name is offered by now stops waiting: options are resolved again (the handler's own have come), it moves to its queue.
+-- Bounded; called until it returns 0. Index: steps_no_handler. Locks: step rows by SKIP LOCKED.
+create or replace function tributary.release_waiting(p_shard smallint, p_limit integer) returns integer
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_tids tid[];
+    v_queues text[];
+begin
+    v_tids := array(
+        select locked.tid
+        from registry r
+        cross join lateral (
+            select s.ctid as tid from steps s
+            where s.shard = p_shard and s.name = r.name and s.reason = 'no_handler'
+            limit p_limit for update skip locked
+        ) as locked
+        where r.offered_at is not null
+        limit p_limit);
+    if cardinality(v_tids) = 0 then
+        return 0;
+    end if;
+    with resolved as materialized (
+        select s.ctid as tid, s.run_id, s.ordinal, own.prefix, row_number() over (order by s.seq) as i,
+               coalesce(p.options, '{}') || option_levels(r.options, 'handler')
+                   || coalesce((select jsonb_object_agg(k.key, k.value) from jsonb_each(p.options) k
+                                where k.value ->> 'level' in ('submit', 'step') or k.key = 'run_after'), '{}') as options
+        from steps s
+        join registry r on r.name = s.name
+        left join payloads p on p.shard = p_shard and p.run_id = s.run_id and p.ordinal = s.ordinal
+        cross join lateral (select case when s.queue like '@%/%' then split_part(s.queue, '/', 1) end as prefix) as own
+        where s.ctid = any (v_tids) and s.shard = p_shard
+    ), kept as (
+        update payloads p set options = nullif(n.options, '{}')
+        from resolved n
+        where p.shard = p_shard and p.run_id = n.run_id and p.ordinal = n.ordinal and p.options is distinct from nullif(n.options, '{}')
+    ), moved as (
+        update steps s
+        set reason = null,
+            state = case when s.state = 'blocked' then 'blocked' when s.run_at > clock() then 'scheduled' else 'available' end::step_state,
+            queue = private_queue(n.prefix, coalesce(n.options #>> '{queue,value}', 'default')),
+            priority = coalesce((n.options #>> '{priority,value}')::smallint, 0),
+            max_attempts = coalesce((n.options #>> '{max_attempts,value}')::smallint, builtin_attempts(s.name)),
+            seq = greatest(s.seq + 1, clock_us() + n.i)
+        from resolved n
+        where s.ctid = n.tid and s.shard = p_shard
+        returning s.queue, s.state
+    )
+    select array_agg(distinct m.queue) filter (where m.state = 'available') into v_queues from moved m;
+    perform wake(v_queues);
+    return cardinality(v_tids);
+end $$;

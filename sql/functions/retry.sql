@@ -1,0 +1,83 @@
+-- Public. Puts a run that failed or was cancelled back to work: failed and cancelled steps run again with fresh attempts, what was
+-- skipped because of them is blocked again, finished steps keep their results. from_steps: these and all that depends on them, whatever
+-- their state. An intent that was discarded or cancelled runs again. Returns the new state. Raises TR003 unknown, TR004 not possible.
+create or replace function tributary.retry(id uuid, from_steps text[] default null) returns text
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_variable
+declare
+    v_shard smallint := shard_of(id);
+    v_run runs;
+    v_state step_state;
+    v_again integer[];
+    v_missing text;
+begin
+    perform lock_runs(v_shard, array[id]);
+    select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
+    if not found then
+        select s.state into v_state from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0 and s.kind = 'intent' for update;
+        if not found then
+            raise exception 'no run or intent has the id %', id using errcode = 'TR003';
+        elsif v_state not in ('discarded', 'cancelled') then
+            raise exception 'intent % is %; only a discarded or cancelled one is retried', id, v_state using errcode = 'TR004';
+        end if;
+        perform start_over(v_shard, id, array[0]);
+        return 'available';
+    end if;
+
+    if from_steps is null and v_run.state not in ('failed', 'cancelled') then
+        raise exception 'run % is %; only a failed or cancelled run is retried', id, v_run.state
+            using errcode = 'TR004', hint = case when v_run.state = 'completed' then 'name the step to start from, or use rerun' end;
+    elsif v_run.state in ('running', 'paused') then
+        raise exception 'run % has not ended: it is %', id, v_run.state using errcode = 'TR004', hint = 'cancel it first';
+    end if;
+    if from_steps is null then
+        v_again := array(
+            select s.ordinal from steps s
+            where s.shard = v_shard and s.run_id = id and s.kind = 'step'
+              and (s.state = 'cancelled' or (s.state = 'discarded' and s.flags & 1 = 0) or (s.state = 'skipped' and s.reason <> 'condition')));
+        if cardinality(v_again) = 0 and v_run.reason is distinct from 'result' then
+            raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
+        end if;
+    else
+        select string_agg(quote_literal(f), ', ') into v_missing from unnest(from_steps) f
+        where not exists (select from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = f);
+        if v_missing is not null then
+            raise exception 'run % has no step %', id, v_missing using errcode = 'TR003';
+        end if;
+        v_again := array(
+            with recursive below as (
+                select s.ordinal from steps s
+                where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = any (from_steps)
+                union
+                select e.child from below b join edges e on e.shard = v_shard and e.run_id = id and e.parent = b.ordinal
+            )
+            select b.ordinal from below b);
+        select string_agg(s.step_id, ', ') into v_missing
+        from edges e join steps s on s.shard = v_shard and s.run_id = id and s.ordinal = e.parent
+        where e.shard = v_shard and e.run_id = id and e.child = any (v_again) and e.parent <> all (v_again)
+          and (s.state = 'cancelled' or (s.state = 'discarded' and s.flags & 1 = 0) or (s.state = 'skipped' and s.reason <> 'condition'));
+        if v_missing is not null then
+            raise exception 'what is to run again needs % which did not end well', v_missing
+                using errcode = 'TR004', hint = 'start from there';
+        end if;
+    end if;
+
+    perform start_over(v_shard, id, v_again);
+    update runs r
+    set state = 'running', finished_at = null, reason = null, error = null, result = null, phase = 'steps',
+        remaining = cardinality(v_again),
+        failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.state = 'discarded' and s.flags & 1 = 0),
+        warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.state = 'discarded' and s.flags & 1 = 1)
+    where r.shard = v_shard and r.run_id = id;
+    update steps s
+    set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,
+        unmet = case when cardinality(v_again) = 0 then 0 else 1 end,
+        finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, clock_us())
+    where s.shard = v_shard and s.run_id = id and s.ordinal = v_run.closing_ordinal;
+    insert into event_log (run_id, at, shard, tenant_id, type, data)
+    values (id, clock(), v_shard, v_run.tenant_id, 'run_retried', jsonb_strip_nulls(jsonb_build_object('from', from_steps, 'steps', cardinality(v_again))));
+    return 'running';
+end $$;

@@ -1,0 +1,91 @@
+-- Steps of runs have ended: releases or skips what needed them, transitively, and ends runs with nothing left.
+-- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly. The caller holds the root runs' locks.
+create or replace function tributary.settle_steps(
+    p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_ends smallint[], p_now timestamptz,
+    p_queues text[], p_names text[], p_free integer
+) returns void
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_run_ids uuid[] := p_run_ids;
+    v_ordinals integer[] := p_ordinals;
+    v_ends smallint[] := p_ends;
+    v_ended_runs uuid[] := p_run_ids;
+    v_ended_how smallint[] := p_ends;
+    v_tids tid[];
+    v_counts integer[];
+    v_bad boolean[];
+    v_queues text[] := '{}';
+    v_mine integer := 0;
+    v_freed text[];
+    v_own integer;
+begin
+    if coalesce(cardinality(p_run_ids), 0) = 0 then
+        return;
+    end if;
+    loop
+        with hit as materialized (
+            select ended.run_id, e.child, count(*)::integer as n, bool_or(ended.how >= 2) as bad
+            from unnest(v_run_ids, v_ordinals, v_ends) as ended(run_id, ordinal, how)
+            cross join lateral (
+                select k.child from edges k
+                where k.shard = p_shard and k.run_id = ended.run_id and k.parent = ended.ordinal offset 0
+            ) as e
+            group by ended.run_id, e.child
+        )
+        select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad) into v_tids, v_counts, v_bad
+        from hit
+        cross join lateral (
+            select s.ctid as tid from steps s
+            where s.shard = p_shard and s.run_id = hit.run_id and s.ordinal = hit.child and s.state = 'blocked'
+            for update offset 0
+        ) as held;
+        exit when v_tids is null;
+
+        with decided as (
+            update steps s
+            set unmet = s.unmet - child.n,
+                flags = case when child.bad then s.flags | 2 else s.flags end,
+                run_at = next.run_at, state = next.state,
+                reason = case when next.state = 'skipped' then 'upstream' else s.reason end,
+                finished_at = case when next.state = 'skipped' then p_now end,
+                seq = case when next.state = 'available' then greatest(s.seq + 1, clock_us() + child.i) else s.seq end
+            from unnest(v_tids, v_counts, v_bad) with ordinality as child(tid, n, bad, i)
+            cross join lateral (
+                select k.ctid as tid, due.run_at,
+                       case when k.unmet > child.n then 'blocked'
+                            when (child.bad or k.flags & 2 = 2) and k.flags & 4 = 0 then 'skipped'
+                            when k.reason = 'no_handler' then 'waiting'
+                            when due.run_at > p_now then 'scheduled'
+                            else 'available' end::step_state as state
+                from steps k
+                cross join lateral (
+                    select case when k.flags & 16 = 16 and k.unmet = child.n
+                                then (select due_at(p.options -> 'run_after', p_now) from payloads p
+                                      where p.shard = p_shard and p.run_id = k.run_id and p.ordinal = k.ordinal)
+                                else k.run_at end as run_at
+                ) as due
+                where k.ctid = child.tid and k.shard = p_shard
+                offset 0
+            ) as next
+            where s.ctid = next.tid and s.shard = p_shard
+            returning s.run_id, s.ordinal, s.state, s.queue, s.name
+        )
+        select array_agg(d.run_id) filter (where d.state = 'skipped'), array_agg(d.ordinal) filter (where d.state = 'skipped'),
+               array_agg(d.queue) filter (where d.state = 'available' and not (d.queue = any (p_queues) and d.name = any (p_names))),
+               count(*) filter (where d.state = 'available' and d.queue = any (p_queues) and d.name = any (p_names)),
+               array_agg(distinct d.queue) filter (where d.state = 'available')
+        into v_run_ids, v_ordinals, v_freed, v_own, v_queues
+        from decided d;
+        v_mine := v_mine + v_own;
+        -- more than the caller takes at once, or not for the caller: somebody else has to be told
+        perform wake(case when v_mine > p_free then v_queues else v_freed end);
+        exit when v_run_ids is null;
+        v_ends := array_fill(3::smallint, array[cardinality(v_run_ids)]);
+        v_ended_runs := v_ended_runs || v_run_ids;
+        v_ended_how := v_ended_how || v_ends;
+    end loop;
+    perform count_ended(p_shard, v_ended_runs, v_ended_how, p_now, p_queues, p_free);
+end $$;

@@ -1,0 +1,55 @@
+-- Records one intent; a known key stores nothing and returns the row that holds it.
+-- Locks: the key's row. Called by the Python client, submit_intent and the trigger of workflow_intent.
+create or replace function tributary.submit_row(
+    p_name text, p_payload jsonb, p_key text, p_submit jsonb, p_config jsonb,
+    p_run_at timestamptz, p_tenant text, p_private text, p_id uuid
+) returns table (run_id uuid, created boolean, state text, queue text, known boolean)
+language plpgsql volatile
+set search_path to tributary, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_id uuid;
+    v_shard smallint;
+    v_now timestamptz := clock();
+    v_handler jsonb;
+    v_known boolean := false;
+    v_options jsonb;
+    v_queue text;
+    v_state step_state;
+begin
+    perform check_name('an intent''s name', p_name);
+    perform check_payload('the payload', p_payload);
+    v_id := coalesce(p_id, new_id(case when p_key is not null then slot_of_key(p_tenant, p_key) end));
+    v_shard := shard_of(v_id);
+    if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) <> v_id then
+        return query
+            select s.run_id, false, s.state::text, s.queue, s.reason is distinct from 'no_handler'
+            from keys k join steps s on s.shard = k.shard and s.run_id = k.run_id and s.ordinal = 0
+            where k.shard = v_shard and k.tenant_id = p_tenant and k.key = p_key;
+        if not found then
+            raise exception 'idempotency key % belongs to a run of workflow %', quote_literal(p_key), p_name
+                using errcode = 'TR002', hint = 'submit it as a workflow, or use another key';
+        end if;
+        return;
+    end if;
+
+    select r.options, true into v_handler, v_known from registry r where r.name = p_name and r.offered_at is not null;
+    v_known := coalesce(v_known, false);
+    v_options := resolve_options(null, p_submit, v_handler, null, p_config);
+    v_queue := private_queue(p_private, coalesce(v_options #>> '{queue,value}', 'default'));
+    perform check_name('a queue''s name', v_queue);
+    v_state := case when not v_known then 'waiting' when p_run_at > v_now then 'scheduled' else 'available' end;
+
+    insert into steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority, max_attempts, tenant_id, name, queue, reason)
+    values (v_id, clock_us(), v_now, p_run_at, 0, 'intent', v_state, v_shard,
+            coalesce((v_options #>> '{priority,value}')::smallint, 0),
+            coalesce((v_options #>> '{max_attempts,value}')::smallint, builtin_attempts(p_name)),
+            p_tenant, p_name, v_queue, case when not v_known then 'no_handler' end);
+    insert into payloads (run_id, ordinal, shard, payload, options, idempotency_key)
+    values (v_id, 0, v_shard, p_payload, nullif(v_options, '{}'), p_key);
+    if v_state = 'available' then
+        perform wake(array[v_queue]);
+    end if;
+    return query select v_id, true, v_state::text, v_queue, v_known;
+end $$;

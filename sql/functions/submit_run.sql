@@ -1,0 +1,96 @@
+-- Records a run with its steps and edges from a stored revision; a known key stores nothing.
+-- Locks: the key's row. Everything is inserted by four statements, whatever the number of steps.
+create or replace function tributary.submit_run(
+    p_revision uuid, p_name text, p_inputs jsonb, p_key text, p_submit jsonb, p_config jsonb,
+    p_run_at timestamptz, p_labels jsonb, p_tenant text, p_payloads jsonb, p_private text, p_runner bigint
+) returns table (run_id uuid, created boolean, state text, unknown text[])
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    v_id uuid := new_id(case when p_key is not null then slot_of_key(p_tenant, p_key) end);
+    v_shard smallint := shard_of(v_id);
+    v_now timestamptz := clock();
+    v_seq bigint := clock_us();
+    v_plan jsonb;
+    v_count integer;
+    v_unknown text[];
+    v_queues text[];
+begin
+    perform check_name('a workflow''s name', p_name);
+    perform check_payload('the inputs', p_inputs);
+    select r.plan into strict v_plan from revisions r where r.revision_id = p_revision;
+    if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) <> v_id then
+        return query
+            select r.run_id, false, r.state::text, '{}'::text[]
+            from keys k join runs r on r.shard = k.shard and r.run_id = k.run_id
+            where k.shard = v_shard and k.tenant_id = p_tenant and k.key = p_key;
+        if not found then
+            raise exception 'idempotency key % belongs to an intent named %', quote_literal(p_key), p_name
+                using errcode = 'TR002', hint = 'submit it as an intent, or use another key';
+        end if;
+        return;
+    end if;
+
+    v_count := jsonb_array_length(v_plan -> 'steps');
+    with plan as materialized (
+        select x.id, x.ordinal, x.name, x.dynamic, x.continue_on_error, x.run_after,
+               coalesce(cardinality(x.needs), 0) as unmet,
+               coalesce(p_payloads -> x.id, x."with") as payload,
+               r.name is not null as known,
+               resolve_options(x.options, p_submit, r.options, v_plan -> 'defaults', p_config) as options
+        from jsonb_to_recordset(v_plan -> 'steps') as x(
+                 id text, ordinal integer, name text, needs integer[], "with" jsonb, dynamic boolean,
+                 options jsonb, run_after jsonb, continue_on_error boolean)
+        left join registry r on r.name = x.name and r.offered_at is not null
+    ), timed as materialized (
+        -- only a step without needs can know its time now; the others count from the end of their needs
+        select p.*, case when p.unmet = 0 then greatest(p_run_at, due_at(p.run_after, v_now)) end as due
+        from plan p
+    ), stored as (
+        insert into steps (run_id, seq, created_at, run_at, ordinal, unmet, kind, state, shard, priority, flags,
+                           max_attempts, tenant_id, name, queue, step_id, reason)
+        select v_id, v_seq + t.ordinal, v_now, t.due, t.ordinal, t.unmet, 'step',
+               case when t.unmet > 0 then 'blocked' when not t.known then 'waiting'
+                    when t.due > v_now then 'scheduled' else 'available' end::step_state,
+               v_shard, coalesce((t.options #>> '{priority,value}')::smallint, 0),
+               case when t.continue_on_error then 1 else 0 end + case when t.dynamic then 8 else 0 end
+                   + case when t.run_after <> 'null' then 16 else 0 end,
+               coalesce((t.options #>> '{max_attempts,value}')::smallint, builtin_attempts(t.name)),
+               p_tenant, t.name, private_queue(p_private, coalesce(t.options #>> '{queue,value}', 'default')),
+               t.id, case when not t.known then 'no_handler' end
+        from timed t
+        returning queue, state, name, reason
+    ), kept as (
+        insert into payloads (run_id, ordinal, shard, payload, options)
+        select v_id, t.ordinal, v_shard, t.payload,
+               nullif(t.options || case when t.run_after <> 'null' then jsonb_build_object('run_after', t.run_after) else '{}' end, '{}')
+        from timed t
+        union all
+        select v_id, 0, v_shard, p_inputs, null
+    )
+    select array_agg(distinct s.queue) filter (where s.state = 'available'),
+           array_agg(distinct s.name) filter (where s.reason = 'no_handler')
+    into v_queues, v_unknown
+    from stored s;
+
+    insert into edges (run_id, parent, child, shard)
+    select v_id, need, x.ordinal, v_shard
+    from jsonb_to_recordset(v_plan -> 'steps') as x(ordinal integer, needs integer[]), unnest(x.needs) as need;
+
+    insert into runs (run_id, root_id, revision_id, created_at, run_at, shard, priority, remaining, next_ordinal,
+                      closing_ordinal, tenant_id, name, idempotency_key, runner_id, labels)
+    values (v_id, v_id, p_revision, v_now, p_run_at, v_shard, coalesce((p_submit ->> 'priority')::smallint, 0), v_count,
+            v_count + 2, case when v_plan -> 'result' <> 'null' then v_count + 1 end, p_tenant, p_name, p_key, p_runner,
+            coalesce(v_plan -> 'labels', '{}') || coalesce(p_labels, '{}'));
+    if v_plan -> 'result' <> 'null' then
+        insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, max_attempts, tenant_id, name, queue)
+        values (v_id, v_seq, v_now, v_count + 1, 1, 'closing', 'blocked', v_shard, 32000, 3, p_tenant, 'trib.close.v1',
+                private_queue(p_private, '~closing'));
+    end if;
+    perform wake(v_queues);
+    return query select v_id, true, case when p_run_at > v_now then 'scheduled' when v_queues is null then 'waiting' else 'available' end,
+                        coalesce(v_unknown, '{}');
+end $$;

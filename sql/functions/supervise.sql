@@ -1,0 +1,29 @@
+-- The one statement of an idle supervisor: beats for the worker and its processes, tells whether there is work, and when the next is due.
+-- alive is false when the worker's row is gone: it was fenced, its processes must stop and register anew.
+create or replace function tributary.supervise(
+    p_worker bigint, p_processes bigint[], p_queues text[], p_wants_wake boolean, p_state text
+) returns table (alive boolean, beaten integer, ready text[], due_in float8, paused text[])
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz := clock();
+    v_alive boolean;
+    v_beaten integer;
+begin
+    update workers w set beat_at = v_now, wants_wake = p_wants_wake, state = p_state where w.worker_id = p_worker;
+    v_alive := found;
+    update processes p set beat_at = v_now where p.process_id = any (p_processes);
+    get diagnostics v_beaten = row_count;
+    return query
+        select v_alive, v_beaten,
+               array(select q from generate_series(0, shard_count() - 1) as shard, unnest(p_queues) as q
+                     where exists (select from steps s where s.shard = shard::smallint and s.queue = q and s.state = 'available')),
+               (select extract(epoch from min(next.run_at) - v_now)::float8
+                from generate_series(0, shard_count() - 1) as shard
+                cross join lateral (select s.run_at from steps s where s.shard = shard::smallint and s.state = 'scheduled'
+                                    order by s.run_at limit 1) as next),
+               array(select q.name from queues q where q.paused and q.name = any (p_queues));
+end $$;

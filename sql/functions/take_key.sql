@@ -1,0 +1,25 @@
+-- Takes an idempotency key for p_id, or returns the id that holds it. Waits for a concurrent taker to commit or roll back.
+-- Raises TR002 when the key is known under another name.
+create or replace function tributary.take_key(p_shard smallint, p_tenant text, p_key text, p_id uuid, p_name text) returns uuid
+language plpgsql volatile
+set search_path to tributary, pg_temp
+as $$
+declare
+    v_id uuid;
+    v_name text;
+begin
+    perform check_name('an idempotency key', p_key);
+    insert into keys (shard, tenant_id, key, run_id, name)
+    values (p_shard, p_tenant, p_key, p_id, p_name)
+    on conflict (shard, tenant_id, key) do nothing;
+    if found then
+        return p_id;
+    end if;
+    select k.run_id, k.name into v_id, v_name
+    from keys k where k.shard = p_shard and k.tenant_id = p_tenant and k.key = p_key;
+    if v_name is distinct from p_name then
+        raise exception 'idempotency key % is known under the name %', quote_literal(p_key), v_name
+            using errcode = 'TR002', hint = 'use another key, or submit ' || v_name, detail = v_id::text;
+    end if;
+    return v_id;
+end $$;

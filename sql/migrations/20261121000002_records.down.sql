@@ -1,0 +1,1 @@
+drop table progress, dead_letters, event_log, attempts;

@@ -1,0 +1,1 @@
+drop table leaders, processes, workers, queues, workflows, revisions, registry;

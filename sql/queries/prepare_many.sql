@@ -1,0 +1,10 @@
+-- Resolves options once for many intents of one name.
+-- Locks: none.
+-- Index: registry_pkey.
+-- Caller: store.submit.prepare
+with due as materialized (
+    select coalesce(%(run_at)s::timestamptz, tributary.clock() + make_interval(secs => %(delay)s::float8)) as at
+)
+select p.shards, p.queue, p.priority, p.max_attempts, p.options, p.state::text, p.reason, p.first_seq, p.now, p.wanted, due.at
+from due
+cross join lateral tributary.prepare_many(%(name)s, %(submit)s::jsonb, %(config)s::jsonb, due.at, %(tenant)s) as p

@@ -1,0 +1,29 @@
+-- The steps of a run, one of them, or an intent, with all that tells why it is where it is.
+-- Locks: none.
+-- Index: steps_pkey, attempts_pkey, registry_pkey, queues_pkey.
+-- Caller: store.facts.facts
+select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.queue, s.attempt, s.max_attempts, s.run_at,
+       case when s.state in ('running', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at,
+       s.finished_at, a.error, o.name as worker, o.pid,
+       coalesce(q.paused, false) as paused, q.paused_at, g.offered_at is not null as offered, coalesce(g.is_enabled, true) as enabled,
+       coalesce(g.runtime, 'python') as runtime,
+       (select coalesce(array_agg(v.name order by v.name), '{}') from tributary.workers as v
+        where v.beat_at > tributary.clock() - interval '10 seconds' and v.state = 'running'
+          and exists (select from unnest(v.queues) as served where split_part(served, ':', 1) = s.queue)) as servers,
+       exists (select from tributary.workers as v where v.beat_at > tributary.clock() - interval '10 seconds') as any_worker,
+       tributary.clock() as now
+from tributary.steps as s
+left join lateral (
+    select t.error
+    from tributary.attempts as t
+    where t.shard = s.shard and t.run_id = s.run_id and t.ordinal = s.ordinal and t.error is not null
+    order by t.seq desc limit 1
+) as a on true
+left join tributary.processes as o on o.process_id = s.process_id
+left join tributary.queues as q on q.name = s.queue
+left join tributary.registry as g on g.name = s.name
+where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid
+  and case when %(step)s::text is null then s.kind = 'intent' or s.kind = 'step' and s.state <> 'completed'
+           else s.step_id = %(step)s::text end
+order by s.ordinal
+limit 200

@@ -1,0 +1,69 @@
+"""Durations as users write them: ``500ms 30s 5m 1h30m 2d``, or whole seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from tributary_daemon.errors import InvalidInput
+
+_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
+MAX_SECONDS = 10 * 366 * 86_400.0
+
+
+def seconds(value: float | str | timedelta) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        value: a number of seconds, a timedelta, or text such as ``"1h30m"`` or ``"90"``.
+
+    Raises:
+        InvalidInput: negative, not finite, longer than ten years, or not a duration.
+    """
+    match value:
+        case timedelta():
+            result = value.total_seconds()
+        case bool():
+            raise _refused(value)
+        case int() | float():
+            result = float(value)
+        case str():
+            result = _parse(value)
+    if not math.isfinite(result) or not 0 <= result <= MAX_SECONDS:
+        raise InvalidInput(
+            f"duration {value!r} is out of range", hint="durations lie between 0 and ten years"
+        )
+    return result
+
+
+def _parse(text: str) -> float:
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    if not _WHOLE.fullmatch(text):
+        raise _refused(text)
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _refused(value: object) -> InvalidInput:
+    return InvalidInput(
+        f"{value!r} is not a duration", hint="write 500ms, 30s, 5m, 1h30m, 2d, or whole seconds"
+    )
+
+
+def text(value: float) -> str:
+    """Return ``value`` seconds as people read them: ``340ms``, ``4.2s``, ``3m12s``, ``2h05m``, ``3d4h``."""
+    if value < 1:
+        return f"{value * 1000:.0f}ms"
+    if value < 60:
+        return f"{value:.1f}s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes:02d}m"
+    return f"{hours // 24}d{hours % 24}h"

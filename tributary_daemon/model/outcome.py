@@ -1,0 +1,91 @@
+"""What an attempt led to: a closed union, matched once where outcomes are written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """An error as stored and shown: ``{type, message, attempt, reason, exit_code}`` plus the traceback.
+
+    Attributes:
+        type: class name of the exception, dotted unless built in.
+        message: its text, at most 8 KiB.
+        attempt: number of the attempt that failed, 1-based; 0 when no attempt ran.
+        reason: machine-readable cause when Tributary knows one: ``timeout``, ``interrupted``, ``aborted``,
+            ``invalid_payload``, ``invalid_result``, ``crashed`` …
+        exit_code: of a shell step.
+        traceback: at most 16 KiB, innermost frames last.
+    """
+
+    type: str
+    message: str
+    attempt: int = 0
+    reason: str | None = None
+    exit_code: int | None = None
+    traceback: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as stored."""
+        value: dict[str, Any] = {
+            "type": self.type,
+            "message": self.message,
+            "attempt": self.attempt,
+            "reason": self.reason,
+            "exit_code": self.exit_code,
+        }
+        if self.traceback:
+            value["traceback"] = self.traceback
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned; ``result`` is JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed and may be tried again.
+
+    ``delay``: seconds until the next attempt; None leaves it to the row's default policy in SQL.
+    """
+
+    error: ErrorRecord
+    delay: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """The step failed for good; with ``abort_run`` the rest of its run ends too."""
+
+    error: ErrorRecord
+    abort_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """Not now: again after ``delay`` seconds, no attempt counted."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Given back untouched (drain, recycled process): available at once, no attempt counted."""
+
+    reason: str = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The step's condition was false; ``trace`` says clause by clause why."""
+
+    trace: dict[str, Any] = field(default_factory=dict)
+
+
+Outcome = Completed | Failed | Discarded | Snoozed | Released | Skipped

@@ -1,0 +1,102 @@
+"""Retry policies: when the next attempt of a failed step is due. Arithmetic only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.model import durations
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from random import Random
+
+Backoff = Literal["exponential", "fixed", "quadratic"]
+BACKOFFS: tuple[Backoff, ...] = ("exponential", "fixed", "quadratic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How long to wait between the attempts of one step.
+
+    Durations may be given as seconds, timedelta or text (``"5m"``); they are kept in seconds.
+
+    Attributes:
+        backoff: ``exponential`` waits delay * multiplier**(n-1) after the n-th failure, ``quadratic``
+            delay * n**2, ``fixed`` always delay.
+        delay: the first wait.
+        multiplier: growth of ``exponential``.
+        max_delay: upper bound of every wait.
+        jitter: share of the wait by which it varies at random, 0.1 for ±10%.
+        budget: no attempt starts later than this after the first one started; None for no bound.
+        on: names of the only error classes to retry; empty for all.
+        not_on: names of error classes that are never retried.
+        on_exit: the only exit codes of a shell step to retry; empty for all.
+    """
+
+    backoff: Backoff = "exponential"
+    delay: float | str | timedelta = 1.0
+    multiplier: float = 2.0
+    max_delay: float | str | timedelta = 300.0
+    jitter: float = 0.1
+    budget: float | str | timedelta | None = None
+    on: tuple[str, ...] = field(default=())
+    not_on: tuple[str, ...] = field(default=())
+    on_exit: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.backoff not in BACKOFFS:
+            raise InvalidInput(f"unknown backoff {self.backoff!r}", hint=f"use one of: {', '.join(BACKOFFS)}")
+        if not 0 <= self.jitter <= 1:
+            raise InvalidInput(f"retry jitter {self.jitter!r} is out of range", hint="0.1 means ±10%")
+        if not 1 <= self.multiplier <= 100:
+            raise InvalidInput(f"retry multiplier {self.multiplier!r} is out of range", hint="use 1 to 100")
+        object.__setattr__(self, "delay", durations.seconds(self.delay))
+        object.__setattr__(self, "max_delay", durations.seconds(self.max_delay))
+        if self.budget is not None:
+            object.__setattr__(self, "budget", durations.seconds(self.budget))
+        for name in ("on", "not_on", "on_exit"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def wait(self, failures: int, random: Random) -> float:
+        """Return the seconds to wait after the ``failures``-th failure (1-based), jitter included."""
+        base = durations.seconds(self.delay)
+        cap = durations.seconds(self.max_delay)
+        match self.backoff:
+            case "fixed":
+                wait = base
+            case "quadratic":
+                wait = base * failures**2
+            case "exponential":
+                # past 64 doublings the cap holds anyway, and floats would overflow
+                wait = base * self.multiplier ** min(failures - 1, 64)
+        return min(wait, cap) * (1 + self.jitter * random.uniform(-1, 1))
+
+    def retries(self, error_type: str, exit_code: int | None = None) -> bool:
+        """Return whether this policy retries an error of that class name and, for shell, exit code.
+
+        Both the bare class name and the dotted one (``requests.exceptions.Timeout``) are compared.
+        """
+        names = {error_type, error_type.rpartition(".")[2]}
+        if names & set(self.not_on):
+            return False
+        if self.on_exit and exit_code is not None:
+            return exit_code in self.on_exit
+        return not self.on or bool(names & set(self.on))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that differ from the built-in ones, as stored in options."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items() if v != getattr(_BUILTIN, k)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], base: Retry | None = None) -> Retry:
+        """Build a policy from stored fields; what is missing comes from ``base``, else the built-in."""
+        start = {f.name: getattr(base or _BUILTIN, f.name) for f in fields(cls)}
+        return cls(**{**start, **value})
+
+
+_BUILTIN = Retry()
+STEP_RETRY = _BUILTIN
+INTENT_RETRY = Retry(backoff="quadratic", delay=60.0, max_delay=86_400.0)
