@@ -6,6 +6,10 @@ create or replace function tributary.count_ended(
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 declare
     v_tids tid[];
@@ -25,29 +29,15 @@ begin
         group by u.run_id
     ) as ended
     cross join lateral (
-        select r.ctid as tid from runs r
-        where r.shard = p_shard and r.run_id = ended.run_id and r.state in ('running', 'paused')
-        for update offset 0
-    ) as held;
+        select r.ctid as tid, r.state from runs r where r.shard = p_shard and r.run_id = ended.run_id for update offset 0
+    ) as held
+    where held.state in ('running', 'paused');
     if v_tids is null then
         return;
     end if;
-    with counted as (
-        update runs r
-        set remaining = r.remaining - ended.n, failed = r.failed + ended.failed, warnings = r.warnings + ended.warned,
-            state = case when r.remaining > ended.n then r.state
-                         when r.failed + ended.failed > 0 then 'failed'
-                         when r.closing_ordinal is not null then r.state
-                         else 'completed' end,
-            phase = case when r.remaining = ended.n and r.failed + ended.failed = 0 and r.closing_ordinal is not null then 'closing' else r.phase end,
-            finished_at = case when r.remaining = ended.n and (r.failed + ended.failed > 0 or r.closing_ordinal is null) then p_now end
-        from unnest(v_tids, v_counts, v_failed, v_warned) as ended(tid, n, failed, warned)
-        where r.ctid = ended.tid and r.shard = p_shard
-        returning r.run_id, r.remaining, r.closing_ordinal, r.state
-    )
     select array_agg(c.run_id), array_agg(c.closing_ordinal), array_agg(c.state)
     into v_closing_runs, v_closing, v_states
-    from counted c where c.remaining = 0 and c.closing_ordinal is not null;
+    from count_runs(p_shard, v_tids, v_counts, v_failed, v_warned, p_now) as c where c.remaining = 0 and c.closing_ordinal is not null;
     if v_closing_runs is not null then
         perform release_closing(p_shard, v_closing_runs, v_closing, v_states, p_now, p_queues, p_free);
     end if;

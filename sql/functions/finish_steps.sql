@@ -1,7 +1,8 @@
 -- Writes down what attempts led to. Every row is fenced by (step, seq at claim); returns only the refused tokens (LeaseLost).
 -- Outcomes: completed, skipped, retry, discarded, aborted (discarded, and its run ends), snoozed, released, crashed.
 -- Locks, in this order: root runs by id (p_has_runs), step rows, counters. Writes follow the locks in statements of their own,
--- whose snapshot sees the locked versions. p_queues, p_names, p_free: what the caller claims right afterwards, not worth a NOTIFY.
+-- whose snapshot sees the locked versions; the settings leave the planner one plan,
+-- whatever it knows of the tables: look-ups by key (the state stays outside, or a partial index is taken). p_queues, p_names, p_free: what the caller claims right afterwards, not worth a NOTIFY.
 create or replace function tributary.finish_steps(
     p_shard smallint, p_process bigint, p_run_ids uuid[], p_ordinals integer[], p_seqs bigint[], p_outcomes text[],
     p_results text[], p_errors text[], p_delays float8[], p_elapsed float8[], p_has_runs boolean,
@@ -10,6 +11,10 @@ create or replace function tributary.finish_steps(
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 #variable_conflict use_column
 declare
@@ -27,10 +32,11 @@ begin
     into v_tids, v_at, v_kinds
     from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as t(run_id, ordinal, seq, i)
     cross join lateral (
-        select s.ctid as tid, s.kind from steps s
-        where s.shard = p_shard and s.run_id = t.run_id and s.ordinal = t.ordinal and s.state = 'running' and s.seq = t.seq
+        select s.ctid as tid, s.kind, s.state, s.seq from steps s
+        where s.shard = p_shard and s.run_id = t.run_id and s.ordinal = t.ordinal
         for update offset 0
-    ) as held;
+    ) as held
+    where held.state = 'running' and held.seq = t.seq;
     v_now := clock();
     v_refused := cardinality(v_tids) is distinct from cardinality(p_run_ids);
     if not p_has_runs and v_kinds <> array_fill('intent'::step_kind, array[cardinality(v_kinds)]) then
@@ -39,12 +45,7 @@ begin
 
     if not v_refused and p_outcomes = array_fill('completed'::text, array[cardinality(p_outcomes)]) then
         -- the path of work that goes well: nothing but the row is written
-        update steps s
-        set state = 'completed', process_id = null, finished_at = v_now,
-            result = case when s.kind <> 'closing' then done.result::jsonb end,
-            started_at = coalesce(s.started_at, least(s.claimed_at + make_interval(secs => done.elapsed), v_now))
-        from unnest(v_tids, p_results, p_elapsed) as done(tid, result, elapsed)
-        where s.ctid = done.tid and s.shard = p_shard;
+        perform complete_steps(p_shard, v_tids, p_results, p_elapsed, v_now);
         if p_has_runs then
             v_ends := array_fill(0::smallint, array[cardinality(v_tids)]);
         end if;

@@ -5,6 +5,11 @@ create or replace function tributary.release_closing(
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
+set enable_indexscan to off
 as $$
 declare
     v_tids tid[];
@@ -14,10 +19,11 @@ begin
     select array_agg(held.tid), array_agg(u.state = 'failed') into v_tids, v_failed
     from unnest(p_run_ids, p_ordinals, p_states) as u(run_id, ordinal, state)
     cross join lateral (
-        select s.ctid as tid from steps s
-        where s.shard = p_shard and s.run_id = u.run_id and s.ordinal = u.ordinal and s.state = 'blocked'
+        select s.ctid as tid, s.state from steps s
+        where s.shard = p_shard and s.run_id = u.run_id and s.ordinal = u.ordinal
         for update offset 0
-    ) as held;
+    ) as held
+    where held.state = 'blocked';
     with released as (
         update steps s
         set unmet = 0, state = case when u.failed then 'skipped' else 'available' end::step_state,

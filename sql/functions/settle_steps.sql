@@ -7,6 +7,10 @@ create or replace function tributary.settle_steps(
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 declare
     v_run_ids uuid[] := p_run_ids;
@@ -38,47 +42,19 @@ begin
         select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad) into v_tids, v_counts, v_bad
         from hit
         cross join lateral (
-            select s.ctid as tid from steps s
-            where s.shard = p_shard and s.run_id = hit.run_id and s.ordinal = hit.child and s.state = 'blocked'
+            select s.ctid as tid, s.state from steps s
+            where s.shard = p_shard and s.run_id = hit.run_id and s.ordinal = hit.child
             for update offset 0
-        ) as held;
+        ) as held
+        where held.state = 'blocked';
         exit when v_tids is null;
 
-        with decided as (
-            update steps s
-            set unmet = s.unmet - child.n,
-                flags = case when child.bad then s.flags | 2 else s.flags end,
-                run_at = next.run_at, state = next.state,
-                reason = case when next.state = 'skipped' then 'upstream' else s.reason end,
-                finished_at = case when next.state = 'skipped' then p_now end,
-                seq = case when next.state = 'available' then greatest(s.seq + 1, clock_us() + child.i) else s.seq end
-            from unnest(v_tids, v_counts, v_bad) with ordinality as child(tid, n, bad, i)
-            cross join lateral (
-                select k.ctid as tid, due.run_at,
-                       case when k.unmet > child.n then 'blocked'
-                            when (child.bad or k.flags & 2 = 2) and k.flags & 4 = 0 then 'skipped'
-                            when k.reason = 'no_handler' then 'waiting'
-                            when due.run_at > p_now then 'scheduled'
-                            else 'available' end::step_state as state
-                from steps k
-                cross join lateral (
-                    select case when k.flags & 16 = 16 and k.unmet = child.n
-                                then (select due_at(p.options -> 'run_after', p_now) from payloads p
-                                      where p.shard = p_shard and p.run_id = k.run_id and p.ordinal = k.ordinal)
-                                else k.run_at end as run_at
-                ) as due
-                where k.ctid = child.tid and k.shard = p_shard
-                offset 0
-            ) as next
-            where s.ctid = next.tid and s.shard = p_shard
-            returning s.run_id, s.ordinal, s.state, s.queue, s.name
-        )
         select array_agg(d.run_id) filter (where d.state = 'skipped'), array_agg(d.ordinal) filter (where d.state = 'skipped'),
                array_agg(d.queue) filter (where d.state = 'available' and not (d.queue = any (p_queues) and d.name = any (p_names))),
                count(*) filter (where d.state = 'available' and d.queue = any (p_queues) and d.name = any (p_names)),
                array_agg(distinct d.queue) filter (where d.state = 'available')
         into v_run_ids, v_ordinals, v_freed, v_own, v_queues
-        from decided d;
+        from decide_steps(p_shard, v_tids, v_counts, v_bad, p_now) as d;
         v_mine := v_mine + v_own;
         -- more than the caller takes at once, or not for the caller: somebody else has to be told
         perform wake(case when v_mine > p_free then v_queues else v_freed end);

@@ -17,20 +17,12 @@ from (
                r.next_ordinal - 2 - r.remaining as steps_ended, r.next_ordinal - 2 as steps_total, r.warnings
         from tributary.runs as r
         cross join lateral (
-            select min(coalesce(s.started_at, s.claimed_at)) as started_at,
-                   bool_or(s.state = 'running') as running,
-                   bool_or(s.state = 'available') filter (where s.kind = 'step') as available,
-                   bool_or(s.kind = 'closing' and s.state in ('available', 'scheduled')) as closing,
-                   bool_or(s.attempt > 0 or s.claimed_at is not null or s.finished_at is not null) as begun
+            select min(coalesce(s.started_at, s.claimed_at)) as started_at
             from tributary.steps as s
-            where s.shard = r.shard and s.run_id = r.run_id
+            where s.shard = r.shard and s.run_id = r.run_id and s.kind = 'step'
         ) as live
         cross join lateral (
-            select case when r.state <> 'running' then r.state::text
-                        when r.run_at > tributary.clock() and not coalesce(live.begun, false) then 'scheduled'
-                        when live.running or live.closing then 'running'
-                        when live.available then case when live.begun then 'running' else 'available' end
-                        else 'waiting' end as state
+            select tributary.run_state_now(r.shard, r.run_id, r.state, r.run_at) as state offset 0
         ) as now
         where r.shard = shards.shard
           and r.run_id < coalesce(%(after)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')

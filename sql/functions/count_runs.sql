@@ -1,0 +1,29 @@
+-- Writes the counters of runs that the caller has locked, and their end where nothing remains. By ctid alone, see complete_steps.
+create or replace function tributary.count_runs(
+    p_shard smallint, p_tids tid[], p_counts integer[], p_failed integer[], p_warned integer[], p_now timestamptz
+) returns table (run_id uuid, remaining integer, closing_ordinal integer, state run_state)
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
+set enable_indexscan to off
+set enable_indexonlyscan to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+        update runs r
+        set remaining = r.remaining - ended.n, failed = r.failed + ended.failed, warnings = r.warnings + ended.warned,
+            state = case when r.remaining > ended.n then r.state
+                         when r.failed + ended.failed > 0 then 'failed'
+                         when r.closing_ordinal is not null then r.state
+                         else 'completed' end,
+            phase = case when r.remaining = ended.n and r.failed + ended.failed = 0 and r.closing_ordinal is not null then 'closing' else r.phase end,
+            finished_at = case when r.remaining = ended.n and (r.failed + ended.failed > 0 or r.closing_ordinal is null) then p_now end
+        from unnest(p_tids, p_counts, p_failed, p_warned) as ended(tid, n, failed, warned)
+        where r.ctid = ended.tid and r.shard = p_shard
+        returning r.run_id, r.remaining, r.closing_ordinal, r.state;
+end $$;
