@@ -16,13 +16,16 @@ as $$
 #variable_conflict use_column
 declare
     v_runtime text;
+    v_beat_at timestamptz;
     v_struck text[];
     v_names text[] := p_names;
 begin
-    select p.runtime into v_runtime from processes p where p.process_id = p_process;
+    select p.runtime, p.beat_at into v_runtime, v_beat_at from processes p where p.process_id = p_process;
     if not found then
         raise exception 'process % is not registered', p_process
             using errcode = 'TR004', hint = 'call tributary.register_process first; a process that was silent too long registers anew';
+    elsif v_beat_at < clock() - interval '10 seconds' then
+        return;  -- its leases are being taken away at this moment; it claims again once it has beaten
     end if;
     v_struck := array(select r.name from registry r where not r.is_enabled or r.runtime <> v_runtime);
     if cardinality(v_struck) > 0 then

@@ -18,6 +18,7 @@ declare
     v_error jsonb;
     v_started timestamptz;
     v_delay float8;
+    v_options jsonb;
     v_used integer;
     v_next step_state;
     v_reason text;
@@ -51,8 +52,19 @@ begin
         elsif v_outcome = 'retry' and v_used >= v_step.max_attempts then
             v_outcome := 'discarded';
             v_reason := coalesce(v_reason, 'exhausted');
-        elsif v_outcome = 'retry' and v_delay is null then
-            v_delay := retry_delay(v_step.kind, (select p.options from payloads p where p.shard = p_shard and p.run_id = v_step.run_id and p.ordinal = v_step.ordinal), v_used);
+        elsif v_outcome = 'retry' then
+            select p.options into v_options from payloads p
+            where p.shard = p_shard and p.run_id = v_step.run_id and p.ordinal = v_step.ordinal;
+            v_delay := coalesce(v_delay, retry_delay(v_step.kind, v_options, v_used));
+            -- the budget counts from the start of the first attempt since the last explicit retry
+            if p_now + make_interval(secs => v_delay) > (
+                   select least(min(coalesce(a.started_at, a.claimed_at)), v_step.claimed_at)
+                   from attempts a
+                   where a.shard = p_shard and a.run_id = v_step.run_id and a.ordinal = v_step.ordinal and a.attempt > v_step.attempt_base
+               ) + make_interval(secs => (v_options #>> '{retry,value,budget}')::float8) then
+                v_outcome := 'discarded';
+                v_reason := coalesce(v_reason, 'budget');
+            end if;
         end if;
         if v_error is not null then
             v_error := v_error || jsonb_build_object('attempt', v_step.attempt);

@@ -1,0 +1,362 @@
+"""One PostgreSQL per session, one database per test, and child processes of the installed ``trib``."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tributary_daemon.daemon import embedded
+from tributary_daemon.daemon.embedded_binaries import choose
+from tributary_daemon.errors import EmbeddedError
+from tributary_daemon.store import db
+from tributary_daemon.store.migrations import Migrator
+
+_ROOT = "TRIB_TEST_ROOT"
+_PREFIX = "trib-tests-"
+_PURE = frozenset({"model", "spec", "handlers", "engine"})
+_NEEDS_DATABASE = frozenset(
+    {"server", "template", "database", "empty_database", "connection", "trib", "worker"}
+)
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--postgres",
+        default=os.environ.get("TRIB_TEST_POSTGRES", "embedded"),
+        help="embedded (default), system (newest of the system's), testcontainers, or a superuser's URL",
+    )
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        return
+    _sweep()
+    # short, because of sockets; the number in the name lets a later session clean up after a killed one
+    root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir="/tmp"))
+    root.chmod(0o755)
+    os.environ[_ROOT] = str(root)
+    # nothing of the developer's own settings reaches a test
+    for name in [name for name in os.environ if name.startswith(("TRIB_", "PG")) and name != _ROOT]:
+        del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = str(root / "config")
+
+
+def pytest_unconfigure(config):
+    root = os.environ.get(_ROOT)
+    if hasattr(config, "workerinput") or root is None:
+        return
+    choice = config.getoption("--postgres")
+    if "://" in choice:
+        _drop(choice, _template_name())
+    _remove(Path(root))
+    del os.environ[_ROOT]
+
+
+def _sweep():
+    for leftover in Path("/tmp").glob(f"{_PREFIX}*"):
+        pid = leftover.name.removeprefix(_PREFIX).partition("-")[0]
+        if leftover.owner() == Path("/proc/self").owner() and not Path(f"/proc/{pid}").exists():
+            _remove(leftover)
+
+
+def _remove(root):
+    for home in root.glob("*/postgres"):
+        embedded.stop(home.parent)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def pytest_runtest_setup(item):
+    parts = item.path.relative_to(Path(__file__).parent).parts
+    used = _NEEDS_DATABASE & set(item.fixturenames)
+    if parts[0] in _PURE and used:
+        pytest.fail(f"tests of the {parts[0]} floor touch no database, but this one asks for {sorted(used)}")
+
+
+@pytest.fixture(autouse=True)
+def _pure_floors_touch_no_database(request, monkeypatch):
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in _PURE:
+        return
+
+    def refuse(*_, **__):
+        pytest.fail("tests of pure floors touch no database")
+
+    monkeypatch.setattr(psycopg.Connection, "connect", refuse)
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", refuse)
+
+
+def _unavailable(reason):
+    if os.environ.get("CI"):
+        pytest.fail(f"no PostgreSQL for the tests: {reason}")
+    pytest.skip(f"no PostgreSQL for the tests: {reason}")
+
+
+@contextmanager
+def _session_lock(name):
+    with (Path(os.environ[_ROOT]) / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def system_binaries() -> Path:
+    """Return the directory of the newest PostgreSQL that the system's packages installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise EmbeddedError("nothing below /usr/lib/postgresql")
+    return choose(None, found[-1].parent).directory
+
+
+@pytest.fixture(scope="session")
+def server(request):
+    """URL of the session's server, as superuser."""
+    choice = request.config.getoption("--postgres")
+    if choice == "testcontainers":
+        with _container() as url:
+            yield url
+        return
+    if "://" in choice:
+        yield choice
+        return
+    if choice not in {"embedded", "system"}:
+        pytest.exit(f"--postgres={choice}: use embedded, system, testcontainers or a URL", 2)
+    try:
+        bin_dir = system_binaries() if choice == "system" else None
+        yield embedded.ensure_running(Path(os.environ[_ROOT]) / "server", settings=_SETTINGS, bin_dir=bin_dir)
+    except EmbeddedError as error:
+        _unavailable(error)
+
+
+@contextmanager
+def _container():
+    module = pytest.importorskip("testcontainers.postgres")
+    try:
+        container = module.PostgresContainer("postgres:18", driver=None).start()
+    except Exception as error:  # noqa: BLE001 - whatever a missing container engine raises
+        _unavailable(error)
+    with container:
+        yield container.get_connection_url()
+
+
+def url_of(server: str, name: str) -> str:
+    """Return the URL of database ``name`` on ``server``."""
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def _admin(server):
+    with psycopg.connect(server, autocommit=True) as connection:
+        yield connection
+
+
+def _drop(server, name):
+    with _admin(server) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _template_name():
+    return f"template_{Path(os.environ[_ROOT]).name.removeprefix(_PREFIX).replace('-', '_')}".lower()
+
+
+@pytest.fixture(scope="session")
+def template(server):
+    """Name of a migrated database that tests clone; shared by all processes of the session."""
+    name = _template_name()
+    with _session_lock("template"):
+        with _admin(server) as admin:
+            found = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if not found:
+            fresh = f"{name}_new"
+            _drop(server, fresh)
+            with _admin(server) as admin:
+                admin.execute(f"CREATE DATABASE {fresh}")
+            Migrator(url_of(server, fresh)).up()
+            with _admin(server) as admin:
+                admin.execute(f"ALTER DATABASE {fresh} RENAME TO {name}")
+    return name
+
+
+@contextmanager
+def _fresh(server, template):
+    name = f"test_{secrets.token_hex(6)}"
+    with _admin(server) as admin:
+        # copying files needs a checkpoint, which is cheap without fsync and cheaper than logging every page
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    try:
+        yield url_of(server, name)
+    finally:
+        _drop(server, name)
+
+
+@pytest.fixture
+def database(server, template):
+    """URL of a fresh, migrated database."""
+    with _fresh(server, template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(server):
+    """URL of a fresh database without the schema."""
+    with _fresh(server, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def connection(database):
+    """An autocommit connection to ``database``."""
+    with db.connect(database, application_name="test") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Return a function that calls ``probe`` until its answer is true, and returns that answer.
+
+    ``eventually(probe, timeout=10, what="…")``; AssertionErrors of the probe count as not yet.
+    """
+
+    def wait(probe, timeout=10.0, what="the condition"):
+        deadline = time.monotonic() + timeout
+        pause = 0.005
+        while True:
+            failure = None
+            try:
+                answer = probe()
+            except AssertionError as error:
+                answer, failure = None, error
+            if answer:
+                return answer
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{what} did not come true within {timeout:g} s; last: {answer!r}"
+                ) from failure
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+
+    return wait
+
+
+@pytest.fixture
+def trib_env(database, tmp_path):
+    """Environment of child processes: the test's database, homes of its own."""
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("TRIB_")},
+        "HOME": str(tmp_path / "home"),
+        "TRIB_HOME": str(tmp_path / "trib-home"),
+        "TRIB_DATABASE_URL": database,
+        "TRIB_EMBEDDED": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture
+def trib(trib_env, tmp_path):
+    """Return a function that runs ``trib`` to its end: ``trib("list", "-o", "json") -> CompletedProcess``."""
+
+    def run(*args, input=None, env=None, cwd=None, timeout=60):  # noqa: A002 - as subprocess.run has it
+        return subprocess.run(
+            [sys.executable, "-m", "tributary_daemon", *map(str, args)],
+            input=input,
+            env={**trib_env, **(env or {})},
+            cwd=cwd or tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@dataclass
+class WorkerProcess:
+    """A running ``trib worker``."""
+
+    process: subprocess.Popen
+    log_path: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        """Return what it has written to stderr and stdout so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self, how: int = signal.SIGTERM, timeout: float = 30) -> int:
+        """Send a signal, wait for the end, return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout)
+
+    def kill(self) -> None:
+        """Kill the supervisor and its children at once."""
+        _kill_group(self.process.pid)
+        self.process.wait(10)
+
+
+def _kill_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@pytest.fixture
+def worker(trib_env, tmp_path, eventually):
+    """Return a function that starts ``trib worker ARGS`` and waits until it says that it is ready."""
+    started = []
+
+    def start(*args, env=None, cwd=None, wait=True, timeout=30):
+        path = tmp_path / f"worker-{len(started)}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tributary_daemon", "worker", *map(str, args)],
+                env={**trib_env, **(env or {})},
+                cwd=cwd or tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        running = WorkerProcess(process, path)
+        started.append(running)
+        if wait:
+
+            def ready():
+                if process.poll() is not None:
+                    pytest.fail(f"worker ended with {process.returncode}:\n{running.log()}")
+                return re.search(r"\bready\b", running.log())
+
+            eventually(ready, timeout, f"worker ready; its log:\n{running.log()}")
+        return running
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.process.terminate()
+    for running in started:
+        try:
+            running.process.wait(15)
+        except subprocess.TimeoutExpired:
+            print(f"worker {running.pid} did not drain")
+        # its children, if it died without them
+        _kill_group(running.pid)
+        running.process.wait(10)
+        # shown by pytest for failed tests only
+        print(f"--- log of worker {running.pid}\n{running.log()}")

@@ -1,0 +1,172 @@
+"""Values of settings: parsed from text or TOML, shown without their passwords."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.model import durations
+from tributary_daemon.model.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DEFAULTS = ("queue", "priority", "max_attempts", "timeout", "retry")
+"""Options that ``[defaults]`` sets: the level ``config`` of a step's options."""
+
+_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:]*:)[^\s/?#]*(?P<tail>@)", re.IGNORECASE)
+_MASKED_KEY = re.compile(
+    r"(?P<head>\b(?:password|sslpassword)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE
+)
+
+
+class Refused(Exception):  # noqa: N818 - becomes a ConfigError where the source is known
+    """A value does not fit its setting."""
+
+
+def mask(text: str) -> str:
+    """Return ``text`` with the passwords of URLs and libpq strings replaced by ``***``."""
+    text = _MASKED_URL.sub(r"\g<head>***\g<tail>", text)
+    return _MASKED_KEY.sub(r"\g<head>***", text)
+
+
+def text(value: Any) -> str:
+    """Parse text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise Refused("text is expected")
+    return value.strip()
+
+
+def flag(value: Any) -> bool:
+    """Parse true or false, in the words people use."""
+    if isinstance(value, bool):
+        return value
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError:
+        raise Refused("true or false is expected") from None
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """Return a parser of whole numbers from ``low`` to ``high``."""
+
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise Refused("a whole number is expected")
+        try:
+            number = int(value)
+        except ValueError:
+            raise Refused("a whole number is expected") from None
+        if not low <= number <= high:
+            raise Refused(f"{number} is not between {low} and {high}")
+        return number
+
+    return parse
+
+
+def duration(low: float = 0.0) -> Callable[[Any], float]:
+    """Return a parser of durations of at least ``low`` seconds."""
+
+    def parse(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise Refused("a duration such as 30s is expected")
+        try:
+            result = durations.seconds(value)
+        except InvalidInput as error:
+            raise Refused(f"{error.message} ({error.hint})") from None
+        if result < low:
+            raise Refused(f"{value!r} is below {durations.text(low)}")
+        return result
+
+    return parse
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Parse a list of names, or names joined by commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise Refused("a list of names, or names joined by commas, is expected")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def size(value: Any) -> int:
+    """Parse bytes, or a size such as ``1MiB``."""
+    match = re.fullmatch(r"(\d+)\s*(B|KiB|MiB|GiB)?", str(value).strip())
+    if isinstance(value, bool) or match is None:
+        raise Refused("a size such as 1MiB, or bytes, is expected")
+    return int(match[1]) * _UNITS[match[2] or "B"]
+
+
+def choice(*words: str) -> Callable[[Any], str]:
+    """Return a parser of one of ``words``."""
+
+    def parse(value: Any) -> str:
+        if value not in words:
+            raise Refused(f"one of {', '.join(words)} is expected")
+        return str(value)
+
+    return parse
+
+
+def path(value: Any) -> Path:
+    """Parse a path; ``~`` is the user's home."""
+    if isinstance(value, Path):
+        return value.expanduser()
+    return Path(text(value)).expanduser()
+
+
+def option_defaults(value: Any) -> Mapping[str, Any]:
+    """Parse the table ``[defaults]``."""
+    if not isinstance(value, dict):
+        raise Refused("a table is expected")
+    parsers: dict[str, Callable[[Any], Any]] = {
+        "queue": text,
+        "priority": whole(-32_768, 32_767),
+        "max_attempts": whole(1, 32_767),
+        "timeout": duration(0.001),
+        "retry": _retry,
+    }
+    result = {}
+    for key, item in value.items():
+        if key not in parsers:
+            raise Refused(f"unknown option {key!r}; {nearest(key, DEFAULTS)}")
+        try:
+            result[key] = parsers[key](item)
+        except Refused as error:
+            raise Refused(f"{key}: {error}") from None
+    return MappingProxyType(result)
+
+
+def _retry(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Refused('a table is expected, e.g. { backoff = "fixed", delay = "5s" }')
+    known = [item.name for item in fields(Retry)]
+    for key in value:
+        if key not in known:
+            raise Refused(f"unknown key {key!r}; {nearest(key, known)}")
+    try:
+        return MappingProxyType(Retry(**value).to_json())
+    except (InvalidInput, TypeError) as error:
+        raise Refused(str(error).partition("\n")[0]) from None
+
+
+def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """Return ``did you mean 'x'? known: x, y`` for a misspelt word."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return (f"did you mean '{near[0]}'? " if near else "") + f"known: {', '.join(sorted(known))}"

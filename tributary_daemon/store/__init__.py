@@ -1,0 +1,1 @@
+"""What the store remembers: connections, migrations, queries. The only floor that talks to PostgreSQL."""

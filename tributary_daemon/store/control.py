@@ -1,0 +1,42 @@
+"""Cancel, retry and requeue: one call of the protocol each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tributary_daemon.store.db import Operation, Query, query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def cancel(work_id: str, reason: str | None) -> Operation[str]:
+    """Cancel a run or an intent and return the state it was in.
+
+    Raises:
+        NotFound: there is none of that id.
+        NotPossible: it has ended already.
+    """
+    rows = yield Query(query("cancel"), {"id": work_id, "reason": reason})
+    return str(rows[0][0])
+
+
+def retry(work_id: str, steps: Sequence[str] | None) -> Operation[str]:
+    """Put a run (from its bad steps, or from ``steps``) or an intent back to work; return its new state.
+
+    Raises:
+        NotFound: there is no such run, intent or step.
+        NotPossible: it has not ended, or nothing in it ended badly.
+    """
+    rows = yield Query(query("retry"), {"id": work_id, "steps": None if steps is None else list(steps)})
+    return str(rows[0][0])
+
+
+def requeue(work_id: str, step: str | None) -> Operation[str]:
+    """Put a dead letter back to work and return the new state.
+
+    Raises:
+        NotFound: there is no such dead letter.
+    """
+    rows = yield Query(query("requeue"), {"id": work_id, "step": step})
+    return str(rows[0][0])

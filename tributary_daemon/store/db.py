@@ -1,0 +1,206 @@
+"""Connections, SQL files, and the runner of sans-I/O operations: the only place that opens connections."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+from weakref import WeakSet
+
+import psycopg
+from psycopg import IsolationLevel, conninfo
+from psycopg.pq import TransactionStatus
+
+from tributary_daemon.errors import SchemaError
+from tributary_daemon.store import faults
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+Connection: TypeAlias = psycopg.Connection[Row]
+AsyncConnection: TypeAlias = psycopg.AsyncConnection[Row]
+
+# A dead peer is noticed within 30 s, sending (tcp_user_timeout, ms) or idle (20 + 2 * 5 s).
+_NETWORK = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 30_000,
+}
+
+
+# autocommit connections whose single statements would run at another isolation level
+_OTHER_DEFAULT: WeakSet[Connection | AsyncConnection] = WeakSet()
+
+
+class Query(NamedTuple):
+    """One statement with its parameters; ``sql`` has psycopg's placeholders."""
+
+    sql: str
+    params: Mapping[str, Any] | Sequence[Any] = ()
+
+
+Operation: TypeAlias = Generator[Query, list[Row], T]
+"""Yields each Query to execute, is sent its rows (empty if it returns none), and returns the result."""
+
+
+def connect(
+    url: str,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    connect_timeout: float = 10,
+    prepare_threshold: int | None = None,
+) -> Connection:
+    """Open a connection.
+
+    Every transaction that psycopg begins on it says READ COMMITTED itself. Where the role or database
+    has another default, ``run`` begins one for each Query. So nothing depends on that default, and no
+    session state is left behind a pooler.
+
+    Args:
+        url: libpq URL or key=value string; what it sets itself wins over the defaults here.
+        application_name: shown in pg_stat_activity.
+        autocommit: as in psycopg.
+        connect_timeout: seconds, for each host of the URL.
+        prepare_threshold: after how many uses a statement is prepared; None (never) is right behind a pooler.
+
+    Raises:
+        DatabaseUnreachable: no server, login refused, or database missing; the message says which.
+    """
+    try:
+        connection = psycopg.Connection[Row].connect(
+            _complete(url, application_name, connect_timeout),
+            autocommit=autocommit,
+            prepare_threshold=prepare_threshold,
+        )
+    except psycopg.Error as error:
+        raise faults.unreachable(error, url) from None
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    if autocommit and run(connection, _default_isolation()) != "read committed":
+        _OTHER_DEFAULT.add(connection)
+    return connection
+
+
+async def aconnect(
+    url: str,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    connect_timeout: float = 10,
+    prepare_threshold: int | None = None,
+) -> AsyncConnection:
+    """Open an async connection; arguments and errors as for ``connect``."""
+    try:
+        connection = await psycopg.AsyncConnection[Row].connect(
+            _complete(url, application_name, connect_timeout),
+            autocommit=autocommit,
+            prepare_threshold=prepare_threshold,
+        )
+    except psycopg.Error as error:
+        raise faults.unreachable(error, url) from None
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    if autocommit and await arun(connection, _default_isolation()) != "read committed":
+        _OTHER_DEFAULT.add(connection)
+    return connection
+
+
+def _default_isolation() -> Operation[str]:
+    rows = yield Query("SHOW default_transaction_isolation")
+    return str(rows[0][0])
+
+
+def _complete(url: str, application_name: str, connect_timeout: float) -> str:
+    ours: dict[str, str | int] = {
+        **_NETWORK,
+        "application_name": application_name,
+        # libpq counts whole seconds and takes 0 for ever
+        "connect_timeout": max(1, round(connect_timeout)),
+    }
+    given = conninfo.conninfo_to_dict(url)
+    return conninfo.make_conninfo(url, **{key: value for key, value in ours.items() if key not in given})
+
+
+def run(connection: Connection, operation: Operation[T]) -> T:
+    """Execute what ``operation`` yields and return its result.
+
+    The connection's transaction is used as it stands: on an autocommit connection each Query is a
+    transaction of its own, unless the caller wraps the call in ``connection.transaction()``.
+
+    Raises:
+        TributaryError: psycopg's errors, translated.
+    """
+    try:
+        query = next(operation)
+        while True:
+            query = operation.send(_execute(connection, query))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        operation.close()
+
+
+async def arun(connection: AsyncConnection, operation: Operation[T]) -> T:
+    """Execute what ``operation`` yields on an async connection; otherwise as ``run``."""
+    try:
+        query = next(operation)
+        while True:
+            query = operation.send(await _aexecute(connection, query))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        operation.close()
+
+
+def _execute(connection: Connection, query: Query) -> list[Row]:
+    try:
+        with connection.transaction() if _needs_begin(connection) else nullcontext():
+            cursor = connection.execute(query.sql.encode(), query.params or None)
+            return cursor.fetchall() if cursor.description else []
+    except psycopg.Error as error:
+        raise faults.translate(error) from error
+
+
+async def _aexecute(connection: AsyncConnection, query: Query) -> list[Row]:
+    try:
+        async with connection.transaction() if _needs_begin(connection) else nullcontext():
+            cursor = await connection.execute(query.sql.encode(), query.params or None)
+            return await cursor.fetchall() if cursor.description else []
+    except psycopg.Error as error:
+        raise faults.translate(error) from error
+
+
+def _needs_begin(connection: Connection | AsyncConnection) -> bool:
+    return connection in _OTHER_DEFAULT and connection.info.transaction_status == TransactionStatus.IDLE
+
+
+@cache
+def sql_dir() -> Path:
+    """Return the directory that holds ``migrations``, ``functions`` and ``queries``.
+
+    Raises:
+        SchemaError: the installation carries no SQL files.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for candidate in (package / "_sql", package.parent / "sql"):
+        if candidate.is_dir():
+            return candidate
+    raise SchemaError("this installation has no SQL files", hint="reinstall tributary-daemon")
+
+
+@cache
+def query(name: str) -> str:
+    """Return the text of ``sql/queries/<name>.sql``.
+
+    Raises:
+        SchemaError: there is no such query.
+    """
+    path = sql_dir() / "queries" / f"{name}.sql"
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SchemaError(f"there is no query '{name}'", hint="reinstall tributary-daemon") from None

@@ -1,0 +1,48 @@
+"""What tells why a step is where it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tributary_daemon.store.db import Operation, Query, query
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class StepFacts(NamedTuple):
+    """One step or intent with what surrounds it.
+
+    ``servers`` are the names of live workers that serve its queue; ``paused`` is about its queue;
+    ``offered``, ``enabled`` and ``runtime`` are about its handler's name.
+    """
+
+    ordinal: int
+    step_id: str | None
+    kind: str
+    name: str
+    state: str
+    reason: str | None
+    queue: str
+    attempt: int
+    max_attempts: int
+    run_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: dict[str, Any] | None
+    worker: str | None
+    pid: int | None
+    paused: bool
+    paused_at: datetime | None
+    offered: bool
+    enabled: bool
+    runtime: str
+    servers: list[str]
+    any_worker: bool
+    now: datetime
+
+
+def facts(work_id: str, step: str | None) -> Operation[list[StepFacts]]:
+    """Read the facts of one step; without ``step``, of an intent or of all steps not completed (200 at most)."""
+    rows = yield Query(query("why"), {"id": work_id, "step": step})
+    return [StepFacts(*row) for row in rows]

@@ -1,0 +1,177 @@
+"""What psycopg reports, as errors of the tree: one place that knows SQLSTATEs and libpq's wording."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import conninfo
+
+from tributary_daemon.errors import (
+    DatabaseError,
+    DatabaseUnreachable,
+    InvalidInput,
+    KeyConflict,
+    NotFound,
+    NotPossible,
+    SchemaError,
+    TributaryError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OWN_STATES: dict[str, type[TributaryError]] = {
+    "TR001": InvalidInput,
+    "TR002": KeyConflict,
+    "TR003": NotFound,
+    "TR004": NotPossible,
+    "TR005": SchemaError,
+}
+"""SQLSTATEs that the functions under ``sql/functions`` raise."""
+
+_GONE = frozenset({"57P01", "57P02", "57P03", "57P05"})
+# too long, out of range, no date, wrong character, wrong parameter, no such text, untranslatable
+_BAD_VALUE = frozenset({"22001", "22003", "22007", "22008", "22021", "22023", "22P02", "22P03", "22P05"})
+_NO_SCHEMA = frozenset({"3F000", "42P01", "42883"})
+_MIGRATE = "run `trib migrate up`, or `trib migrate status` to see what is missing"
+_PREFIX = re.compile(r"^connection (?:to server .*?|is bad:?) ?failed: |^connection is bad: ", re.DOTALL)
+
+# (pattern in libpq's or the server's words, message about {place} {user} {dbname}, hint)
+_LOGIN: tuple[tuple[str, str, str], ...] = (
+    (
+        r"password authentication failed|no password supplied",
+        "login refused: {place} does not accept the password of user '{user}'",
+        "check user and password in TRIB_DATABASE_URL; percent-encode special characters (@ is %40)",
+    ),
+    (
+        r'role "[^"]*" does not exist',
+        "login refused: {place} has no user '{user}'",
+        "check the user in TRIB_DATABASE_URL, or create it with `createuser`",
+    ),
+    (
+        r"authentication failed|no pg_hba\.conf entry",
+        "login refused: {place} does not let user '{user}' in",
+        "check user and host, and the server's pg_hba.conf",
+    ),
+    (
+        r'database "[^"]*" does not exist',
+        "database '{dbname}' does not exist on {place}",
+        "create it with `createdb`, or check the name in TRIB_DATABASE_URL",
+    ),
+    (
+        r"permission denied for database",
+        "user '{user}' may not connect to database '{dbname}' on {place}",
+        "GRANT CONNECT ON DATABASE to this user, or use another one",
+    ),
+    (
+        r"too many clients|remaining connection slots|too many connections",
+        "{place} has no free connection left",
+        "raise max_connections, lower the number of processes, or put a pooler in front",
+    ),
+    (
+        r"is starting up|is shutting down|not yet accepting connections|in recovery mode",
+        "{place} is starting or stopping and accepts no connection now",
+        "try again in a few seconds",
+    ),
+    (
+        r"could not translate host name|[Nn]ame or service not known|nodename nor servname|failure in name",
+        "the host of {place} cannot be resolved",
+        "check the host in TRIB_DATABASE_URL",
+    ),
+    (
+        r"Connection refused|No such file or directory|No route to host|Network is unreachable",
+        "no PostgreSQL answers at {place}",
+        "start the server, or check host and port in TRIB_DATABASE_URL",
+    ),
+    (
+        r"timeout expired|timed out",
+        "{place} did not answer in time",
+        "check the host, the port and firewalls between",
+    ),
+)
+
+
+def unreachable(error: psycopg.Error, url: str) -> DatabaseError:
+    """Return the error for a connection that could not be opened.
+
+    Args:
+        error: what psycopg raised on connecting.
+        url: libpq URL or key=value string; its password never reaches the message.
+    """
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # libpq quotes the part it stumbled over, which may be half of a password
+        return DatabaseUnreachable(
+            "the database URL cannot be parsed",
+            hint="write postgresql://user:password@host:5432/database, special characters percent-encoded",
+        )
+    names = {
+        "place": place(url),
+        "user": str(parts.get("user") or "(your system user)"),
+        "dbname": str(parts.get("dbname") or parts.get("user") or "(default)"),
+    }
+    text = str(error)
+    for pattern, message, hint in _LOGIN:
+        if re.search(pattern, text):
+            return DatabaseUnreachable(message.format(**names), hint=hint)
+    reason = _PREFIX.sub("", text).strip()
+    password = str(parts.get("password") or "")
+    if password:
+        reason = reason.replace(password, "***")
+    return DatabaseUnreachable(
+        f"cannot connect to {names['place']}: {reason}",
+        hint="check TRIB_DATABASE_URL; `trib doctor` tests it step by step",
+    )
+
+
+def place(url: str) -> str:
+    """Return ``host:port`` (or the socket's directory) of a libpq URL for messages."""
+    parts = conninfo.conninfo_to_dict(url)
+    host = str(parts.get("host") or parts.get("hostaddr") or "the local socket")
+    if host.startswith(("/", "@")):
+        return f"the socket in {host}"
+    return host if host == "the local socket" else f"{host}:{parts.get('port') or 5432}"
+
+
+def translate(error: psycopg.Error) -> TributaryError:
+    """Return the error of the tree for what a statement raised.
+
+    The server's message, DETAIL and HINT are kept; SQLSTATE class ``TR`` maps to the errors that our
+    functions mean.
+    """
+    state = error.sqlstate or ""
+    message = error.diag.message_primary or str(error).strip() or type(error).__name__
+    if error.diag.message_detail:
+        message = f"{message}\n  {error.diag.message_detail}"
+    hint = error.diag.message_hint
+    if state in OWN_STATES:
+        return OWN_STATES[state](message, hint=hint)
+    return _foreign(error, state, message, hint)
+
+
+def _foreign(error: psycopg.Error, state: str, message: str, hint: str | None) -> TributaryError:
+    make: Callable[..., TributaryError] = DatabaseError
+    if state == "42501":
+        message = f"no permission: {message}"
+        hint = hint or "GRANT the missing right to this database user, or use the schema's owner"
+    elif state in _NO_SCHEMA:
+        make = SchemaError
+        # the server's own hint on 42883 speaks of type casts, which is never the cause here
+        hint = _MIGRATE
+    elif state in _GONE or (not state and isinstance(error, psycopg.OperationalError)):
+        make = DatabaseUnreachable
+        message = f"the connection to the database was lost: {message}"
+        hint = hint or "it is safe to try again"
+    elif state == "25006":
+        message = f"this server only reads: {message}"
+        hint = hint or "point TRIB_DATABASE_URL at the primary server"
+    elif state == "57014":
+        message = f"the database cancelled the statement: {message}"
+    elif isinstance(error, psycopg.DataError) and (not state or state in _BAD_VALUE):
+        make = InvalidInput
+    elif state:
+        message = f"{message} (SQLSTATE {state})"
+    return make(message, hint=hint)

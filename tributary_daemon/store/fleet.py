@@ -1,0 +1,105 @@
+"""Who works and what is offered: workers, handlers, queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tributary_daemon.store.db import Operation, Query, query
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class WorkerRow(NamedTuple):
+    """A worker beside one of its processes; the last seven are None or 0 when it has none."""
+
+    worker_id: int
+    name: str
+    host: str
+    pid: int
+    state: str
+    alive: bool
+    version: str
+    queues: list[str]
+    names: list[str]
+    concurrency: int
+    started_at: datetime
+    beat_at: datetime
+    failures: list[Any]
+    process_id: int | None
+    process_pid: int | None
+    runtime: str | None
+    process_name: str | None
+    process_started_at: datetime | None
+    process_beat_at: datetime | None
+    running: int
+
+
+class HandlerRow(NamedTuple):
+    """A name of the registry; ``offered_at`` is None until a worker offered it once."""
+
+    name: str
+    runtime: str
+    is_enabled: bool
+    description: str | None
+    options: dict[str, Any]
+    input_schema: dict[str, Any] | None
+    output_schema: dict[str, Any] | None
+    offered_at: datetime | None
+    updated_at: datetime
+
+
+class QueueRow(NamedTuple):
+    """A queue; ``available`` is counted up to 10,000 per shard."""
+
+    name: str
+    paused: bool
+    paused_at: datetime | None
+    running: int
+    available: int
+    workers: int
+
+
+class ClockRow(NamedTuple):
+    """The database's time, its server's version, and the number of shards."""
+
+    now: datetime
+    server_version: str
+    shards: int
+
+
+def workers() -> Operation[list[WorkerRow]]:
+    """Read all workers, one row for each of their processes (one row for a worker without any)."""
+    rows = yield Query(query("workers"))
+    return [WorkerRow(*row) for row in rows]
+
+
+def handlers() -> Operation[list[HandlerRow]]:
+    """Read the registry by name."""
+    rows = yield Query(query("handlers"))
+    return [HandlerRow(*row) for row in rows]
+
+
+def queues() -> Operation[list[QueueRow]]:
+    """Read the queues that were ever paused, hold ready or running work, or are served."""
+    rows = yield Query(query("queues"), {})
+    return [QueueRow(*row) for row in rows]
+
+
+def pause(name: str) -> Operation[datetime]:
+    """Stop claims from a queue; return since when it is paused."""
+    rows = yield Query(query("pause_queue"), {"name": name})
+    paused_at: datetime = rows[0][0]
+    return paused_at
+
+
+def resume(name: str) -> Operation[bool]:
+    """Allow claims from a queue again; False when it was not paused."""
+    rows = yield Query(query("resume_queue"), {"name": name})
+    return bool(rows)
+
+
+def clock() -> Operation[ClockRow]:
+    """Read the database's clock."""
+    rows = yield Query(query("clock"))
+    return ClockRow(*rows[0])

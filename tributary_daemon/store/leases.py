@@ -1,0 +1,219 @@
+"""The hot path's database side: claims and finishes in one pipeline, one round trip, one commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from tributary_daemon.store import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tributary_daemon.store.db import Connection, Row
+
+Token = tuple[str, int, int]
+"""run_id, ordinal and seq at claim: the fence of an attempt."""
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_CLAIM: Final = """
+    select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
+           payload, attempt_base, options, flags, priority, tenant_id, item_key
+    from tributary.claim_steps(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s::text[], %s)
+"""
+_FINISH: Final = """
+    select run_id::text, ordinal, seq
+    from tributary.finish_steps(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[],
+                                %s::text[], %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s)
+"""
+_LANES: Final = "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s::text[])"
+_WINDOW: Final = "select tributary.window_end(%s::smallint, %s, %s::smallint, %s, %s)"
+_PROMOTE: Final = "select tributary.promote(%s::smallint, 500)"
+_STARTED: Final = """
+    select run_id::text, ordinal, seq
+    from tributary.mark_started(%s::smallint, %s::uuid[], %s::int[], %s::bigint[])
+"""
+_RECONCILE: Final = """
+    select run_id::text, ordinal, seq
+    from tributary.reconcile(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Queue, priority and tenant: rows that a claim takes in one order."""
+
+    queue: str
+    priority: int
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """Up to ``most`` rows over these lanes, each from its watermark on."""
+
+    lanes: Sequence[Lane]
+    lows: Sequence[int]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One outcome on its way into the table.
+
+    Attributes:
+        token: fence of the attempt.
+        outcome: a word that finish_steps knows.
+        result: JSON text of a completed attempt.
+        error: JSON text of the error record.
+        delay: seconds until it is available again.
+        elapsed: seconds from the claim's reply to the handler's start; None when it never started.
+        in_run: the step belongs to a run, which has to be locked.
+    """
+
+    token: Token
+    outcome: str
+    result: str | None = None
+    error: str | None = None
+    delay: float | None = None
+    elapsed: float | None = None
+    in_run: bool = False
+
+
+class Leases:
+    """Claims and finishes of one process on one connection (autocommit off between calls).
+
+    Args:
+        connection: in autocommit mode, used by one thread.
+        process_id: from `membership.register_process`.
+        names: handler names that are claimed.
+        queues: queues that are claimed, for the wake-up rule of a finish.
+    """
+
+    def __init__(self, connection: Connection, process_id: int, names: Iterable[str], queues: Iterable[str]) -> None:
+        self.connection = connection
+        self._process_id = process_id
+        self._names = list(names)
+        self._queues = list(queues)
+
+    def exchange(
+        self, shard: int, ended: Sequence[Ended], claims: Sequence[ClaimRequest]
+    ) -> tuple[list[Token], list[list[Row]]]:
+        """Write outcomes and claim, in one transaction and one round trip.
+
+        Returns:
+            the refused tokens (LeaseLost), and for each request its rows in order of seq.
+
+        Raises:
+            psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
+            TributaryError: the database refused.
+        """
+        free = sum(request.most for request in claims)
+        connection = self.connection
+        try:
+            with connection.pipeline():
+                connection.execute(_BEGIN)
+                finish = connection.execute(_FINISH, self._finish_params(shard, ended, free)) if ended else None
+                cursors = [
+                    connection.execute(_CLAIM, self._claim_params(shard, request), prepare=True)
+                    for request in claims
+                ]
+                connection.execute("COMMIT")
+            refused = [(row[0], row[1], row[2]) for row in finish.fetchall()] if finish is not None else []
+            rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors]
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            self._rollback()
+            raise faults.translate(error) from error
+        return refused, rows
+
+    def find_lanes(self, shard: int) -> tuple[int, list[tuple[Lane, int]]]:
+        """Promote due rows; return how many, and the lanes that hold available rows, each with its lowest seq."""
+        with self.connection.pipeline():
+            promoted = self.connection.execute(_PROMOTE, (shard,))
+            cursor = self.connection.execute(_LANES, (shard, self._queues))
+        lanes = [(Lane(row[0], row[1], row[2]), row[3]) for row in cursor.fetchall()]
+        return promoted.fetchall()[0][0], lanes
+
+    def window_end(self, shard: int, lane: Lane, low: int) -> int | None:
+        """Return the seq 20,000 available rows past ``low``; None when fewer are left."""
+        row = self.connection.execute(_WINDOW, (shard, lane.queue, lane.priority, lane.tenant, low)).fetchone()
+        return row[0] if row else None
+
+    def mark_started(self, shard: int, tokens: Sequence[Token]) -> set[Token]:
+        """Record the start of at-most-once attempts; return the tokens that still stand."""
+        rows = self.connection.execute(_STARTED, (shard, *_columns(tokens))).fetchall()
+        return {(row[0], row[1], row[2]) for row in rows}
+
+    def reconcile(self, shard: int, tokens: Sequence[Token]) -> list[Token]:
+        """Return which held tokens are lost; what this process owns without holding it is released."""
+        rows = self.connection.execute(_RECONCILE, (shard, self._process_id, *_columns(tokens))).fetchall()
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> tuple[Any, ...]:
+        usual = all(item.outcome == "completed" for item in ended)
+        return (
+            shard,
+            self._process_id,
+            [item.token[0] for item in ended],
+            [item.token[1] for item in ended],
+            [item.token[2] for item in ended],
+            [item.outcome for item in ended],
+            [item.result for item in ended],
+            None if usual else [item.error for item in ended],
+            None if usual else [item.delay for item in ended],
+            [item.elapsed for item in ended],
+            any(item.in_run for item in ended),
+            self._queues,
+            self._names,
+            free,
+        )
+
+    def _claim_params(self, shard: int, request: ClaimRequest) -> tuple[Any, ...]:
+        return (
+            shard,
+            self._process_id,
+            [lane.queue for lane in request.lanes],
+            [lane.priority for lane in request.lanes],
+            [lane.tenant for lane in request.lanes],
+            list(request.lows),
+            self._names,
+            request.most,
+        )
+
+    def _rollback(self) -> None:
+        if not self.connection.closed:
+            self.connection.rollback()
+
+
+def save_progress(connection: Connection, shard: int, token: Token, details: str) -> bool:
+    """Keep the details of a heartbeat; False when the token no longer stands."""
+    row = connection.execute(
+        "select tributary.save_progress(%s::smallint, %s::uuid, %s, %s, %s::jsonb)", (shard, *token, details)
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def finish_on(connection: Connection, shard: int, process_id: int, ended: Ended) -> bool:
+    """Finish one step inside an open transaction; False when its token no longer stands."""
+    statement, params = finish_params(shard, process_id, ended)
+    return not connection.execute(statement, params).fetchall()
+
+
+def finish_params(shard: int, process_id: int, ended: Ended) -> tuple[str, tuple[Any, ...]]:
+    """Return statement and parameters of `finish_on`, for an async connection."""
+    return _FINISH, (
+        shard, process_id, [ended.token[0]], [ended.token[1]], [ended.token[2]], [ended.outcome],
+        [ended.result], [ended.error], [ended.delay], [ended.elapsed], ended.in_run, [], [], 0,
+    )  # fmt: skip
+
+
+def _columns(tokens: Sequence[Token]) -> tuple[list[str], list[int], list[int]]:
+    return [token[0] for token in tokens], [token[1] for token in tokens], [token[2] for token in tokens]
+
+
+def _by_preference(row: Row) -> tuple[int, int]:
+    return -row[14], row[2]

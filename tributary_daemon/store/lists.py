@@ -1,0 +1,113 @@
+"""Pages of runs and intents, and ids found by their head or tail.
+
+The filters are parameters of one fixed statement: no SQL is put together here, so its plan is one plan.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tributary_daemon.store.db import Operation, Query, query
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+WINDOW: Final = 100_000
+DERIVED: Final = frozenset({"scheduled", "available", "running", "waiting"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a page is restricted to; None restricts nothing.
+
+    Attributes:
+        state: as shown (derived states included).
+        kind: ``run`` or ``intent``.
+        name: of the workflow or intent, exactly.
+        labels: all of these; only runs have labels.
+        since: only what was created at or after this time.
+        age: the same as seconds before now, by the database's clock.
+        tenant: None for every tenant.
+        after: id of the last row of the page before.
+        limit: rows.
+    """
+
+    state: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    age: float | None = None
+    tenant: str | None = None
+    after: str | None = None
+    limit: int = 50
+
+
+class ListRow(NamedTuple):
+    """A run or an intent in a list; what the kind lacks is None."""
+
+    work_id: UUID
+    kind: str
+    name: str
+    state: str
+    reason: str | None
+    queue: str | None
+    attempt: int | None
+    max_attempts: int | None
+    priority: int
+    labels: dict[str, str]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    steps_ended: int | None
+    steps_total: int | None
+    warnings: int
+
+
+class FoundRow(NamedTuple):
+    """An id that a head or tail may mean."""
+
+    work_id: UUID
+    kind: str
+    name: str
+    state: str
+    created_at: datetime
+
+
+def page(wanted: Filter) -> Operation[list[ListRow]]:
+    """Read one page, newest first."""
+    rows = yield Query(
+        query("list"),
+        {
+            "state": wanted.state,
+            "stored": "running" if wanted.state in DERIVED else wanted.state,
+            "kind": wanted.kind,
+            "name": wanted.name,
+            "labels": json.dumps(wanted.labels) if wanted.labels else None,
+            "since": wanted.since,
+            "age": wanted.age,
+            "tenant": wanted.tenant,
+            "after": wanted.after,
+            "limit": wanted.limit,
+        },
+    )
+    return [ListRow(*row) for row in rows]
+
+
+def matching(part: str, limit: int) -> Operation[list[FoundRow]]:
+    """Find ids among the newest 100,000 that start or end with ``part`` (lower-case hexadecimal digits)."""
+    return (yield from _newest(part, WINDOW, limit))
+
+
+def latest() -> Operation[FoundRow | None]:
+    """Find the newest run or intent."""
+    found = yield from _newest(None, 1, 1)
+    return found[0] if found else None
+
+
+def _newest(part: str | None, window: int, limit: int) -> Operation[list[FoundRow]]:
+    rows = yield Query(query("matching_ids"), {"part": part, "window": window, "limit": limit})
+    return [FoundRow(*row) for row in rows]

@@ -1,0 +1,131 @@
+"""Workers and processes in the database: join, beat, rescue, leave. One statement each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tributary_daemon.store.db import Connection
+
+PROTOCOL: Final = 1
+"""The protocol that this code speaks; a schema whose min_protocol is higher refuses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What the one statement of an idle supervisor brings back.
+
+    Attributes:
+        alive: False when the worker's row is gone: it was fenced.
+        beaten: how many processes were beaten.
+        ready: served queues that hold available rows.
+        due_in: seconds until the next scheduled row is due; None without one.
+        paused: served queues that are paused.
+    """
+
+    alive: bool
+    beaten: int
+    ready: frozenset[str]
+    due_in: float | None
+    paused: frozenset[str]
+
+
+def register_worker(
+    connection: Connection, *, name: str, host: str, pid: int, version: str, queues: Sequence[str],
+    names: Sequence[str], concurrency: int, failures: Sequence[Mapping[str, Any]],
+) -> int:  # fmt: skip
+    """Add the row of a supervisor and return its id."""
+    row = connection.execute(
+        "select tributary.register_worker(%s, %s, %s, %s, %s, %s::text[], %s::text[], %s, %s::jsonb)",
+        (name, host, pid, version, PROTOCOL, list(queues), list(names), concurrency, json.dumps(list(failures))),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def register_process(connection: Connection, *, name: str, pid: int, worker_id: int | None) -> int:
+    """Add the row of a process and return its boot-unique id."""
+    row = connection.execute(
+        "select tributary.register_process(%s, 'python', '{}', %s, %s)", (name, pid, worker_id)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def register_handlers(connection: Connection, handlers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Publish handlers; return the names that nobody had offered before."""
+    row = connection.execute(
+        "select tributary.register_handlers('python', %s::jsonb)", (json.dumps(list(handlers)),)
+    ).fetchone()
+    assert row is not None
+    return list(row[0])
+
+
+def release_waiting(connection: Connection, shards: int) -> int:
+    """Release work whose name is offered by now, in batches; return how many rows moved."""
+    moved = 0
+    for shard in range(shards):
+        while True:
+            row = connection.execute("select tributary.release_waiting(%s::smallint, 1000)", (shard,)).fetchone()
+            if row is None or row[0] == 0:
+                break
+            moved += row[0]
+    return moved
+
+
+def supervise(
+    connection: Connection, worker_id: int, process_ids: Sequence[int], queues: Sequence[str], *,
+    wants_wake: bool, state: str,
+) -> Pulse:  # fmt: skip
+    """Beat for the worker and its processes, and look for work."""
+    row = connection.execute(
+        "select alive, beaten, ready, due_in, paused from tributary.supervise(%s, %s::bigint[], %s::text[], %s, %s)",
+        (worker_id, list(process_ids), list(queues), wants_wake, state),
+    ).fetchone()
+    assert row is not None
+    return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]))
+
+
+def rescue(connection: Connection, shards: int, lease: float) -> int:
+    """Take the attempts of dead processes away from them; return how many."""
+    return sum(
+        connection.execute(
+            "select tributary.rescue(%s::smallint, make_interval(secs => %s), 500)", (shard, lease)
+        ).fetchall()[0][0]
+        for shard in range(shards)
+    )
+
+
+def promote(connection: Connection, shards: int) -> int:
+    """Make due rows available; return how many."""
+    return sum(
+        connection.execute("select tributary.promote(%s::smallint, 500)", (shard,)).fetchall()[0][0]
+        for shard in range(shards)
+    )
+
+
+def lead(connection: Connection, role: str, worker_id: int, seconds: float) -> bool:
+    """Take or renew the lease of a role; True while this worker holds it."""
+    row = connection.execute("select tributary.lead(%s, %s, %s)", (role, worker_id, seconds)).fetchone()
+    return bool(row and row[0])
+
+
+def tidy(connection: Connection, silent: float) -> int:
+    """Remove rows of workers long silent and cancel runs of dead runners; return how many runs."""
+    row = connection.execute("select tributary.tidy(make_interval(secs => %s))", (silent,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def leave(connection: Connection, worker_id: int | None, process_ids: Sequence[int]) -> None:
+    """Remove the rows of a worker (None: only of processes)."""
+    connection.execute("select tributary.leave(%s, %s::bigint[])", (worker_id, list(process_ids)))
+
+
+def shard_count(connection: Connection) -> int:
+    """Return into how many shards the database is split."""
+    row = connection.execute("select tributary.shard_count()").fetchone()
+    return int(row[0]) if row else 1

@@ -1,0 +1,148 @@
+"""The protocol's functions and views: files that are applied again whenever their text changes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from tributary_daemon.errors import SchemaError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tributary_daemon.store import db
+
+# A changed result type, argument name, view column or kind: CREATE OR REPLACE refuses, the old one must go.
+_NEEDS_DROP = frozenset({"42P13", "42P16", "42809"})
+
+_VIEWS = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relkind = 'v' ORDER BY c.relname"""
+
+# A function that a table leans on (default, CHECK, index, trigger, policy) is the migrations', not ours.
+_FUNCTIONS = """SELECT p.proname, pg_get_function_identity_arguments(p.oid),
+  CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = %s
+  AND NOT EXISTS (
+    SELECT FROM pg_depend d
+    WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+      AND (d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_class'::regclass,
+                         'pg_policy'::regclass)
+           OR d.classid = 'pg_trigger'::regclass AND EXISTS (
+             SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+             WHERE t.oid = d.objid AND c.relkind IN ('r', 'p'))))
+  AND NOT EXISTS (
+    SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ORDER BY p.proname, 2"""
+
+# Views of somebody else on ours: CASCADE must not take them.
+_STRANGERS = """SELECT DISTINCT vn.nspname || '.' || v.relname
+FROM pg_depend d
+JOIN pg_rewrite r ON r.oid = d.objid
+JOIN pg_class v ON v.oid = r.ev_class
+JOIN pg_namespace vn ON vn.oid = v.relnamespace
+LEFT JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid AND c.relkind = 'v'
+LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+JOIN pg_namespace n ON n.oid = COALESCE(c.relnamespace, p.pronamespace)
+WHERE d.classid = 'pg_rewrite'::regclass AND n.nspname = %s AND vn.nspname <> n.nspname
+ORDER BY 1"""
+
+
+class Functions:
+    """The files of one directory.
+
+    Args:
+        directory: holds ``*.sql``, one function or view each (``CREATE OR REPLACE``); may be missing.
+        schema: where they live.
+    """
+
+    def __init__(self, directory: Path, schema: str) -> None:
+        self._schema = schema
+        self._texts = {
+            path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.sql"))
+        }
+
+    @property
+    def digest(self) -> str:
+        """Hash of all texts."""
+        whole = hashlib.sha256()
+        for name, text in self._texts.items():
+            whole.update(f"{name}\0{text}\0".encode())
+        return whole.hexdigest()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts in order of application."""
+        return tuple(self._texts.values())
+
+    def apply(self, connection: db.Connection) -> None:
+        """Apply every file in one transaction.
+
+        What exists is replaced, which keeps its grants; only where the server refuses that, all
+        functions and views are dropped first.
+
+        Raises:
+            SchemaError: a file was refused; nothing has changed.
+        """
+        try:
+            with connection.transaction():
+                self._create(connection)
+        except SchemaError as error:
+            cause = error.__cause__
+            if not isinstance(cause, psycopg.Error) or cause.sqlstate not in _NEEDS_DROP:
+                raise
+            with connection.transaction():
+                self.drop(connection)
+                self._create(connection)
+
+    def _create(self, connection: db.Connection) -> None:
+        connection.execute("SET LOCAL statement_timeout = 0")
+        connection.execute(
+            sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(self._schema))
+        )
+        # unchecked first, since functions call each other; checked then, since tables may not fit them
+        for checked in ("off", "on"):
+            connection.execute(f"SET LOCAL check_function_bodies = {checked}".encode())
+            for name, text in self._texts.items():
+                try:
+                    connection.execute(text.encode())
+                except psycopg.Error as error:
+                    raise SchemaError(
+                        f"sql/functions/{name} was refused: {error}",
+                        hint="nothing of the functions was changed; correct the file, then `trib migrate up`",
+                    ) from error
+
+    def drop(self, connection: db.Connection) -> None:
+        """Drop all views and functions of the schema, except functions that a table leans on.
+
+        Raises:
+            SchemaError: somebody's own view is built on them.
+        """
+        strangers = [row[0] for row in connection.execute(_STRANGERS, (self._schema,))]
+        if strangers:
+            raise SchemaError(
+                f"views outside the schema {self._schema} are built on it: {', '.join(strangers)}",
+                hint="drop them first and create them again afterwards",
+            )
+        for statement in self.drop_statements(connection):
+            connection.execute(statement)
+
+    def drop_statements(self, connection: db.Connection) -> list[sql.Composed]:
+        """Return what ``drop`` executes."""
+        schema = self._schema
+        statements = [
+            sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(schema, name))
+            for (name,) in connection.execute(_VIEWS, (schema,))
+        ]
+        for name, arguments, kind in connection.execute(_FUNCTIONS, (schema,)):
+            text = "DROP {kind} IF EXISTS {name}({arguments}) CASCADE"
+            statements.append(
+                sql.SQL(text).format(
+                    kind=sql.SQL(kind), name=sql.Identifier(schema, name), arguments=sql.SQL(arguments)
+                )
+            )
+        return statements
