@@ -8,6 +8,7 @@
     ├─ NotFound                no run, intent, step, queue … of that name              exit 4
     ├─ AmbiguousId             part of an id fits several                              exit 2
     ├─ WaitTimeout             it has not ended yet                                    exit 5
+    ├─ WorkFailed              work that was run inline did not complete               exit 1
     ├─ NotPossible             the present state does not allow the request            exit 8
     ├─ DatabaseError           anything the database is to blame for                   exit 7
     │  ├─ DatabaseUnreachable  no server, login refused, database missing
@@ -230,3 +231,9 @@ class ShellFailed(Exception):  # noqa: N818 - shown to users as the type of a fa
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class WorkFailed(TributaryError):  # noqa: N818 - named for what happened to the work
+    """Work that was run inline did not complete: it failed, was discarded or cancelled."""
+
+    exit_code = 1

@@ -23,14 +23,14 @@ begin
         return 0;
     end if;
     with resolved as materialized (
-        select s.ctid as tid, s.run_id, s.ordinal, own.prefix, row_number() over (order by s.seq) as i,
+        select s.ctid as tid, s.run_id, s.ordinal, own.private, row_number() over (order by s.seq) as i,
                coalesce(p.options, '{}') || option_levels(r.options, 'handler')
                    || coalesce((select jsonb_object_agg(k.key, k.value) from jsonb_each(p.options) k
                                 where k.value ->> 'level' in ('submit', 'step') or k.key = 'run_after'), '{}') as options
         from steps s
         join registry r on r.name = s.name
         left join payloads p on p.shard = p_shard and p.run_id = s.run_id and p.ordinal = s.ordinal
-        cross join lateral (select case when s.queue like '@%/%' then split_part(s.queue, '/', 1) end as prefix) as own
+        cross join lateral (select case when s.queue like '@%' then s.queue end as private) as own
         where s.ctid = any (v_tids) and s.shard = p_shard
     ), kept as (
         update payloads p set options = nullif(n.options, '{}')
@@ -40,7 +40,7 @@ begin
         update steps s
         set reason = null,
             state = case when s.state = 'blocked' then 'blocked' when s.run_at > clock() then 'scheduled' else 'available' end::step_state,
-            queue = private_queue(n.prefix, coalesce(n.options #>> '{queue,value}', 'default')),
+            queue = private_queue(n.private, coalesce(n.options #>> '{queue,value}', 'default')),
             priority = coalesce((n.options #>> '{priority,value}')::smallint, 0),
             max_attempts = coalesce((n.options #>> '{max_attempts,value}')::smallint, builtin_attempts(s.name)),
             seq = greatest(s.seq + 1, clock_us() + n.i)

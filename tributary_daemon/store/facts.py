@@ -43,6 +43,6 @@ class StepFacts(NamedTuple):
 
 
 def facts(work_id: str, step: str | None) -> Operation[list[StepFacts]]:
-    """Read the facts of one step; without ``step``, of an intent or of all steps not completed (200 at most)."""
+    """Read the facts of one step; else of the intent, or of the first 200 steps that have not completed."""
     rows = yield Query(query("why"), {"id": work_id, "step": step})
     return [StepFacts(*row) for row in rows]

@@ -21,8 +21,8 @@ class Terms:
 
     Attributes:
         key: idempotency key.
-        submit: options given with this submit: ``queue``, ``priority``, ``max_attempts``, ``timeout`` (seconds),
-            ``retry`` (fields).
+        submit: options given with this submit: ``queue``, ``priority``, ``max_attempts``, ``timeout``
+            (seconds), ``retry`` (fields).
         config: the same from the producer's configuration.
         run_at: not before this time.
         delay: not before so many seconds after the database's now; ``run_at`` wins.
@@ -165,7 +165,7 @@ def _run_parameters(name: str, inputs: str, payloads: str | None, terms: Terms) 
 
 
 def register(revision: Revision, description: str | None) -> Operation[str]:
-    """Keep a revision and give the workflow's name to it; return ``created``, ``unchanged`` or ``revised``."""
+    """Keep a revision and give the name to it; return ``created``, ``unchanged`` or ``revised``."""
     rows = yield Query(query("register_workflow"), {**revision._asdict(), "description": description})
     return str(rows[0][0])
 
@@ -177,7 +177,7 @@ def registered(name: str) -> Operation[Registered | None]:
 
 
 def known_names() -> Operation[dict[str, str]]:
-    """Read every handler name that was offered and every registered workflow: name -> ``handler``/``workflow``."""
+    """Read every handler name that was offered (``handler``) and every registered name (``workflow``)."""
     rows = yield Query(query("known_names"))
     return {row[0]: row[1] for row in rows}
 
@@ -195,8 +195,8 @@ def wake(queue: str) -> Operation[None]:
 
 
 COPY_STEPS: Final = (
-    "COPY tributary.steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority, max_attempts,"
-    " tenant_id, name, queue, reason) FROM STDIN"
+    "COPY tributary.steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority,"
+    " max_attempts, tenant_id, name, queue, reason) FROM STDIN"
 )
 COPY_PAYLOADS: Final = "COPY tributary.payloads (run_id, ordinal, shard, payload, options) FROM STDIN"
 

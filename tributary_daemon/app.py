@@ -1,0 +1,84 @@
+"""The composition root: a configuration in, wired clients out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from tributary_daemon import config as configuration
+from tributary_daemon.client import async_client, client
+from tributary_daemon.client.options import Settings
+from tributary_daemon.daemon.options import WorkerOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tributary_daemon.config import Config
+
+    Say = Callable[[str], None]
+
+
+class Client(client.Client):
+    """A client with the same configuration as the CLI; see the class it extends for what it does.
+
+    Args:
+        url: libpq URL; else that of the configuration, else the embedded database.
+        config: the merged configuration; else environment, ``./trib.toml`` and the user's file are read.
+        tenant: of all that is submitted and listed.
+        say: told when the embedded database is used; stderr unless given.
+
+    Raises:
+        ConfigError: a setting is malformed.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        config: Config | None = None,
+        tenant: str | None = None,
+        say: Say | None = None,
+    ) -> None:
+        merged = _merged(url, config)
+        super().__init__(
+            wired(merged, say=say),
+            Settings.of(merged, tenant),
+            lambda: private_worker(merged, WorkerOptions.of(merged), say=say),
+        )
+
+
+class AsyncClient(async_client.AsyncClient):
+    """A client for asyncio; arguments and errors as for `Client`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        config: Config | None = None,
+        tenant: str | None = None,
+        say: Say | None = None,
+    ) -> None:
+        merged = _merged(url, config)
+        super().__init__(wired(merged, say=say), Settings.of(merged, tenant))
+
+
+def open_client(config: Config, *, say: Say | None = None) -> Client:
+    """Return a client, connected, on a database whose schema this code can use.
+
+    Args:
+        config: where the database is; a missing schema is created unless it forbids that.
+        say: told when the embedded database is used; stderr unless given.
+
+    Raises:
+        DatabaseUnreachable: no connection, or no database is configured and none may be started.
+        SchemaError: the schema cannot be used.
+        EmbeddedError: the embedded server does not start.
+    """
+    opened = Client(config=config, say=say)
+    opened.connect()
+    return opened
+
+
+def _merged(url: str | None, config: Config | None) -> Config:
+    merged = configuration.load({}) if config is None else config
+    return merged if url is None else dataclasses.replace(merged, database_url=url)

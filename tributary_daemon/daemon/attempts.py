@@ -1,0 +1,54 @@
+"""How this process runs one lease: its payload resolved, its handler called, its outcome settled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon.engine.executor import execute_async, execute_sync
+from tributary_daemon.engine.inputs import close_run, resolve_payload
+from tributary_daemon.handlers.step import Step
+from tributary_daemon.model.states import Kind
+
+if TYPE_CHECKING:
+    from tributary_daemon.daemon.held import Held
+    from tributary_daemon.daemon.runtime import ProcessRuntime
+    from tributary_daemon.model.outcome import Outcome
+
+CLOSING_NAME: Final = "trib.close.v1"
+CLOSING_QUEUE: Final = "~closing"
+
+
+class Attempts:
+    """Runs leases with the powers of one process."""
+
+    def __init__(self, runtime: ProcessRuntime) -> None:
+        self._runtime = runtime
+
+    def run(self, held: Held) -> Outcome | None:
+        """Run a sync handler, or the closing step of a run, in the calling thread."""
+        if held.kind == Kind.CLOSING:
+            assert held.facts is not None
+            return close_run(held, held.facts.facts.plan.result, held.facts)
+        refused = self._resolve(held)
+        if refused is not None:
+            return refused
+        assert held.handler is not None
+        return self._runtime.settle(held, execute_sync(held.handler, held, Step(held, self._runtime)))
+
+    async def arun(self, held: Held) -> Outcome | None:
+        """Run an async handler in the running loop."""
+        refused = self._resolve(held)
+        if refused is not None:
+            return refused
+        assert held.handler is not None
+        outcome = await execute_async(held.handler, held, Step(held, self._runtime))
+        return await self._runtime.asettle(held, outcome)
+
+    def _resolve(self, held: Held) -> Outcome | None:
+        if held.facts is None or not held.dynamic:
+            return None
+        payload = resolve_payload(held, held.facts)
+        if not isinstance(payload, str):
+            return payload
+        held.payload = payload
+        return None

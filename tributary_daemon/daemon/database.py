@@ -1,0 +1,315 @@
+"""The database thread of a process: it claims, finishes and watches timeouts, and never runs user code."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from tributary_daemon import events
+from tributary_daemon.daemon.claiming import Claiming
+from tributary_daemon.daemon.held import Held, from_row
+from tributary_daemon.daemon.inbox import Check, Drain, Finished, Message, Progress, Wake
+from tributary_daemon.daemon.outcomes import ended
+from tributary_daemon.daemon.pace import Pace
+from tributary_daemon.daemon.reconnect import Reconnect
+from tributary_daemon.engine.failures import record, retried
+from tributary_daemon.errors import DatabaseUnreachable, NotPossible, TributaryError
+from tributary_daemon.model.outcome import Released
+from tributary_daemon.model.states import Kind
+from tributary_daemon.store.contexts import Contexts
+from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tributary_daemon.daemon.crew import Crew
+    from tributary_daemon.daemon.inbox import Inbox
+    from tributary_daemon.daemon.setup import ProcessSetup
+    from tributary_daemon.handlers.registry import Registry
+    from tributary_daemon.store.db import Connection, Row
+
+_RESCANS: Final = (0.005, 0.02, 0.1)
+_RECONCILE_EVERY: Final = 2.0
+_LINGER: Final = 0.003
+
+
+class Fenced(Exception):  # noqa: N818 - a state, not a fault
+    """This process is not registered any more: others have its leases."""
+
+
+class DatabaseThread:
+    """Claims and finishes for one process.
+
+    The hot path, top to bottom: `run` takes what has come, `_round` exchanges outcomes for leases,
+    `_hand_over` gives them to the crew that runs them.
+
+    Args:
+        setup: of the process.
+        registry: handlers by name.
+        inbox: finished attempts and requests.
+        crew: runs leases.
+        sign: called once per turn with whether more work is likely at hand: a sign of life.
+    """
+
+    def __init__(
+        self, setup: ProcessSetup, registry: Registry, inbox: Inbox, crew: Crew, sign: Callable[[bool], None]
+    ) -> None:
+        self._setup = setup
+        self._handlers = {handler.name: handler for handler in registry}
+        self._inbox = inbox
+        self._crew = crew
+        self._sign = sign
+        self._pace = Pace(setup.slots)
+        self._claimings = [
+            Claiming(shard, setup.queues, setup.bounded) for shard in range(setup.shards)
+        ]
+        self._contexts = Contexts()
+        self._link = Reconnect(setup.url, f"trib {setup.label}", prepare=setup.prepare)
+        self._held: dict[tuple[str, int], Held] = {}
+        self._handed = 0
+        self._once: deque[Held] = deque()
+        self._ended: list[tuple[Held, Ended]] = []
+        self._progress: dict[Token, Progress] = {}
+        self._rescans: list[float] = [0.0]
+        self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
+        self._draining = False
+        self._looked = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is held."""
+        return not self._held and not self._ended
+
+    def run(self) -> None:
+        """Work until drained.
+
+        Raises:
+            Fenced: the process is not registered any more.
+        """
+        while not (self._draining and self.idle):
+            backlog = self._handed > self._setup.slots
+            messages = self._inbox.take(
+                self._patience(), linger=_LINGER if backlog else 0.0, enough=max(1, self._handed // 2) if backlog else 1
+            )
+            self._sign(any(claiming.more for claiming in self._claimings))
+            for message in messages:
+                self._absorb(message)
+            self._crew.watch()
+            try:
+                self._round()
+            except (psycopg.OperationalError, DatabaseUnreachable) as error:
+                self._recover(error)
+        self._link.close()
+
+    def _patience(self) -> float:
+        """Seconds until something has to be done without being told."""
+        if self._ended or (not self._draining and any(claiming.more for claiming in self._claimings) and self._want() > 0):
+            return 0.0
+        now = time.monotonic()
+        until = [1.0]
+        if self._rescans:
+            until.append(self._rescans[0] - now)
+        if self._held:
+            until += [self._reconcile_at - now, self._crew.patience()]
+        return max(0.0, min(until))
+
+    def _absorb(self, message: Message) -> None:
+        match message:
+            case Finished(held, outcome):
+                self._handed -= 1
+                if held.dropped or held.recalled:
+                    return
+                if outcome is None:
+                    self._forget(held)
+                else:
+                    self._ended.append((held, ended(held, outcome)))
+            case Wake():
+                self._wake()
+            case Check():
+                self._reconcile_at = 0.0
+            case Progress(held):
+                if not held.dropped:
+                    self._progress[held.token] = message
+            case Drain():
+                self._draining = True
+                for held in [*self._crew.take_back(self._held.values()), *self._once]:
+                    held.recalled = True
+                    self._ended.append((held, ended(held, Released("drained"))))
+                self._once.clear()
+
+    def _wake(self) -> None:
+        now = time.monotonic()
+        for claiming in self._claimings:
+            claiming.more = True
+            claiming.hurry()
+        # a transaction may have notified before its rows became visible to our snapshot
+        self._rescans = [now + after for after in _RESCANS]
+        heapq.heapify(self._rescans)
+
+    def _want(self) -> int:
+        """How many leases to claim now; 0 while enough is held to make a larger batch worth the wait."""
+        if self._draining or self._once:
+            return 0
+        target = self._pace.target()
+        want = target - len(self._held) + len(self._ended)
+        return want if want >= target // 4 or len(self._held) < self._setup.slots else 0
+
+    def _room(self) -> dict[str, int]:
+        room = dict(self._setup.bounded)
+        if room:
+            done = {held.token for held, _ in self._ended}
+            for held in self._held.values():
+                if held.queue in room and held.token not in done:
+                    room[held.queue] -= 1
+        return room
+
+    def _round(self) -> None:
+        connection = self._link.connection()
+        leases = Leases(connection, self._setup.process_id, self._setup.names, [*self._setup.queues, *self._setup.bounded])
+        if self._link.fresh:
+            self._settle_accounts(leases)
+        now = time.monotonic()
+        while self._rescans and self._rescans[0] <= now:
+            heapq.heappop(self._rescans)
+            for claiming in self._claimings:
+                claiming.more = True
+        self._save_progress(connection)
+        if self._held and now >= self._reconcile_at:
+            self._reconcile(leases)
+        for claiming in self._claimings:
+            self._exchange(leases, claiming)
+        if self._once:
+            self._start_once(leases)
+
+    def _exchange(self, leases: Leases, claiming: Claiming) -> None:
+        mine = [item for item in self._ended if item[0].shard == claiming.shard]
+        # a finish may have released what comes next, so a claim goes with it whenever there is room
+        want = self._want() if claiming.more or mine else 0
+        room = self._room() if want > 0 else {}
+        if not mine and want <= 0:
+            return
+        try:
+            refused, rows = claiming.exchange(leases, [item for _, item in mine], want, room)
+        except NotPossible as error:
+            raise Fenced(error.message) from error
+        except TributaryError as error:
+            self._one_by_one(leases, claiming, mine, error)
+            return
+        self._account(mine, refused)
+        if want > 0 and not claiming.more and len(rows) < want:
+            rows += claiming.look(leases, want - len(rows), room)
+        if rows:
+            self._hand_over(leases, claiming.shard, rows)
+
+    def _account(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token], *, quiet: bool = False) -> None:
+        """Forget what is written; ``quiet`` after a repeat, whose first try may have been the one that counted."""
+        lost = set(refused)
+        for held, _ in mine:
+            self._forget(held)
+        self._ended = [item for item in self._ended if not item[0].dropped]
+        self._pace.finished(len(mine) - len(lost))
+        for token in lost if not quiet else ():
+            events.emit(events.LeaseLost(run_id=token[0], ordinal=token[1]))
+
+    def _one_by_one(
+        self, leases: Leases, claiming: Claiming, mine: Sequence[tuple[Held, Ended]], error: TributaryError
+    ) -> None:
+        """The database refused a batch: write each outcome alone, and fail the attempt whose outcome cannot be written."""
+        if not mine:
+            raise error
+        for held, item in mine:
+            try:
+                refused, _ = leases.exchange(claiming.shard, [item], [])
+            except TributaryError as fault:
+                outcome = retried(record(fault, held, reason="unserialisable_result"), fault, held)
+                refused, _ = leases.exchange(claiming.shard, [ended(held, outcome)], [])
+            self._account([(held, item)], refused)
+
+    def _hand_over(self, leases: Leases, shard: int, rows: Sequence[Row]) -> None:
+        ready: list[Held] = []
+        for row in rows:
+            held = from_row(row, shard, self._handlers.get(row[4]))
+            self._held[held.run_id, held.ordinal] = held
+            if held.handler is None and held.kind != Kind.CLOSING:
+                self._ended.append((held, ended(held, Released("no handler"))))
+            elif held.max_attempts == 1:
+                self._once.append(held)
+            else:
+                ready.append(held)
+        self._give(leases, ready)
+
+    def _start_once(self, leases: Leases) -> None:
+        """Start attempts that may start at most once: their start is recorded, fenced, before user code runs."""
+        free = self._setup.slots - self._handed
+        if free <= 0:
+            return
+        starting = [self._once.popleft() for _ in range(min(free, len(self._once)))]
+        for shard in {held.shard for held in starting}:
+            mine = [held for held in starting if held.shard == shard]
+            stands = leases.mark_started(shard, [held.token for held in mine])
+            for held in mine:
+                if held.token not in stands:
+                    self._lose(held)
+            self._give(leases, [held for held in mine if held.token in stands])
+
+    def _give(self, leases: Leases, ready: Sequence[Held]) -> None:
+        for shard in {held.shard for held in ready}:
+            wanted = [held for held in ready if held.shard == shard and self._crew.wants_facts(held)]
+            closing = [held for held in wanted if held.kind == Kind.CLOSING]
+            steps = [held for held in wanted if held.kind == Kind.STEP]
+            connection = leases.connection
+            if steps:
+                facts = self._contexts.load(connection, shard, [(held.run_id, held.ordinal) for held in steps])
+                for held in steps:
+                    held.facts = facts[held.run_id, held.ordinal]
+            for held in closing:
+                held.facts = self._contexts.load_closing(connection, shard, held.run_id, None)
+        self._handed += len(ready)
+        self._crew.give(ready)
+
+    def _save_progress(self, connection: Connection) -> None:
+        while self._progress:
+            token, message = self._progress.popitem()
+            if not save_progress(connection, message.held.shard, token, message.details):
+                self._reconcile_at = 0.0
+
+    def _reconcile(self, leases: Leases) -> None:
+        for claiming in self._claimings:
+            mine = [held for held in self._held.values() if held.shard == claiming.shard]
+            for token in leases.reconcile(claiming.shard, [held.token for held in mine]):
+                held = self._held.get(token[:2])
+                if held is not None and held.token == token:
+                    self._lose(held)
+        self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
+
+    def _lose(self, held: Held) -> None:
+        """The token no longer stands: whatever still runs under it is told to stop and its answer is dropped."""
+        self._forget(held)
+        self._ended = [item for item in self._ended if item[0] is not held]
+        self._crew.stop(held)
+        events.emit(events.LeaseLost(run_id=held.run_id, ordinal=held.ordinal))
+
+    def _forget(self, held: Held) -> None:
+        held.dropped = True
+        self._held.pop((held.run_id, held.ordinal), None)
+
+    def _recover(self, error: Exception) -> None:
+        events.emit(events.DatabaseLost(process=self._setup.label, error=str(error)))
+        self._link.lost()
+
+    def _settle_accounts(self, leases: Leases) -> None:
+        """First words on a new connection: what was in flight may be written or not, claimed or not."""
+        mine, self._ended = self._ended, []
+        for claiming in self._claimings:
+            again = [item for item in mine if item[0].shard == claiming.shard]
+            if again:
+                self._ended += again
+                refused, _ = leases.exchange(claiming.shard, [item for _, item in again], [])
+                self._account(again, refused, quiet=True)
+        self._reconcile(leases)
+        self._link.fresh = False
+        self._wake()

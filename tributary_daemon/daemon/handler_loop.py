@@ -1,0 +1,89 @@
+"""The event loop of a process, in a thread of its own: async handlers run here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    from tributary_daemon.daemon.held import Held
+    from tributary_daemon.model.outcome import Outcome
+
+
+class HandlerLoop:
+    """Runs async handlers.
+
+    Args:
+        slots: how many run at once.
+        run: executes one lease; returns its outcome, None when there is nothing left to write.
+        report: takes the outcome; called in the loop's thread.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        run: Callable[[Held], Coroutine[Any, Any, Outcome | None]],
+        report: Callable[[Held, Outcome | None], None],
+    ) -> None:
+        self._slots = slots
+        self._run = run
+        self._report = report
+        self._loop = asyncio.new_event_loop()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._free: asyncio.Semaphore | None = None
+        self._thread = threading.Thread(target=self._serve, name="handler-loop", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel what runs and end the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def put(self, leases: Sequence[Held]) -> None:
+        """Start leases, in this order as slots become free."""
+        self._loop.call_soon_threadsafe(self._spawn, list(leases))
+
+    def cancel(self, held: Held) -> None:
+        """Cancel the task of a lease; nothing happens when it has ended."""
+        self._loop.call_soon_threadsafe(self._cancel, id(held))
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._free = asyncio.Semaphore(self._slots)
+        self._loop.run_forever()
+
+    def _spawn(self, leases: list[Held]) -> None:
+        for held in leases:
+            key = id(held)
+            task = self._loop.create_task(self._attempt(held))
+            self._tasks[key] = task
+            task.add_done_callback(partial(self._forget, key))
+
+    def _forget(self, key: int, _task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+
+    def _cancel(self, key: int) -> None:
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+
+    async def _attempt(self, held: Held) -> None:
+        outcome: Outcome | None = None
+        try:
+            assert self._free is not None
+            async with self._free:
+                if not (held.dropped or held.recalled):
+                    held.started_at = time.monotonic()
+                    outcome = await self._run(held)
+        except asyncio.CancelledError:
+            # cancelled while it waited for its slot; whoever did that does not wait for an outcome
+            outcome = None
+        self._report(held, outcome)

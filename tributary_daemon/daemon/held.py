@@ -1,0 +1,88 @@
+"""`Held`: a lease as its process holds it, from the claim's reply to the finish's."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon.engine.lease import Lease
+from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
+from tributary_daemon.model.states import Kind
+
+if TYPE_CHECKING:
+    from tributary_daemon.handlers.registry import Handler
+    from tributary_daemon.store.contexts import StepFacts
+    from tributary_daemon.store.db import Row
+    from tributary_daemon.store.leases import Token
+
+DYNAMIC: Final = 8
+"""Bit of steps.flags: the payload holds expressions."""
+
+
+@dataclass(slots=True, eq=False)
+class Held(Lease):
+    """A lease and what its process knows of it.
+
+    Attributes:
+        flags: bits of steps.flags.
+        shard: where its row lives.
+        handler: the function that runs it; None for a closing step.
+        claimed_at: monotonic seconds when the claim's reply came.
+        started_at: monotonic seconds when its handler started; None while it waits for a slot.
+        thread_id: of the thread that runs it, for the timeout that is raised there.
+        facts: its surroundings, once loaded.
+        dropped: its token no longer stands, or its outcome is written: what it still returns is nobody's.
+        recalled: it had not started when a drain came and must not start any more.
+    """
+
+    flags: int = 0
+    shard: int = 0
+    handler: Handler | None = None
+    claimed_at: float = 0.0
+    started_at: float | None = None
+    thread_id: int | None = None
+    facts: StepFacts | None = None
+    dropped: bool = False
+    recalled: bool = False
+
+    @property
+    def token(self) -> Token:
+        """The fence of this attempt."""
+        return (self.run_id, self.ordinal, self.seq)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether its payload holds expressions that are still to be resolved."""
+        return bool(self.flags & DYNAMIC)
+
+    @property
+    def in_run(self) -> bool:
+        """Whether it is part of a run."""
+        return self.kind != Kind.INTENT
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds from the claim's reply to the handler's start; None before that."""
+        return None if self.started_at is None else max(0.0, self.started_at - self.claimed_at)
+
+
+def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
+    """Build from a row of `leases.Leases.exchange`."""
+    retry, timeout = (None, None) if row[12] is None else _options(row[12], row[3])
+    return Held(
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
+        row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[13], shard, handler, time.monotonic(),
+    )  # fmt: skip
+
+
+def _options(text: str, kind: str) -> tuple[Retry | None, float | None]:
+    options = json.loads(text)
+    timeout = options.get("timeout")
+    retry = options.get("retry")
+    base = INTENT_RETRY if kind == Kind.INTENT else STEP_RETRY
+    return (
+        Retry.from_json(retry["value"], base) if retry else None,
+        float(timeout["value"]) if timeout else None,
+    )

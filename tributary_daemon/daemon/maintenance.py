@@ -1,0 +1,49 @@
+"""What one worker per database does for all: rescue, promotion, waiting names, leftovers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon import events
+from tributary_daemon.store import membership
+
+if TYPE_CHECKING:
+    from tributary_daemon.store.db import Connection
+
+TICK: Final = 2.0
+_LEADS_FOR: Final = 6.0
+_TIDY_EVERY: Final = 5.0
+_SILENT: Final = 60.0
+
+
+class Maintenance:
+    """Runs in the supervisor that holds the lease of the role ``maintenance``.
+
+    Args:
+        shards: number of shards.
+        lease: seconds that a process's leases outlive its last beat.
+    """
+
+    def __init__(self, shards: int, lease: float) -> None:
+        self._shards = shards
+        self._lease = lease
+        self._due = 0.0
+        self._tidy_due = 0.0
+
+    def tick(self, connection: Connection, worker_id: int) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + TICK
+        if not membership.lead(connection, "maintenance", worker_id, _LEADS_FOR):
+            return
+        rescued = membership.rescue(connection, self._shards, self._lease)
+        if rescued:
+            events.emit(events.AttemptsRescued(count=rescued))
+        membership.promote(connection, self._shards)
+        membership.release_waiting(connection, self._shards)
+        if now >= self._tidy_due:
+            self._tidy_due = now + _TIDY_EVERY
+            membership.tidy(connection, _SILENT)

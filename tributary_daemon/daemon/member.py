@@ -1,0 +1,234 @@
+"""A process as its supervisor sees it: a child of its own, or a core inside the caller's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tributary_daemon.daemon.core import Exit, ProcessCore
+from tributary_daemon.daemon.signs import Signs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tributary_daemon.daemon.offers import Offer
+    from tributary_daemon.daemon.setup import ProcessSetup
+
+
+class Member(Protocol):
+    """One process of a worker.
+
+    Attributes:
+        setup: what it was told.
+        number: its place among its siblings, from 0.
+        process_id: its row; 0 until it was started.
+        started_at: monotonic seconds.
+        signed_at: monotonic seconds of its last sign of life.
+        saturated: whether it found as much work as it could take.
+        draining: it was told to drain.
+        rows: where its rows may still be: process ids that are to be settled when it has ended.
+    """
+
+    setup: ProcessSetup
+    number: int
+    process_id: int
+    started_at: float
+    signed_at: float
+    saturated: bool
+    draining: bool
+
+    @property
+    def pid(self) -> int: ...
+
+    def fileno(self) -> int: ...
+
+    def start(self, process_id: int, names: Iterable[str]) -> None: ...
+
+    def send(self, do: str) -> None: ...
+
+    def messages(self) -> list[dict[str, Any]]: ...
+
+    def exit_code(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Pipe:
+    """The supervisor's end of a member's socket pair: lines of JSON, never blocking."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.end.setblocking(False)
+        self._rest = b""
+
+    def messages(self) -> list[dict[str, Any]]:
+        while True:
+            try:
+                data = self.end.recv(65_536)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self._rest += data
+        *lines, self._rest = self._rest.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def send(self, message: dict[str, Any]) -> None:
+        try:
+            self.end.setblocking(True)
+            self.end.settimeout(5.0)
+            self.end.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            # its end is closed or it does not read: its exit or its silence is noticed elsewhere
+            pass
+        finally:
+            self.end.setblocking(False)
+
+
+class ChildMember:
+    """A child process."""
+
+    def __init__(self, setup: ProcessSetup, number: int) -> None:
+        self.setup = setup
+        self.number = number
+        self.process_id = 0
+        self.saturated = False
+        self.draining = False
+        self.started_at = self.signed_at = time.monotonic()
+        ours, theirs = socket.socketpair()
+        self._pipe = _Pipe(ours)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tributary_daemon.daemon.child", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        ours.setblocking(True)
+        ours.sendall(setup.dump().encode() + b"\n")
+        ours.setblocking(False)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the operating system."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """File number of the control socket."""
+        return self._pipe.end.fileno()
+
+    def start(self, process_id: int, names: Iterable[str]) -> None:
+        """Let it claim."""
+        self.process_id = process_id
+        self._pipe.send({"do": "start", "process_id": process_id, "names": list(names)})
+
+    def send(self, do: str) -> None:
+        """Tell it to wake, check, drain or exit."""
+        self.draining = self.draining or do == "drain"
+        self._pipe.send({"do": do})
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what it has said since the last call."""
+        return self._pipe.messages()
+
+    def exit_code(self) -> int | None:
+        """Return its exit code once it has ended (negative: the signal), and reap it."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """Kill and reap it."""
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Close the control socket."""
+        self._pipe.end.close()
+
+
+class LocalMember:
+    """A core in the caller's own process; it cannot be killed, only drained."""
+
+    def __init__(self, setup: ProcessSetup, number: int, offer: Offer) -> None:
+        self.setup = setup
+        self.number = number
+        self.process_id = 0
+        self.saturated = False
+        self.draining = False
+        self.started_at = self.signed_at = time.monotonic()
+        self._offer = offer
+        self._exit: Exit | None = None
+        self._core: ProcessCore | None = None
+        ours, self._theirs = socket.socketpair()
+        self._pipe = _Pipe(ours)
+        self._say({"say": "offer", "handlers": offer.describe(), "failures": offer.failures})
+
+    @property
+    def pid(self) -> int:
+        """Process id of the operating system: the caller's own."""
+        return os.getpid()
+
+    def fileno(self) -> int:
+        """File number that becomes readable when there are messages."""
+        return self._pipe.end.fileno()
+
+    def start(self, process_id: int, names: Iterable[str]) -> None:
+        """Let it claim."""
+        self.process_id = process_id
+        setup = self.setup.started(process_id, names)
+        self._core = ProcessCore(setup, self._offer.registry, sign=Signs(self._say).give, ended=self._ended)
+        self._core.start()
+        self._say({"say": "ready", "pid": os.getpid()})
+        self._core.wake()
+
+    def send(self, do: str) -> None:
+        """Tell it to wake, check or drain."""
+        if do in ("drain", "exit"):
+            self.draining = True
+        if self._core is None:
+            self._exit = Exit.DRAINED if self.draining else None
+            return
+        match do:
+            case "wake":
+                self._core.wake()
+            case "check":
+                self._core.check()
+            case _:
+                self._core.drain()
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what it has said since the last call."""
+        return self._pipe.messages()
+
+    def exit_code(self) -> int | None:
+        """Return why it has ended, once it has."""
+        return None if self._exit is None else int(self._exit)
+
+    def kill(self) -> None:
+        """Stop waiting for it: its threads end with the caller's process."""
+        self._exit = self._exit or Exit.RETIRED
+
+    def close(self) -> None:
+        """Close the socket pair."""
+        self._pipe.end.close()
+        self._theirs.close()
+
+    def _ended(self, reason: Exit) -> None:
+        self._exit = reason
+        self._say({"say": "ended"})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            self._theirs.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            # nobody listens any more: the worker was stopped without waiting for this core
+            pass

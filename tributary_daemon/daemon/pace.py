@@ -1,0 +1,39 @@
+"""How much a process claims at once: its free slots plus what it finishes within 50 ms."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+HORIZON: Final = 0.05
+MOST: Final = 500
+_HALF_LIFE: Final = 0.25
+
+
+class Pace:
+    """Moving average of finished steps per second, and the prefetch that follows from it.
+
+    Args:
+        slots: steps that run at once.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._rate = 0.0
+        self._counted = 0
+        self._since = time.monotonic()
+
+    def finished(self, count: int) -> None:
+        """Count finished steps."""
+        self._counted += count
+
+    def target(self) -> int:
+        """Return how many leases the process should hold now."""
+        now = time.monotonic()
+        passed = now - self._since
+        if passed >= 0.01:
+            weight = 0.5 ** (passed / _HALF_LIFE)
+            self._rate = self._rate * weight + (self._counted / passed) * (1 - weight)
+            self._counted = 0
+            self._since = now
+        return min(max(MOST, self._slots), self._slots + int(self._rate * HORIZON))

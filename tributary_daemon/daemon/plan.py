@@ -1,0 +1,142 @@
+"""`WorkerPlan`: a worker's options and settings, resolved."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tributary_daemon.daemon.attempts import CLOSING_QUEUE
+from tributary_daemon.daemon.setup import ProcessSetup
+
+if TYPE_CHECKING:
+    from tributary_daemon.config import Config
+    from tributary_daemon.daemon.options import WorkerOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """What one worker is going to do.
+
+    Attributes:
+        url: of the database.
+        listen_url: for LISTEN; None to poll.
+        name: shown in ``trib workers``.
+        host: where it runs.
+        version: of this package.
+        queues: queues without a bound.
+        bounded: queue -> slots over the whole worker.
+        closing: queue of closing steps.
+        names: patterns of the names that it claims; empty for all it has.
+        processes: children.
+        concurrency: slots per process.
+        imports: modules or files with handlers.
+        enable_shell: whether shell steps run here.
+        directory: where shell steps of `trib run` work; None for scratch directories.
+        drain_timeout: seconds.
+        poll_interval: seconds.
+        lease: seconds.
+        silence_limit: seconds.
+        prepare: whether statements are prepared.
+        log_format: of the processes.
+        log_level: of the processes.
+    """
+
+    url: str
+    listen_url: str | None
+    name: str
+    host: str
+    version: str
+    queues: tuple[str, ...]
+    bounded: dict[str, int]
+    closing: str
+    names: tuple[str, ...]
+    processes: int
+    concurrency: int
+    imports: tuple[str, ...]
+    enable_shell: bool
+    directory: str | None
+    drain_timeout: float
+    poll_interval: float
+    lease: float
+    silence_limit: float
+    prepare: bool
+    log_format: str
+    log_level: str
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The queues that its operator asked for."""
+        return (*self.queues, *self.bounded)
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """The queues that it claims from: those served and that of closing steps."""
+        return tuple(dict.fromkeys((*self.served, self.closing)))
+
+    def setup(self, number: int) -> ProcessSetup:
+        """Return the setup of a process; slots of bounded queues are divided among the processes."""
+        shares = {
+            queue: slots // self.processes + (number < slots % self.processes) for queue, slots in self.bounded.items()
+        }
+        return ProcessSetup(
+            url=self.url,
+            label=f"{self.name}/{number + 1}",
+            queues=tuple(dict.fromkeys((*self.queues, self.closing))),
+            bounded={queue: share for queue, share in shares.items() if share},
+            slots=self.concurrency,
+            imports=self.imports,
+            enable_shell=self.enable_shell,
+            directory=self.directory,
+            prepare=self.prepare,
+            path=tuple(sys.path),
+            log_format=self.log_format,
+            log_level=self.log_level,
+        )
+
+    def private(self, queue: str) -> WorkerPlan:
+        """Return the plan of `trib run`: one private queue, closing steps included, and shell steps."""
+        return replace(self, queues=(queue,), bounded={}, closing=queue, enable_shell=True, names=())
+
+
+def plan(url: str, config: Config, options: WorkerOptions, *, version: str, cores: int) -> WorkerPlan:
+    """Resolve options and settings into a plan.
+
+    Args:
+        url: of the database that was found or started.
+        config: settings.
+        options: of the command or caller.
+        version: of this package.
+        cores: usable ones, the default number of processes.
+    """
+    queues = dict(options.queues)
+    bounded = {queue: slots for queue, slots in queues.items() if slots is not None}
+    log_format = config.log_format
+    if log_format == "auto":
+        log_format = "console" if sys.stderr.isatty() else "json"
+    return WorkerPlan(
+        url=url,
+        listen_url=config.listen_url or url,
+        name=options.name or f"{socket.gethostname()}-{os.getpid()}",
+        host=platform.node(),
+        version=version,
+        queues=tuple(queue for queue, slots in queues.items() if slots is None),
+        bounded=bounded,
+        closing=CLOSING_QUEUE,
+        names=options.names,
+        processes=options.processes or cores,
+        concurrency=options.concurrency,
+        imports=options.imports,
+        enable_shell=options.enable_shell,
+        directory=None,
+        drain_timeout=options.drain_timeout,
+        poll_interval=config.poll_interval,
+        lease=config.lease,
+        silence_limit=config.silence_limit,
+        prepare=True,
+        log_format=log_format,
+        log_level=config.log_level,
+    )

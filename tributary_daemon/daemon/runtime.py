@@ -1,0 +1,172 @@
+"""The powers of the steps of one process: their surroundings, heartbeats, and the exactly-once connection."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from tributary_daemon.daemon.inbox import Progress
+from tributary_daemon.daemon.outcomes import ended
+from tributary_daemon.engine.failures import record, retried
+from tributary_daemon.errors import TributaryError
+from tributary_daemon.handlers.step import StepContext
+from tributary_daemon.model.outcome import Completed, Released
+from tributary_daemon.store import faults, leases
+from tributary_daemon.store.contexts import Contexts
+from tributary_daemon.store.db import aconnect, connect
+
+if TYPE_CHECKING:
+    from tributary_daemon.daemon.held import Held
+    from tributary_daemon.daemon.inbox import Inbox
+    from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.store.contexts import StepFacts
+    from tributary_daemon.store.db import AsyncConnection, Connection
+
+_IDLE_CONNECTIONS = 2
+
+
+class ProcessRuntime:
+    """Serves `Step` for every attempt of a process (the protocol `handlers.step.StepRuntime`).
+
+    Args:
+        url: of the database.
+        process_id: whose leases these are.
+        inbox: of the database thread.
+    """
+
+    def __init__(self, url: str, process_id: int, inbox: Inbox) -> None:
+        self._url = url
+        self._process_id = process_id
+        self._inbox = inbox
+        self._lock = threading.Lock()
+        self._contexts = Contexts()
+        self._reader: Connection | None = None
+        self._idle: list[Connection] = []
+        self._open: dict[int, Connection] = {}
+        self._aopen: dict[int, AsyncConnection] = {}
+
+    def context(self, attempt: Any) -> StepContext:
+        """Return inputs, results and progress of an attempt; asks the database unless they are at hand."""
+        held: Held = attempt
+        if held.facts is None or held.attempt > 1:
+            held.facts = self._load(held)
+        return StepContext(
+            inputs=held.facts.facts.inputs if held.in_run else {},
+            results={name: step["result"] for name, step in held.facts.steps.items()},
+            progress=held.facts.progress,
+        )
+
+    def heartbeat(self, attempt: Any, details: str) -> None:
+        """Hand progress to the database thread."""
+        self._inbox.put(Progress(attempt, details))
+
+    def is_cancelled(self, attempt: Any) -> bool:
+        """Return whether the attempt's token is known not to stand any more."""
+        held: Held = attempt
+        return held.dropped
+
+    def connection(self, attempt: Any) -> Connection:
+        """Return the connection in whose transaction the step is going to be finished."""
+        held: Held = attempt
+        key = id(held)
+        if key not in self._open:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or connection.closed:
+                connection = connect(self._url, application_name="trib step", autocommit=False)
+            self._open[key] = connection
+        return self._open[key]
+
+    async def aconnection(self, attempt: Any) -> AsyncConnection:
+        """Return the same for an async handler."""
+        held: Held = attempt
+        key = id(held)
+        if key not in self._aopen:
+            self._aopen[key] = await aconnect(self._url, application_name="trib step", autocommit=False)
+        return self._aopen[key]
+
+    def settle(self, held: Held, outcome: Outcome) -> Outcome | None:
+        """End the attempt's own transaction, if it opened one.
+
+        Returns:
+            what the database thread still has to write: the outcome itself when there was no connection or
+            the attempt did not complete (its effects are rolled back), None when it is written.
+        """
+        if not self._open:
+            return outcome
+        connection = self._open.pop(id(held), None)
+        if connection is None:
+            return outcome
+        try:
+            if not isinstance(outcome, Completed):
+                connection.rollback()
+                return outcome
+            stands = leases.finish_on(connection, held.shard, self._process_id, ended(held, outcome))
+            if stands:
+                connection.commit()
+                return None
+            connection.rollback()
+            return Released("lease_lost")
+        except psycopg.Error as error:
+            return self._failed(held, connection, error)
+        finally:
+            self._give_back(connection)
+
+    async def asettle(self, held: Held, outcome: Outcome) -> Outcome | None:
+        """Do what `settle` does for an async handler."""
+        connection = self._aopen.pop(id(held), None) if self._aopen else None
+        if connection is None:
+            return outcome
+        try:
+            async with connection:
+                if not isinstance(outcome, Completed):
+                    await connection.rollback()
+                    return outcome
+                statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
+                cursor = await connection.execute(statement, params)
+                if not await cursor.fetchall():
+                    await connection.commit()
+                    return None
+                await connection.rollback()
+                return Released("lease_lost")
+        except psycopg.Error as error:
+            return self._failed(held, None, error)
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            for connection in [*self._idle, *self._open.values(), *([self._reader] if self._reader else [])]:
+                connection.close()
+            self._idle, self._open, self._reader = [], {}, None
+
+    def _failed(self, held: Held, connection: Connection | None, error: psycopg.Error) -> Outcome:
+        """The transaction failed: nothing of it was kept, unless the connection died in its COMMIT; the fence tells."""
+        if connection is not None and not connection.closed:
+            connection.rollback()
+        translated = faults.translate(error)
+        return retried(record(translated, held, reason="transaction"), translated, held)
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            if not connection.closed and len(self._idle) < _IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _load(self, held: Held) -> StepFacts:
+        wanted = (held.run_id, held.ordinal)
+        with self._lock:
+            for last in (False, True):
+                try:
+                    if self._reader is None or self._reader.closed:
+                        self._reader = connect(self._url, application_name="trib step reader")
+                    if not held.in_run:
+                        return self._contexts.load_intent(self._reader, held.shard, held.run_id)
+                    return self._contexts.load(self._reader, held.shard, [wanted], progress=True)[wanted]
+                except psycopg.OperationalError as error:
+                    self._reader = None
+                    if last:
+                        raise faults.translate(error) from error
+        raise TributaryError("the surroundings of the step could not be read")

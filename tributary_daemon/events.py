@@ -1,0 +1,171 @@
+"""What happens in a worker, as typed events: emitted once, observed by whoever is attached.
+
+Transitions of steps and runs are in the database (the view ``tributary.events``); these are about the
+processes that do the work. An observer that fails cannot break what it observes.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. ``level`` is how loudly a log should say it."""
+
+    level: ClassVar[str] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    """The first process of a worker claims."""
+
+    name: str
+    queues: tuple[str, ...]
+    names: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDraining(Event):
+    """A worker was asked to stop; ``timeout`` seconds are left for what runs."""
+
+    name: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStopped(Event):
+    """A worker has ended, its row is gone."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFenced(Event):
+    """A worker was silent for too long: its leases were taken, its processes are replaced."""
+
+    level: ClassVar[str] = "error"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStarted(Event):
+    """A process of a worker claims."""
+
+    process: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExited(Event):
+    """A process of a worker has ended; a negative ``code`` is the signal that killed it."""
+
+    level: ClassVar[str] = "warning"
+    process: str
+    pid: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStuck(Event):
+    """A process gave no sign of life for ``silent`` seconds and is killed."""
+
+    level: ClassVar[str] = "error"
+    process: str
+    pid: int
+    silent: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRetired(Event):
+    """A thread ignored its timeout: its process is replaced once its neighbours have finished."""
+
+    level: ClassVar[str] = "warning"
+    name: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFailed(Event):
+    """The database thread of a process met an error that nobody expected."""
+
+    level: ClassVar[str] = "error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorLost(Event):
+    """A process noticed that its supervisor is gone, and stops."""
+
+    level: ClassVar[str] = "error"
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseLost(Event):
+    """A connection was lost; another one is opened."""
+
+    level: ClassVar[str] = "warning"
+    process: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost(Event):
+    """The token of an attempt no longer stands: its answer is dropped."""
+
+    level: ClassVar[str] = "warning"
+    run_id: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsRescued(Event):
+    """Attempts of dead processes were given back."""
+
+    level: ClassVar[str] = "warning"
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerImportFailed(Event):
+    """Handlers that cannot be offered, and why."""
+
+    level: ClassVar[str] = "error"
+    module: str
+    names: tuple[str, ...]
+    error: str
+
+
+E = TypeVar("E", bound=Event)
+Observer = Callable[[Event], None]
+
+_observers: tuple[Observer, ...] = ()
+_lock = threading.Lock()
+
+
+def attach(observer: Observer) -> Callable[[], None]:
+    """Call ``observer`` with every event from now on; return a function that ends it."""
+    global _observers  # noqa: PLW0603 - the one list of observers of this process
+    with _lock:
+        _observers = (*_observers, observer)
+
+    def detach() -> None:
+        global _observers  # noqa: PLW0603 - see above
+        with _lock:
+            _observers = tuple(known for known in _observers if known is not observer)
+
+    return detach
+
+
+def emit(event: Event) -> None:
+    """Tell every observer."""
+    for observer in _observers:
+        try:
+            observer(event)
+        except Exception:  # noqa: BLE001 - an observer must not break what it observes
+            traceback.print_exc()
