@@ -9,13 +9,14 @@ from tributary_daemon import config as configuration
 from tributary_daemon.client import async_client, client
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon.options import WorkerOptions
+from tributary_daemon.wiring import database_url, wired
+from tributary_daemon.workers import private_worker, private_worker_async, run_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tributary_daemon.config import Config
+    from tributary_daemon.wiring import Say
 
-    Say = Callable[[str], None]
+__all__ = ["AsyncClient", "Client", "database_url", "open_client", "private_worker", "run_worker"]
 
 
 class Client(client.Client):
@@ -45,6 +46,7 @@ class Client(client.Client):
             Settings.of(merged, tenant),
             lambda: private_worker(merged, WorkerOptions.of(merged), say=say),
         )
+        self.config = merged
 
 
 class AsyncClient(async_client.AsyncClient):
@@ -59,7 +61,12 @@ class AsyncClient(async_client.AsyncClient):
         say: Say | None = None,
     ) -> None:
         merged = _merged(url, config)
-        super().__init__(wired(merged, say=say), Settings.of(merged, tenant))
+        super().__init__(
+            wired(merged, say=say),
+            Settings.of(merged, tenant),
+            lambda: private_worker_async(merged, WorkerOptions.of(merged), say=say),
+        )
+        self.config = merged
 
 
 def open_client(config: Config, *, say: Say | None = None) -> Client:

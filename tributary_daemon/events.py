@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,22 @@ class HandlerImportFailed(Event):
     error: str
 
 
-E = TypeVar("E", bound=Event)
+@dataclass(frozen=True, slots=True)
+class StepFailed(Event):
+    """An attempt failed; ``delay`` seconds until the next one, None when there will be none."""
+
+    level: ClassVar[str] = "warning"
+    run_id: str
+    step: str
+    name: str
+    attempt: int
+    type: str
+    message: str
+    reason: str | None
+    delay: float | None
+    traceback: str | None
+
+
 Observer = Callable[[Event], None]
 
 _observers: tuple[Observer, ...] = ()

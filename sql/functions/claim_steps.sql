@@ -62,7 +62,8 @@ begin
         ), claimed as (
             update steps s
             set state = 'running', attempt = s.attempt + 1, process_id = p_process, claimed_at = (select now from moment),
-                started_at = null, reason = null
+                -- other languages start what they claim; Python records the start of an at-most-once attempt itself
+                started_at = case when v_runtime <> 'python' and s.max_attempts = 1 then (select now from moment) end, reason = null
             where s.ctid = any ((select tids from moment)::tid[]) and s.shard = p_shard
             returning s.*
         )

@@ -18,7 +18,7 @@ begin
         shard_of(run_id), process, array[run_id], array[0], array[token], array[outcome],
         array[coalesce(result, 'null')::text],
         array[case when outcome in ('retry', 'discarded')
-                   then jsonb_build_object('type', 'Failed', 'message', coalesce(error, 'failed'))::text end],
+                   then jsonb_build_object('type', 'Failed', 'message', left(coalesce(error, 'failed'), 8192))::text end],
         array[coalesce(extract(epoch from delay)::float8, case when outcome = 'snoozed' then 60 end)], array[0::float8],
         false, '{}', '{}', 0);
     return not found;

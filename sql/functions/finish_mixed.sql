@@ -38,10 +38,14 @@ begin
 
         -- at most once where max_attempts is 1: what has started never starts again; what has not is simply given back
         if v_step.max_attempts = 1 and v_outcome in ('released', 'crashed') then
-            v_outcome := case when v_step.started_at is null then 'released' else 'discarded' end;
-            v_reason := 'interrupted';
-            v_error := coalesce(v_error, jsonb_build_object('type', 'Interrupted', 'message', 'the attempt was interrupted after its start; max_attempts is 1'))
-                || jsonb_build_object('reason', 'interrupted');
+            if v_step.started_at is null then
+                v_outcome := 'released';
+            else
+                v_outcome := 'discarded';
+                v_reason := 'interrupted';
+                v_error := coalesce(v_error, jsonb_build_object('type', 'Interrupted', 'message', 'the attempt was interrupted after its start; max_attempts is 1'))
+                    || jsonb_build_object('reason', 'interrupted');
+            end if;
         elsif v_outcome = 'crashed' then
             v_error := coalesce(v_error, jsonb_build_object('type', 'ProcessLost', 'message', 'the process that ran this attempt stopped beating', 'reason', 'crashed'));
             v_reason := 'crashed';

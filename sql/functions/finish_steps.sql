@@ -30,7 +30,10 @@ begin
     end if;
     select array_agg(held.tid order by t.i), array_agg(t.i::integer order by t.i), array_agg(held.kind order by t.i)
     into v_tids, v_at, v_kinds
-    from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as t(run_id, ordinal, seq, i)
+    from (
+        -- in the order of the key: a rescue may hold rows of the batch that a process believed dead brings
+        select * from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as u(run_id, ordinal, seq, i) order by u.run_id, u.ordinal
+    ) as t
     cross join lateral (
         select s.ctid as tid, s.kind, s.state, s.seq from steps s
         where s.shard = p_shard and s.run_id = t.run_id and s.ordinal = t.ordinal

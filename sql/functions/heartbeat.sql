@@ -15,6 +15,7 @@ begin
     if run_id is null then
         return true;
     elsif details is not null then
+        perform check_payload('the details', details);
         return save_progress(shard_of(run_id), run_id, 0, token, details);
     end if;
     return exists (select from steps s where s.shard = shard_of(heartbeat.run_id) and s.run_id = heartbeat.run_id and s.ordinal = 0

@@ -16,6 +16,7 @@ declare
     v_options jsonb;
 begin
     perform check_name('an intent''s name', p_name);
+    perform check_options(p_submit);
     select r.options, true into v_handler, v_known from registry r where r.name = p_name and r.offered_at is not null;
     v_options := resolve_options(null, p_submit, v_handler, null, p_config);
     perform check_name('a queue''s name', coalesce(v_options #>> '{queue,value}', 'default'));

@@ -10,17 +10,22 @@ declare
     -- boot-unique: microseconds and ten random bits, never handed out again
     v_id bigint := clock_us() * 1024 + floor(random() * 1024)::bigint;
     v_name text;
+    v_shard smallint;
 begin
     perform check_name('a process''s name', name);
     insert into processes (process_id, worker_id, started_at, beat_at, pid, runtime, name)
     values (v_id, worker_id, clock(), clock(), pid, runtime, name);
-    foreach v_name in array names loop
+    -- sorted: two processes that offer the same names wait for each other in one order
+    for v_name in select distinct n from unnest(names) as n order by n loop
         perform check_name('a handler''s name', v_name);
         insert into registry (name, runtime, offered_at) values (v_name, runtime, clock())
         on conflict on constraint registry_pkey do update set offered_at = excluded.offered_at where registry.offered_at is null;
     end loop;
     if cardinality(names) > 0 then
-        perform release_waiting(s::smallint, 1000) from generate_series(0, shard_count() - 1) as s;
+        for v_shard in select s::smallint from generate_series(0, shard_count() - 1) as s loop
+            while release_waiting(v_shard, 1000) > 0 loop
+            end loop;
+        end loop;
     end if;
     return v_id;
 end $$;

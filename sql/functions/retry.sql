@@ -13,7 +13,9 @@ declare
     v_state step_state;
     v_again integer[];
     v_missing text;
+    v_queue text;
 begin
+    from_steps := nullif(from_steps, '{}');
     perform lock_runs(v_shard, array[id]);
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
     if not found then
@@ -24,7 +26,7 @@ begin
             raise exception 'intent % is %; only a discarded or cancelled one is retried', id, v_state using errcode = 'TR004';
         end if;
         perform start_over(v_shard, id, array[0]);
-        return 'available';
+        return (select s.state::text from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0);
     end if;
 
     if from_steps is null and v_run.state not in ('failed', 'cancelled') then
@@ -38,7 +40,8 @@ begin
             select s.ordinal from steps s
             where s.shard = v_shard and s.run_id = id and s.kind = 'step'
               and (s.state = 'cancelled' or (s.state = 'discarded' and s.flags & 1 = 0) or (s.state = 'skipped' and s.reason <> 'condition')));
-        if cardinality(v_again) = 0 and v_run.reason is distinct from 'result' then
+        -- with a closing step the run may have stopped in it alone
+        if cardinality(v_again) = 0 and v_run.closing_ordinal is null then
             raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
         end if;
     else
@@ -67,16 +70,19 @@ begin
 
     perform start_over(v_shard, id, v_again);
     update runs r
-    set state = 'running', finished_at = null, reason = null, error = null, result = null, phase = 'steps',
+    set state = 'running', finished_at = null, reason = null, error = null, result = null,
+        phase = case when cardinality(v_again) = 0 then 'closing' else 'steps' end,
         remaining = cardinality(v_again),
         failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.state = 'discarded' and s.flags & 1 = 0),
         warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.state = 'discarded' and s.flags & 1 = 1)
     where r.shard = v_shard and r.run_id = id;
     update steps s
     set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,
-        unmet = case when cardinality(v_again) = 0 then 0 else 1 end,
+        unmet = case when cardinality(v_again) = 0 then 0 else 1 end, crashes = 0,
         finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, clock_us())
-    where s.shard = v_shard and s.run_id = id and s.ordinal = v_run.closing_ordinal;
+    where s.shard = v_shard and s.run_id = id and s.ordinal = v_run.closing_ordinal
+    returning case when s.state = 'available' then s.queue end into v_queue;
+    perform wake(array_remove(array[v_queue], null));
     insert into event_log (run_id, at, shard, tenant_id, type, data)
     values (id, clock(), v_shard, v_run.tenant_id, 'run_retried', jsonb_strip_nulls(jsonb_build_object('from', from_steps, 'steps', cardinality(v_again))));
     return 'running';

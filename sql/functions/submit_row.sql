@@ -20,6 +20,7 @@ declare
 begin
     perform check_name('an intent''s name', p_name);
     perform check_payload('the payload', p_payload);
+    perform check_options(p_submit);
     v_id := coalesce(p_id, new_id(case when p_key is not null then slot_of_key(p_tenant, p_key) end));
     v_shard := shard_of(v_id);
     if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) <> v_id then

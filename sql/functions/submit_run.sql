@@ -21,6 +21,11 @@ declare
 begin
     perform check_name('a workflow''s name', p_name);
     perform check_payload('the inputs', p_inputs);
+    perform check_options(p_submit);
+    if jsonb_typeof(p_labels) <> 'object' then
+        raise exception 'labels must be a JSON object, not %', jsonb_typeof(p_labels)
+            using errcode = 'TR001', hint = 'labels look like {"team": "billing"}';
+    end if;
     select r.plan into strict v_plan from revisions r where r.revision_id = p_revision;
     if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) <> v_id then
         return query

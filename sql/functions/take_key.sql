@@ -9,14 +9,18 @@ declare
     v_name text;
 begin
     perform check_name('an idempotency key', p_key);
-    insert into keys (shard, tenant_id, key, run_id, name)
-    values (p_shard, p_tenant, p_key, p_id, p_name)
-    on conflict (shard, tenant_id, key) do nothing;
-    if found then
-        return p_id;
-    end if;
-    select k.run_id, k.name into v_id, v_name
-    from keys k where k.shard = p_shard and k.tenant_id = p_tenant and k.key = p_key;
+    loop
+        insert into keys (shard, tenant_id, key, run_id, name)
+        values (p_shard, p_tenant, p_key, p_id, p_name)
+        on conflict (shard, tenant_id, key) do nothing;
+        if found then
+            return p_id;
+        end if;
+        select k.run_id, k.name into v_id, v_name
+        from keys k where k.shard = p_shard and k.tenant_id = p_tenant and k.key = p_key;
+        -- gone when its holder was pruned in this very moment
+        exit when found;
+    end loop;
     if v_name is distinct from p_name then
         raise exception 'idempotency key % is known under the name %', quote_literal(p_key), v_name
             using errcode = 'TR002', hint = 'use another key, or submit ' || v_name, detail = v_id::text;

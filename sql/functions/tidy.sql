@@ -13,7 +13,7 @@ begin
         select r.run_id from runs r
         where r.runner_id is not null and r.state in ('running', 'paused')
           and not exists (select from workers w where w.worker_id = r.runner_id and w.beat_at > clock() - interval '15 seconds')
-        limit 100
+        order by r.run_id limit 100
     loop
         begin
             perform cancel(v_run, 'runner_gone');

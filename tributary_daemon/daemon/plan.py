@@ -97,9 +97,11 @@ class WorkerPlan:
             log_level=self.log_level,
         )
 
-    def private(self, queue: str) -> WorkerPlan:
+    def private(self, queue: str, *, directory: str) -> WorkerPlan:
         """Return the plan of `trib run`: one private queue, closing steps included, and shell steps."""
-        return replace(self, queues=(queue,), bounded={}, closing=queue, enable_shell=True, names=())
+        return replace(
+            self, queues=(queue,), bounded={}, closing=queue, enable_shell=True, names=(), directory=directory
+        )
 
 
 def plan(url: str, config: Config, options: WorkerOptions, *, version: str, cores: int) -> WorkerPlan:

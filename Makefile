@@ -1,0 +1,74 @@
+# Everything runs in .venv, made on first use: the system's Python is never touched.
+VENV   := .venv
+BIN    := $(VENV)/bin
+OUT    ?= out
+ARGS   ?=
+TESTS  ?= tests
+JOBS   ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
+
+# The newest Python that starts and is at least 3.11 (a version manager's shim may exist and not start).
+# PYTHON=/path/to/python names one yourself.
+find_python = for p in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \
+  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { command -v "$$p"; break; }; done
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USER := 0
+unexport PYTHONHOME PIP_TARGET PIP_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint check bench clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/.run ## run the main job: a census of Python's standard library, reports in out/
+	@$(BIN)/trib run workflows/stdlib_census.yaml --import ./workflows/census.py -i out=$(OUT) $(ARGS)
+	@printf '\nReports:\n  %s\n  %s\n' "$(abspath $(OUT))/stdlib_census.html" "$(abspath $(OUT))/stdlib_census.json"
+
+test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spec ARGS='-k name' narrow it)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS) $(TESTS)
+
+lint: $(VENV)/.check ## check style, types and floors
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test ## lint and test
+
+bench: $(VENV)/.test ## measure throughput and latency beside their yardsticks (about ten minutes)
+	@$(BIN)/python -m bench.drain $(ARGS)
+	@$(BIN)/python -m bench.latency
+
+clean: ## remove .venv, caches and reports; databases stay
+	rm -rf $(VENV) $(OUT) build dist bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python:
+	@python=$$($(find_python)); \
+	if [ -z "$$python" ]; then \
+	  echo "error: no Python 3.11 or newer was found" >&2; \
+	  echo "  hint: install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	  echo "error: $$python cannot make virtual environments" >&2; \
+	  echo "  hint: install its venv module (Debian, Ubuntu: apt-get install python3-venv), or name another: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; \
+	fi; \
+	echo "making $(VENV) with $$($$python --version)"; \
+	"$$python" -m venv --clear $(VENV) && touch $@
+
+# One stamp per set of extras; each is made again when the project's dependencies change.
+$(VENV)/.run: pyproject.toml | $(VENV)/.python
+	@echo "installing Tributary into $(VENV)"
+	@$(BIN)/python -m pip install -q -e . && touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.python
+	@echo "installing Tributary and its test tools into $(VENV)"
+	@$(BIN)/python -m pip install -q -e '.[test]' && touch $@ $(VENV)/.run
+
+$(VENV)/.check: pyproject.toml | $(VENV)/.python
+	@echo "installing Tributary, its test and check tools into $(VENV)"
+	@$(BIN)/python -m pip install -q -e '.[test,check]' && touch $@ $(VENV)/.test $(VENV)/.run

@@ -1,0 +1,105 @@
+"""Status documents for tests of what is shown; the command line within the test's process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tributary_daemon.cli.main import main
+
+START = "2026-11-21T04:00:00.000000Z"
+END = "2026-11-21T04:00:01.200000Z"
+
+
+@pytest.fixture
+def a_step():
+    """Return a function that makes the document of a step."""
+
+    def make(*needs, state="completed", **fields):
+        ended = state in {"completed", "discarded"}
+        begun = ended or state == "running"
+        return {
+            "state": state,
+            "name": "shop.step.v1",
+            "attempt": int(begun),
+            "max_attempts": 3,
+            "result": None,
+            "error": None,
+            "reason": None,
+            "queue": "default",
+            "needs": list(needs),
+            "optional": False,
+            "run_at": None,
+            "started_at": START if begun else None,
+            "finished_at": END if ended else None,
+            **fields,
+        }
+
+    return make
+
+
+@pytest.fixture
+def a_run():
+    """Return a function that makes the document of a run."""
+
+    def make(steps, state="running", **fields):
+        return {
+            "id": "0198a000-0000-7000-8000-00000abcdef0",
+            "kind": "run",
+            "name": "shop.order.v1",
+            "state": state,
+            "reason": None,
+            "inputs": {"amount": 3},
+            "result": None,
+            "error": None,
+            "warnings": 0,
+            "labels": {"env": "prod"},
+            "priority": 0,
+            "created_at": START,
+            "started_at": START,
+            "finished_at": END if state in {"completed", "failed", "cancelled"} else None,
+            "steps": steps,
+            **fields,
+        }
+
+    return make
+
+
+@pytest.fixture
+def an_error():
+    """Return a function that makes the document of an error."""
+
+    def make(message="no stock", **fields):
+        return {
+            "type": "ValueError",
+            "message": message,
+            "attempt": 3,
+            "reason": None,
+            "exit_code": None,
+            **fields,
+        }
+
+    return make
+
+
+@dataclass
+class Said:
+    """What a command line within this process led to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Return a function that runs a command line here, without a database: ``cli("version") -> Said``."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return run

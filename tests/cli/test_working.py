@@ -1,0 +1,159 @@
+"""Commands beside a real worker: what ends well, what fails, what is interrupted."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+CHAIN = """\
+name: shop.chain.v1
+inputs: {amount: {type: integer}}
+steps:
+  first: {task: trib.noop.v1, with: {amount: "${{ inputs.amount }}"}}
+  second: {task: trib.noop.v1, with: {got: "${{ steps.first.result.amount }}"}}
+"""
+FAILING = """\
+name: shop.failing.v1
+steps:
+  good: {task: trib.noop.v1}
+  bad: {task: trib.fail.v1, with: {message: "out of stock"}, max_attempts: 1, needs: good}
+  after: {task: trib.noop.v1, needs: bad}
+"""
+SLEEPING = """\
+name: shop.sleeping.v1
+steps:
+  nap: {task: trib.sleep.v1, with: {seconds: 60}}
+"""
+
+
+def _running(trib):
+    """Return a probe: the ids of what runs."""
+
+    def probe():
+        return trib("list", "--state", "running", "-o", "name").stdout.strip()
+
+    return probe
+
+
+def test_wait_watch_and_status_of_work_that_completes(trib, worker, tmp_path):
+    worker()
+    (tmp_path / "chain.yaml").write_text(CHAIN)
+    done = trib("submit", "chain.yaml", "-i", "amount=3", "--wait", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["state"], document["created"]) == ("completed", True)
+    assert document["result"] == {"second": {"got": 3}}
+    assert list(document["steps"]) == ["first", "second"]
+    watched = trib("submit", "chain.yaml", "-i", "amount=4", "--watch")
+    assert watched.returncode == 0
+    assert re.search(r"completed +second", watched.stdout)
+    assert watched.stdout.endswith('result  {"second": {"got": 4}}\n')
+    lines = trib("watch", "@latest", "-o", "jsonl").stdout.splitlines()
+    assert json.loads(lines[-1])["state"] == "completed"
+    assert trib("status", "@latest", "--exit-status").returncode == 0
+
+
+def test_work_that_fails_exits_1_and_says_what_to_do(trib, worker, tmp_path):
+    worker()
+    (tmp_path / "failing.yaml").write_text(FAILING)
+    done = trib("submit", "failing.yaml", "--watch")
+    assert done.returncode == 1, done.stderr
+    assert "out of stock" in done.stdout
+    assert "trib retry" in done.stdout
+    document = json.loads(trib("status", "@latest", "-o", "json").stdout)
+    assert document["state"] == "failed"
+    assert document["error"]["message"] == "out of stock"
+    assert document["steps"]["after"]["state"] == "skipped"
+    letters = json.loads(trib("dlq", "list", "-o", "json").stdout)
+    assert [letter["ref"] for letter in letters] == [f"{document['id']}/bad"]
+    shown = trib("dlq", "show", letters[0]["ref"])
+    assert "out of stock" in shown.stdout
+    assert "bad" in trib("why", "@latest", "after").stdout
+    assert trib("dlq", "requeue", letters[0]["ref"]).returncode == 0
+    assert trib("watch", document["id"]).returncode == 1
+    assert trib("dlq", "drop", letters[0]["ref"]).returncode == 0
+    assert trib("dlq", "list").stdout == "no dead letters\n"
+
+
+def test_an_intent_that_is_discarded_exits_1(trib, worker):
+    worker()
+    done = trib("submit", "trib.fail.v1", "--payload", '{"message": "no"}', "--max-attempts", "1", "--wait")
+    assert done.returncode == 1, done.stderr
+    assert "no" in done.stdout
+
+
+def test_cancelling_what_runs_ends_a_wait_with_6(trib, worker, trib_env, tmp_path, eventually):
+    worker()
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "tributary_daemon", "submit", "trib.sleep.v1", "-i", "seconds=60", "--wait"],
+        env=trib_env,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        eventually(_running(trib), 20, "it runs")
+        assert trib("cancel", "@latest").returncode == 0
+        waiting.communicate(timeout=20)
+    finally:
+        waiting.kill()
+    assert waiting.returncode == 6
+
+
+def test_workers_and_handlers_are_listed(trib, worker):
+    running = worker("--name", "w1", "--queues", "default,heavy:4", "--processes", "1")
+    rows = json.loads(trib("workers", "-o", "json").stdout)
+    assert [row["name"] for row in rows] == ["w1"]
+    assert rows[0]["pid"] == running.pid
+    assert all(process["pid"] for process in rows[0]["processes"])
+    assert re.search(r"^w1 ", trib("workers").stdout, re.MULTILINE)
+    assert "trib.noop.v1" in trib("handlers").stdout
+    assert "ok    workers" in trib("doctor").stdout
+
+
+def test_a_worker_that_has_drained_exits_0(worker):
+    assert worker().stop() == 0
+
+
+def test_run_shows_the_result_and_exits_by_it(trib, tmp_path):
+    (tmp_path / "chain.yaml").write_text(CHAIN)
+    (tmp_path / "failing.yaml").write_text(FAILING)
+    done = trib("run", "chain.yaml", "-i", "amount=3", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["result"] == {"second": {"got": 3}}
+    assert document["created"] is True
+    assert trib("run", "failing.yaml", "--processes", "1").returncode == 1
+    assert json.loads(trib("workers", "-o", "json").stdout) == []
+
+
+def test_run_refuses_what_it_cannot_do(trib):
+    done = trib("run", "shop.unknown.v1")
+    assert done.returncode == 3
+    assert "shop.unknown.v1" in done.stderr
+
+
+def test_ctrl_c_of_run_cancels_and_exits_130(trib, trib_env, tmp_path, eventually):
+    (tmp_path / "sleeping.yaml").write_text(SLEEPING)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tributary_daemon", "run", "sleeping.yaml", "--processes", "1"],
+        env=trib_env,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        eventually(_running(trib), 30, "it runs")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert trib("status", "@latest", "--exit-status").returncode == 6

@@ -1,0 +1,31 @@
+"""Signatures of the protocol never change: a new one is a new function, the old one stays for a release.
+
+A function that is added gets its line in protocol_signatures.txt; the failing test prints it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FROZEN = Path(__file__).with_name("protocol_signatures.txt")
+SIGNATURES = """
+    select p.proname || '(' || pg_get_function_arguments(p.oid) || ') -> ' || pg_get_function_result(p.oid)
+    from pg_proc p where p.pronamespace = 'tributary'::regnamespace and p.proname = any (%s)
+    order by 1
+"""
+
+
+def public_functions():
+    return [
+        path.stem
+        for path in (ROOT / "sql" / "functions").glob("*.sql")
+        if path.read_text(encoding="utf-8").startswith("-- Public.") and not path.stem.startswith("view_")
+    ]
+
+
+def test_public_signatures_are_the_frozen_ones(connection):
+    present = [row[0] for row in connection.execute(SIGNATURES, (public_functions(),))]
+    frozen = FROZEN.read_text(encoding="utf-8").splitlines()
+    assert [line for line in frozen if line not in present] == [], "frozen signatures are gone"
+    assert [line for line in present if line not in frozen] == [], "add these lines to the file"

@@ -1,0 +1,34 @@
+"""Every example: its file is valid, strictly, and its handlers are here."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workflows.conftest import WORKFLOWS
+from tributary_daemon.handlers.discovery import discover
+from tributary_daemon.spec.loader import load_file
+
+FILES = sorted(WORKFLOWS.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def offered():
+    found = discover([str(path) for path in sorted(WORKFLOWS.glob("*.py"))])
+    assert found.failures == ()
+    return found.registry
+
+
+def test_the_examples_are_here():
+    assert {path.stem for path in FILES} >= {"stdlib_census", "user_signup", "order", "retry_demo"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_file_is_valid_and_its_handlers_exist(path, offered):
+    spec = load_file(path, strict=True)
+    assert spec.warnings == ()
+    assert {step.name for step in spec.steps if step.name not in offered} == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_file_says_how_to_run_it(path):
+    assert f"#   trib run workflows/{path.name}" in path.read_text(encoding="utf-8")

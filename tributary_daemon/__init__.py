@@ -1,0 +1,78 @@
+"""Durable work in PostgreSQL: YAML workflows and single intents, worked off by a supervised daemon.
+
+The public names below are imported on first use: ``import tributary_daemon`` alone costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tributary_daemon.app import AsyncClient as AsyncClient
+    from tributary_daemon.app import Client as Client
+    from tributary_daemon.client.workflow import Workflow as Workflow
+    from tributary_daemon.errors import Abort as Abort
+    from tributary_daemon.errors import HandlerTimeout as HandlerTimeout
+    from tributary_daemon.errors import LeaseLost as LeaseLost
+    from tributary_daemon.errors import RetryAfter as RetryAfter
+    from tributary_daemon.errors import Snooze as Snooze
+    from tributary_daemon.errors import StepCancelled as StepCancelled
+    from tributary_daemon.errors import TributaryError as TributaryError
+    from tributary_daemon.handlers.declare import handler as handler
+    from tributary_daemon.handlers.step import Step as Step
+    from tributary_daemon.model.retry import Retry as Retry
+    from tributary_daemon.store.migrations import Migrator as Migrator
+    from tributary_daemon.workers import Worker as Worker
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Abort": "errors",
+    "AsyncClient": "app",
+    "Client": "app",
+    "HandlerTimeout": "errors",
+    "LeaseLost": "errors",
+    "Migrator": "store.migrations",
+    "Retry": "model.retry",
+    "RetryAfter": "errors",
+    "Snooze": "errors",
+    "Step": "handlers.step",
+    "StepCancelled": "errors",
+    "TributaryError": "errors",
+    "Worker": "workers",
+    "Workflow": "client.workflow",
+    "handler": "handlers.declare",
+}
+
+__all__ = [
+    "Abort",
+    "AsyncClient",
+    "Client",
+    "HandlerTimeout",
+    "LeaseLost",
+    "Migrator",
+    "Retry",
+    "RetryAfter",
+    "Snooze",
+    "Step",
+    "StepCancelled",
+    "TributaryError",
+    "Worker",
+    "Workflow",
+    "handler",
+]
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{place}"), name)
+    # the next look-up finds it without coming here
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

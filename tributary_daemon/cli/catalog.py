@@ -1,0 +1,38 @@
+"""Every command of ``trib``: its place, its one-line summary, its section of the help page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tributary_daemon.cli.loader import Entry
+
+_WORK, _LOOK, _FILES = "Work", "Look", "Workflow files"
+_FLEET, _SETUP = "Workers and queues", "Set up"
+
+COMMANDS: Final = {
+    "submit": Entry("commands.submit:submit", "Record work: a workflow file or name, or an intent", _WORK),
+    "run": Entry("commands.run:run", "Run a workflow or an intent here and now, and show its result", _WORK),
+    "cancel": Entry("commands.control:cancel", "Cancel runs or intents, in any state", _WORK),
+    "retry": Entry(
+        "commands.control:retry", "Try failed work again; finished steps keep their results", _WORK
+    ),
+    "rerun": Entry("commands.control:rerun", "Submit the same work once more, as a new run or intent", _WORK),
+    "status": Entry("commands.status:status", "Show one run or intent", _LOOK),
+    "watch": Entry("commands.watch:watch", "Follow a run or an intent to its end", _LOOK),
+    "list": Entry("commands.list:list_", "List runs and intents, newest first", _LOOK),
+    "why": Entry("commands.why:why", "Say why work waits, or why a step was skipped", _LOOK),
+    "events": Entry("commands.events:events", "Show what happened, to one run or to all", _LOOK),
+    "validate": Entry("commands.files:validate", "Check workflow files without storing anything", _FILES),
+    "register": Entry("commands.files:register", "Register workflow files under their names", _FILES),
+    "explain": Entry("commands.explain:explain", "Explain the code of an error, such as TRB104", _FILES),
+    "worker": Entry("commands.worker:worker", "Start a worker and serve queues until it is stopped", _FLEET),
+    "workers": Entry("commands.fleet:workers", "List the workers and their processes", _FLEET),
+    "handlers": Entry("commands.fleet:handlers", "List the handlers that workers have offered", _FLEET),
+    "queue": Entry("commands.queue:queue", "List, pause and resume queues", _FLEET),
+    "dlq": Entry("commands.dlq:dlq", "List, show, requeue and drop dead letters", _FLEET),
+    "migrate": Entry("commands.migrate:migrate", "Bring the database schema up or down", _SETUP),
+    "doctor": Entry("commands.doctor:doctor", "Check this installation and say what to mend", _SETUP),
+    "config": Entry("commands.config:config", "Show the settings and where each one comes from", _SETUP),
+    "completion": Entry("commands.completion:completion", "Print the completion script of a shell", _SETUP),
+    "version": Entry("commands.version:version", "Print the versions of trib and of what it runs on", _SETUP),
+}

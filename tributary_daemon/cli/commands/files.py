@@ -1,0 +1,133 @@
+"""``trib validate`` and ``trib register``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tributary_daemon.cli import failures, targets
+from tributary_daemon.cli.blocks import Lines, Span, line
+from tributary_daemon.cli.opening import submitting
+from tributary_daemon.cli.output import View, document, output_option, show
+from tributary_daemon.cli.shared import Command
+from tributary_daemon.errors import InvalidWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tributary_daemon.errors import Problem
+    from tributary_daemon.spec.workflow import WorkflowSpec
+
+
+@click.command(
+    cls=Command,
+    epilog="""\b
+Every fault of every file is listed, with its position and a code that `trib explain` explains.
+No database is touched.
+
+\b
+Examples:
+  trib validate workflows/*.yaml
+  trib validate - < etl.yaml
+  trib validate etl.yaml --strict -o json""",
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Warnings count as errors, e.g. a name without .vN.")
+@output_option
+def validate(*, files: tuple[str, ...], strict: bool, output: str) -> int:
+    """Check workflow files without storing anything."""
+    _must_exist(files)
+    rows: list[dict[str, Any]] = []
+    code = failures.COMPLETED
+    for file in files:
+        try:
+            spec = _load(file, strict=strict)
+        except InvalidWorkflow as error:
+            failures.say_refused(error)
+            rows.append(_row(file, None, error.problems))
+            code = InvalidWorkflow.exit_code
+        else:
+            failures.say_warnings(problem.render() for problem in spec.warnings)
+            rows.append(_row(file, spec, spec.warnings))
+    good = [row for row in rows if row["valid"]]
+    show(View(rows, [row["file"] for row in good], lambda: [Lines(tuple(map(_verdict, good)))]), output)
+    return code
+
+
+@click.command(
+    cls=Command,
+    epilog="""\b
+Afterwards `trib submit NAME` and the SQL function submit_workflow('NAME', inputs) start it. Runs that
+exist go on with the source they were submitted with. All files are checked before any is stored.
+
+\b
+Examples:
+  trib register workflows/signup.yaml
+  trib register workflows/*.yaml --strict""",
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Refuse warnings, and other content under a known name.")
+@output_option
+def register(*, files: tuple[str, ...], strict: bool, output: str) -> int:
+    """Register workflow files under their names."""
+    _must_exist(files)
+    specs = [_load(file, strict=strict) for file in files]
+    with submitting() as client:
+        rows = [document(client.register(spec, strict=strict)) for spec in specs]
+    for row in rows:
+        failures.say_warnings(row["warnings"])
+    show(View(rows, [row["name"] for row in rows], lambda: [Lines(tuple(map(_registered, rows)))]), output)
+    return failures.COMPLETED
+
+
+def _must_exist(files: Sequence[str]) -> None:
+    for file in files:
+        if file != "-" and not Path(file).exists():
+            raise targets.NoSuchFile(Path(file))
+
+
+def _load(file: str, *, strict: bool) -> WorkflowSpec:
+    if file == "-":
+        spec = targets.target("-", strict=strict).spec
+        assert spec is not None
+        return spec
+    return targets.load(Path(file), strict=strict)
+
+
+def _row(file: str, spec: WorkflowSpec | None, problems: Sequence[Problem]) -> dict[str, Any]:
+    return {
+        "file": file,
+        "valid": spec is not None,
+        "name": spec.name if spec else None,
+        "steps": len(spec.steps) if spec else None,
+        "problems": [
+            {
+                "code": problem.code,
+                "severity": problem.severity,
+                "message": problem.message,
+                "line": problem.line,
+                "column": problem.column,
+                "hint": problem.hint,
+            }
+            for problem in problems
+        ],
+    }
+
+
+def _verdict(row: dict[str, Any]) -> tuple[Span, ...]:
+    steps = "1 step" if row["steps"] == 1 else f"{row['steps']} steps"
+    return line(
+        Span("valid", "good"), f"  {row['file']}  ", Span(row["name"], "name"), Span(f"  {steps}", "faint")
+    )
+
+
+def _registered(row: dict[str, Any]) -> tuple[Span, ...]:
+    change = row["change"]
+    return line(
+        Span(change, "warning" if change == "revised" else "good"),
+        "  ",
+        Span(row["name"], "name"),
+        Span(f"  revision {row['revision'][:8]}", "faint"),
+    )

@@ -1,0 +1,112 @@
+"""``trib list``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tributary_daemon.cli import failures, looks, values
+from tributary_daemon.cli.blocks import Span, Table
+from tributary_daemon.cli.opening import opened
+from tributary_daemon.cli.output import View, document, output_option, show, unicode_on
+from tributary_daemon.cli.shared import Command
+from tributary_daemon.model.states import RunState, StepState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_STATES = list(dict.fromkeys([*map(str, RunState), *map(str, StepState)]))
+_EPILOG = """\b
+Tables show the last 8 characters of ids; every command takes these.
+
+\b
+Examples:
+  trib list --state failed --since 24h
+  trib list --kind intent --name content.thumbnail.v1 -o jsonl
+  trib list -l env=prod --limit 200 -o name"""
+
+
+@click.command("list", cls=Command, epilog=_EPILOG)
+@click.option("--state", type=click.Choice(_STATES), metavar="STATE", help=f"One of: {', '.join(_STATES)}.")
+@click.option("--kind", type=click.Choice(["run", "intent"]), help="Only runs, or only intents.")
+@click.option("--name", metavar="NAME", help="Name of the workflow or intent.")
+@click.option(
+    "-l",
+    "--label",
+    "labels",
+    multiple=True,
+    type=values.pair,
+    metavar="K=V",
+    help="Has this label; repeatable.",
+)
+@click.option(
+    "--since",
+    type=values.since,
+    metavar="DURATION|TIME",
+    help="Created within this time, or after that moment.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Rows of one page."
+)
+@click.option("--after", metavar="CURSOR", help="Continue behind the page that gave this cursor.")
+@output_option
+def list_(
+    *,
+    state: str | None,
+    kind: str | None,
+    name: str | None,
+    labels: tuple[tuple[str, str], ...],
+    since: datetime | None,
+    limit: int,
+    after: str | None,
+    output: str,
+) -> int:
+    """List runs and intents, newest first."""
+    with opened() as client:
+        page = client.list(
+            state=state,
+            kind=kind,
+            name=name,
+            labels=values.mapping(labels, "-l") or None,
+            since=since,
+            limit=limit,
+            after=after,
+        )
+    rows = document(list(page.items))
+    show(View(rows, [row["id"] for row in rows], lambda: [table(rows)]), output)
+    if page.after is not None:
+        failures.say(f"there may be more: --after {page.after}")
+    return failures.COMPLETED
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Return a table of runs and intents."""
+    now, unicode = looks.now(), unicode_on(sys.stdout)
+    return Table(
+        ("id", "kind", "name", "state", "progress", "created", "took", "labels"),
+        tuple(
+            (
+                Span(row["id"][-8:], "id"),
+                Span(row["kind"]),
+                Span(row["name"], "name"),
+                Span(f"{looks.glyph(row['state'], unicode=unicode)} {row['state']}", row["state"]),
+                Span(_progress(row)),
+                Span(looks.ago(row["created_at"], now)),
+                Span(looks.took(row.get("started_at"), row.get("finished_at"), now)),
+                Span(
+                    ", ".join(f"{key}={value}" for key, value in (row.get("labels") or {}).items()), "faint"
+                ),
+            )
+            for row in rows
+        ),
+        frozenset({"took"}),
+        "no runs or intents fit; `trib submit` makes some",
+    )
+
+
+def _progress(row: dict[str, Any]) -> str:
+    if row["kind"] == "run":
+        return f"{row['steps_ended']}/{row['steps_total']} steps" if row.get("steps_total") else ""
+    return f"attempt {row['attempt']}/{row['max_attempts']}" if row.get("attempt") else ""

@@ -1,0 +1,103 @@
+"""``trib run``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from tributary_daemon.cli import failures, targets, values
+from tributary_daemon.cli.commands.submit import declared
+from tributary_daemon.cli.follow import follow, progress
+from tributary_daemon.cli.loader import late
+from tributary_daemon.cli.output import document, output_option
+from tributary_daemon.cli.settings import settings
+from tributary_daemon.cli.shared import Command
+from tributary_daemon.cli.waiting import show_end
+from tributary_daemon.daemon.options import WorkerOptions
+from tributary_daemon.errors import NotPossible
+
+_EPILOG = """\b
+The work goes through the same database as everything else, but on queues of its own, which
+only this command's processes serve. Shell steps run. Ctrl-C cancels the work and exits 130.
+
+\b
+Examples:
+  trib run workflows/stdlib_census.yaml --import ./workflows/census.py
+  trib run workflows/order.yaml --import ./workflows/order.py -i amount=12.5 -o json
+  trib run trib.noop.v1 --payload '{"n": 1}'"""
+
+
+@click.command(cls=Command, epilog=_EPILOG)
+@click.argument("target")
+@click.option(
+    "-i",
+    "--input",
+    "pairs",
+    multiple=True,
+    type=values.pair,
+    metavar="K=V",
+    help="An input, typed as the workflow declares it; repeatable.",
+)
+@click.option(
+    "--payload",
+    metavar="JSON|@FILE|-",
+    help="All inputs, or the payload of an intent, as JSON; -i adds to it.",
+)
+@click.option("--key", metavar="KEY", help="Idempotency key of the work.")
+@click.option(
+    "-l", "--label", "labels", multiple=True, type=values.pair, metavar="K=V", help="A label; repeatable."
+)
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    metavar="MODULE",
+    help="Module or ./file.py whose handlers to load; repeatable [env: TRIB_HANDLERS].",
+)
+@click.option(
+    "--processes", type=click.IntRange(1, 1024), metavar="N", help="Processes; default: usable cores."
+)
+@click.option("--concurrency", type=click.IntRange(1, 10_000), metavar="N", help="Slots per process.")
+@output_option
+def run(
+    *,
+    target: str,
+    pairs: tuple[tuple[str, str], ...],
+    payload: str | None,
+    key: str | None,
+    labels: tuple[tuple[str, str], ...],
+    imports: tuple[str, ...],
+    processes: int | None,
+    concurrency: int | None,
+    output: str,
+) -> int:
+    """Run a workflow or an intent here and now, and show its result."""
+    if target == "-" and payload == "-":
+        raise click.UsageError("standard input holds either the workflow or the payload")
+    what = targets.target(target)
+    config = settings(handlers=imports, processes=processes, concurrency=concurrency)
+    options = replace(WorkerOptions.of(config), enable_shell=True)
+    with late("daemons:private_worker")(config, options, say=failures.say) as client:
+        given = targets.inputs(pairs, payload, lambda: declared(client, what))
+        submitted = client.submit(
+            what.work,
+            given,
+            idempotency_key=key,
+            labels=values.mapping(labels, "-l") or None,
+            strict=True,
+        )
+        failures.say_warnings(submitted.warnings)
+        receipt: dict[str, Any] = document(submitted)
+        try:
+            followed = follow(client, receipt["id"], progress(output, verbose=True))
+        except KeyboardInterrupt:
+            failures.say(f"\ncancelling {receipt['id']}")
+            try:
+                client.cancel(receipt["id"], reason="interrupted")
+            except NotPossible:
+                failures.say("it had ended already")
+            return failures.INTERRUPTED
+    show_end(followed, output, receipt)
+    return followed.code

@@ -1,0 +1,155 @@
+"""``trib submit``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tributary_daemon.cli import failures, targets, values
+from tributary_daemon.cli.blocks import Lines, Span, line
+from tributary_daemon.cli.looks import glyph, state
+from tributary_daemon.cli.opening import submitting
+from tributary_daemon.cli.output import View, document, dump, output_option, show
+from tributary_daemon.cli.shared import Command
+from tributary_daemon.cli.waiting import attend, waiting_options
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tributary_daemon.cli.targets import Target
+    from tributary_daemon.client.client import Client
+    from tributary_daemon.spec.workflow import InputSpec
+
+_EPILOG = """\b
+TARGET is a YAML file, `-` for a file on standard input, the name of a registered
+workflow, or the name of an intent. With a slash or .yaml it is always a file.
+
+\b
+Examples:
+  trib submit workflows/signup.yaml -i email=ada@example.com --watch
+  trib submit content.thumbnail.v1 --payload '{"content_id": "c_123"}' --key thumbnail:c_123
+  trib submit billing.close.v1 --in 5m --queue heavy --max-attempts 5
+  id=$(trib submit workflows/etl.yaml -o name)"""
+
+
+@click.command(cls=Command, epilog=_EPILOG)
+@click.argument("target")
+@click.option(
+    "-i",
+    "--input",
+    "pairs",
+    multiple=True,
+    type=values.pair,
+    metavar="K=V",
+    help="An input, typed as the workflow declares it; repeatable.",
+)
+@click.option(
+    "--payload",
+    metavar="JSON|@FILE|-",
+    help="All inputs, or the payload of an intent, as JSON; -i adds to it.",
+)
+@click.option(
+    "--key", metavar="KEY", help="Idempotency key: a known one stores nothing and gives the known id."
+)
+@click.option("--queue", metavar="NAME", help="Queue to wait in.")
+@click.option("--priority", type=click.IntRange(-32_768, 32_767), metavar="N", help="Higher goes first.")
+@click.option(
+    "--in", "delay", type=values.duration, metavar="DURATION", help="Start no sooner than after this."
+)
+@click.option(
+    "--at", "at", type=values.moment, metavar="TIME", help="Start no sooner than at this RFC 3339 time."
+)
+@click.option(
+    "--max-attempts", type=click.IntRange(1, 32_767), metavar="N", help="Executions of each step in all."
+)
+@click.option(
+    "-l", "--label", "labels", multiple=True, type=values.pair, metavar="K=V", help="A label; repeatable."
+)
+@waiting_options
+@click.option("--strict", is_flag=True, help="Refuse warnings: unknown handlers, names without a version.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything and show what would be stored; store nothing."
+)
+@output_option
+def submit(
+    *,
+    target: str,
+    pairs: tuple[tuple[str, str], ...],
+    payload: str | None,
+    key: str | None,
+    queue: str | None,
+    priority: int | None,
+    delay: float | None,
+    at: datetime | None,
+    max_attempts: int | None,
+    labels: tuple[tuple[str, str], ...],
+    wait: bool,
+    watch: bool,
+    timeout: float | None,
+    strict: bool,
+    dry_run: bool,
+    output: str,
+) -> int:
+    """Record work: a workflow file or name, or an intent."""
+    if delay is not None and at is not None:
+        raise click.UsageError("--in and --at exclude each other")
+    if target == "-" and payload == "-":
+        raise click.UsageError("standard input holds either the workflow or the payload")
+    what = targets.target(target, strict=strict)
+    options: dict[str, Any] = {
+        "idempotency_key": key,
+        "queue": queue,
+        "priority": priority,
+        "run_after": delay if delay is not None else at,
+        "max_attempts": max_attempts,
+        "labels": values.mapping(labels, "-l") or None,
+        "strict": strict,
+    }
+    with submitting() as client:
+        given = targets.inputs(pairs, payload, lambda: declared(client, what))
+        if dry_run:
+            plan = client.dry_run(what.work, given, **options)
+            show(View(plan, [plan["name"]], lambda: [Lines((line(dump(plan, indent=2)),))]), output)
+            return failures.COMPLETED
+        receipt = client.submit(what.work, given, **options)
+        failures.say_warnings(receipt.warnings)
+        answer = document(receipt)
+        if wait or watch:
+            return attend(client, answer, output, verbose=watch, timeout=timeout)
+    show(view(answer), output)
+    return failures.COMPLETED
+
+
+def declared(client: Client, what: Target) -> dict[str, InputSpec] | None:
+    """Return the inputs that a target declares; None for an intent."""
+    if what.spec is not None:
+        return what.spec.inputs
+    assert what.name is not None
+    spec = client.workflow(what.name)
+    return spec.inputs if spec is not None else None
+
+
+def view(answer: dict[str, Any]) -> View:
+    """Return what is shown of a receipt."""
+    known = "" if answer["created"] else "  (the key was known: nothing was stored)"
+    return View(
+        answer,
+        [answer["id"]],
+        lambda: [
+            Lines(
+                (
+                    line(
+                        Span(glyph(answer["state"]), answer["state"]),
+                        f" {answer['kind']} ",
+                        Span(answer["id"], "id"),
+                        "  ",
+                        Span(answer["name"], "name"),
+                        "  ",
+                        state(answer["state"]),
+                        Span(known, "warning"),
+                    ),
+                )
+            )
+        ],
+    )

@@ -1,0 +1,181 @@
+"""Status documents as blocks: the head, the step tree of a run, the attempts of an intent, how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tributary_daemon.cli import looks, tree
+from tributary_daemon.cli.blocks import Block, Line, Lines, Span, Table, line, pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_NEEDS_SHOWN = 3
+_ERROR_WIDTH = 160
+_PAYLOAD_WIDTH = 400
+_REASONS_UNSAID = frozenset({"", "upstream"})
+
+
+def status(document: Mapping[str, Any], now: datetime, *, unicode: bool = True) -> list[Block]:
+    """Return the whole status: head, steps or attempts, result or error.
+
+    Args:
+        document: a status document.
+        now: the present time, for durations of what still runs.
+        unicode: whether the stream can show box characters and glyphs.
+    """
+    blocks: list[Block] = [head(document, now)]
+    if document["kind"] == "run":
+        blocks.append(Lines(tuple(step_lines(document, now, unicode=unicode))))
+    elif document.get("attempts"):
+        blocks.append(_attempts(document, now))
+    if document["state"] in looks.ENDED:
+        blocks.append(Lines(tuple(ending(document))))
+    return blocks
+
+
+def head(document: Mapping[str, Any], now: datetime) -> Lines:
+    """Return what one run or intent is: id, name, state, times, labels, inputs."""
+    labels = document.get("labels") or {}
+    given = document.get("inputs") if document["kind"] == "run" else document.get("payload")
+    attempt, most = document.get("attempt"), document.get("max_attempts")
+    warnings = document.get("warnings") or 0
+    return pairs(
+        (document["kind"], Span(document["id"], "id")),
+        ("name", Span(document["name"], "name")),
+        ("state", looks.state(document["state"])),
+        ("reason", document.get("reason")),
+        ("warnings", Span(f"{warnings} tolerated failure(s)", "warning") if warnings else None),
+        ("attempt", f"{attempt} of {most}" if attempt and most else None),
+        ("queue", document.get("queue")),
+        ("priority", str(document["priority"]) if document.get("priority") else None),
+        ("created", looks.clock(document.get("created_at"))),
+        ("due", looks.clock(document.get("run_at")) if document["state"] == "scheduled" else None),
+        ("started", looks.clock(document.get("started_at"))),
+        ("finished", looks.clock(document.get("finished_at"))),
+        ("took", looks.took(document.get("started_at"), document.get("finished_at"), now)),
+        ("labels", ", ".join(f"{key}={value}" for key, value in labels.items())),
+        (
+            "inputs" if document["kind"] == "run" else "payload",
+            looks.compact(given, _PAYLOAD_WIDTH) if given else None,
+        ),
+    )
+
+
+def summary(document: Mapping[str, Any], now: datetime, *, unicode: bool = True) -> Line:
+    """Return one line: glyph, name, short id, state, how far it is, how long it took."""
+    state = document["state"]
+    steps = document.get("steps") or {}
+    ended = sum(step["state"] in looks.ENDED for step in steps.values())
+    parts = [f"{ended}/{len(steps)} steps"] if steps else []
+    if document.get("attempt", 0) > 1:
+        parts.append(f"attempt {document['attempt']}/{document['max_attempts']}")
+    took = looks.took(document.get("started_at"), document.get("finished_at"), now)
+    return line(
+        Span(looks.glyph(state, unicode=unicode), state),
+        " ",
+        Span(document["name"], "name"),
+        " ",
+        Span(document["id"][-8:], "id"),
+        "  ",
+        looks.state(state),
+        Span("".join(f"  {part}" for part in (*parts, took) if part), "faint"),
+    )
+
+
+def step_lines(document: Mapping[str, Any], now: datetime, *, unicode: bool = True) -> list[Line]:
+    """Return a line per step, drawn as a tree (see ``tree``)."""
+    steps: Mapping[str, Mapping[str, Any]] = document.get("steps") or {}
+    drawn = tree.places(steps, unicode=unicode)
+    width = max((len(place.indent) + len(place.step_id) for place in drawn), default=0)
+    return [step_line(place, steps[place.step_id], now, width=width, unicode=unicode) for place in drawn]
+
+
+def step_line(
+    place: tree.Place, step: Mapping[str, Any], now: datetime, *, width: int = 0, unicode: bool = True
+) -> Line:
+    """Return the line of one step: branches, glyph, id, duration, attempt, reason, error."""
+    state = step["state"]
+    needs = [need for need in step.get("needs") or () if need != place.parent]
+    notes: list[Span] = []
+    took = looks.took(step.get("started_at"), step.get("finished_at"), now)
+    if state not in {"completed", "blocked"}:
+        notes.append(looks.state(state))
+    attempt, most = step.get("attempt") or 0, step.get("max_attempts")
+    if attempt > 1 or (attempt and state in {"discarded", "scheduled"}):
+        notes.append(Span(f"attempt {attempt}/{most}" if most else f"attempt {attempt}", "warning"))
+    reason = step.get("reason") or ""
+    if state not in {"completed", "running"} and reason not in _REASONS_UNSAID:
+        notes.append(Span(f"({reason})", "faint"))
+    if state == "running" and step.get("progress"):
+        notes.append(Span(looks.compact(step["progress"], 60), "faint"))
+    if state == "scheduled" and step.get("run_at"):
+        notes.append(Span(looks.ago(step["run_at"], now), "faint"))
+    if state != "completed" and step.get("error"):
+        notes.append(Span(looks.fault(step["error"], _ERROR_WIDTH), "bad"))
+    if state == "discarded" and step.get("optional"):
+        notes.append(Span("tolerated", "warning"))
+    if needs and state == "blocked":
+        shown = ", ".join(needs[:_NEEDS_SHOWN])
+        more = f" +{len(needs) - _NEEDS_SHOWN}" if len(needs) > _NEEDS_SHOWN else ""
+        notes.append(Span(f"after {shown}{more}", "faint"))
+    if took or notes:
+        notes.insert(0, Span(f"{took:>7}", "faint"))
+    pad = " " * max(width - len(place.indent) - len(place.step_id), 0)
+    spaced = [part for note in notes for part in (Span("  "), note)]
+    return (
+        Span(place.indent, "faint"),
+        Span(looks.glyph(state, unicode=unicode), state),
+        Span(f" {place.step_id}{pad if spaced else ''}"),
+        *spaced,
+    )
+
+
+def more(count: int) -> Line:
+    """Return the line that stands for steps that do not fit on the screen."""
+    return line(Span(f"… {count} more steps", "faint"))
+
+
+def ending(document: Mapping[str, Any]) -> list[Line]:
+    """Return how it ended: the result; or the error, and the command to type next."""
+    state, identifier = document["state"], document["id"]
+    if state == "completed":
+        result = document.get("result")
+        return [line(Span("result  ", "label"), looks.compact(result))]
+    lines = [line(Span("error   ", "label"), Span(looks.fault(document.get("error")), "bad"))]
+    if not document.get("error"):
+        lines = [line(Span("reason  ", "label"), document["reason"])] if document.get("reason") else []
+    told = (document.get("error") or {}).get("step")
+    if told:
+        lines.insert(0, line(Span("step    ", "label"), told))
+    for step_id, step in (document.get("steps") or {}).items():
+        if step["state"] == "discarded" and step.get("error") and step_id != told:
+            lines.append(
+                line(Span("step    ", "label"), f"{step_id}: ", Span(looks.fault(step["error"]), "bad"))
+            )
+    steps = bool(document.get("steps"))
+    what = "runs the failed steps again" if steps else "tries it again"
+    lines.append(line(Span("next    ", "label"), Span(f"trib retry {identifier}", "next"), f"   {what}"))
+    return lines
+
+
+def _attempts(document: Mapping[str, Any], now: datetime) -> Table:
+    rows = []
+    for attempt in document["attempts"]:
+        state = attempt.get("state") or attempt.get("outcome") or ""
+        rows.append(
+            (
+                Span(str(attempt.get("attempt", ""))),
+                looks.state(state),
+                Span(looks.clock(attempt.get("started_at"))),
+                Span(looks.took(attempt.get("started_at"), attempt.get("finished_at"), now)),
+                Span(str(attempt.get("worker") or "")),
+                Span(looks.fault(attempt.get("error"), _ERROR_WIDTH), "bad"),
+            )
+        )
+    return Table(
+        ("attempt", "state", "started", "took", "worker", "error"),
+        tuple(rows),
+        frozenset({"attempt", "took"}),
+    )

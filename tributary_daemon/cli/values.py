@@ -1,0 +1,104 @@
+"""Types of options and arguments: durations, times, ``k=v`` pairs, JSON from text, file or stdin."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.model import durations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration such as ``5m``."""
+    try:
+        return durations.seconds(text)
+    except InvalidInput as error:
+        raise click.BadParameter(f"{error.message}; {error.hint}") from None
+
+
+def moment(text: str) -> datetime:
+    """Return a time in RFC 3339, with its offset from UTC, as an aware datetime."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a time; write 2026-12-24T18:00:00Z") from None
+    if at.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no offset from UTC; write {text}Z or {text}+01:00")
+    return at
+
+
+def since(text: str) -> datetime:
+    """Return a time, or now less a duration, as an aware datetime."""
+    try:
+        seconds = durations.seconds(text)
+    except InvalidInput:
+        return moment(text)
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return key and value of ``key=value``."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise click.BadParameter(f"{text!r} is not of the form key=value")
+    return key.strip(), value
+
+
+def mapping(pairs: Iterable[tuple[str, str]], option: str) -> dict[str, str]:
+    """Return pairs as a mapping.
+
+    Raises:
+        click.BadParameter: a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if key in found:
+            raise click.BadParameter(f"'{key}' is given twice", param_hint=f"'{option}'")
+        found[key] = value
+    return found
+
+
+def json_value(text: str, option: str) -> Any:
+    """Return the JSON value that ``text`` is, or that ``@file`` or ``-`` (standard input) holds.
+
+    Raises:
+        click.BadParameter: the file cannot be read.
+        InvalidInput: it is not JSON; the message says where it stops being so.
+    """
+    source = option
+    if text == "-":
+        text, source = sys.stdin.read(), "standard input"
+    elif text.startswith("@"):
+        source = text[1:]
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(
+                f"cannot read {source}: {_reason(error)}", param_hint=f"'{option}'"
+            ) from None
+    try:
+        return json.loads(text, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        raise InvalidInput(
+            f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+            hint="""quote it: --payload '{"n": 1}', or put it in a file: --payload @file.json""",
+        ) from None
+    except RecursionError:
+        raise InvalidInput(f"{source} is nested too deeply", hint="at most 200 levels are stored") from None
+
+
+def _constant(word: str) -> NoReturn:
+    raise InvalidInput(f"{word} is not a JSON value", hint="use null, or leave it out")
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"

@@ -1,0 +1,200 @@
+"""`Client`: submit, read, wait and steer from Python; the CLI is made of the same calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Unpack
+
+from tributary_daemon.client import calls, many, repeating, submitting, waiting
+from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.reader import Reader
+from tributary_daemon.errors import NotPossible
+from tributary_daemon.store import db
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from datetime import timedelta
+    from pathlib import Path
+
+    import psycopg
+
+    from tributary_daemon.client.calls import SubmitOptions
+    from tributary_daemon.client.documents import Document
+    from tributary_daemon.client.link import Wiring
+    from tributary_daemon.client.options import Settings
+    from tributary_daemon.client.submitting import Registration, Submitted
+    from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.workflow import Workflow
+    from tributary_daemon.spec.workflow import WorkflowSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that work is recorded.
+
+    Attributes:
+        kind: ``run`` or ``intent``.
+        state: when it was recorded.
+        created: false when the idempotency key was known; ``id`` is then the existing one.
+        warnings: sentences for the person who submitted it.
+    """
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    created: bool
+    warnings: tuple[str, ...]
+    _client: Client = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the receipt as ``submit`` prints it."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "state": self.state,
+            "created": self.created,
+        }
+
+    def wait(self, timeout: float | str | timedelta | None = None) -> Document:
+        """Wait for the end; see `Client.wait`."""
+        return self._client.wait(self.id, timeout)
+
+    def refresh(self) -> Document:
+        """Read the work as it is now."""
+        return self._client.get(self.id)
+
+
+class Client(Reader):
+    """A client that also submits.
+
+    A submit with an idempotency key is repeated once when the connection breaks meanwhile.
+
+    Args:
+        wiring: how it comes to its database; `tributary_daemon.app` provides it.
+        settings: what it adds to all it submits.
+        private: opens a client whose work is served by processes of this program only; for `run`.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        settings: Settings,
+        private: Callable[[], AbstractContextManager[Client]] | None = None,
+    ) -> None:
+        super().__init__(wiring, settings)
+        self._private = private
+
+    def submit(
+        self,
+        target: Target,
+        payload: Any = None,
+        *,
+        connection: psycopg.Connection[Any] | None = None,
+        strict: bool = False,
+        **options: Unpack[SubmitOptions],
+    ) -> Receipt:
+        """Record a run or an intent; everything is checked before anything is stored.
+
+        Args:
+            target: path of a workflow file (``.yaml``, ``.yml``, an existing file), name of a registered
+                workflow, else name of an intent; a handler function or method; a model that one handler
+                takes; a `Workflow`.
+            payload: of the intent, or inputs of the workflow: JSON value, model or dataclass.
+            connection: record it on this connection, in the caller's own transaction; nothing is committed.
+            strict: refuse what is otherwise a warning: handlers that nobody has, names without a version.
+            options: see `SubmitOptions`.
+
+        Raises:
+            InvalidInput: the file, inputs, payload or an option is refused.
+            KeyConflict: the idempotency key is known under another name.
+            DatabaseError: see `DatabaseError`.
+        """
+        call = calls.call(self._settings, target, payload, options, strict=strict)
+        if connection is None:
+            return self._receipt(self._link.run(call.record, again=call.repeatable))
+        with plain_rows(connection):
+            return self._receipt(db.run(connection, call.record()))
+
+    def dry_run(
+        self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
+    ) -> dict[str, Any]:
+        """Check a submit completely and return what it would store; arguments as for `submit`."""
+        call = calls.call(self._settings, target, payload, options, strict=strict)
+        return self._link.run(call.dry_run, again=True)
+
+    def submit_many(
+        self,
+        name: str,
+        payloads: Iterable[Any],
+        *,
+        connection: psycopg.Connection[Any] | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> list[str]:
+        """Record many intents of one name by COPY, all or none; return their ids in order.
+
+        Args:
+            name: of the intents.
+            payloads: JSON values, models or dataclasses.
+            connection: write on this connection, in the caller's own transaction.
+            options: as for `submit`, without idempotency key and labels.
+
+        Raises:
+            InvalidInput: a payload or an option is refused; nothing was stored.
+        """
+        terms = many.terms(self._settings, options)
+        texts = many.encode(name, payloads, self._settings)
+        if not texts:
+            return []
+        if connection is None:
+            with self._link.transaction() as own:
+                return many.write(own, name, texts, terms)
+        with plain_rows(connection), connection.transaction():
+            return many.write(connection, name, texts, terms)
+
+    def register(self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False) -> Registration:
+        """Give a workflow's name to this revision of it.
+
+        Raises:
+            InvalidWorkflow: it is refused.
+            InvalidInput: ``strict``, and the name has other content, or a handler is unknown.
+        """
+        spec = calls.spec_of(target, strict=strict)
+        return self._link.run(lambda: submitting.register(spec, strict=strict), again=True)
+
+    def workflow(self, name: str) -> WorkflowSpec | None:
+        """Return the workflow registered under a name; None when there is none."""
+        return self._link.run(lambda: repeating.workflow(name), again=True)
+
+    def rerun(self, id: str) -> Receipt:  # noqa: A002 - the word of the documents
+        """Submit the same work once more: same revision, inputs, labels and options, no idempotency key.
+
+        Raises:
+            NotFound: there is no such work.
+        """
+        return self._receipt(self._link.run(lambda: repeating.rerun(id, self._settings), again=False))
+
+    def run(
+        self, target: Target, payload: Any = None, *, timeout: float | str | timedelta | None = None
+    ) -> Any:
+        """Run work inline, by processes of this program alone, and return its result.
+
+        Raises:
+            WorkFailed: it failed, was discarded or cancelled.
+            WaitTimeout: it has not ended in time; it is cancelled.
+            InvalidInput: as `submit` with ``strict``.
+        """
+        if self._private is None:
+            raise NotPossible("this client cannot run work inline", hint="use the Client of tributary_daemon")
+        with self._private() as own:
+            receipt = own.submit(target, payload, strict=True)
+            try:
+                return waiting.result_of(receipt.wait(timeout))
+            except BaseException:
+                own.give_up(receipt.id)
+                raise
+
+    def _receipt(self, done: Submitted) -> Receipt:
+        return Receipt(done.id, done.kind, done.name, done.state, done.created, done.warnings, self)

@@ -1,0 +1,64 @@
+"""What a client does beside submitting and reading: steer, repeat, look up; all sans-I/O operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon.client import why as reasons
+from tributary_daemon.client.reading import get, missing, resolve_id
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.store import control, fleet, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tributary_daemon.client.documents import Document
+    from tributary_daemon.client.why import Why
+    from tributary_daemon.store.db import Operation
+
+ENDED: Final = frozenset({"completed", "failed", "cancelled", "skipped", "discarded"})
+
+
+def document(text: str) -> Operation[Document]:
+    """Read a run or an intent by its id, part of it, or ``@latest``."""
+    return (yield from get((yield from resolve_id(text))))
+
+
+def ended(work_id: str) -> Operation[bool]:
+    """Return whether a run or an intent has ended.
+
+    Raises:
+        NotFound: there is neither.
+    """
+    state = yield from runs.state(work_id)
+    if state is None:
+        raise missing(work_id)
+    return state.state in ENDED
+
+
+def cancel(text: str, reason: str | None) -> Operation[str]:
+    """Cancel a run or an intent; return the state it was in."""
+    return (yield from control.cancel((yield from resolve_id(text)), reason))
+
+
+def retry(text: str, from_step: str | Sequence[str] | None) -> Operation[str]:
+    """Put ended work back to work; return the new state."""
+    steps = [from_step] if isinstance(from_step, str) else from_step
+    return (yield from control.retry((yield from resolve_id(text)), steps))
+
+
+def why(text: str, step: str | None) -> Operation[Why]:
+    """Say why work is in its state."""
+    return (yield from reasons.why((yield from resolve_id(text)), step))
+
+
+def pause_queue(name: str) -> Operation[datetime]:
+    """Stop claims from a queue; return since when it is paused.
+
+    Raises:
+        InvalidInput: the name is empty.
+    """
+    if not name.strip():
+        raise InvalidInput("a queue's name is empty", hint="`trib queue list` shows the queues")
+    return (yield from fleet.pause(name))

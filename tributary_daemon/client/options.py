@@ -1,0 +1,205 @@
+"""Options of a submit, checked before anything reaches the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.model import durations
+from tributary_daemon.model.retry import Retry
+from tributary_daemon.store.submit import Terms
+
+if TYPE_CHECKING:
+    from tributary_daemon.config import Config
+
+RunAfter: TypeAlias = float | str | timedelta | datetime
+
+PRIORITIES: Final = (-32_768, 31_999)
+_ATTEMPTS: Final = 32_767
+_RETRY_KEYS: Final = tuple(Retry.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a client adds to all it submits.
+
+    Attributes:
+        tenant: of what is submitted; empty for none.
+        sees: tenant whose work is listed; None for all.
+        defaults: options at the level ``config``.
+        max_payload: bytes.
+        private: prefix of the queues of ``trib run``; None for the shared ones.
+        runner: worker id of ``trib run``.
+    """
+
+    tenant: str = ""
+    sees: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    max_payload: int = 1_048_576
+    private: str | None = None
+    runner: int | None = None
+
+    @classmethod
+    def of(cls, config: Config, tenant: str | None = None) -> Settings:
+        """Return the settings that a configuration stands for; ``tenant`` wins over its own."""
+        if tenant is None and config.source("tenant") != "built-in":
+            tenant = config.tenant
+        return cls(
+            tenant=tenant or "",
+            sees=tenant or None,
+            defaults={key: _plain(value) for key, value in config.defaults.items() if value is not None},
+            max_payload=config.max_payload,
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Retry):
+        return value.to_json()
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def terms(
+    settings: Settings,
+    *,
+    idempotency_key: str | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    run_after: RunAfter | None = None,
+    max_attempts: int | None = None,
+    timeout: float | str | timedelta | None = None,
+    retry: Retry | Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Terms:
+    """Check the options of a submit and return them as the store takes them.
+
+    Args:
+        settings: of the client.
+        idempotency_key: work with a known key is not recorded again.
+        queue: name.
+        priority: higher first, -32,768 to 31,999.
+        run_after: a duration from now (seconds, timedelta, ``"5m"``) or a time (datetime, RFC 3339).
+        max_attempts: executions in all, at least 1.
+        timeout: of each attempt.
+        retry: policy, or its fields.
+        labels: of a run.
+
+    Raises:
+        InvalidInput: one of them is malformed; the message names it.
+    """
+    submit: dict[str, Any] = {}
+    if queue is not None:
+        submit["queue"] = _queue(queue)
+    if priority is not None:
+        submit["priority"] = _whole("priority", priority, *PRIORITIES)
+    if max_attempts is not None:
+        submit["max_attempts"] = _whole("max_attempts", max_attempts, 1, _ATTEMPTS)
+    if timeout is not None:
+        submit["timeout"] = _timeout(timeout)
+    if retry is not None:
+        submit["retry"] = _retry(retry)
+    run_at, delay = due(run_after)
+    return Terms(
+        key=_key(idempotency_key),
+        submit=submit,
+        config=settings.defaults,
+        run_at=run_at,
+        delay=delay,
+        labels=_labels(labels),
+        tenant=settings.tenant,
+        private=settings.private,
+        runner=settings.runner,
+    )
+
+
+def due(run_after: RunAfter | None) -> tuple[datetime | None, float | None]:
+    """Return ``run_after`` as a time or as seconds from now; (None, None) when it is not given.
+
+    Raises:
+        InvalidInput: neither a time with a zone nor a duration.
+    """
+    match run_after:
+        case None:
+            return None, None
+        case datetime():
+            return _aware(run_after, str(run_after)), None
+        case str():
+            at = _time(run_after)
+            return (at, None) if at is not None else (None, durations.seconds(run_after))
+        case _:
+            return None, durations.seconds(run_after)
+
+
+def _time(text: str) -> datetime | None:
+    stripped = text.strip()
+    if "-" not in stripped:
+        # whole seconds ("90") and dates in the basic format ("20300101") would look alike
+        return None
+    try:
+        at = datetime.fromisoformat(stripped)
+    except ValueError:
+        return None
+    return _aware(at, stripped)
+
+
+def _aware(at: datetime, shown: str) -> datetime:
+    if at.utcoffset() is None:
+        raise InvalidInput(f"the time {shown} has no time zone", hint="write 2030-01-31T08:00:00Z, or +01:00")
+    return at
+
+
+def _queue(name: object) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInput(f"{name!r} is not a queue's name", hint="queues are named like `default`")
+    if any(part in name for part in ":,~") or name != name.strip():
+        raise InvalidInput(
+            f"queue {name!r} holds a character with another meaning", hint="leave out : , ~ and spaces around"
+        )
+    return name
+
+
+def _whole(what: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(f"{what} must be a whole number, not {value!r}", hint=f"{low:,} to {high:,}")
+    if not low <= value <= high:
+        raise InvalidInput(f"{what} {value} is out of range", hint=f"{low:,} to {high:,}")
+    return value
+
+
+def _timeout(value: float | str | timedelta) -> float:
+    result = durations.seconds(value)
+    if result <= 0:
+        raise InvalidInput("a timeout must be longer than 0", hint="leave it out for no timeout")
+    return result
+
+
+def _retry(value: Retry | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(value, Retry):
+        # all of it: what equals the policy of steps still differs from that of intents
+        return _fields(value, _RETRY_KEYS)
+    unknown = [key for key in value if key not in _RETRY_KEYS]
+    if unknown:
+        raise InvalidInput(f"unknown key {unknown[0]!r} in retry", hint=f"known: {', '.join(_RETRY_KEYS)}")
+    return _fields(Retry(**value), value)
+
+
+def _fields(policy: Retry, names: Iterable[str]) -> dict[str, Any]:
+    plain = {name: getattr(policy, name) for name in names}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+def _key(key: object) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key:
+        raise InvalidInput(f"{key!r} is not an idempotency key", hint="use a text of 1 to 300 characters")
+    return key
+
+
+def _labels(labels: Mapping[str, str] | None) -> dict[str, str]:
+    for name, value in (labels or {}).items():
+        if not isinstance(name, str) or not name or not isinstance(value, str):
+            raise InvalidInput(f"label {name!r} must be text with a text value, not {value!r}")
+    return dict(labels or {})

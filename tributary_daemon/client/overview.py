@@ -1,0 +1,244 @@
+"""Pages of dead letters and events, and the fleet, put together from the rows of the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from tributary_daemon.client.documents import ErrorDocument, Page, rfc3339
+from tributary_daemon.client.reading import resolve_id
+from tributary_daemon.client.records import (
+    DeadLetterDocument,
+    EventDocument,
+    HandlerDocument,
+    ProcessDocument,
+    QueueDocument,
+    WorkerDocument,
+)
+from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
+from tributary_daemon.store import control, dead_letters, events, fleet
+
+if TYPE_CHECKING:
+    from tributary_daemon.store.db import Operation
+
+
+def letters(limit: int, after: str | None, tenant: str | None) -> Operation[Page[DeadLetterDocument]]:
+    """Read a page of dead letters, newest first.
+
+    Raises:
+        InvalidInput: ``after`` is no cursor of such a page.
+    """
+    cursor = None
+    if after is not None:
+        at, run_id, ordinal = _parts(after, 3)
+        cursor = dead_letters.After(_time(at, after), run_id, _whole(ordinal, after))
+    rows = yield from dead_letters.page(limit, cursor, tenant)
+    last = rows[-1] if len(rows) == limit else None
+    return Page(
+        items=tuple(_letter(row) for row in rows),
+        after=None if last is None else f"{rfc3339(last.created_at)}/{last.run_id}/{last.ordinal}",
+    )
+
+
+def letter(reference: str) -> Operation[DeadLetterDocument]:
+    """Read one dead letter by its address.
+
+    Raises:
+        NotFound: there is none.
+        AmbiguousId: the run has several and the step is not named.
+    """
+    return _letter((yield from _addressed(reference)))
+
+
+def requeue(reference: str) -> Operation[str]:
+    """Put a dead letter back to work; return the new state.
+
+    Raises:
+        NotFound: there is none.
+        AmbiguousId: as `letter`.
+    """
+    row = yield from _addressed(reference)
+    return (yield from control.requeue(str(row.run_id), row.step_id))
+
+
+def drop(reference: str) -> Operation[None]:
+    """Forget a dead letter.
+
+    Raises:
+        NotFound: there is none.
+        AmbiguousId: as `letter`.
+    """
+    row = yield from _addressed(reference)
+    if not (yield from dead_letters.drop(str(row.run_id), row.ordinal)):
+        raise _no_letter(reference)
+
+
+def _addressed(reference: str) -> Operation[dead_letters.DeadLetterRow]:
+    head, slash, step = reference.partition("/")
+    full = yield from resolve_id(head)
+    rows = yield from dead_letters.of(full, step if slash else None)
+    if not rows:
+        raise _no_letter(reference)
+    if len(rows) > 1:
+        listed = "\n".join(f"  {full}/{row.step_id}  {row.name}  {row.reason}" for row in rows)
+        raise AmbiguousId(f"run {full} has several dead letters:\n{listed}", hint="name the step: RUN/STEP")
+    return rows[0]
+
+
+def _no_letter(reference: str) -> NotFound:
+    return NotFound(f"there is no dead letter {reference}", hint="`trib dlq list` shows them")
+
+
+def _letter(row: dead_letters.DeadLetterRow) -> DeadLetterDocument:
+    return DeadLetterDocument(
+        ref=str(row.run_id) if row.step_id is None else f"{row.run_id}/{row.step_id}",
+        id=str(row.run_id),
+        step=row.step_id,
+        kind=row.kind,
+        name=row.name,
+        queue=row.queue,
+        attempt=row.attempt,
+        reason=row.reason,
+        error=ErrorDocument.from_json(row.error),
+        created_at=row.created_at,
+        payload=row.payload,
+    )
+
+
+def happened(text: str | None, after: str | None, limit: int) -> Operation[Page[EventDocument]]:
+    """Read events, oldest first: of one run or intent, else of the newest work.
+
+    With a cursor those behind it; the cursor of the page returned is always set, unless it is empty.
+
+    Raises:
+        InvalidInput: ``after`` is no cursor of such a page.
+    """
+    behind = None
+    if after is not None:
+        at, work_id, ordinal, kind = _parts(after, 4)
+        behind = events.After(_time(at, after), work_id, _whole(ordinal, after), kind)
+    work = None if text is None else (yield from resolve_id(text))
+    rows = yield from events.page(work, behind, limit)
+    last = rows[-1] if rows else None
+    place = (
+        last
+        and f"{rfc3339(last.at)}/{last.work_id}/{-1 if last.ordinal is None else last.ordinal}/{last.type}"
+    )
+    return Page(
+        items=tuple(
+            EventDocument(
+                id=str(row.work_id),
+                at=row.at,
+                type=row.type,
+                step=row.step_id,
+                attempt=row.attempt,
+                data=row.data,
+            )
+            for row in rows
+        ),
+        after=place,
+    )
+
+
+def _parts(cursor: str, count: int) -> list[str]:
+    parts = cursor.split("/")
+    if len(parts) != count:
+        raise _no_cursor(cursor)
+    return parts
+
+
+def _time(text: str, cursor: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise _no_cursor(cursor) from None
+
+
+def _whole(text: str, cursor: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise _no_cursor(cursor) from None
+
+
+def _no_cursor(cursor: str) -> InvalidInput:
+    return InvalidInput(f"{cursor!r} is no cursor", hint="use the `after` of the page before")
+
+
+def workers() -> Operation[tuple[WorkerDocument, ...]]:
+    """Read the workers that have not left, oldest first."""
+    rows = yield from fleet.workers()
+    found = []
+    for _, group in groupby(rows, key=lambda row: row.worker_id):
+        mine = list(group)
+        found.append(_worker(mine[0], tuple(_process(row) for row in mine if row.process_id is not None)))
+    return tuple(found)
+
+
+def _worker(row: fleet.WorkerRow, processes: tuple[ProcessDocument, ...]) -> WorkerDocument:
+    return WorkerDocument(
+        id=str(row.worker_id),
+        name=row.name,
+        host=row.host,
+        pid=row.pid,
+        state=row.state,
+        alive=row.alive,
+        version=row.version,
+        queues=tuple(row.queues),
+        names=tuple(row.names),
+        concurrency=row.concurrency,
+        started_at=row.started_at,
+        beat_at=row.beat_at,
+        failures=tuple(row.failures),
+        processes=processes,
+    )
+
+
+def _process(row: fleet.WorkerRow) -> ProcessDocument:
+    # the left join brings them all or none
+    started_at: Any = row.process_started_at
+    beat_at: Any = row.process_beat_at
+    return ProcessDocument(
+        id=str(row.process_id),
+        pid=row.process_pid,
+        name=row.process_name or "",
+        runtime=row.runtime or "",
+        running=row.running,
+        started_at=started_at,
+        beat_at=beat_at,
+    )
+
+
+def handlers() -> Operation[tuple[HandlerDocument, ...]]:
+    """Read the registry by name."""
+    rows = yield from fleet.handlers()
+    return tuple(
+        HandlerDocument(
+            name=row.name,
+            runtime=row.runtime,
+            is_enabled=row.is_enabled,
+            description=row.description,
+            options=row.options,
+            input_schema=row.input_schema,
+            output_schema=row.output_schema,
+            offered_at=row.offered_at,
+        )
+        for row in rows
+    )
+
+
+def queues() -> Operation[tuple[QueueDocument, ...]]:
+    """Read the queues by name."""
+    rows = yield from fleet.queues()
+    return tuple(
+        QueueDocument(
+            name=row.name,
+            paused=row.paused,
+            paused_at=row.paused_at,
+            available=row.available,
+            running=row.running,
+            workers=row.workers,
+        )
+        for row in rows
+    )

@@ -1,0 +1,254 @@
+"""`Reader`: everything about work except submitting it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from tributary_daemon.client import operations, overview, reading, waiting
+from tributary_daemon.client.link import Link, Wiring
+from tributary_daemon.errors import DatabaseUnreachable, NotPossible
+from tributary_daemon.store import fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    from tributary_daemon.client.documents import Document, Page, Summary
+    from tributary_daemon.client.options import RunAfter, Settings
+    from tributary_daemon.client.records import (
+        DeadLetterDocument,
+        EventDocument,
+        HandlerDocument,
+        QueueDocument,
+        WorkerDocument,
+    )
+    from tributary_daemon.client.waiting import Seen
+    from tributary_daemon.client.why import Why
+
+
+class Reader:
+    """A client that reads, waits and steers: what most commands need, and quick to import.
+
+    Threads may share it; it holds one connection and does one thing at a time. It connects on
+    first use, reconnects when the connection was lost, and repeats reads that broke off with it.
+
+    Ids may be given in full, as a unique head or tail of at least 6 characters, or as ``@latest``.
+
+    Args:
+        wiring: how it comes to its database; the composition root provides it.
+        settings: what it adds to all it submits, and whose work it lists.
+    """
+
+    def __init__(self, wiring: Wiring, settings: Settings) -> None:
+        self._link = Link(wiring)
+        self._settings = settings
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """Connect now, and refuse a schema that cannot be used, instead of on first use.
+
+        Raises:
+            DatabaseError: no connection, or the schema cannot be used.
+        """
+        self._link.open()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        self._link.close()
+
+    def get(self, id: str) -> Document:  # noqa: A002 - the word of the documents
+        """Read a run with its steps, or an intent with its attempts.
+
+        Raises:
+            NotFound: there is neither.
+            AmbiguousId: the part of an id fits several.
+        """
+        return self._link.run(lambda: operations.document(id), again=True)
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: RunAfter | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page[Summary]:
+        """Read one page of runs and intents, newest first.
+
+        Args:
+            state: as shown.
+            kind: ``run`` or ``intent``.
+            name: of the workflow or intent.
+            labels: all of these.
+            since: created at or after this time, or within this duration.
+            limit: rows, 1 to 10,000.
+            after: cursor of the page before.
+
+        Raises:
+            InvalidInput: one of them is malformed.
+        """
+        wanted = waiting.filter_of(
+            self._settings,
+            state=state,
+            kind=kind,
+            name=name,
+            labels=labels,
+            since=since,
+            limit=limit,
+            after=after,
+        )
+        return self._link.run(lambda: reading.page(wanted), again=True)
+
+    def wait(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        timeout: float | str | timedelta | None = None,
+        *,
+        poll: float | None = None,
+        seen: Seen | None = None,
+    ) -> Document:
+        """Wait for the end of a run or an intent and return it; a restart of the database is waited out.
+
+        Args:
+            id: of the work.
+            timeout: seconds, timedelta or ``"5m"``; None to wait for ever.
+            poll: slowest poll in seconds, 0.5 by default; the first ones are quicker.
+            seen: called with every document on the way, the last one excepted.
+
+        Raises:
+            NotFound: there is no such work.
+            WaitTimeout: it has not ended in time; it goes on.
+        """
+        work_id = self.resolve_id(id)
+        pace = waiting.Pace(work_id, timeout, poll, time.monotonic)
+        known = False
+        while True:
+            try:
+                if seen is None:
+                    ended = self._link.run(lambda: operations.ended(work_id), again=True)
+                    document = self.get(work_id) if ended else None
+                else:
+                    document = self.get(work_id)
+            except DatabaseUnreachable:
+                # what was never reached is a mistake, what was is on its way back
+                if not known:
+                    raise
+                time.sleep(pace.lost())
+                continue
+            known = True
+            if document is not None and document.ended:
+                return document
+            if document is not None and seen is not None:
+                seen(document)
+            time.sleep(pace.pause())
+
+    def resolve_id(self, text: str) -> str:
+        """Return the full id that a head, a tail or ``@latest`` means; a full id is not looked up.
+
+        Raises:
+            NotFound: nothing among the newest 100,000 fits.
+            AmbiguousId: several fit.
+        """
+        return self._link.run(lambda: reading.resolve_id(text), again=True)
+
+    def cancel(self, id: str, reason: str | None = None) -> str:  # noqa: A002 - the word of the documents
+        """Cancel a run or an intent in any state; return the state it was in.
+
+        Raises:
+            NotFound: there is no such work.
+            NotPossible: it has ended.
+        """
+        return self._link.run(lambda: operations.cancel(id, reason), again=False)
+
+    def retry(self, id: str, from_step: str | Sequence[str] | None = None) -> str:  # noqa: A002
+        """Put ended work back to work: its bad steps, or ``from_step`` and all below; return the new state.
+
+        Raises:
+            NotFound: there is no such work or step.
+            NotPossible: it has not ended, or nothing of it ended badly.
+        """
+        return self._link.run(lambda: operations.retry(id, from_step), again=False)
+
+    def give_up(self, id: str) -> None:  # noqa: A002 - the word of the documents
+        """Cancel work unless it has ended."""
+        try:
+            self.cancel(id, "given up")
+        except NotPossible:
+            # that it has ended is all that is wanted
+            return
+
+    def why(self, id: str, step: str | None = None) -> Why:  # noqa: A002 - the word of the documents
+        """Say why work waits, or why a step was skipped.
+
+        Raises:
+            NotFound: there is no such work or step.
+        """
+        return self._link.run(lambda: operations.why(id, step), again=True)
+
+    def events(
+        self,
+        id: str | None = None,  # noqa: A002 - the word of the documents
+        *,
+        after: str | None = None,
+        limit: int = 1_000,
+    ) -> Page[EventDocument]:
+        """Read events, oldest first: those behind a cursor, else the newest.
+
+        Args:
+            id: of one run or intent; None for the newest work.
+            after: cursor of the page before.
+            limit: events.
+        """
+        return self._link.run(lambda: overview.happened(id, after, limit), again=True)
+
+    def dead_letters(self, *, limit: int = 50, after: str | None = None) -> Page[DeadLetterDocument]:
+        """Read one page of dead letters, newest first."""
+        return self._link.run(lambda: overview.letters(limit, after, self._settings.sees), again=True)
+
+    def dead_letter(self, reference: str) -> DeadLetterDocument:
+        """Read one dead letter: the id of an intent, or ``RUN/STEP``.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._link.run(lambda: overview.letter(reference), again=True)
+
+    def requeue(self, reference: str) -> str:
+        """Put a dead letter back to work; return the new state of the work."""
+        return self._link.run(lambda: overview.requeue(reference), again=False)
+
+    def drop(self, reference: str) -> None:
+        """Forget a dead letter; the work stays discarded."""
+        self._link.run(lambda: overview.drop(reference), again=False)
+
+    def queues(self) -> tuple[QueueDocument, ...]:
+        """Read the queues that were ever paused, hold work, or are served."""
+        return self._link.run(overview.queues, again=True)
+
+    def pause_queue(self, name: str) -> datetime:
+        """Stop claims from a queue, running work goes on; return since when it is paused."""
+        return self._link.run(lambda: operations.pause_queue(name), again=True)
+
+    def resume_queue(self, name: str) -> bool:
+        """Allow claims from a queue again; False when it was not paused."""
+        return self._link.run(lambda: fleet.resume(name), again=True)
+
+    def workers(self) -> tuple[WorkerDocument, ...]:
+        """Read the workers with their processes."""
+        return self._link.run(overview.workers, again=True)
+
+    def handlers(self) -> tuple[HandlerDocument, ...]:
+        """Read the handler names that workers have registered."""
+        return self._link.run(overview.handlers, again=True)

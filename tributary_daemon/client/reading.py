@@ -1,0 +1,253 @@
+"""Documents of runs and intents, put together from the rows of the store."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.client.documents import (
+    AttemptDocument,
+    Document,
+    ErrorDocument,
+    IntentDocument,
+    Page,
+    RunDocument,
+    StepDocument,
+    Summary,
+)
+from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
+from tributary_daemon.model.states import RunState, StepState
+from tributary_daemon.store import intents, lists, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tributary_daemon.store.db import Operation
+
+OPTIONAL: Final = 1
+_FULL: Final = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
+_PART: Final = re.compile(r"[0-9a-f]+")
+_SHORTEST: Final = 6
+_CANDIDATES: Final = 10
+_LARGEST_PAGE: Final = 10_000
+STATES: Final = tuple(dict.fromkeys([*RunState, *StepState]))
+
+
+def get(work_id: str) -> Operation[Document]:
+    """Read a run or an intent by its full id.
+
+    Raises:
+        NotFound: there is neither.
+    """
+    # the run before its steps: a run seen as ended must not be shown with steps that still run
+    run = yield from runs.run(work_id)
+    if run is not None:
+        steps = yield from runs.steps(work_id)
+        edges = yield from runs.edges(work_id)
+        return _run_document(run, steps, edges)
+    intent = yield from intents.intent(work_id)
+    if intent is None:
+        raise missing(work_id)
+    return _intent_document(intent, (yield from intents.attempts(work_id)))
+
+
+def missing(work_id: str) -> NotFound:
+    """Return the error for an id that nothing has."""
+    return NotFound(f"no run or intent has the id {work_id}", hint="`trib list` shows the newest ones")
+
+
+def _run_document(
+    run: runs.RunRow, steps: Sequence[runs.StepRow], edges: Sequence[tuple[int, int]]
+) -> RunDocument:
+    ids = {step.ordinal: step.step_id for step in steps}
+    needs: dict[int, list[str]] = {}
+    for parent, child in edges:
+        # the closing step is not shown, and has no needs of its own
+        if parent in ids and child in ids:
+            needs.setdefault(child, []).append(ids[parent])
+    documents = {step.step_id: _step_document(step, needs.get(step.ordinal, [])) for step in steps}
+    result = run.result
+    if run.state == "completed" and not run.has_result:
+        needed = {parent for parent, _ in edges}
+        result = {step.step_id: step.result for step in steps if step.ordinal not in needed}
+    return RunDocument(
+        id=str(run.run_id),
+        name=run.name,
+        state=run.state,
+        reason=run.reason,
+        inputs=run.inputs,
+        result=result,
+        error=_run_error(run, documents),
+        warnings=run.warnings,
+        labels=run.labels,
+        priority=run.priority,
+        revision=str(run.revision_id),
+        idempotency_key=run.idempotency_key,
+        tenant=run.tenant_id,
+        created_at=run.created_at,
+        run_at=run.run_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        steps=documents,
+    )
+
+
+def _run_error(run: runs.RunRow, steps: dict[str, StepDocument]) -> ErrorDocument | None:
+    """Return the stored error of a run, else that of the first step that failed it."""
+    if run.error:
+        return ErrorDocument.from_json(run.error)
+    if run.state != "failed":
+        return None
+    bad = [step for step in steps.values() if step.state == "discarded" and not step.optional]
+    if not bad:
+        return ErrorDocument(type="RunFailed", message=run.reason or "the run failed", reason=run.reason)
+    first = min(bad, key=lambda step: (step.finished_at is None, step.finished_at))
+    error = first.error
+    if error is None:
+        return ErrorDocument(
+            type="StepFailed",
+            message=f"step {first.id} was discarded",
+            attempt=first.attempt,
+            reason=first.reason,
+            step=first.id,
+        )
+    return ErrorDocument(
+        type=error.type,
+        message=error.message,
+        attempt=error.attempt,
+        reason=error.reason,
+        exit_code=error.exit_code,
+        step=first.id,
+        traceback=error.traceback,
+    )
+
+
+def _step_document(row: runs.StepRow, needs: list[str]) -> StepDocument:
+    return StepDocument(
+        id=row.step_id,
+        name=row.name,
+        state=row.state,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        result=row.result,
+        error=ErrorDocument.from_json(row.error),
+        reason=row.reason,
+        queue=row.queue,
+        priority=row.priority,
+        needs=tuple(needs),
+        optional=bool(row.flags & OPTIONAL),
+        run_at=row.run_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        progress=row.progress,
+        worker=row.worker,
+    )
+
+
+def _intent_document(row: intents.IntentRow, bad: Sequence[intents.AttemptRow]) -> IntentDocument:
+    attempts = [
+        AttemptDocument(
+            attempt=item.attempt,
+            outcome=item.outcome,
+            error=ErrorDocument.from_json(item.error),
+            started_at=item.started_at,
+            finished_at=item.finished_at,
+            worker=item.worker,
+        )
+        for item in bad
+    ]
+    if row.state in {"running", "completed"}:
+        # what goes well leaves no row: the intent's own timestamps are its last attempt
+        attempts.append(
+            AttemptDocument(
+                attempt=row.attempt,
+                outcome=row.state,
+                error=None,
+                started_at=row.started_at,
+                finished_at=row.finished_at,
+                worker=row.worker,
+            )
+        )
+    return IntentDocument(
+        id=str(row.intent_id),
+        name=row.name,
+        state=row.state,
+        reason=row.reason,
+        payload=row.payload,
+        result=row.result,
+        error=None if row.state == "completed" or not bad else ErrorDocument.from_json(bad[-1].error),
+        warnings=0,
+        labels={},
+        priority=row.priority,
+        queue=row.queue,
+        tenant=row.tenant_id,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        created_at=row.created_at,
+        run_at=row.run_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        attempts=tuple(attempts),
+        progress=row.progress,
+        worker=row.worker,
+    )
+
+
+def page(wanted: lists.Filter) -> Operation[Page[Summary]]:
+    """Read one page of runs and intents, newest first.
+
+    Raises:
+        InvalidInput: an unknown state or kind, a limit outside 1..10,000, or a cursor that is no id.
+    """
+    if wanted.state is not None and wanted.state not in STATES:
+        raise InvalidInput(f"unknown state {wanted.state!r}", hint=f"states: {', '.join(STATES)}")
+    if wanted.kind not in {None, "run", "intent"}:
+        raise InvalidInput(f"unknown kind {wanted.kind!r}", hint="kinds: run, intent")
+    if not 1 <= wanted.limit <= _LARGEST_PAGE:
+        raise InvalidInput(
+            f"limit {wanted.limit} is out of range", hint=f"1 to {_LARGEST_PAGE:,}; page with the cursor"
+        )
+    if wanted.after is not None and not _FULL.fullmatch(wanted.after.lower()):
+        raise InvalidInput(f"{wanted.after!r} is no cursor", hint="use the `after` of the page before")
+    rows = yield from lists.page(wanted)
+    items = tuple(_summary(row) for row in rows)
+    return Page(items=items, after=items[-1].id if len(items) == wanted.limit else None)
+
+
+def _summary(row: lists.ListRow) -> Summary:
+    fields: dict[str, Any] = row._asdict()
+    return Summary(id=str(fields.pop("work_id")), **fields)
+
+
+def resolve_id(text: str) -> Operation[str]:
+    """Return the full id that ``text`` means: itself, ``@latest``, or a unique head or tail.
+
+    Raises:
+        NotFound: nothing among the newest 100,000 fits.
+        AmbiguousId: several fit; the message lists them.
+        InvalidInput: too short, or not hexadecimal.
+    """
+    wanted = text.strip().lower()
+    if _FULL.fullmatch(wanted):
+        digits = wanted.replace("-", "")
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    if wanted == "@latest":
+        newest = yield from lists.latest()
+        if newest is None:
+            raise NotFound("there is no run or intent yet", hint="`trib submit FILE` makes the first one")
+        return str(newest.work_id)
+    digits = wanted.replace("-", "")
+    if not _PART.fullmatch(digits):
+        raise NotFound(f"{text!r} is not an id", hint="ids are hexadecimal; @latest is the newest one")
+    if len(digits) < _SHORTEST:
+        raise InvalidInput(f"{text!r} is too short for an id", hint=f"give at least {_SHORTEST} characters")
+    found = yield from lists.matching(digits, _CANDIDATES + 1)
+    if not found:
+        raise NotFound(f"no run or intent has an id like {text!r}", hint="`trib list` shows the newest ones")
+    if len(found) > 1:
+        listed = "\n".join(
+            f"  {row.work_id}  {row.kind}  {row.name}  {row.state}" for row in found[:_CANDIDATES]
+        )
+        more = "\n  …" if len(found) > _CANDIDATES else ""
+        raise AmbiguousId(f"{text!r} fits several:\n{listed}{more}", hint="give more characters of the id")
+    return str(found[0].work_id)

@@ -1,0 +1,96 @@
+"""The same work once more, and workflows by the name they are registered under."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tributary_daemon.client import submitting
+from tributary_daemon.client.reading import missing, resolve_id
+from tributary_daemon.client.submitting import Submitted
+from tributary_daemon.client.targets import IntentTarget
+from tributary_daemon.spec.workflow import WorkflowSpec
+from tributary_daemon.store import intents, runs, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tributary_daemon.client.options import Settings
+    from tributary_daemon.store.db import Operation
+
+
+def workflow(name: str) -> Operation[WorkflowSpec | None]:
+    """Return the workflow registered under a name; None when there is none."""
+    found = yield from submit.registered(name)
+    return None if found is None else WorkflowSpec.from_plan(found.plan)
+
+
+def rerun(text: str, settings: Settings) -> Operation[Submitted]:
+    """Submit the same work once more, without its idempotency key and times.
+
+    A run goes with the same revision, inputs, payloads and labels; an intent with the same payload. Options
+    given with the first submit are given again.
+
+    Raises:
+        NotFound: no such run or intent.
+    """
+    work_id = yield from resolve_id(text)
+    run = yield from runs.run(work_id)
+    stored = yield from runs.payloads(work_id)
+    given = next((row for row in stored if row.ordinal == 0), None)
+    if run is None:
+        intent = yield from intents.intent(work_id)
+        if intent is None:
+            raise missing(work_id)
+        terms = submit.Terms(
+            submit=_submitted([row.options for row in stored]),
+            config=settings.defaults,
+            tenant=intent.tenant_id,
+            private=settings.private,
+            runner=settings.runner,
+        )
+        target = IntentTarget(intent.name, given.payload if given is not None else None)
+        return (yield from submitting.record(target, terms, settings, strict=False))
+    kept = yield from runs.plan(work_id)
+    if kept is None:
+        raise missing(work_id)
+    ids = {step["ordinal"]: step["id"] for step in kept.plan["steps"]}
+    plain = {step["id"]: step["with"] for step in kept.plan["steps"]}
+    payloads = {
+        ids[row.ordinal]: row.payload
+        for row in stored
+        if row.ordinal in ids and row.payload != plain[ids[row.ordinal]]
+    }
+    terms = submit.Terms(
+        submit=_submitted([row.options for row in stored]),
+        config=settings.defaults,
+        labels=run.labels,
+        tenant=run.tenant_id,
+        private=settings.private,
+        runner=settings.runner,
+    )
+    reply = yield from submit.run_of_revision(
+        run.name,
+        run.revision_id,
+        json.dumps(given.payload if given is not None else {}),
+        json.dumps(payloads) if payloads else None,
+        terms,
+    )
+    return Submitted(
+        id=str(reply.run_id),
+        kind="run",
+        name=run.name,
+        state=reply.state,
+        created=reply.created,
+        warnings=(yield from submitting.unknown(reply.unknown)) if reply.unknown else (),
+    )
+
+
+def _submitted(options: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    """Return the options that stand at the level ``submit`` in any of the stored rows."""
+    return {
+        name: option["value"]
+        for row in options
+        for name, option in (row or {}).items()
+        if isinstance(option, dict) and option.get("level") == "submit"
+    }

@@ -1,0 +1,312 @@
+"""Submitting: from a target to a recorded intent or run, and what to tell about it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon import codec
+from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.spec.inputs import check_inputs
+from tributary_daemon.spec.workflow import WorkflowSpec
+from tributary_daemon.store import runs, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from tributary_daemon.client.options import Settings
+    from tributary_daemon.store.db import Operation
+
+SHELL: Final = "trib.shell.v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What a submit led to; ``created`` is false when the key was known and ``id`` is the existing one."""
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    created: bool
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What registering a workflow led to: ``change`` is ``created``, ``unchanged`` or ``revised``."""
+
+    name: str
+    revision: str
+    change: str
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the registration as ``register`` prints it."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "change": self.change,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    name: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    spec: WorkflowSpec
+    inputs: str
+    payloads: str | None
+    revision_id: UUID | None
+    warnings: tuple[str, ...]
+
+
+def record(
+    target: IntentTarget | SpecTarget | NameTarget, terms: submit.Terms, settings: Settings, *, strict: bool
+) -> Operation[Submitted]:
+    """Check a target completely and record it.
+
+    Args:
+        target: from `targets.classify`.
+        terms: options, key, time, labels.
+        settings: of the client.
+        strict: refuse names that no worker has offered and no local handler has.
+
+    Raises:
+        InvalidInput: inputs, payload, options or (strict) an unknown handler; nothing was stored.
+        KeyConflict: the key is known under another name.
+    """
+    work = yield from _checked(target, terms, settings)
+    if strict:
+        yield from _refuse_unknown(_names(work))
+    if isinstance(work, _Intent):
+        reply = yield from submit.intent(work.name, work.payload, terms)
+        warnings = () if reply.known else (yield from unknown([work.name]))
+        return Submitted(
+            id=str(reply.intent_id),
+            kind="intent",
+            name=work.name,
+            state=reply.state,
+            created=reply.created,
+            warnings=warnings,
+        )
+    if work.revision_id is None:
+        run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
+    else:
+        run = yield from submit.run_of_revision(
+            work.spec.name, work.revision_id, work.inputs, work.payloads, terms
+        )
+    state = run.state
+    if not run.created and (known := (yield from runs.run(str(run.run_id)))) is not None:
+        # the function tells the stored state; shown is the derived one
+        state = known.state
+    told = (yield from unknown(run.unknown)) if run.unknown else ()
+    return Submitted(
+        id=str(run.run_id),
+        kind="run",
+        name=work.spec.name,
+        state=state,
+        created=run.created,
+        warnings=(*work.warnings, *told),
+    )
+
+
+def dry_run(
+    target: IntentTarget | SpecTarget | NameTarget, terms: submit.Terms, settings: Settings, *, strict: bool
+) -> Operation[dict[str, Any]]:
+    """Check a target as `record` does and return what would be stored.
+
+    Raises:
+        InvalidInput: as `record`.
+    """
+    work = yield from _checked(target, terms, settings)
+    known = yield from submit.known_names()
+    missing = [name for name in _names(work) if name not in known]
+    if strict:
+        yield from _refuse_unknown(missing)
+    warnings = _unknown_texts(missing, known)
+    common = {
+        "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
+        "idempotency_key": terms.key,
+        "tenant": terms.tenant,
+    }
+    if isinstance(work, _Intent):
+        return {
+            "kind": "intent",
+            "name": work.name,
+            "payload": codec.loads(work.payload),
+            **common,
+            "warnings": list(warnings),
+        }
+    plan = work.spec.plan()
+    ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
+    given = json.loads(work.payloads) if work.payloads else {}
+    steps = {
+        step["id"]: {
+            "name": step["name"],
+            "needs": [ids[need] for need in step["needs"]],
+            "with": given.get(step["id"], step["with"]),
+            "options": step["options"],
+        }
+        for step in plan["steps"]
+    }
+    return {
+        "kind": "run",
+        "name": work.spec.name,
+        "inputs": codec.loads(work.inputs),
+        "labels": {**work.spec.labels, **terms.labels},
+        **common,
+        "steps": steps,
+        "warnings": [*work.warnings, *warnings],
+    }
+
+
+def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
+    """Give a workflow's name to this revision of it.
+
+    Raises:
+        InvalidInput: ``strict``, and other content is registered under the name, or a handler is unknown.
+    """
+    warnings = [problem.render() for problem in spec.warnings]
+    kept = revision(spec)
+    if strict:
+        yield from _refuse_unknown([step.name for step in spec.steps])
+        before = yield from submit.registered(spec.name)
+        if before is not None and before.hash != kept.hash:
+            raise InvalidInput(
+                f"other content is registered as {spec.name}",
+                hint="raise its version (…v2), or register without --strict",
+            )
+    change = yield from submit.register(kept, spec.description)
+    if change == "revised":
+        warnings.append(
+            f"{spec.name} had other content; new runs take this revision, running ones keep theirs"
+        )
+    known = yield from submit.known_names()
+    warnings.extend(_unknown_texts([step.name for step in spec.steps if step.name not in known], known))
+    return Registration(
+        name=spec.name, revision=str(submit.revision_of(kept.hash)), change=change, warnings=tuple(warnings)
+    )
+
+
+def revision(spec: WorkflowSpec) -> submit.Revision:
+    """Return a workflow as the store keeps it."""
+    return submit.Revision(spec.name, spec.revision_hash(), spec.source, json.dumps(spec.plan()))
+
+
+def _checked(
+    target: IntentTarget | SpecTarget | NameTarget, terms: submit.Terms, settings: Settings
+) -> Operation[_Intent | _Run]:
+    match target:
+        case IntentTarget():
+            return _intent(target.name, target.payload, terms, settings)
+        case SpecTarget():
+            return _run(target.spec, target.inputs, target.payloads, settings)
+        case NameTarget():
+            found = yield from submit.registered(target.name)
+            if found is None:
+                return _intent(target.name, target.payload, terms, settings)
+            spec = WorkflowSpec.from_plan(found.plan)
+            # a name may have been given to a revision that was written under another one
+            return _run(spec, target.payload, {}, settings, found.revision_id)
+
+
+def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) -> _Intent:
+    if terms.labels:
+        raise InvalidInput(
+            "intents have no labels", hint="put what you filter by into the name or the payload"
+        )
+    text = codec.dumps({} if payload is None else payload, max_bytes=settings.max_payload)
+    check_payload(name, text)
+    return _Intent(name, text)
+
+
+def check_payload(name: str, payload: str, *, what: str = "") -> None:
+    """Check a payload against the handler of that name, if this process has it.
+
+    Raises:
+        InvalidInput: it does not fit the handler's input type.
+    """
+    if name not in REGISTRY:
+        return
+    try:
+        REGISTRY.get(name).signature.validate(payload)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{what}{name} does not take this payload: {error.message}", hint=error.hint
+        ) from error
+
+
+def _run(
+    spec: WorkflowSpec,
+    inputs: Any,
+    payloads: Mapping[str, Any],
+    settings: Settings,
+    revision_id: UUID | None = None,
+) -> _Run:
+    text = codec.dumps({} if inputs is None else inputs, what="inputs", max_bytes=settings.max_payload)
+    given = codec.loads(text, what="inputs")
+    if not isinstance(given, dict):
+        raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
+    checked = codec.dumps(check_inputs(spec.inputs, given), what="inputs", max_bytes=settings.max_payload)
+    for step in spec.steps:
+        if not step.dynamic and step.action == "task":
+            value = payloads.get(step.id, step.with_)
+            what = f"steps.{step.id}.with"
+            check_payload(
+                step.name,
+                codec.dumps(value, what=what, max_bytes=settings.max_payload),
+                what=f"step {step.id!r}: ",
+            )
+    return _Run(
+        spec,
+        checked,
+        json.dumps(payloads) if payloads else None,
+        revision_id,
+        tuple(problem.render() for problem in spec.warnings),
+    )
+
+
+def _names(work: _Intent | _Run) -> list[str]:
+    if isinstance(work, _Intent):
+        return [work.name]
+    return list(dict.fromkeys(step.name for step in work.spec.steps))
+
+
+def _refuse_unknown(names: Iterable[str]) -> Operation[None]:
+    foreign = [name for name in names if name not in REGISTRY]
+    if not foreign:
+        return
+    known = yield from submit.known_names()
+    texts = _unknown_texts([name for name in foreign if name not in known], known)
+    if texts:
+        raise InvalidInput("\n".join(texts), hint="start a worker that has it, or submit without --strict")
+
+
+def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
+    """Return a warning for each handler name that no worker has offered, with the nearest known one."""
+    known = yield from submit.known_names()
+    return _unknown_texts(names, known)
+
+
+def _unknown_texts(names: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:
+    candidates = sorted({*known, *REGISTRY.names()})
+    texts = []
+    for name in dict.fromkeys(names):
+        if name == SHELL:
+            texts.append("no worker runs shell steps yet; it waits for one with --enable-shell")
+            continue
+        near = [word for word in difflib.get_close_matches(name, candidates, n=1, cutoff=0.6) if word != name]
+        guess = f"; did you mean '{near[0]}'?" if near else ""
+        texts.append(f"no worker has offered the handler '{name}' yet; it waits for one{guess}")
+    return tuple(texts)

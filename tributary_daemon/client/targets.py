@@ -1,0 +1,106 @@
+"""What can be submitted, told apart before the database is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic import BaseModel
+
+from tributary_daemon.client.workflow import Workflow
+from tributary_daemon.errors import InvalidInput, NotFound
+from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.spec.loader import load_file
+from tributary_daemon.spec.workflow import WorkflowSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Target: TypeAlias = "str | Path | Workflow | WorkflowSpec | BaseModel | Callable[..., Any]"
+_SUFFIXES: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class IntentTarget:
+    """A handler's name that was not merely typed: a function, or the model that a handler takes."""
+
+    name: str
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SpecTarget:
+    """A workflow at hand; ``payloads`` stand in for the ``with`` of its steps."""
+
+    spec: WorkflowSpec
+    inputs: Any
+    payloads: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NameTarget:
+    """A plain name: of a registered workflow, else of an intent. Only the database knows."""
+
+    name: str
+    payload: Any
+
+
+def classify(target: Target, payload: Any, *, strict: bool = False) -> IntentTarget | SpecTarget | NameTarget:
+    """Tell what is to be submitted; files are loaded and checked here.
+
+    Args:
+        target: path of a workflow file, name, handler function or method, model that a handler takes (then
+            without ``payload``), or a workflow built in Python.
+        payload: of the intent, or inputs of the workflow.
+        strict: warnings of a file refuse it.
+
+    Raises:
+        InvalidWorkflow: the file or builder is refused.
+        NotFound: no such file, or no handler takes the model.
+        InvalidInput: the target is of no kind above.
+    """
+    match target:
+        case Path():
+            return SpecTarget(_load(target, strict=strict), payload, {})
+        case str():
+            return _named(target, payload, strict=strict)
+        case Workflow():
+            spec, payloads = target.split()
+            return SpecTarget(spec, payload, payloads)
+        case WorkflowSpec():
+            return SpecTarget(target, payload, {})
+    if (name := name_of(target)) is not None:
+        return IntentTarget(name, payload)
+    if isinstance(target, BaseModel) or (dataclasses.is_dataclass(target) and not isinstance(target, type)):
+        if payload is not None:
+            raise InvalidInput(
+                f"a {type(target).__qualname__} is a payload already", hint="submit it without another one"
+            )
+        return IntentTarget(REGISTRY.find_for_model(type(target)).name, target)
+    if callable(target):
+        raise InvalidInput(
+            f"{getattr(target, '__qualname__', target)!r} is not a handler",
+            hint='decorate it with @handler("domain.action.v1")',
+        )
+    raise InvalidInput(
+        f"a {type(target).__qualname__} cannot be submitted",
+        hint="submit a file, a name, a handler, a model that a handler takes, or a Workflow",
+    )
+
+
+def _named(text: str, payload: Any, *, strict: bool) -> SpecTarget | NameTarget:
+    if text.lower().endswith(_SUFFIXES) or os.sep in text or Path(text).is_file():
+        return SpecTarget(_load(Path(text), strict=strict), payload, {})
+    if not text:
+        raise InvalidInput("an empty name cannot be submitted", hint="names look like content.thumbnail.v1")
+    return NameTarget(text, payload)
+
+
+def _load(path: Path, *, strict: bool) -> WorkflowSpec:
+    if not path.exists():
+        raise NotFound(f"there is no file {path}", hint="check the path; names have no slash and no .yaml")
+    return load_file(path, strict=strict)

@@ -1,0 +1,318 @@
+"""Why work waits, or why a step was skipped: facts in, sentences out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.client.documents import rfc3339
+from tributary_daemon.client.reading import OPTIONAL, missing
+from tributary_daemon.errors import NotFound
+from tributary_daemon.model import durations
+from tributary_daemon.spec.nearest import suggest
+from tributary_daemon.store import facts, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tributary_daemon.store.db import Operation
+    from tributary_daemon.store.facts import StepFacts
+
+SHELL: Final = "trib.shell.v1"
+_BAD: Final = frozenset({"discarded", "cancelled", "skipped"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason.
+
+    Attributes:
+        step: id of the step it is about; None for the intent or the whole run.
+        state: of that step, intent or run.
+        code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
+            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``ready``, ``running``, ``paused``,
+            ``completed``, ``discarded``, ``cancelled``, ``aborted``, ``condition``, ``result``.
+        message: one sentence.
+        hint: what to do; None when nothing has to be done.
+    """
+
+    step: str | None
+    state: str
+    code: str
+    message: str
+    hint: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reason as ``why`` prints it."""
+        return {
+            "step": self.step,
+            "state": self.state,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """All reasons for the state of a run, one step, or an intent."""
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    reasons: tuple[Reason, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer of ``why``."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "state": self.state,
+            "reasons": [reason.to_json() for reason in self.reasons],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A step that another one needs."""
+
+    id: str
+    state: str
+    reason: str | None
+    optional: bool
+
+    @property
+    def decided_well(self) -> bool:
+        """Whether it lets what needs it start."""
+        if self.state == "completed" or (self.state == "discarded" and self.optional):
+            return True
+        return self.state == "skipped" and self.reason == "condition"
+
+
+def why(work_id: str, step: str | None) -> Operation[Why]:
+    """Say why a run, one of its steps, or an intent is in its state.
+
+    Raises:
+        NotFound: no such run, intent or step.
+    """
+    run = yield from runs.run(work_id)
+    found = yield from facts.facts(work_id, step)
+    if run is None:
+        if step is not None and (yield from facts.facts(work_id, None)):
+            raise NotFound(f"{work_id} is an intent and has no steps", hint="leave the step out")
+        if not found:
+            raise missing(work_id)
+        intent = found[0]
+        return Why(
+            id=work_id,
+            kind="intent",
+            name=intent.name,
+            state=intent.state,
+            reasons=tuple(reasons(intent, [])),
+        )
+    steps = yield from runs.steps(work_id)
+    if step is not None and not found:
+        known = [row.step_id for row in steps]
+        raise NotFound(f"run {work_id} has no step '{step}'", hint=suggest(step, known, what="steps"))
+    needs = _needs(steps, (yield from runs.edges(work_id)))
+    told = tuple(
+        reason
+        for fact in found
+        for reason in reasons(fact, needs.get(fact.ordinal, []), run_reason=run.reason)
+    )
+    if step is None:
+        told = (*_of_run(run), *told)
+    return Why(id=work_id, kind="run", name=run.name, state=run.state, reasons=told)
+
+
+def _needs(steps: Sequence[runs.StepRow], edges: Sequence[tuple[int, int]]) -> Mapping[int, Sequence[Need]]:
+    by_ordinal = {
+        row.ordinal: Need(row.step_id, row.state, row.reason, bool(row.flags & OPTIONAL)) for row in steps
+    }
+    needs: dict[int, list[Need]] = {}
+    for parent, child in edges:
+        if parent in by_ordinal:
+            needs.setdefault(child, []).append(by_ordinal[parent])
+    return needs
+
+
+def _of_run(run: runs.RunRow) -> list[Reason]:
+    match run.state:
+        case "scheduled":
+            return [
+                Reason(step=None, state=run.state, code="scheduled", message=f"due at {rfc3339(run.run_at)}")
+            ]
+        case "paused":
+            return [
+                Reason(
+                    step=None,
+                    state=run.state,
+                    code="paused",
+                    message="the run is paused" + (f": {run.reason}" if run.reason else ""),
+                )
+            ]
+        case "cancelled":
+            because = f": {run.reason}" if run.reason not in {None, "cancelled"} else ""
+            return [
+                Reason(
+                    step=None, state=run.state, code="cancelled", message=f"the run was cancelled{because}"
+                )
+            ]
+        case "failed" if run.reason == "result":
+            message = str((run.error or {}).get("message", "no more is known"))
+            return [
+                Reason(step=None, state=run.state, code="result", message=f"its result failed: {message}")
+            ]
+        case "completed":
+            return [Reason(step=None, state=run.state, code="completed", message=_completed(run.warnings))]
+    return []
+
+
+def _completed(warnings: int) -> str:
+    return "every step ended well" if not warnings else f"completed with {warnings} tolerated failure(s)"
+
+
+def reasons(fact: StepFacts, needs: Sequence[Need], *, run_reason: str | None = None) -> list[Reason]:
+    """Return the reasons for the state of one step or intent, the most telling first.
+
+    Args:
+        fact: the step or intent.
+        needs: what it needs.
+        run_reason: why its run ended.
+    """
+
+    def reason(code: str, message: str, hint: str | None = None) -> Reason:
+        return Reason(step=fact.step_id, state=fact.state, code=code, message=message, hint=hint)
+
+    match fact.state:
+        case "blocked":
+            open_needs = [need for need in needs if not need.decided_well]
+            listed = ", ".join(f"{need.id} ({need.state})" for need in open_needs) or "its needs"
+            return [reason("needs", f"it needs {listed}")]
+        case "scheduled":
+            return [_scheduled(fact, reason)]
+        case "waiting":
+            return _waiting(fact, reason, run_reason)
+        case "available":
+            return [_held(fact, reason) or reason("ready", "ready; a worker will claim it")]
+        case "running":
+            where = f" in {fact.worker}" if fact.worker else ""
+            pid = f" (pid {fact.pid})" if fact.pid else ""
+            since = f" for {_ago(fact)}" if fact.started_at else ""
+            return [reason("running", f"attempt {fact.attempt} runs{where}{pid}{since}")]
+        case "skipped":
+            return [_skipped(fact, needs, reason)]
+        case "cancelled":
+            because = fact.reason if fact.reason not in {None, "cancelled"} else run_reason
+            detail = f": {because}" if because and because != "cancelled" else ""
+            return [reason("cancelled", f"cancelled{detail}")]
+        case "discarded":
+            return [_discarded(fact, reason)]
+    return [reason("completed", f"attempt {fact.attempt} completed")]
+
+
+def _scheduled(fact: StepFacts, reason: Any) -> Reason:
+    at = rfc3339(fact.run_at)
+    left = ""
+    if fact.run_at is not None and fact.run_at > fact.now:
+        left = f", in {durations.text((fact.run_at - fact.now).total_seconds())}"
+    if fact.attempt and fact.reason in {"retry", "crashed"}:
+        error = f": {_first_line(fact.error)}" if fact.error else ""
+        made: Reason = reason(
+            "retry",
+            f"attempt {fact.attempt} of {fact.max_attempts} failed{error}; the next is due at {at}{left}",
+        )
+        return made
+    if fact.reason == "snoozed":
+        snoozed: Reason = reason("scheduled", f"its handler put it off until {at}{left}")
+        return snoozed
+    scheduled: Reason = reason("scheduled", f"due at {at}{left}")
+    return scheduled
+
+
+def _waiting(fact: StepFacts, reason: Any, run_reason: str | None) -> list[Reason]:
+    match fact.reason:
+        case "no_handler":
+            return [_no_handler(fact, reason)]
+        case "paused":
+            because = f": {run_reason}" if run_reason else ""
+            return [reason("paused", f"its run is paused{because}")]
+    return [reason(fact.reason or "waiting", f"it waits: {fact.reason or 'no reason is recorded'}")]
+
+
+def _no_handler(fact: StepFacts, reason: Any) -> Reason:
+    if fact.name == SHELL:
+        shell: Reason = reason(
+            "no_handler", "no worker runs shell steps", "start one with `trib worker --enable-shell`"
+        )
+        return shell
+    told: Reason = reason(
+        "no_handler",
+        f"no worker has ever offered the handler {fact.name}",
+        "start a worker that imports it (--import), and check the name: `trib handlers`",
+    )
+    return told
+
+
+def _held(fact: StepFacts, reason: Any) -> Reason | None:
+    """Return what keeps workers from a step that is ready; None when nothing does."""
+    held: Reason | None = None
+    if fact.paused:
+        held = reason(
+            "queue_paused",
+            f"queue {fact.queue} is paused since {rfc3339(fact.paused_at)}",
+            f"`trib queue resume {fact.queue}`",
+        )
+    elif not fact.enabled:
+        held = reason("disabled", f"the handler {fact.name} is disabled in the registry")
+    elif not fact.servers:
+        held = reason(
+            "no_worker",
+            f"no live worker serves the queue {fact.queue}" if fact.any_worker else "no worker is alive",
+            f"start one: `trib worker --queues {fact.queue}`",
+        )
+    elif not fact.offered:
+        held = _no_handler(fact, reason)
+    elif fact.runtime != "python":
+        held = reason("runtime", f"it waits for a worker of the runtime {fact.runtime}")
+    return held
+
+
+def _skipped(fact: StepFacts, needs: Sequence[Need], reason: Any) -> Reason:
+    made: Reason
+    if fact.reason == "upstream":
+        bad = [need for need in needs if need.state in _BAD and not need.decided_well]
+        listed = ", ".join(f"{need.id} ({need.state})" for need in bad) or "what it needs"
+        made = reason("upstream", f"{listed} did not end well", "retry the run once the cause is gone")
+    elif fact.reason == "condition":
+        made = reason("condition", "its condition was false")
+    elif fact.reason == "aborted":
+        made = reason("aborted", "a handler aborted the run")
+    else:
+        made = reason(fact.reason or "skipped", f"skipped: {fact.reason or 'no reason is recorded'}")
+    return made
+
+
+def _discarded(fact: StepFacts, reason: Any) -> Reason:
+    error = f": {_first_line(fact.error)}" if fact.error else ""
+    because = f" ({fact.reason})" if fact.reason else ""
+    made: Reason = reason(
+        "discarded",
+        f"discarded after attempt {fact.attempt} of {fact.max_attempts}{because}{error}",
+        "`trib retry` runs it again once the cause is gone",
+    )
+    return made
+
+
+def _first_line(error: Mapping[str, Any] | None) -> str:
+    plain = error or {}
+    text = str(plain.get("message") or "").strip().partition("\n")[0]
+    kind = str(plain.get("type") or "Error")
+    return f"{kind}: {text[:300]}" if text else kind
+
+
+def _ago(fact: StepFacts) -> str:
+    assert fact.started_at is not None
+    return durations.text(max((fact.now - fact.started_at).total_seconds(), 0.0))

@@ -1,0 +1,161 @@
+"""One attempt from its lease to its outcome: read the payload, call the handler, write the result.
+
+Nothing that user code does leaves here as an exception: not `SystemExit`, not a timeout raised into the
+thread. The outcome is computed, never stored; that is the caller's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon import events
+from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
+from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
+from tributary_daemon.model.outcome import Completed, Discarded, Failed, Outcome, Released
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from tributary_daemon.engine.lease import Lease
+    from tributary_daemon.handlers.registry import Handler
+    from tributary_daemon.handlers.step import Step
+
+# structlog merges every variable named so into each line; bind_contextvars is six times as slow (2.4 µs)
+_RUN: Final[ContextVar[Any]] = ContextVar("structlog_run_id", default=...)
+_STEP: Final[ContextVar[Any]] = ContextVar("structlog_step", default=...)
+_ATTEMPT: Final[ContextVar[Any]] = ContextVar("structlog_attempt", default=...)
+
+
+def execute_sync(handler: Handler, lease: Lease, step: Step) -> Outcome:
+    """Run one attempt of a sync handler in the calling thread.
+
+    The timeout is the caller's to keep: it raises `HandlerTimeout` in this thread.
+    """
+    marks = _bind(lease)
+    try:
+        return _tell(lease, _attempt(handler, lease, step))
+    except (HandlerTimeout, StepCancelled) as error:
+        # raised into this thread just before or after the handler's own code
+        return _tell(lease, outcome_of(error, handler, lease))
+    finally:
+        _unbind(marks)
+
+
+def _attempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
+    arguments = _read_payload(handler, lease, step)
+    if not isinstance(arguments, dict):
+        return arguments
+    try:
+        result = handler.function(**arguments)
+    except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
+        return outcome_of(error, handler, lease)
+    return _write_result(handler, lease, result)
+
+
+async def execute_async(handler: Handler, lease: Lease, step: Step) -> Outcome:
+    """Run one attempt of an async handler within its timeout.
+
+    A cancel of the calling task stops the handler and returns `Released`.
+    """
+    marks = _bind(lease)
+    try:
+        return _tell(lease, await _aattempt(handler, lease, step))
+    finally:
+        _unbind(marks)
+
+
+async def _aattempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
+    arguments = _read_payload(handler, lease, step)
+    if not isinstance(arguments, dict):
+        return arguments
+    deadline = asyncio.timeout(lease.timeout)
+    try:
+        if lease.timeout is None:
+            result = await handler.function(**arguments)
+        else:
+            async with deadline:
+                result = await handler.function(**arguments)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return Released("cancelled")
+        return outcome_of(error, handler, lease)
+    except GeneratorExit:
+        # the loop is gone: nobody waits for an outcome
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
+        if deadline.expired():
+            return timed_out(lease, error)
+        return outcome_of(error, handler, lease)
+    if deadline.expired():
+        # the handler swallowed its cancellation; what it returned is not the result of its work
+        return timed_out(lease)
+    return _write_result(handler, lease, result)
+
+
+def _bind(lease: Lease) -> tuple[Token[Any], Token[Any], Token[Any]]:
+    return (
+        _RUN.set(lease.run_id),
+        _STEP.set(lease.step_id or lease.name),
+        _ATTEMPT.set(lease.attempt),
+    )
+
+
+def _unbind(marks: tuple[Token[Any], Token[Any], Token[Any]]) -> None:
+    _RUN.reset(marks[0])
+    _STEP.reset(marks[1])
+    _ATTEMPT.reset(marks[2])
+
+
+def _tell(lease: Lease, outcome: Outcome) -> Outcome:
+    if isinstance(outcome, (Failed, Discarded)):
+        error = outcome.error
+        events.emit(
+            events.StepFailed(
+                run_id=lease.run_id,
+                step=lease.step_id or lease.name,
+                name=lease.name,
+                attempt=lease.attempt,
+                type=error.type,
+                message=error.message,
+                reason=error.reason,
+                delay=outcome.delay if isinstance(outcome, Failed) else None,
+                traceback=error.traceback,
+            )
+        )
+    return outcome
+
+
+def _read_payload(handler: Handler, lease: Lease, step: Step) -> dict[str, Any] | Outcome:
+    try:
+        signature = handler.signature
+        arguments = signature.validate(lease.payload)
+    except InvalidInput as error:
+        return Discarded(unfit(error, lease, "invalid_payload"))
+    except BaseException as error:  # noqa: BLE001 - validators are user code too
+        return outcome_of(error, handler, lease)
+    if signature.step_name is not None:
+        arguments[signature.step_name] = step
+    return arguments
+
+
+def _write_result(handler: Handler, lease: Lease, result: Any) -> Outcome:
+    try:
+        return Completed(handler.signature.dump(result))
+    except CodecError as error:
+        _close(result)
+        return retried(unfit(error, lease, "unserialisable_result"), error, lease)
+    except InvalidInput as error:
+        _close(result)
+        return retried(unfit(error, lease, "invalid_result"), error, lease)
+    except BaseException as error:  # noqa: BLE001 - serializers are user code too
+        return outcome_of(error, handler, lease)
+
+
+def _close(result: Any) -> None:
+    """Silence the warning about a coroutine that nobody awaited: the refusal already says it."""
+    if inspect.iscoroutine(result):
+        result.close()

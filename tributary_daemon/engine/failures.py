@@ -1,0 +1,192 @@
+"""What an exception means for its step: retry, discard, snooze or release, and the record of it."""
+
+from __future__ import annotations
+
+import builtins
+import traceback
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.errors import (
+    Abort,
+    HandlerTimeout,
+    InvalidInput,
+    LeaseLost,
+    RetryAfter,
+    ShellFailed,
+    Snooze,
+    StepCancelled,
+)
+from tributary_daemon.model import durations
+from tributary_daemon.model.outcome import Discarded, ErrorRecord, Failed, Outcome, Released, Snoozed
+from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY
+from tributary_daemon.model.states import Kind
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tributary_daemon.engine.lease import Lease
+    from tributary_daemon.handlers.registry import Handler
+
+MESSAGE_BYTES: Final = 8_192
+TRACEBACK_BYTES: Final = 16_384
+_OWN: Final = str(Path(__file__).parent)
+_RANDOM: Final = Random()  # noqa: S311 - jitter, not secrets
+
+
+def outcome_of(error: BaseException, handler: Handler, lease: Lease, random: Random = _RANDOM) -> Outcome:
+    """Return what an exception that left a handler leads to.
+
+    Args:
+        error: whatever was raised, `BaseException` included.
+        handler: its classifier is asked about ordinary exceptions.
+        lease: of the attempt.
+        random: source of the jitter.
+    """
+    match error:
+        case Abort():
+            return Discarded(record(error, lease, reason="aborted"), abort_run=error.run)
+        case Snooze():
+            try:
+                return Snoozed(durations.seconds(error.delay))
+            except InvalidInput as refused:
+                return retried(record(refused, lease), error, lease, random)
+        case RetryAfter():
+            try:
+                return Failed(record(error, lease), durations.seconds(error.delay))
+            except InvalidInput as refused:
+                return retried(record(refused, lease), error, lease, random)
+        case StepCancelled():
+            return Released("cancelled")
+        case LeaseLost():
+            return Released("lease_lost")
+        case HandlerTimeout():
+            return timed_out(lease, error, random)
+        case SystemExit():
+            return retried(record(error, lease, reason="exit"), error, lease, random)
+        case Exception():
+            return _judged(error, handler, lease, random)
+        case _:
+            return retried(record(error, lease, reason="base_exception"), error, lease, random)
+
+
+def timed_out(lease: Lease, error: BaseException | None = None, random: Random = _RANDOM) -> Outcome:
+    """Return the outcome of an attempt that exceeded its timeout.
+
+    Args:
+        lease: of the attempt.
+        error: what ended the handler, for its traceback; None when nobody saw it end.
+        random: source of the jitter.
+    """
+    allowed = f" after {durations.text(lease.timeout)}" if lease.timeout is not None else ""
+    trace = _trace(error) if error is not None else None
+    found = ErrorRecord("HandlerTimeout", f"timed out{allowed}", lease.attempt, "timeout", traceback=trace)
+    return retried(found, HandlerTimeout(), lease, random)
+
+
+def retried(found: ErrorRecord, error: BaseException, lease: Lease, random: Random = _RANDOM) -> Outcome:
+    """Return `Failed` with the policy's wait, or `Discarded` when the policy does not retry such an error.
+
+    Whether attempts are left is decided where the outcome is stored.
+    """
+    policy = lease.retry or (INTENT_RETRY if lease.kind == Kind.INTENT else STEP_RETRY)
+    names = _names(error)
+    if names & set(policy.not_on) or not any(policy.retries(name, found.exit_code) for name in names):
+        return Discarded(found)
+    return Failed(found, policy.wait(lease.failures, random))
+
+
+def record(error: BaseException, lease: Lease, *, reason: str | None = None, note: str = "") -> ErrorRecord:
+    """Return an exception as it is stored.
+
+    Args:
+        error: whatever was raised.
+        lease: of the attempt.
+        reason: machine-readable cause, if one is known.
+        note: added to the message.
+    """
+    return ErrorRecord(
+        type=type_name(type(error)),
+        message=clean(_text(error) + note, MESSAGE_BYTES),
+        attempt=lease.attempt,
+        reason=reason,
+        exit_code=error.exit_code if isinstance(error, ShellFailed) else None,
+        traceback=_trace(error),
+    )
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """Return an exception's class name as shown: dotted, unless it is built in or Tributary's own."""
+    module = kind.__module__
+    if module == builtins.__name__ or module.partition(".")[0] == __name__.partition(".")[0]:
+        return kind.__qualname__
+    return f"{module}.{kind.__qualname__}"
+
+
+def clean(text: str, limit: int) -> str:
+    """Return text that PostgreSQL can store: NUL and lone surrogates escaped, at most ``limit`` bytes."""
+    data = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[: limit - 3].decode("utf-8", "ignore") + "…"
+
+
+def _judged(error: Exception, handler: Handler, lease: Lease, random: Random) -> Outcome:
+    if handler.retry_if is None:
+        return retried(record(error, lease), error, lease, random)
+    try:
+        again = handler.retry_if(error)
+    except Exception as fault:  # noqa: BLE001 - user code; its fault must not hide the first one
+        note = f" (and retry_if failed: {type_name(type(fault))}: {_text(fault)})"
+        return retried(record(error, lease, note=note), error, lease, random)
+    return retried(record(error, lease), error, lease, random) if again else Discarded(record(error, lease))
+
+
+def _names(error: BaseException) -> set[str]:
+    kinds = [kind for kind in type(error).__mro__ if issubclass(kind, BaseException)]
+    return {kind.__qualname__ for kind in kinds} | {
+        f"{kind.__module__}.{kind.__qualname__}" for kind in kinds
+    }
+
+
+def _text(error: BaseException) -> str:
+    match error:
+        case KeyError():
+            # str() of a KeyError is the bare repr of its key
+            return f"missing key {error}"
+        case SystemExit():
+            return f"the handler exited with {error.code!r}"
+    try:
+        return str(error) or type(error).__name__
+    except Exception as fault:  # noqa: BLE001 - user code
+        return f"(its text cannot be made: {type_name(type(fault))})"
+
+
+def _trace(error: BaseException) -> str | None:
+    try:
+        lines = traceback.format_exception(type(error), error, _beneath(error.__traceback__))
+    except Exception:  # noqa: BLE001 - user code (__str__ of a chained error) or sources that cannot be read
+        return None
+    data = clean("".join(lines), 1 << 30).encode()
+    if len(data) <= TRACEBACK_BYTES:
+        return data.decode()
+    return "…" + data[3 - TRACEBACK_BYTES :].decode("utf-8", "ignore")
+
+
+def _beneath(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that is the handler's."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN):
+        trace = trace.tb_next
+    return trace
+
+
+def unfit(error: Any, lease: Lease, reason: str) -> ErrorRecord:
+    """Return the record of a payload, expression or result that was refused; no traceback, it is data.
+
+    Args:
+        error: a `TributaryError`.
+        lease: of the attempt.
+        reason: ``invalid_payload``, ``expression``, ``invalid_result`` or ``unserialisable_result``.
+    """
+    return ErrorRecord(type_name(type(error)), clean(str(error), MESSAGE_BYTES), lease.attempt, reason)

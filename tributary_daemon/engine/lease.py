@@ -1,0 +1,51 @@
+"""`Lease`: the right of one process to one attempt, as a claim hands it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tributary_daemon.model.retry import Retry
+
+
+@dataclass(slots=True)
+class Lease:
+    """One claimed attempt; built for every row of a claim, so it only holds values.
+
+    Attributes:
+        run_id: of the run; of an intent, its id.
+        ordinal: number of the step in its run, 1-based; 0 for an intent.
+        seq: with run_id and ordinal the token that fences the finish.
+        kind: ``step``, ``intent`` or ``closing`` (`model.states.Kind`).
+        name: the handler's.
+        step_id: the id in the workflow; None for an intent.
+        queue: where it was claimed.
+        attempt: number of this attempt, 1-based.
+        max_attempts: executions in all.
+        crashes: attempts that ended with their process.
+        payload: JSON text, expressions resolved.
+        retry: the policy in force; None for the default of the kind.
+        timeout: seconds for this attempt; None for none.
+        attempt_base: attempts used up before the last explicit retry.
+    """
+
+    run_id: str
+    ordinal: int
+    seq: int
+    kind: str
+    name: str
+    step_id: str | None
+    queue: str
+    attempt: int
+    max_attempts: int
+    crashes: int
+    payload: str
+    retry: Retry | None = None
+    timeout: float | None = None
+    attempt_base: int = 0
+
+    @property
+    def failures(self) -> int:
+        """Which failure the end of this attempt would be, from 1; crashes and forgiven ones do not count."""
+        return max(1, self.attempt - self.attempt_base - self.crashes)

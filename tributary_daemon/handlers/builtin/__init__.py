@@ -1,0 +1,7 @@
+"""Handlers that every worker has: importing this package registers them."""
+
+from __future__ import annotations
+
+from tributary_daemon.handlers.builtin import drills, http, sql
+
+__all__ = ["drills", "http", "sql"]

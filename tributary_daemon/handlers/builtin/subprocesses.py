@@ -1,0 +1,116 @@
+"""A command as a process group of its own: its output is bounded, and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Mapping, Sequence
+
+TAIL_BYTES: Final = 65_536
+GRACE: Final = 5.0
+_LOOK_EVERY: Final = 0.2
+_LAST_OUTPUT: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: exit code, or minus the number of a signal.
+        stdout: at most its last 64 KiB.
+        stderr: at most its last 64 KiB.
+    """
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+async def run_group(
+    command: Sequence[str], environment: Mapping[str, str], directory: str, *, grace: float = GRACE
+) -> Ended:
+    """Run a command to its end; whatever it started in its group ends with it.
+
+    When this is cancelled, the group gets SIGTERM, and SIGKILL after ``grace`` seconds.
+
+    Args:
+        command: program and arguments.
+        environment: all of its environment.
+        directory: its working directory.
+        grace: seconds between SIGTERM and SIGKILL.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(environment),
+        cwd=directory,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    tails = [_Tail(process.stdout), _Tail(process.stderr)]
+    readers = [asyncio.ensure_future(tail.read()) for tail in tails]
+    try:
+        await _exit_of(process)
+    except asyncio.CancelledError:
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_exit_of(process), grace)
+        raise
+    finally:
+        # also when the command itself has ended: what it left in the background goes with it
+        _signal_group(process.pid, signal.SIGKILL)
+        # somebody who left the group may hold the pipes open for ever
+        await asyncio.wait(readers, timeout=_LAST_OUTPUT)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        await _exit_of(process)
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - closes pipes held by others
+    assert process.returncode is not None
+    return Ended(process.returncode, tails[0].text(), tails[1].text())
+
+
+async def _exit_of(process: Process) -> None:
+    """Wait for the exit itself: some versions of `Process.wait` also wait for the end of its pipes."""
+    waiter = asyncio.ensure_future(process.wait())
+    try:
+        while process.returncode is None:
+            await asyncio.wait({waiter}, timeout=_LOOK_EVERY)
+    finally:
+        waiter.cancel()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+class _Tail:
+    """The end of a stream; reads all of it, so the writer is never blocked."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self._stream = stream
+        self._data = bytearray()
+
+    async def read(self) -> None:
+        while chunk := await self._stream.read(TAIL_BYTES):
+            self._data += chunk
+            if len(self._data) > TAIL_BYTES:
+                del self._data[:-TAIL_BYTES]
+
+    def text(self) -> str:
+        return self._data.decode("utf-8", "replace").replace("\x00", "\\x00")

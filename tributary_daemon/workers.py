@@ -1,0 +1,152 @@
+"""From a configuration to running workers: the part of the composition root that `trib worker` and `run` need."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from tributary_daemon.client.async_client import AsyncClient
+from tributary_daemon.client.client import Client
+from tributary_daemon.client.link import Wiring
+from tributary_daemon.client.options import Settings
+from tributary_daemon.daemon import running
+from tributary_daemon.daemon.options import WorkerOptions, parse_queues
+from tributary_daemon.observers import logs
+from tributary_daemon.store.migrations import ensure_schema
+from tributary_daemon.wiring import database_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from tributary_daemon.config import Config
+
+    Say = Callable[[str], None]
+
+
+def run_worker(config: Config, options: WorkerOptions, *, say: Say | None = None) -> int:
+    """Run a worker in the foreground until it is drained; return its exit code.
+
+    Raises:
+        DatabaseUnreachable: no connection at the start; later losses are survived.
+        SchemaError: the schema cannot be used.
+    """
+    url = database_url(config, say=say)
+    ensure_schema(url, config)
+    logs.configure(config.log_format, config.log_level)
+    return running.run(url, config, options)
+
+
+@contextmanager
+def private_worker(config: Config, options: WorkerOptions, *, say: Say | None = None) -> Iterator[Client]:
+    """Start processes that serve one private queue, and yield a client that submits to it.
+
+    When the block ends they are drained. If this process is killed, what it left is cancelled by whichever
+    worker leads.
+
+    Raises:
+        DatabaseError: no connection, or the schema cannot be used.
+    """
+    wiring, settings, worker = _private(config, options, say)
+    with worker, Client(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
+        yield own
+
+
+@asynccontextmanager
+async def private_worker_async(
+    config: Config, options: WorkerOptions, *, say: Say | None = None
+) -> AsyncIterator[AsyncClient]:
+    """Do what `private_worker` does for asyncio."""
+    wiring, settings, worker = _private(config, options, say)
+    with worker:
+        async with AsyncClient(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
+            yield own
+
+
+def _private(
+    config: Config, options: WorkerOptions, say: Say | None
+) -> tuple[Wiring, Settings, running.BackgroundWorker]:
+    url = database_url(config, say=say)
+    ensure_schema(url, config)
+    logs.configure(config.log_format, "warning" if config.source("log_level") == "built-in" else config.log_level)
+    queue = running.private_queue()
+    plan = running.resolve(url, config, options).private(queue, directory=str(Path.cwd()))
+    settings = dataclasses.replace(Settings.of(config), private=queue)
+    return Wiring(lambda: url, lambda _url, _connection: None), settings, running.BackgroundWorker(plan)
+
+
+class Configured(Protocol):
+    """A client that knows its configuration: the `Client` of the package."""
+
+    config: Config
+
+    def connect(self) -> None: ...
+
+
+class Worker:
+    """A worker inside the caller's process: its handlers run in threads and a loop of this process.
+
+    As a context manager it is started, and drained at the end. A crash of a handler takes the whole process
+    down, so a daemon of its own (`trib worker`) is the safer place for handlers that are not trusted.
+
+    Args:
+        client: whose configuration and database it uses.
+        queues: names to serve, ``heavy:4`` for four slots; a name alone for one queue.
+        concurrency: steps that run at once.
+        names: patterns of handler names it claims; empty for all that are declared.
+        imports: modules or files with handlers, beside those declared already.
+        name: shown in ``trib workers``.
+        drain_timeout: seconds that `stop` waits for what runs.
+        enable_shell: whether it runs shell steps.
+    """
+
+    def __init__(
+        self,
+        client: Configured,
+        queues: Iterable[str] | str = ("default",),
+        *,
+        concurrency: int = 10,
+        names: Iterable[str] = (),
+        imports: Iterable[str] = (),
+        name: str | None = None,
+        drain_timeout: float = 60.0,
+        enable_shell: bool = False,
+    ) -> None:
+        config = client.config
+        options = WorkerOptions(
+            queues=parse_queues([queues] if isinstance(queues, str) else queues),
+            names=tuple(names),
+            processes=1,
+            concurrency=concurrency,
+            imports=tuple(imports),
+            name=name,
+            drain_timeout=drain_timeout,
+            enable_shell=enable_shell,
+        )
+        client.connect()
+        self._worker = running.BackgroundWorker(
+            running.resolve(database_url(config), config, options), local=True
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until its handlers are registered.
+
+        Raises:
+            DatabaseUnreachable: no connection.
+        """
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Drain it: claim nothing new, finish what runs, within ``drain_timeout``."""
+        self._worker.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.stop()
