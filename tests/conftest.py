@@ -341,7 +341,7 @@ def worker(trib_env, tmp_path, eventually):
             def ready():
                 if process.poll() is not None:
                     pytest.fail(f"worker ended with {process.returncode}:\n{running.log()}")
-                return re.search(r"\bready\b", running.log())
+                return "worker started" in running.log()
 
             eventually(ready, timeout, f"worker ready; its log:\n{running.log()}")
         return running

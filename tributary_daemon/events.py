@@ -62,7 +62,17 @@ class ProcessStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class ProcessExited(Event):
-    """A process of a worker has ended; a negative ``code`` is the signal that killed it."""
+    """A process of a worker has ended as it was told to."""
+
+    level: ClassVar[str] = "debug"
+    process: str
+    pid: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDied(Event):
+    """A process of a worker has ended by itself; a negative ``code`` is the signal that killed it."""
 
     level: ClassVar[str] = "warning"
     process: str

@@ -70,11 +70,19 @@ def _private(
 ) -> tuple[Wiring, Settings, running.BackgroundWorker]:
     url = database_url(config, say=say)
     ensure_schema(url, config)
-    logs.configure(config.log_format, "warning" if config.source("log_level") == "built-in" else config.log_level)
+    quiet = _for_people(config)
+    logs.configure(quiet.log_format, quiet.log_level)
     queue = running.private_queue()
-    plan = running.resolve(url, config, options).private(queue, directory=str(Path.cwd()))
+    plan = running.resolve(url, quiet, options).private(queue, directory=str(Path.cwd()))
     settings = dataclasses.replace(Settings.of(config), private=queue)
     return Wiring(lambda: url, lambda _url, _connection: None), settings, running.BackgroundWorker(plan)
+
+
+def _for_people(config: Config) -> Config:
+    """Return the settings of a command that shows progress itself: its logs are few, and for reading."""
+    log_format = "console" if config.source("log_format") == "built-in" else config.log_format
+    log_level = "warning" if config.source("log_level") == "built-in" else config.log_level
+    return dataclasses.replace(config, log_format=log_format, log_level=log_level)
 
 
 class Configured(Protocol):

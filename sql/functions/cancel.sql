@@ -15,7 +15,7 @@ begin
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
     if found then
         if v_run.state not in ('running', 'paused') then
-            raise exception 'run % has ended: it is %', id, v_run.state using errcode = 'TR004';
+            raise exception 'run % has ended: it is %', id, v_run.state using errcode = 'TR004', hint = 'there is nothing left to cancel';
         end if;
         v_now := clock();
         perform end_rest(v_shard, id, 'cancelled', coalesce(reason, 'cancelled'), v_now);
@@ -24,9 +24,9 @@ begin
     else
         select * into v_step from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0 and s.kind = 'intent' for update;
         if not found then
-            raise exception 'no run or intent has the id %', id using errcode = 'TR003';
+            raise exception 'no run or intent has the id %', id using errcode = 'TR003', hint = 'list them: trib list';
         elsif v_step.finished_at is not null then
-            raise exception 'intent % has ended: it is %', id, v_step.state using errcode = 'TR004';
+            raise exception 'intent % has ended: it is %', id, v_step.state using errcode = 'TR004', hint = 'there is nothing left to cancel';
         end if;
         v_now := clock();
         perform end_rest(v_shard, id, 'cancelled', coalesce(reason, 'cancelled'), v_now);

@@ -19,7 +19,7 @@ begin
         union all
         select format('input %I is not declared', g.key) from jsonb_each(p_inputs) g where not v_declared ? g.key
         union all
-        select format('input %I must be a %s, not %s', g.key, d.value ->> 'type', jsonb_typeof(g.value))
+        select format('input %I must be %s %s, not %s', g.key, case when d.value ->> 'type' ~ '^[aeio]' then 'an' else 'a' end, d.value ->> 'type', jsonb_typeof(g.value))
         from jsonb_each(p_inputs) g join jsonb_each(v_declared) d on d.key = g.key
         where not case when g.value = 'null' and not coalesce((d.value ->> 'required')::boolean, false) then true
             else case d.value ->> 'type'

@@ -16,7 +16,7 @@ begin
     end if;
     select o.key || ' must be ' || o.wanted || ', not ' || left(o.value::text, 60) into v_fault
     from (values
-        ('priority', v_options -> 'priority', -30000, 30000, true, 'a whole number from -30000 to 30000'),
+        ('priority', v_options -> 'priority', -32000, 32000, true, 'a whole number from -32000 to 32000'),
         ('max_attempts', v_options -> 'max_attempts', 1, 32000, true, 'a whole number from 1 to 32000'),
         ('timeout', v_options -> 'timeout', 0.001, 1e9, false, 'seconds, above 0'),
         ('retry.delay', v_retry -> 'delay', 0, 1e9, false, 'seconds'),

@@ -1,4 +1,6 @@
--- Public. Claims up to `most` intents of these names from these queues for a registered process. token is the fence of each attempt.
+-- Public. Claims up to `most` (at most 1,000) intents of these names from these queues for a registered process. token is the fence of
+-- each attempt. The caller keeps no watermarks: a claim that came back short looks at one more window of each lane, from a random
+-- row on, so that other workers' names at the head of a lane hide nothing for good.
 create or replace function tributary.claim(process bigint, queues text[], names text[], most integer default 1)
 returns table (run_id uuid, token bigint, name text, queue text, attempt smallint, max_attempts smallint, payload jsonb)
 language plpgsql volatile
@@ -7,21 +9,34 @@ as $$
 #variable_conflict use_column
 declare
     v_shard smallint;
-    v_left integer := most;
+    v_left integer := least(coalesce(most, 1), 1000);
     v_got integer;
+    v_queues text[];
+    v_priorities smallint[];
+    v_tenants text[];
+    v_lows bigint[];
 begin
     update processes p set beat_at = clock() where p.process_id = claim.process;
     for v_shard in select s::smallint from generate_series(0, shard_count() - 1) as s order by random() loop
         exit when v_left <= 0;
         perform promote(v_shard, 500);
-        return query
-            select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, c.payload::jsonb
-            from (select array_agg(l.queue order by l.priority desc) as queues, array_agg(l.priority order by l.priority desc) as priorities,
-                         array_agg(l.tenant_id order by l.priority desc) as tenants, array_agg(l.first_seq order by l.priority desc) as lows
-                  from find_lanes(v_shard, claim.queues, 64) as l) as lanes
-            cross join lateral claim_steps(v_shard, claim.process, lanes.queues, lanes.priorities, lanes.tenants, lanes.lows,
-                                           claim.names, v_left) as c;
-        get diagnostics v_got = row_count;
-        v_left := v_left - v_got;
+        for v_pass in 1 .. 2 loop
+            select array_agg(l.queue order by l.priority desc), array_agg(l.priority order by l.priority desc),
+                   array_agg(l.tenant_id order by l.priority desc),
+                   array_agg(case when v_pass = 1 then l.first_seq
+                                  else l.first_seq + floor(random() * greatest(clock_us() - l.first_seq, 0))::bigint end order by l.priority desc)
+            into v_queues, v_priorities, v_tenants, v_lows
+            from find_lanes(v_shard, claim.queues, 64) as l;
+            return query
+                select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, c.payload::jsonb
+                from claim_steps(v_shard, claim.process, v_queues, v_priorities, v_tenants, v_lows, claim.names, v_left) as c;
+            get diagnostics v_got = row_count;
+            v_left := v_left - v_got;
+            exit when v_left <= 0 or v_queues is null;
+        end loop;
+        if v_left > 0 then
+            -- submitted in the moment in which its name was offered for the first time
+            perform release_waiting(v_shard, 500);
+        end if;
     end loop;
 end $$;

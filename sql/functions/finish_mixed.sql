@@ -20,6 +20,7 @@ declare
     v_delay float8;
     v_options jsonb;
     v_used integer;
+    v_tolerated boolean;
     v_next step_state;
     v_reason text;
     v_ends smallint[] := '{}';
@@ -82,19 +83,21 @@ begin
             where s.ctid = p_tids[i] and s.shard = p_shard;
             v_ends := v_ends || 0::smallint;
         elsif v_outcome in ('discarded', 'aborted') then
-            v_reason := coalesce(v_reason, 'discarded');
+            v_reason := coalesce(v_reason, v_outcome);
+            -- who aborts the run is not tolerated, whatever its own option says
+            v_tolerated := v_step.flags & 1 = 1 and v_outcome <> 'aborted';
             update steps s
             set state = 'discarded', process_id = null, started_at = v_started, finished_at = p_now, reason = v_reason,
                 crashes = s.crashes + (p_outcomes[i] = 'crashed')::integer
             where s.ctid = p_tids[i] and s.shard = p_shard;
-            if v_step.kind <> 'closing' and v_step.flags & 1 = 0 then
+            if v_step.kind <> 'closing' and not v_tolerated then
                 insert into dead_letters (run_id, created_at, ordinal, shard, attempt, kind, tenant_id, name, queue, step_id, reason, error)
                 values (v_step.run_id, p_now, v_step.ordinal, p_shard, v_step.attempt, v_step.kind, v_step.tenant_id, v_step.name, v_step.queue,
                         v_step.step_id, v_reason, coalesce(v_error, '{}'))
                 on conflict (shard, run_id, ordinal) do update
                 set created_at = excluded.created_at, attempt = excluded.attempt, reason = excluded.reason, error = excluded.error;
             end if;
-            v_ends := v_ends || case when v_step.flags & 1 = 1 then 1 else 2 end::smallint;
+            v_ends := v_ends || case when v_tolerated then 1 else 2 end::smallint;
         else
             -- snoozed and released give the attempt's number back; retry and crashed keep it
             v_next := case when v_delay > 0 then 'scheduled' else 'available' end;

@@ -31,8 +31,9 @@ begin
     select array_agg(held.tid order by t.i), array_agg(t.i::integer order by t.i), array_agg(held.kind order by t.i)
     into v_tids, v_at, v_kinds
     from (
-        -- in the order of the key: a rescue may hold rows of the batch that a process believed dead brings
-        select * from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as u(run_id, ordinal, seq, i) order by u.run_id, u.ordinal
+        -- in the order of the key: a rescue may hold rows of the batch that a process believed dead brings; each token once
+        select distinct on (u.run_id, u.ordinal, u.seq) u.*
+        from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as u(run_id, ordinal, seq, i) order by u.run_id, u.ordinal, u.seq, u.i
     ) as t
     cross join lateral (
         select s.ctid as tid, s.kind, s.state, s.seq from steps s
@@ -42,7 +43,7 @@ begin
     where held.state = 'running' and held.seq = t.seq;
     v_now := clock();
     v_refused := cardinality(v_tids) is distinct from cardinality(p_run_ids);
-    if not p_has_runs and v_kinds <> array_fill('intent'::step_kind, array[cardinality(v_kinds)]) then
+    if not p_has_runs and 'intent' <> any (v_kinds) then
         raise exception 'a step of a run was finished without the lock on its run' using errcode = 'TR001';
     end if;
 

@@ -21,9 +21,10 @@ begin
     if not found then
         select s.state into v_state from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0 and s.kind = 'intent' for update;
         if not found then
-            raise exception 'no run or intent has the id %', id using errcode = 'TR003';
+            raise exception 'no run or intent has the id %', id using errcode = 'TR003', hint = 'list them: trib list';
         elsif v_state not in ('discarded', 'cancelled') then
-            raise exception 'intent % is %; only a discarded or cancelled one is retried', id, v_state using errcode = 'TR004';
+            raise exception 'intent % is %; only a discarded or cancelled one is retried', id, v_state
+                using errcode = 'TR004', hint = 'submit a new one to run it once more';
         end if;
         perform start_over(v_shard, id, array[0]);
         return (select s.state::text from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0);
@@ -31,7 +32,7 @@ begin
 
     if from_steps is null and v_run.state not in ('failed', 'cancelled') then
         raise exception 'run % is %; only a failed or cancelled run is retried', id, v_run.state
-            using errcode = 'TR004', hint = case when v_run.state = 'completed' then 'name the step to start from, or use rerun' end;
+            using errcode = 'TR004', hint = case when v_run.state = 'completed' then 'name the step to start from, or use rerun' else 'cancel it first' end;
     elsif v_run.state in ('running', 'paused') then
         raise exception 'run % has not ended: it is %', id, v_run.state using errcode = 'TR004', hint = 'cancel it first';
     end if;
@@ -39,16 +40,16 @@ begin
         v_again := array(
             select s.ordinal from steps s
             where s.shard = v_shard and s.run_id = id and s.kind = 'step'
-              and (s.state = 'cancelled' or (s.state = 'discarded' and s.flags & 1 = 0) or (s.state = 'skipped' and s.reason <> 'condition')));
+              and (s.state = 'cancelled' or (s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')) or (s.state = 'skipped' and s.reason <> 'condition')));
         -- with a closing step the run may have stopped in it alone
         if cardinality(v_again) = 0 and v_run.closing_ordinal is null then
             raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
         end if;
     else
-        select string_agg(quote_literal(f), ', ') into v_missing from unnest(from_steps) f
+        select string_agg(quote_nullable(f), ', ') into v_missing from unnest(from_steps) f
         where not exists (select from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = f);
         if v_missing is not null then
-            raise exception 'run % has no step %', id, v_missing using errcode = 'TR003';
+            raise exception 'run % has no step %', id, v_missing using errcode = 'TR003', hint = 'trib status shows its steps';
         end if;
         v_again := array(
             with recursive below as (
@@ -61,7 +62,7 @@ begin
         select string_agg(s.step_id, ', ') into v_missing
         from edges e join steps s on s.shard = v_shard and s.run_id = id and s.ordinal = e.parent
         where e.shard = v_shard and e.run_id = id and e.child = any (v_again) and e.parent <> all (v_again)
-          and (s.state = 'cancelled' or (s.state = 'discarded' and s.flags & 1 = 0) or (s.state = 'skipped' and s.reason <> 'condition'));
+          and (s.state = 'cancelled' or (s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')) or (s.state = 'skipped' and s.reason <> 'condition'));
         if v_missing is not null then
             raise exception 'what is to run again needs % which did not end well', v_missing
                 using errcode = 'TR004', hint = 'start from there';
@@ -73,8 +74,11 @@ begin
     set state = 'running', finished_at = null, reason = null, error = null, result = null,
         phase = case when cardinality(v_again) = 0 then 'closing' else 'steps' end,
         remaining = cardinality(v_again),
-        failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.state = 'discarded' and s.flags & 1 = 0),
-        warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.state = 'discarded' and s.flags & 1 = 1)
+        -- what stays cancelled or aborted keeps the run from completing
+        failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step'
+                  and (s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0))),
+        warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step'
+                    and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')
     where r.shard = v_shard and r.run_id = id;
     update steps s
     set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,

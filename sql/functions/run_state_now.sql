@@ -5,7 +5,7 @@ set search_path to tributary, pg_temp
 as $$
     select case
         when p_state <> 'running' then p_state::text
-        when p_run_at > clock_timestamp() and not exists (
+        when p_run_at > clock() and not exists (
             select from steps s where s.shard = p_shard and s.run_id = p_run_id and s.claimed_at is not null) then 'scheduled'
         when exists (select from steps s where s.shard = p_shard and s.run_id = p_run_id and s.state = 'running') then 'running'
         when exists (select from steps s where s.shard = p_shard and s.run_id = p_run_id and s.state = 'available') then

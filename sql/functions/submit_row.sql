@@ -23,7 +23,7 @@ begin
     perform check_options(p_submit);
     v_id := coalesce(p_id, new_id(case when p_key is not null then slot_of_key(p_tenant, p_key) end));
     v_shard := shard_of(v_id);
-    if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) <> v_id then
+    if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) is not null then
         return query
             select s.run_id, false, s.state::text, s.queue, s.reason is distinct from 'no_handler'
             from keys k join steps s on s.shard = k.shard and s.run_id = k.run_id and s.ordinal = 0

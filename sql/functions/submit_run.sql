@@ -27,7 +27,7 @@ begin
             using errcode = 'TR001', hint = 'labels look like {"team": "billing"}';
     end if;
     select r.plan into strict v_plan from revisions r where r.revision_id = p_revision;
-    if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) <> v_id then
+    if p_key is not null and take_key(v_shard, p_tenant, p_key, v_id, p_name) is not null then
         return query
             select r.run_id, false, r.state::text, '{}'::text[]
             from keys k join runs r on r.shard = k.shard and r.run_id = k.run_id

@@ -1,4 +1,4 @@
--- Takes an idempotency key for p_id, or returns the id that holds it. Waits for a concurrent taker to commit or roll back.
+-- Takes an idempotency key for p_id and returns null, or returns the id that holds it (p_id itself when a submit is repeated). Waits for a concurrent taker to commit or roll back.
 -- Raises TR002 when the key is known under another name.
 create or replace function tributary.take_key(p_shard smallint, p_tenant text, p_key text, p_id uuid, p_name text) returns uuid
 language plpgsql volatile
@@ -14,7 +14,7 @@ begin
         values (p_shard, p_tenant, p_key, p_id, p_name)
         on conflict (shard, tenant_id, key) do nothing;
         if found then
-            return p_id;
+            return null;
         end if;
         select k.run_id, k.name into v_id, v_name
         from keys k where k.shard = p_shard and k.tenant_id = p_tenant and k.key = p_key;

@@ -15,8 +15,8 @@ begin
         raise exception 'an intent with an idempotency key chooses its id itself' using errcode = 'TR001', hint = 'leave intent_id out';
     elsif new.max_attempts not between 1 and 32000 then
         raise exception 'max_attempts must be 1 to 32000, not %', new.max_attempts using errcode = 'TR001';
-    elsif new.priority not between -30000 and 30000 then
-        raise exception 'priority must be -30000 to 30000, not %', new.priority using errcode = 'TR001';
+    elsif new.priority not between -31900 and 32100 then
+        raise exception 'priority must be -31900 to 32100, not %', new.priority using errcode = 'TR001';
     end if;
     select * into v_row from submit_row(
         new.name, new.payload, new.idempotency_key,

@@ -6,7 +6,7 @@ select p.run_id, p.at, p.type, p.step_id, p.ordinal, p.attempt, p.data
 from (
     select e.run_id, e.at, e.type, e.step_id, e.ordinal, e.attempt, e.data
     from tributary.events as e
-    where e.run_id = %(id)s::uuid
+    where e.shard = tributary.shard_of(%(id)s::uuid) and e.run_id = %(id)s::uuid
       and (%(at)s::timestamptz is null
            or (e.at, e.run_id, coalesce(e.ordinal, -1), e.type)
               > (%(at)s::timestamptz, %(last_id)s::uuid, %(ordinal)s::integer, %(type)s::text))

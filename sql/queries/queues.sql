@@ -42,5 +42,5 @@ from names as n
 left join tributary.queues as q on q.name = n.name
 left join held as h on h.queue = n.name
 left join served as v on v.queue = n.name
-where n.name not like '%%~%%'
+where n.name not like '@%%' and n.name not like '%%~%%'
 order by n.name

@@ -38,8 +38,17 @@ def _running(trib):
     return probe
 
 
+def _workers(trib):
+    """Return a probe: the documents of the workers."""
+
+    def probe():
+        return json.loads(trib("workers", "-o", "json").stdout)
+
+    return probe
+
+
 def test_wait_watch_and_status_of_work_that_completes(trib, worker, tmp_path):
-    worker()
+    worker(wait=False)
     (tmp_path / "chain.yaml").write_text(CHAIN)
     done = trib("submit", "chain.yaml", "-i", "amount=3", "--wait", "-o", "json")
     assert done.returncode == 0, done.stderr
@@ -57,7 +66,7 @@ def test_wait_watch_and_status_of_work_that_completes(trib, worker, tmp_path):
 
 
 def test_work_that_fails_exits_1_and_says_what_to_do(trib, worker, tmp_path):
-    worker()
+    worker(wait=False)
     (tmp_path / "failing.yaml").write_text(FAILING)
     done = trib("submit", "failing.yaml", "--watch")
     assert done.returncode == 1, done.stderr
@@ -79,14 +88,14 @@ def test_work_that_fails_exits_1_and_says_what_to_do(trib, worker, tmp_path):
 
 
 def test_an_intent_that_is_discarded_exits_1(trib, worker):
-    worker()
+    worker(wait=False)
     done = trib("submit", "trib.fail.v1", "--payload", '{"message": "no"}', "--max-attempts", "1", "--wait")
     assert done.returncode == 1, done.stderr
     assert "no" in done.stdout
 
 
 def test_cancelling_what_runs_ends_a_wait_with_6(trib, worker, trib_env, tmp_path, eventually):
-    worker()
+    worker(wait=False)
     waiting = subprocess.Popen(
         [sys.executable, "-m", "tributary_daemon", "submit", "trib.sleep.v1", "-i", "seconds=60", "--wait"],
         env=trib_env,
@@ -104,9 +113,9 @@ def test_cancelling_what_runs_ends_a_wait_with_6(trib, worker, trib_env, tmp_pat
     assert waiting.returncode == 6
 
 
-def test_workers_and_handlers_are_listed(trib, worker):
-    running = worker("--name", "w1", "--queues", "default,heavy:4", "--processes", "1")
-    rows = json.loads(trib("workers", "-o", "json").stdout)
+def test_workers_and_handlers_are_listed(trib, worker, eventually):
+    running = worker("--name", "w1", "--queues", "default,heavy:4", "--processes", "1", wait=False)
+    rows = eventually(_workers(trib), 30, "it is listed")
     assert [row["name"] for row in rows] == ["w1"]
     assert rows[0]["pid"] == running.pid
     assert all(process["pid"] for process in rows[0]["processes"])
@@ -115,8 +124,10 @@ def test_workers_and_handlers_are_listed(trib, worker):
     assert "ok    workers" in trib("doctor").stdout
 
 
-def test_a_worker_that_has_drained_exits_0(worker):
-    assert worker().stop() == 0
+def test_a_worker_that_has_drained_exits_0(trib, worker, eventually):
+    running = worker(wait=False)
+    eventually(_workers(trib), 30, "it is listed")
+    assert running.stop() == 0
 
 
 def test_run_shows_the_result_and_exits_by_it(trib, tmp_path):

@@ -38,8 +38,10 @@ class Hand:
         rows = self.sql(
             """
             update tributary.steps s
-            set state = 'running', attempt = attempt + 1, process_id = %s, claimed_at = tributary.clock(), reason = null
-            where ctid = (select ctid from tributary.steps where state = 'available' order by priority desc, seq limit 1)
+            set state = 'running', attempt = attempt + 1, process_id = %s,
+                claimed_at = tributary.clock(), reason = null
+            where ctid = (select ctid from tributary.steps where state = 'available'
+                          order by priority desc, seq limit 1)
             returning run_id, ordinal, seq
             """,
             [self.process],
@@ -47,12 +49,18 @@ class Hand:
         return rows[0] if rows else None
 
     def finish(self, row, outcome, *, result=None, error=None, delay=None):
+        """Write down what an attempt led to, as a process would; return the refused tokens."""
         run_id, ordinal, seq = row
         return self.sql(
-            "select * from tributary.finish_steps(0::smallint, array[%s]::uuid[], array[%s]::integer[],"
-            " array[%s]::bigint[], array[%s]::text[], array[%s]::text[], array[%s]::text[],"
-            " array[%s]::float8[], array[0.0]::float8[], '{}', '{}', 0)",
+            """
+            select * from tributary.finish_steps(
+                0::smallint, %s, array[%s]::uuid[], array[%s]::integer[], array[%s]::bigint[],
+                array[%s]::text[],
+                array[%s]::text[], array[%s]::text[], array[%s]::float8[], array[0.0]::float8[],
+                true, '{}', '{}', 0)
+            """,
             [
+                self.process,
                 run_id,
                 ordinal,
                 seq,
@@ -75,3 +83,21 @@ def hand(database):
     worker = Hand(database)
     yield worker
     worker.close()
+
+
+DIAMOND = """
+name: test.diamond.v1
+steps:
+  top: {task: test.a.v1}
+  left: {task: test.a.v1, needs: top}
+  right: {task: test.a.v1, needs: top, continue_on_error: true}
+  bottom: {task: test.a.v1, needs: [left, right]}
+  alone: {task: test.a.v1}
+"""
+
+
+@pytest.fixture
+def diamond(tmp_path):
+    path = tmp_path / "diamond.yaml"
+    path.write_text(DIAMOND)
+    return path

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.workflows.conftest import WORKFLOWS
 from tributary_daemon.handlers.discovery import discover
 from tributary_daemon.spec.loader import load_file
 
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 FILES = sorted(WORKFLOWS.glob("*.yaml"))
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class AsyncReader:
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
-    Tasks may share it; it holds one connection and does one thing at a time, in the loop of its first use. It connects on
+    Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on
     first use, reconnects when the connection was lost, and repeats reads that broke off with it.
 
     Ids may be given in full, as a unique head or tail of at least 6 characters, or as ``@latest``.

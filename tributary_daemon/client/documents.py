@@ -11,7 +11,7 @@ def rfc3339(at: datetime | None) -> str | None:
     """Return a time as text: UTC, microseconds, ``Z``."""
     if at is None:
         return None
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class Config:
     handlers: tuple[str, ...] = field(
         default=(), metadata=_meta(parse.names, "modules or ./files.py whose handlers are loaded")
     )
-    tenant: str = field(default="default", metadata=_meta(parse.text, "tenant that submits go to"))
+    tenant: str = field(default="", metadata=_meta(parse.text, "tenant that submits go to"))
     queues: tuple[str, ...] = field(
         default=("default",), metadata=_meta(parse.names, "queues a worker serves; heavy:4 for four slots")
     )

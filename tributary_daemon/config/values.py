@@ -161,7 +161,9 @@ def _retry(value: Any) -> Mapping[str, Any]:
         if key not in known:
             raise Refused(f"unknown key {key!r}; {nearest(key, known)}")
     try:
-        return MappingProxyType(Retry(**value).to_json())
+        checked = Retry(**value).to_json()
+        # only what was written: each kind of work completes it with its own policy
+        return MappingProxyType({key: checked[key] for key in value if key in checked})
     except (InvalidInput, TypeError) as error:
         raise Refused(str(error).partition("\n")[0]) from None
 

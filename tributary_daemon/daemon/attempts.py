@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.daemon.threads import shield
 from tributary_daemon.engine.executor import execute_async, execute_sync
+from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.engine.inputs import close_run, resolve_payload
+from tributary_daemon.errors import HandlerTimeout, StepCancelled
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.model.outcome import Released
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
@@ -29,11 +33,8 @@ class Attempts:
         if held.kind == Kind.CLOSING:
             assert held.facts is not None
             return close_run(held, held.facts.facts.plan.result, held.facts)
-        refused = self._resolve(held)
-        if refused is not None:
-            return refused
-        assert held.handler is not None
-        return self._runtime.settle(held, execute_sync(held.handler, held, Step(held, self._runtime)))
+        # a COMMIT is not to be interrupted: what is raised into this thread stops here
+        return self._runtime.settle(held, self._shielded(held))
 
     async def arun(self, held: Held) -> Outcome | None:
         """Run an async handler in the running loop."""
@@ -43,6 +44,25 @@ class Attempts:
         assert held.handler is not None
         outcome = await execute_async(held.handler, held, Step(held, self._runtime))
         return await self._runtime.asettle(held, outcome)
+
+    def _shielded(self, held: Held) -> Outcome:
+        outcome: Outcome | None = None
+        while True:
+            try:
+                outcome = outcome or self._execute(held)
+                shield(held)
+                return outcome
+            except HandlerTimeout as error:
+                outcome = outcome or timed_out(held, error)
+            except StepCancelled:
+                outcome = outcome or Released("cancelled")
+
+    def _execute(self, held: Held) -> Outcome:
+        refused = self._resolve(held)
+        if refused is not None:
+            return refused
+        assert held.handler is not None
+        return execute_sync(held.handler, held, Step(held, self._runtime))
 
     def _resolve(self, held: Held) -> Outcome | None:
         if held.facts is None or not held.dynamic:

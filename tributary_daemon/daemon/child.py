@@ -47,7 +47,7 @@ class Child:
         for line in lines:
             message = json.loads(line)
             if message["do"] == "start":
-                started = setup.started(message["process_id"], message["names"])
+                started = setup.started(message["process_id"], message["names"], message["shards"])
                 signs = Signs(self.send)
                 self._core = ProcessCore(started, offer.registry, sign=signs.give, ended=self._ended)
                 self._core.start()
@@ -96,13 +96,20 @@ class Child:
 def leave(reason: Exit) -> None:
     """End this process now: daemon threads may hold handlers that never return."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # nobody reads it any more
+            continue
     os._exit(reason)
 
 
 def main() -> None:
     """Run a child on the socket whose number is the first argument."""
-    child = Child(socket.socket(fileno=int(sys.argv[1])))
+    control = socket.socket(fileno=int(sys.argv[1]))
+    # a process that a handler leaves behind must not keep the supervisor from noticing our end
+    control.set_inheritable(False)
+    child = Child(control)
     # Ctrl-C goes to the whole group; the supervisor decides what it means. A function, not SIG_IGN: shell
     # steps would inherit that.
     signal.signal(signal.SIGINT, lambda _signal, _frame: None)

@@ -33,6 +33,7 @@ class Claiming:
         self._bounded = list(bounded)
         self._marks = Watermarks([*self._open, *self._bounded])
         self._look_at = 0.0
+        self.deferred: float | None = None
 
     def exchange(
         self, leases: Leases, ended: Sequence[Ended], want: int, room: Mapping[str, int]
@@ -53,9 +54,13 @@ class Claiming:
         return refused, rows
 
     def look(self, leases: Leases, want: int, room: Mapping[str, int]) -> list[Row]:
-        """Look for lanes and rows that the watermarks hide, and claim them; costs at most a tenth of the time."""
+        """Look for lanes and rows that the watermarks hide, and claim them; costs at most a tenth of the time.
+
+        When that share is used up, `deferred` says from when on it is to be asked again.
+        """
         began = time.monotonic()
-        if began < self._look_at or want <= 0:
+        self.deferred = self._look_at if began < self._look_at else None
+        if self.deferred is not None or want <= 0:
             return []
         promoted, found = leases.find_lanes(self.shard)
         self.more = self.more or promoted > 0

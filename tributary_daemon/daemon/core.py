@@ -12,6 +12,7 @@ from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.inbox import Check, Drain, Inbox, Wake
+from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.runtime import ProcessRuntime
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.setup import ProcessSetup
     from tributary_daemon.handlers.registry import Registry
+    from tributary_daemon.model.outcome import Outcome
 
 NEIGHBOURS: Final = 10.0
 """Seconds that the neighbours of a stuck thread get before their process is replaced."""
@@ -52,7 +54,9 @@ class ProcessCore:
         self._ended = ended
         self._reason = Exit.DRAINED
         self._runtime = ProcessRuntime(setup.url, setup.process_id, self._inbox)
-        self._crew = Crew(setup.slots, Attempts(self._runtime), self._inbox, self._stuck)
+        self._attempts = Attempts(self._runtime)
+        self._isolation = Isolation(setup, self._runtime)
+        self._crew = Crew(setup.slots, self._attempt, self._attempts.arun, self._inbox, self._stuck)
         self._database = DatabaseThread(setup, registry, self._inbox, self._crew, sign)
         self._thread = threading.Thread(target=self._run, name="database", daemon=True)
 
@@ -77,6 +81,9 @@ class ProcessCore:
         """Wait for the end; False when ``timeout`` seconds were not enough."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def _attempt(self, held: Held) -> Outcome | None:
+        return self._isolation.run(held) if held.isolated else self._attempts.run(held)
 
     def _run(self) -> None:
         try:

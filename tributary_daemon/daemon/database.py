@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -15,10 +16,10 @@ from tributary_daemon.daemon.held import Held, from_row
 from tributary_daemon.daemon.inbox import Check, Drain, Finished, Message, Progress, Wake
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.pace import Pace
-from tributary_daemon.daemon.reconnect import Reconnect
+from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.engine.failures import record, retried
-from tributary_daemon.errors import DatabaseUnreachable, NotPossible, TributaryError
-from tributary_daemon.model.outcome import Released
+from tributary_daemon.errors import NotPossible, TributaryError
+from tributary_daemon.model.outcome import Outcome, Released
 from tributary_daemon.model.states import Kind
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
@@ -72,12 +73,12 @@ class DatabaseThread:
         self._held: dict[tuple[str, int], Held] = {}
         self._handed = 0
         self._once: deque[Held] = deque()
+        self._ready: list[Held] = []
         self._ended: list[tuple[Held, Ended]] = []
         self._progress: dict[Token, Progress] = {}
         self._rescans: list[float] = [0.0]
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
         self._draining = False
-        self._looked = False
 
     @property
     def idle(self) -> bool:
@@ -99,34 +100,41 @@ class DatabaseThread:
             for message in messages:
                 self._absorb(message)
             self._crew.watch()
+            if self._link.pause > 0:
+                continue
             try:
                 self._round()
-            except (psycopg.OperationalError, DatabaseUnreachable) as error:
+            except LOST as error:
                 self._recover(error)
         self._link.close()
 
     def _patience(self) -> float:
         """Seconds until something has to be done without being told."""
-        if self._ended or (not self._draining and any(claiming.more for claiming in self._claimings) and self._want() > 0):
+        if (pause := self._link.pause) > 0:
+            return min(pause, self._crew.patience(), 1.0)
+        if self._ended or self._ready or (not self._draining and any(claiming.more for claiming in self._claimings) and self._want() > 0):
             return 0.0
         now = time.monotonic()
-        until = [1.0]
+        until = [1.0, self._crew.patience()]
         if self._rescans:
             until.append(self._rescans[0] - now)
         if self._held:
-            until += [self._reconcile_at - now, self._crew.patience()]
+            until.append(self._reconcile_at - now)
         return max(0.0, min(until))
 
     def _absorb(self, message: Message) -> None:
         match message:
             case Finished(held, outcome):
+                if held.reported:
+                    return
+                held.reported = True
                 self._handed -= 1
                 if held.dropped or held.recalled:
                     return
                 if outcome is None:
                     self._forget(held)
                 else:
-                    self._ended.append((held, ended(held, outcome)))
+                    self._end(held, outcome)
             case Wake():
                 self._wake()
             case Check():
@@ -136,10 +144,25 @@ class DatabaseThread:
                     self._progress[held.token] = message
             case Drain():
                 self._draining = True
-                for held in [*self._crew.take_back(self._held.values()), *self._once]:
-                    held.recalled = True
-                    self._ended.append((held, ended(held, Released("drained"))))
-                self._once.clear()
+                self._recall()
+
+    def _recall(self) -> None:
+        """Give back what has not started: it is released, and will not start."""
+        unhanded = [*self._once, *self._ready]
+        self._once.clear()
+        self._ready = []
+        for held in unhanded:
+            held.recalled = held.reported = True
+        handed = self._crew.take_back(self._held.values())
+        for held in handed:
+            held.recalled = held.reported = True
+        self._handed -= len(handed)
+        for held in [*unhanded, *handed]:
+            if not held.dropped:
+                self._end(held, Released("drained"))
+
+    def _end(self, held: Held, outcome: Outcome) -> None:
+        self._ended.append((held, ended(held, outcome)))
 
     def _wake(self) -> None:
         now = time.monotonic()
@@ -182,6 +205,8 @@ class DatabaseThread:
             self._reconcile(leases)
         for claiming in self._claimings:
             self._exchange(leases, claiming)
+        if self._ready:
+            self._give(leases)
         if self._once:
             self._start_once(leases)
 
@@ -197,13 +222,15 @@ class DatabaseThread:
         except NotPossible as error:
             raise Fenced(error.message) from error
         except TributaryError as error:
-            self._one_by_one(leases, claiming, mine, error)
+            self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._account(mine, refused)
         if want > 0 and not claiming.more and len(rows) < want:
             rows += claiming.look(leases, want - len(rows), room)
+            if claiming.deferred is not None and claiming.deferred not in self._rescans:
+                heapq.heappush(self._rescans, claiming.deferred)
         if rows:
-            self._hand_over(leases, claiming.shard, rows)
+            self._hand_over(claiming.shard, rows)
 
     def _account(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token], *, quiet: bool = False) -> None:
         """Forget what is written; ``quiet`` after a repeat, whose first try may have been the one that counted."""
@@ -216,65 +243,75 @@ class DatabaseThread:
             events.emit(events.LeaseLost(run_id=token[0], ordinal=token[1]))
 
     def _one_by_one(
-        self, leases: Leases, claiming: Claiming, mine: Sequence[tuple[Held, Ended]], error: TributaryError
+        self, leases: Leases, shard: int, mine: Sequence[tuple[Held, Ended]], error: TributaryError
     ) -> None:
         """The database refused a batch: write each outcome alone, and fail the attempt whose outcome cannot be written."""
         if not mine:
             raise error
         for held, item in mine:
             try:
-                refused, _ = leases.exchange(claiming.shard, [item], [])
+                refused, _ = leases.exchange(shard, [item], [])
             except TributaryError as fault:
                 outcome = retried(record(fault, held, reason="unserialisable_result"), fault, held)
-                refused, _ = leases.exchange(claiming.shard, [ended(held, outcome)], [])
+                refused, _ = leases.exchange(shard, [ended(held, outcome)], [])
             self._account([(held, item)], refused)
 
-    def _hand_over(self, leases: Leases, shard: int, rows: Sequence[Row]) -> None:
-        ready: list[Held] = []
+    def _hand_over(self, shard: int, rows: Sequence[Row]) -> None:
         for row in rows:
             held = from_row(row, shard, self._handlers.get(row[4]))
             self._held[held.run_id, held.ordinal] = held
             if held.handler is None and held.kind != Kind.CLOSING:
-                self._ended.append((held, ended(held, Released("no handler"))))
+                self._end(held, Released("no handler"))
             elif held.max_attempts == 1:
                 self._once.append(held)
             else:
-                ready.append(held)
-        self._give(leases, ready)
+                self._ready.append(held)
 
     def _start_once(self, leases: Leases) -> None:
         """Start attempts that may start at most once: their start is recorded, fenced, before user code runs."""
-        free = self._setup.slots - self._handed
-        if free <= 0:
-            return
-        starting = [self._once.popleft() for _ in range(min(free, len(self._once)))]
+        starting = list(islice(self._once, max(0, self._setup.slots - self._handed)))
         for shard in {held.shard for held in starting}:
             mine = [held for held in starting if held.shard == shard]
+            # nothing leaves the queues of this thread before the database has answered: the connection may die now
             stands = leases.mark_started(shard, [held.token for held in mine])
+            self._once = deque(held for held in self._once if held not in mine)
             for held in mine:
                 if held.token not in stands:
                     self._lose(held)
-            self._give(leases, [held for held in mine if held.token in stands])
+            self._ready += [held for held in mine if held.token in stands]
+            self._give(leases)
 
-    def _give(self, leases: Leases, ready: Sequence[Held]) -> None:
-        for shard in {held.shard for held in ready}:
-            wanted = [held for held in ready if held.shard == shard and self._crew.wants_facts(held)]
-            closing = [held for held in wanted if held.kind == Kind.CLOSING]
+    def _give(self, leases: Leases) -> None:
+        for shard in {held.shard for held in self._ready}:
+            wanted = [
+                held for held in self._ready if held.shard == shard and held.facts is None and self._crew.wants_facts(held)
+            ]
             steps = [held for held in wanted if held.kind == Kind.STEP]
-            connection = leases.connection
             if steps:
-                facts = self._contexts.load(connection, shard, [(held.run_id, held.ordinal) for held in steps])
+                facts = self._contexts.load(
+                    leases.connection, shard, [(held.run_id, held.ordinal) for held in steps],
+                    progress=any(held.reads_progress for held in steps),
+                )  # fmt: skip
                 for held in steps:
                     held.facts = facts[held.run_id, held.ordinal]
-            for held in closing:
-                held.facts = self._contexts.load_closing(connection, shard, held.run_id, None)
+            for held in wanted:
+                if held.kind == Kind.CLOSING:
+                    held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id, None)
+        ready, self._ready = self._ready, []
         self._handed += len(ready)
         self._crew.give(ready)
 
     def _save_progress(self, connection: Connection) -> None:
-        while self._progress:
-            token, message = self._progress.popitem()
-            if not save_progress(connection, message.held.shard, token, message.details):
+        for token, message in list(self._progress.items()):
+            try:
+                stands = message.held.dropped or save_progress(connection, message.held.shard, token, message.details)
+            except LOST:
+                raise
+            except psycopg.Error as error:
+                events.emit(events.ProcessFailed(error=f"progress was refused: {error!r}"))
+                stands = True
+            del self._progress[token]
+            if not stands:
                 self._reconcile_at = 0.0
 
     def _reconcile(self, leases: Leases) -> None:
@@ -290,26 +327,34 @@ class DatabaseThread:
         """The token no longer stands: whatever still runs under it is told to stop and its answer is dropped."""
         self._forget(held)
         self._ended = [item for item in self._ended if item[0] is not held]
+        self._ready = [item for item in self._ready if item is not held]
+        self._once = deque(item for item in self._once if item is not held)
         self._crew.stop(held)
         events.emit(events.LeaseLost(run_id=held.run_id, ordinal=held.ordinal))
 
     def _forget(self, held: Held) -> None:
         held.dropped = True
-        self._held.pop((held.run_id, held.ordinal), None)
+        key = held.run_id, held.ordinal
+        # after an explicit retry this process may hold the same step anew
+        if self._held.get(key) is held:
+            del self._held[key]
 
     def _recover(self, error: Exception) -> None:
-        events.emit(events.DatabaseLost(process=self._setup.label, error=str(error)))
-        self._link.lost()
+        if self._link.lost():
+            events.emit(events.DatabaseLost(process=self._setup.label, error=str(error)))
 
     def _settle_accounts(self, leases: Leases) -> None:
         """First words on a new connection: what was in flight may be written or not, claimed or not."""
-        mine, self._ended = self._ended, []
         for claiming in self._claimings:
-            again = [item for item in mine if item[0].shard == claiming.shard]
-            if again:
-                self._ended += again
-                refused, _ = leases.exchange(claiming.shard, [item for _, item in again], [])
-                self._account(again, refused, quiet=True)
+            mine = [item for item in self._ended if item[0].shard == claiming.shard]
+            if not mine:
+                continue
+            try:
+                refused, _ = leases.exchange(claiming.shard, [item for _, item in mine], [])
+            except TributaryError as error:
+                self._one_by_one(leases, claiming.shard, mine, error)
+            else:
+                self._account(mine, refused, quiet=True)
         self._reconcile(leases)
         self._link.fresh = False
         self._wake()

@@ -6,14 +6,18 @@ import asyncio
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon.engine.failures import record, retried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from typing import Any
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
+
+_LAST_WORDS: Final = 10.0
 
 
 class HandlerLoop:
@@ -22,7 +26,7 @@ class HandlerLoop:
     Args:
         slots: how many run at once.
         run: executes one lease; returns its outcome, None when there is nothing left to write.
-        report: takes the outcome; called in the loop's thread.
+        report: takes the outcome; called in the loop's thread, once per lease.
     """
 
     def __init__(
@@ -37,6 +41,8 @@ class HandlerLoop:
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._free: asyncio.Semaphore | None = None
+        # a lease is either started here or taken back by the database thread
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="handler-loop", daemon=True)
 
     def start(self) -> None:
@@ -51,6 +57,16 @@ class HandlerLoop:
         """Start leases, in this order as slots become free."""
         self._loop.call_soon_threadsafe(self._spawn, list(leases))
 
+    def take_back(self, leases: Iterable[Held]) -> list[Held]:
+        """Return those of the leases that have not started; they will not start, and are reported all the same."""
+        taken = []
+        with self._lock:
+            for held in leases:
+                if held.started_at is None and not held.recalled:
+                    held.recalled = True
+                    taken.append(held)
+        return taken
+
     def cancel(self, held: Held) -> None:
         """Cancel the task of a lease; nothing happens when it has ended."""
         self._loop.call_soon_threadsafe(self._cancel, id(held))
@@ -59,6 +75,14 @@ class HandlerLoop:
         asyncio.set_event_loop(self._loop)
         self._free = asyncio.Semaphore(self._slots)
         self._loop.run_forever()
+        # only where the process lives on (a worker inside the caller's): what was left to run ends here
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self._loop.run_until_complete(asyncio.wait(left, timeout=_LAST_WORDS))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
     def _spawn(self, leases: list[Held]) -> None:
         for held in leases:
@@ -80,10 +104,18 @@ class HandlerLoop:
         try:
             assert self._free is not None
             async with self._free:
-                if not (held.dropped or held.recalled):
-                    held.started_at = time.monotonic()
+                if self._begin(held):
                     outcome = await self._run(held)
         except asyncio.CancelledError:
             # cancelled while it waited for its slot; whoever did that does not wait for an outcome
             outcome = None
+        except Exception as error:  # noqa: BLE001 - a lease without a report would be held for ever
+            outcome = retried(record(error, held, reason="internal"), error, held)
         self._report(held, outcome)
+
+    def _begin(self, held: Held) -> bool:
+        with self._lock:
+            if held.dropped or held.recalled:
+                return False
+            held.started_at = time.monotonic()
+            return True

@@ -31,10 +31,12 @@ class Held(Lease):
         handler: the function that runs it; None for a closing step.
         claimed_at: monotonic seconds when the claim's reply came.
         started_at: monotonic seconds when its handler started; None while it waits for a slot.
-        thread_id: of the thread that runs it, for the timeout that is raised there.
+        thread_id: of the thread that runs user code for it; an exception may be raised there.
+        aimed: an exception is being raised in that thread.
         facts: its surroundings, once loaded.
         dropped: its token no longer stands, or its outcome is written: what it still returns is nobody's.
         recalled: it had not started when a drain came and must not start any more.
+        reported: its runner is done with it, or was given up; another report of it is ignored.
     """
 
     flags: int = 0
@@ -43,9 +45,11 @@ class Held(Lease):
     claimed_at: float = 0.0
     started_at: float | None = None
     thread_id: int | None = None
+    aimed: bool = False
     facts: StepFacts | None = None
     dropped: bool = False
     recalled: bool = False
+    reported: bool = False
 
     @property
     def token(self) -> Token:
@@ -56,6 +60,21 @@ class Held(Lease):
     def dynamic(self) -> bool:
         """Whether its payload holds expressions that are still to be resolved."""
         return bool(self.flags & DYNAMIC)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether its handler asked for a process of its own."""
+        return self.handler is not None and self.handler.isolation is not None
+
+    @property
+    def in_loop(self) -> bool:
+        """Whether it runs in the event loop rather than in a thread."""
+        return self.handler is not None and self.handler.is_async and self.handler.isolation is None
+
+    @property
+    def reads_progress(self) -> bool:
+        """Whether its handler can ask for what earlier attempts reported."""
+        return self.handler is not None and self.handler.signature.step_name is not None
 
     @property
     def in_run(self) -> bool:

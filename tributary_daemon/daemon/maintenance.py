@@ -30,6 +30,11 @@ class Maintenance:
         self._lease = lease
         self._due = 0.0
         self._tidy_due = 0.0
+        self._rescue_due = 0.0
+
+    def spare(self) -> None:
+        """Rescue nothing for the time of a lease: after an outage nobody has beaten, and all are to beat first."""
+        self._rescue_due = time.monotonic() + self._lease
 
     def tick(self, connection: Connection, worker_id: int) -> None:
         """Do what is due."""
@@ -39,9 +44,10 @@ class Maintenance:
         self._due = now + TICK
         if not membership.lead(connection, "maintenance", worker_id, _LEADS_FOR):
             return
-        rescued = membership.rescue(connection, self._shards, self._lease)
-        if rescued:
-            events.emit(events.AttemptsRescued(count=rescued))
+        if now >= self._rescue_due:
+            rescued = membership.rescue(connection, self._shards, self._lease)
+            if rescued:
+                events.emit(events.AttemptsRescued(count=rescued))
         membership.promote(connection, self._shards)
         membership.release_waiting(connection, self._shards)
         if now >= self._tidy_due:

@@ -32,7 +32,6 @@ class Member(Protocol):
         signed_at: monotonic seconds of its last sign of life.
         saturated: whether it found as much work as it could take.
         draining: it was told to drain.
-        rows: where its rows may still be: process ids that are to be settled when it has ended.
     """
 
     setup: ProcessSetup
@@ -48,7 +47,7 @@ class Member(Protocol):
 
     def fileno(self) -> int: ...
 
-    def start(self, process_id: int, names: Iterable[str]) -> None: ...
+    def start(self, process_id: int, names: Iterable[str], shards: int) -> None: ...
 
     def send(self, do: str) -> None: ...
 
@@ -68,6 +67,7 @@ class _Pipe:
         self.end = end
         self.end.setblocking(False)
         self._rest = b""
+        self._unsent = b""
 
     def messages(self) -> list[dict[str, Any]]:
         while True:
@@ -80,19 +80,27 @@ class _Pipe:
             if not data:
                 break
             self._rest += data
+        self._flush()
         *lines, self._rest = self._rest.split(b"\n")
         return [json.loads(line) for line in lines]
 
     def send(self, message: dict[str, Any]) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        # a member that does not read would be told the same again and again
+        if line not in self._unsent:
+            self._unsent += line
+        self._flush()
+
+    def _flush(self) -> None:
         try:
-            self.end.setblocking(True)
-            self.end.settimeout(5.0)
-            self.end.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            # its end is closed or it does not read: its exit or its silence is noticed elsewhere
+            while self._unsent:
+                self._unsent = self._unsent[self.end.send(self._unsent) :]
+        except BlockingIOError:
+            # it does not read at the moment; the rest follows with its next sign of life
             pass
-        finally:
-            self.end.setblocking(False)
+        except OSError:
+            # its end is closed: its exit is noticed elsewhere
+            self._unsent = b""
 
 
 class ChildMember:
@@ -113,9 +121,7 @@ class ChildMember:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-        ours.setblocking(True)
-        ours.sendall(setup.dump().encode() + b"\n")
-        ours.setblocking(False)
+        self._pipe.send(setup.to_json())
 
     @property
     def pid(self) -> int:
@@ -126,10 +132,10 @@ class ChildMember:
         """File number of the control socket."""
         return self._pipe.end.fileno()
 
-    def start(self, process_id: int, names: Iterable[str]) -> None:
+    def start(self, process_id: int, names: Iterable[str], shards: int) -> None:
         """Let it claim."""
         self.process_id = process_id
-        self._pipe.send({"do": "start", "process_id": process_id, "names": list(names)})
+        self._pipe.send({"do": "start", "process_id": process_id, "names": list(names), "shards": shards})
 
     def send(self, do: str) -> None:
         """Tell it to wake, check, drain or exit."""
@@ -181,10 +187,12 @@ class LocalMember:
         """File number that becomes readable when there are messages."""
         return self._pipe.end.fileno()
 
-    def start(self, process_id: int, names: Iterable[str]) -> None:
+    def start(self, process_id: int, names: Iterable[str], shards: int) -> None:
         """Let it claim."""
         self.process_id = process_id
-        setup = self.setup.started(process_id, names)
+        if self._exit is not None:
+            return
+        setup = self.setup.started(process_id, names, shards)
         self._core = ProcessCore(setup, self._offer.registry, sign=Signs(self._say).give, ended=self._ended)
         self._core.start()
         self._say({"say": "ready", "pid": os.getpid()})
@@ -214,8 +222,11 @@ class LocalMember:
         return None if self._exit is None else int(self._exit)
 
     def kill(self) -> None:
-        """Stop waiting for it: its threads end with the caller's process."""
-        self._exit = self._exit or Exit.RETIRED
+        """Stop waiting for it: it claims nothing any more, and its threads end with their handlers."""
+        if self._exit is None:
+            self._exit = Exit.RETIRED
+            if self._core is not None:
+                self._core.drain()
 
     def close(self) -> None:
         """Close the socket pair."""

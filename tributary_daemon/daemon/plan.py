@@ -38,6 +38,7 @@ class WorkerPlan:
         directory: where shell steps of `trib run` work; None for scratch directories.
         drain_timeout: seconds.
         poll_interval: seconds.
+        beat: seconds.
         lease: seconds.
         silence_limit: seconds.
         prepare: whether statements are prepared.
@@ -61,6 +62,7 @@ class WorkerPlan:
     directory: str | None
     drain_timeout: float
     poll_interval: float
+    beat: float
     lease: float
     silence_limit: float
     prepare: bool
@@ -136,6 +138,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         directory=None,
         drain_timeout=options.drain_timeout,
         poll_interval=config.poll_interval,
+        beat=config.beat,
         lease=config.lease,
         silence_limit=config.silence_limit,
         prepare=True,

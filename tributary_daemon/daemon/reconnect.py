@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.store.db import connect
 
 if TYPE_CHECKING:
     from tributary_daemon.store.db import Connection
+
+LOST = (psycopg.OperationalError, psycopg.InternalError, DatabaseUnreachable)
+"""What a lost connection raises; InternalError: the server became read-only under it."""
 
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
@@ -36,32 +40,47 @@ class Reconnect:
         self._connection: Connection | None = None
         self._failures = 0
         self._not_before = 0.0
+        self._opened_at = 0.0
         self.fresh = False
 
+    @property
+    def pause(self) -> float:
+        """Seconds until the next try after a loss; 0 when there is nothing to wait for."""
+        return max(0.0, self._not_before - time.monotonic()) if self._connection is None else 0.0
+
     def connection(self) -> Connection:
-        """Return the open connection, opening one if need be; waits out the pause after a loss.
+        """Return the open connection, opening one if need be. It never sleeps: its owners have more to do.
 
         Raises:
-            DatabaseUnreachable: no connection.
+            DatabaseUnreachable: no connection, or the pause after a loss is not over.
         """
         if self._connection is not None and not self._connection.closed:
             return self._connection
-        pause = self._not_before - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
+        if self.pause > 0:
+            raise DatabaseUnreachable("the database was lost a moment ago; it is tried again soon")
         self._connection = connect(
             self._url, application_name=self._application_name, prepare_threshold=3 if self._prepare else None
         )
-        self._failures = 0
+        self._opened_at = time.monotonic()
         self.fresh = True
         return self._connection
 
-    def lost(self) -> None:
-        """The connection failed: close it; the next one is opened after a pause that grows, jittered."""
+    def lost(self) -> bool:
+        """The connection failed: close it; the next one is opened after a pause that grows, jittered.
+
+        Returns:
+            False during such a pause, when there is nothing new to tell.
+        """
+        if self.pause > 0:
+            return False
+        # one that was opened but served no statement is no success: the pauses go on growing
+        if self._connection is not None and time.monotonic() - self._opened_at > _LONGEST_WAIT:
+            self._failures = 0
         self.close()
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._failures) * random.uniform(0.8, 1.2)
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures, 10)) * random.uniform(0.8, 1.2)
         self._failures += 1
         self._not_before = time.monotonic() + wait
+        return True
 
     def close(self) -> None:
         """Close the connection, if there is one."""

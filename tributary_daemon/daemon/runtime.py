@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from tributary_daemon.daemon.inbox import Progress
 from tributary_daemon.daemon.outcomes import ended
@@ -44,13 +45,13 @@ class ProcessRuntime:
         self._contexts = Contexts()
         self._reader: Connection | None = None
         self._idle: list[Connection] = []
-        self._open: dict[int, Connection] = {}
-        self._aopen: dict[int, AsyncConnection] = {}
+        self._open: dict[Held, Connection] = {}
+        self._aopen: dict[Held, AsyncConnection] = {}
 
     def context(self, attempt: Any) -> StepContext:
         """Return inputs, results and progress of an attempt; asks the database unless they are at hand."""
         held: Held = attempt
-        if held.facts is None or held.attempt > 1:
+        if held.facts is None:
             held.facts = self._load(held)
         return StepContext(
             inputs=held.facts.facts.inputs if held.in_run else {},
@@ -70,22 +71,20 @@ class ProcessRuntime:
     def connection(self, attempt: Any) -> Connection:
         """Return the connection in whose transaction the step is going to be finished."""
         held: Held = attempt
-        key = id(held)
-        if key not in self._open:
+        if held not in self._open:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
-            if connection is None or connection.closed:
+            if connection is None or not _is_alive(connection):
                 connection = connect(self._url, application_name="trib step", autocommit=False)
-            self._open[key] = connection
-        return self._open[key]
+            self._open[held] = connection
+        return self._open[held]
 
     async def aconnection(self, attempt: Any) -> AsyncConnection:
         """Return the same for an async handler."""
         held: Held = attempt
-        key = id(held)
-        if key not in self._aopen:
-            self._aopen[key] = await aconnect(self._url, application_name="trib step", autocommit=False)
-        return self._aopen[key]
+        if held not in self._aopen:
+            self._aopen[held] = await aconnect(self._url, application_name="trib step", autocommit=False)
+        return self._aopen[held]
 
     def settle(self, held: Held, outcome: Outcome) -> Outcome | None:
         """End the attempt's own transaction, if it opened one.
@@ -96,43 +95,42 @@ class ProcessRuntime:
         """
         if not self._open:
             return outcome
-        connection = self._open.pop(id(held), None)
+        connection = self._open.pop(held, None)
         if connection is None:
             return outcome
+        if not isinstance(outcome, Completed):
+            self._give_back(connection)
+            return outcome
         try:
-            if not isinstance(outcome, Completed):
-                connection.rollback()
-                return outcome
             stands = leases.finish_on(connection, held.shard, self._process_id, ended(held, outcome))
             if stands:
                 connection.commit()
                 return None
-            connection.rollback()
             return Released("lease_lost")
         except psycopg.Error as error:
-            return self._failed(held, connection, error)
+            return _failed(held, error)
         finally:
             self._give_back(connection)
 
     async def asettle(self, held: Held, outcome: Outcome) -> Outcome | None:
         """Do what `settle` does for an async handler."""
-        connection = self._aopen.pop(id(held), None) if self._aopen else None
+        connection = self._aopen.pop(held, None) if self._aopen else None
         if connection is None:
             return outcome
         try:
-            async with connection:
-                if not isinstance(outcome, Completed):
-                    await connection.rollback()
-                    return outcome
-                statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
-                cursor = await connection.execute(statement, params)
-                if not await cursor.fetchall():
-                    await connection.commit()
-                    return None
-                await connection.rollback()
-                return Released("lease_lost")
+            if not isinstance(outcome, Completed):
+                return outcome
+            statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
+            cursor = await connection.execute(statement, params)
+            if not await cursor.fetchall():
+                await connection.commit()
+                return None
+            return Released("lease_lost")
         except psycopg.Error as error:
-            return self._failed(held, None, error)
+            return _failed(held, error)
+        finally:
+            # what was not committed is rolled back with it
+            await connection.close()
 
     def close(self) -> None:
         """Close every connection."""
@@ -141,16 +139,16 @@ class ProcessRuntime:
                 connection.close()
             self._idle, self._open, self._reader = [], {}, None
 
-    def _failed(self, held: Held, connection: Connection | None, error: psycopg.Error) -> Outcome:
-        """The transaction failed: nothing of it was kept, unless the connection died in its COMMIT; the fence tells."""
-        if connection is not None and not connection.closed:
-            connection.rollback()
-        translated = faults.translate(error)
-        return retried(record(translated, held, reason="transaction"), translated, held)
-
     def _give_back(self, connection: Connection) -> None:
+        """Roll back what is left of a transaction, and keep the connection only if that went well."""
+        try:
+            connection.rollback()
+        except psycopg.Error:
+            # it is broken: so is its transaction
+            connection.close()
+            return
         with self._lock:
-            if not connection.closed and len(self._idle) < _IDLE_CONNECTIONS:
+            if len(self._idle) < _IDLE_CONNECTIONS and connection.info.transaction_status == TransactionStatus.IDLE:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -170,3 +168,20 @@ class ProcessRuntime:
                     if last:
                         raise faults.translate(error) from error
         raise TributaryError("the surroundings of the step could not be read")
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Return whether an idle connection still answers: it may have been cut while nobody used it."""
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.Error:
+        connection.close()
+        return False
+    return True
+
+
+def _failed(held: Held, error: psycopg.Error) -> Outcome:
+    """The transaction failed: nothing of it was kept, unless the connection died in its COMMIT; the fence tells."""
+    translated = faults.translate(error)
+    return retried(record(translated, held, reason="transaction"), translated, held)

@@ -48,13 +48,13 @@ class ProcessSetup:
     log_format: str = "json"
     log_level: str = "info"
 
-    def started(self, process_id: int, names: Iterable[str]) -> ProcessSetup:
+    def started(self, process_id: int, names: Iterable[str], shards: int) -> ProcessSetup:
         """Return the setup completed by what the supervisor says at the start."""
-        return replace(self, process_id=process_id, names=tuple(names))
+        return replace(self, process_id=process_id, names=tuple(names), shards=shards)
 
-    def dump(self) -> str:
-        """Return the setup as one line of JSON."""
-        return json.dumps(asdict(self))
+    def to_json(self) -> dict[str, Any]:
+        """Return the setup as JSON has it."""
+        return asdict(self)
 
     @classmethod
     def load(cls, text: str) -> ProcessSetup:

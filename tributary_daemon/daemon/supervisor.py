@@ -11,8 +11,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
-
 from tributary_daemon import events
 from tributary_daemon.daemon import sdnotify
 from tributary_daemon.daemon.attempts import CLOSING_NAME
@@ -20,18 +18,20 @@ from tributary_daemon.daemon.core import Exit
 from tributary_daemon.daemon.family import Family, release, settle
 from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.offers import matching
-from tributary_daemon.daemon.reconnect import Reconnect
-from tributary_daemon.errors import DatabaseUnreachable
+from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.store import membership
 from tributary_daemon.store.notify import CANCEL, Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.plan import WorkerPlan
 
 _SATURATED_FOR: Final = 1.0
+_SAME_SIGNAL: Final = 0.5
+_OUTAGE: Final = 2.0
 
 
 class Supervisor:
@@ -56,9 +56,11 @@ class Supervisor:
         self._worker_id = 0
         self._names: list[str] | None = None
         self._failures: list[dict[str, Any]] = []
-        self._registered: list[dict[str, Any]] = []
         self._shards = 1
+        self._offers: dict[Member, dict[str, Any]] = {}
         self._stops = 0
+        self._signal_at = 0.0
+        self._answered_at = time.monotonic()
         self._poll_at = 0.0
         self._wake_at: float | None = None
         self._deadline: float | None = None
@@ -100,7 +102,7 @@ class Supervisor:
         if signals:
             signal.set_wakeup_fd(self._self_pipe[1].fileno(), warn_on_full_buffer=False)
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda _number, _frame: self.stop())
+                signal.signal(number, self._on_signal)
         try:
             if not self._worker_id:
                 self.join_database()
@@ -115,7 +117,17 @@ class Supervisor:
             self._link.close()
             if signals:
                 signal.set_wakeup_fd(-1)
+            self._selector.close()
+            for end in self._self_pipe:
+                end.close()
         return 0
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # `timeout` and some shells send one stop twice, to the process and to its group
+        now = time.monotonic()
+        if now - self._signal_at > _SAME_SIGNAL:
+            self.stop()
+        self._signal_at = now
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(self._patience()):
@@ -134,13 +146,17 @@ class Supervisor:
         else:
             self._family.fill()
         try:
+            self._admit()
             self._poll()
-        except (psycopg.OperationalError, DatabaseUnreachable) as error:
-            events.emit(events.DatabaseLost(process=self._plan.name, error=str(error)))
-            self._link.lost()
-            # the supervisor must not sleep out a pause: signals and children go on
-            self._poll_at = time.monotonic() + 0.5
+        except LOST as error:
+            self._lost(error)
         self._tend_listener()
+
+    def _lost(self, error: Exception) -> None:
+        if self._link.lost():
+            events.emit(events.DatabaseLost(process=self._plan.name, error=str(error)))
+        # nobody sleeps out the pause: signals and children go on
+        self._poll_at = time.monotonic() + max(0.05, self._link.pause)
 
     def _patience(self) -> float:
         now = time.monotonic()
@@ -158,7 +174,7 @@ class Supervisor:
             member.signed_at = time.monotonic()
             match message["say"]:
                 case "offer":
-                    self._start(member, message["handlers"], message["failures"])
+                    self._offers[member] = message
                 case "sign":
                     member.saturated = message["saturated"]
                     self._weigh()
@@ -166,38 +182,43 @@ class Supervisor:
                     events.emit(events.ProcessStarted(process=member.setup.label, pid=member.pid))
                     self._tell_ready()
 
-    def _start(self, member: Member, handlers: list[dict[str, Any]], failures: list[dict[str, Any]]) -> None:
-        offered = {handler["name"]: handler for handler in handlers}
-        names = matching(offered, self._plan.names)
-        try:
-            connection = self._link.connection()
-            if self._names is None:
-                self._names, self._failures = names, failures
-                self._registered = [offered[name] for name in names]
-                for failure in failures:
-                    events.emit(events.HandlerImportFailed(module=failure["module"], names=failure["names"], error=failure["error"]))
-                self._register(connection)
-                if membership.register_handlers(connection, self._registered):
-                    membership.release_waiting(connection, self._shards)
-            process_id = membership.register_process(
-                connection, name=member.setup.label, pid=member.pid, worker_id=self._worker_id
-            )
-        except (psycopg.OperationalError, DatabaseUnreachable):
-            # it is replaced by a new one that offers again once the database is back
-            self._link.lost()
-            member.kill()
+    def _admit(self) -> None:
+        """Start those who have offered; while the database is away they wait."""
+        if self._deadline is not None or self._link.pause > 0:
             return
-        member.start(process_id, [*names, CLOSING_NAME])
+        for member, message in list(self._offers.items()):
+            names = self._publish(message)
+            process_id = membership.register_process(
+                self._link.connection(), name=member.setup.label, pid=member.pid, worker_id=self._worker_id
+            )
+            del self._offers[member]
+            member.start(process_id, [*names, CLOSING_NAME], self._shards)
+
+    def _publish(self, message: dict[str, Any]) -> list[str]:
+        """Register what the first member offers for the whole worker; return which of it this member claims."""
+        offered = {handler["name"]: handler for handler in message["handlers"]}
+        names = matching(offered, self._plan.names)
+        if self._names is None:
+            connection = self._link.connection()
+            self._failures = message["failures"]
+            self._register(connection, names)
+            if membership.register_handlers(connection, [offered[name] for name in names]):
+                membership.release_waiting(connection, self._shards)
+            self._names = names
+            for failure in self._failures:
+                events.emit(events.HandlerImportFailed(module=failure["module"], names=failure["names"], error=failure["error"]))
+        return names
 
     def _bury(self) -> None:
         for member, code in self._family.bury():
-            events.emit(events.ProcessExited(process=member.setup.label, pid=member.pid, code=code))
+            ended = events.ProcessExited if code == Exit.DRAINED and self._deadline is not None else events.ProcessDied
+            events.emit(ended(process=member.setup.label, pid=member.pid, code=code))
+            self._offers.pop(member, None)
             try:
-                connection = self._link.connection()
-                settle(connection, member, code, self._shards, self._plan.lease)
-            except (psycopg.OperationalError, DatabaseUnreachable):
+                settle(self._link.connection(), member, code, self._shards, self._plan.lease)
+            except LOST as error:
                 # its lease ends by itself: it is beaten no more
-                self._link.lost()
+                self._lost(error)
             if code == Exit.FENCED and self._deadline is None:
                 self._poll_at = 0.0
 
@@ -217,10 +238,10 @@ class Supervisor:
 
     # --- database ----------------------------------------------------------------------------------------------
 
-    def _register(self, connection: Any) -> None:
+    def _register(self, connection: Any, names: Sequence[str] = ()) -> None:
         previous, self._worker_id = self._worker_id, membership.register_worker(
             connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(), version=self._plan.version,
-            queues=self._plan.served, names=self._names or [], concurrency=self._plan.concurrency,
+            queues=self._plan.served, names=self._names or names, concurrency=self._plan.concurrency,
             failures=self._failures,
         )  # fmt: skip
         if previous:
@@ -233,7 +254,8 @@ class Supervisor:
             self._family.send("wake")
         if now < self._poll_at:
             return
-        self._poll_at = now + self._plan.poll_interval
+        self._poll_at = now + min(self._plan.poll_interval, self._plan.beat)
+        sdnotify.notify("WATCHDOG=1")
         connection = self._link.connection()
         started = self._family.started
         wanted = self._wants_wake
@@ -241,16 +263,18 @@ class Supervisor:
             connection, self._worker_id, [member.process_id for member in started], self._plan.claimed,
             wants_wake=wanted and self._deadline is None, state="draining" if self._deadline is not None else "running",
         )  # fmt: skip
+        outage, self._answered_at = time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE, time.monotonic()
         if not pulse.alive or pulse.beaten < len(started):
             self._fenced(connection)
             return
-        sdnotify.notify("WATCHDOG=1")
         if self._deadline is None:
             if pulse.ready - pulse.paused:
                 self._family.send("wake")
             if pulse.due_in is not None and pulse.due_in < self._plan.poll_interval:
                 self._wake_at = now + max(0.0, pulse.due_in) + 0.001
         if self._maintenance is not None:
+            if outage:
+                self._maintenance.spare()
             self._maintenance.tick(connection, self._worker_id)
 
     def _fenced(self, connection: Any) -> None:
@@ -299,15 +323,19 @@ class Supervisor:
         self._family.send("drain")
 
     def _end_now(self) -> None:
-        members = self._family.kill()
-        connection = self._link.connection()
-        release(connection, [member.process_id for member in members if member.process_id], self._shards)
-        membership.leave(connection, None, [member.process_id for member in members])
+        started = [member.process_id for member in self._family.kill() if member.process_id]
+        try:
+            connection = self._link.connection()
+            release(connection, started, self._shards)
+            membership.leave(connection, None, started)
+        except LOST as error:
+            # their leases end by themselves: they are beaten no more
+            self._lost(error)
 
     def _leave(self) -> None:
         try:
             membership.leave(self._link.connection(), self._worker_id, [])
-        except (psycopg.OperationalError, DatabaseUnreachable):
+        except LOST:
             # the row falls silent and is tidied up by whoever leads
             self._link.lost()
         events.emit(events.WorkerStopped(name=self._plan.name))
@@ -321,8 +349,8 @@ class Supervisor:
     def _nudge(self) -> None:
         try:
             self._self_pipe[1].send(b"!")
-        except BlockingIOError:
-            # it is full of nudges already
+        except OSError:
+            # it is full of nudges already, or the worker has ended
             pass
 
     def _drain_pipe(self) -> None:

@@ -8,8 +8,8 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from tributary_daemon.engine.failures import record, retried, timed_out
 from tributary_daemon.errors import HandlerTimeout, StepCancelled
-from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Released
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class HandlerThreads:
     Args:
         count: threads, one per slot.
         run: executes one lease; returns its outcome, None when there is nothing left to write.
-        report: takes the outcome; called in the handler's thread.
+        report: takes the outcome; called in the handler's thread, once per lease that was not taken back.
     """
 
     def __init__(
@@ -34,7 +34,6 @@ class HandlerThreads:
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._run = run
         self._report = report
-        self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._serve, name=f"handler-{number}", daemon=True) for number in range(1, count + 1)
         ]
@@ -65,45 +64,59 @@ class HandlerThreads:
         except Empty:
             return taken
 
-    def interrupt(self, held: Held, error: type[BaseException]) -> bool:
-        """Raise ``error`` in the thread that runs this lease; False when none does.
-
-        The exception arrives between two bytecodes: a thread inside a C call gets it after the call.
-        """
-        with self._lock:
-            if held.thread_id is None:
-                return False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(held.thread_id), ctypes.py_object(error))
-            return True
-
     def _serve(self) -> None:
-        while True:
-            held: Held | None = None
-            outcome: Outcome | None = None
-            try:
-                while True:
-                    held, outcome = None, None
-                    held = self._queue.get()
-                    if held is None:
-                        return
-                    if not (held.dropped or held.recalled):
-                        outcome = self._attempt(held)
-                    self._report(held, outcome)
-            except HandlerTimeout:
-                # raised into this thread between the handler's last instruction and the report
-                if held is not None:
-                    self._report(held, outcome or timed_out(held))
-            except StepCancelled:
-                if held is not None:
-                    self._report(held, outcome or Released("cancelled"))
+        while (held := self._queue.get()) is not None:
+            self._report(held, None if held.dropped or held.recalled else self._attempt(held))
 
     def _attempt(self, held: Held) -> Outcome | None:
-        # under the lock: an interrupt meant for this lease must not hit the next one
-        with self._lock:
-            held.thread_id = threading.get_ident()
-        held.started_at = time.monotonic()
-        try:
-            return self._run(held)
-        finally:
-            with self._lock:
-                held.thread_id = None
+        outcome: Outcome | None = None
+        written = False
+        while True:
+            try:
+                if outcome is None and not written:
+                    held.thread_id = threading.get_ident()
+                    held.started_at = time.monotonic()
+                    outcome = self._run(held)
+                    written = outcome is None
+                shield(held)
+                return outcome
+            except HandlerTimeout as error:
+                # raised into this thread outside the handler's own code
+                outcome = outcome or (None if written else timed_out(held, error))
+            except StepCancelled:
+                outcome = outcome or (None if written else Released("cancelled"))
+            except BaseException as error:  # noqa: BLE001 - a lease without a report would be held for ever
+                outcome = retried(record(error, held, reason="internal"), error, held)
+
+
+def interrupt(held: Held, error: type[BaseException]) -> bool:
+    """Raise ``error`` in the thread that runs this lease; False when none does, or it runs no user code any more.
+
+    The exception arrives between two bytecodes: a thread inside a C call gets it after the call. Called by
+    one thread only.
+    """
+    # the thread that is aimed at must hold no lock of ours: the exception may come between its acquisition and its use
+    held.aimed = True
+    target = held.thread_id
+    if target is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(target), ctypes.py_object(error))
+    held.aimed = False
+    return target is not None
+
+
+def shield(held: Held) -> None:
+    """Called by the thread that runs a lease: no `interrupt` reaches it from here on, nor its next lease.
+
+    Raises:
+        HandlerTimeout: it was on its way.
+        StepCancelled: it was on its way.
+    """
+    held.thread_id = None
+    while held.aimed:
+        time.sleep(0)
+    # an exception that was set meanwhile is raised at a call
+    _checkpoint()
+
+
+def _checkpoint() -> None:
+    return

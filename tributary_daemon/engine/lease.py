@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tributary_daemon.model.retry import Retry
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Lease:
     """One claimed attempt; built for every row of a claim, so it only holds values.
 

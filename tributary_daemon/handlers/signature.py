@@ -128,8 +128,9 @@ def parameters(function: Callable[..., Any], name: str) -> tuple[inspect.Paramet
         found = found[1:]
     for parameter in found:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise HandlerError(
-                f"handler {name}: {parameter} in {place(function)} cannot be bound to a payload",
+                f"handler {name}: {stars}{parameter.name} in {place(function)} cannot be bound to a payload",
                 hint="name every parameter, or take one dict[str, Any]",
             )
         if parameter.kind is parameter.POSITIONAL_ONLY:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from random import Random
 
 Backoff = Literal["exponential", "fixed", "quadratic"]
+_CAP = 300.0
 BACKOFFS: tuple[Backoff, ...] = ("exponential", "fixed", "quadratic")
 
 
@@ -27,7 +28,7 @@ class Retry:
             delay * n**2, ``fixed`` always delay.
         delay: the first wait.
         multiplier: growth of ``exponential``.
-        max_delay: upper bound of every wait.
+        max_delay: upper bound of every wait; None for five minutes, or ``delay`` where that is longer.
         jitter: share of the wait by which it varies at random, 0.1 for ±10%.
         budget: no attempt starts later than this after the first one started; None for no bound.
         on: names of the only error classes to retry; empty for all.
@@ -38,7 +39,7 @@ class Retry:
     backoff: Backoff = "exponential"
     delay: float | str | timedelta = 1.0
     multiplier: float = 2.0
-    max_delay: float | str | timedelta = 300.0
+    max_delay: float | str | timedelta | None = None
     jitter: float = 0.1
     budget: float | str | timedelta | None = None
     on: tuple[str, ...] = field(default=())
@@ -53,16 +54,16 @@ class Retry:
         if not 1 <= self.multiplier <= 100:
             raise InvalidInput(f"retry multiplier {self.multiplier!r} is out of range", hint="use 1 to 100")
         object.__setattr__(self, "delay", durations.seconds(self.delay))
-        object.__setattr__(self, "max_delay", durations.seconds(self.max_delay))
-        if self.budget is not None:
-            object.__setattr__(self, "budget", durations.seconds(self.budget))
+        for name in ("max_delay", "budget"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, durations.seconds(value))
         for name in ("on", "not_on", "on_exit"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def wait(self, failures: int, random: Random) -> float:
         """Return the seconds to wait after the ``failures``-th failure (1-based), jitter included."""
         base = durations.seconds(self.delay)
-        cap = durations.seconds(self.max_delay)
+        cap = max(_CAP, base) if self.max_delay is None else durations.seconds(self.max_delay)
         match self.backoff:
             case "fixed":
                 wait = base
@@ -86,9 +87,9 @@ class Retry:
         return not self.on or bool(names & set(self.on))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that differ from the built-in ones, as stored in options."""
+        """Return the whole policy as stored in options; what bounds nothing is left out."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items() if v != getattr(_BUILTIN, k)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items() if v not in (None, ())}
 
     @classmethod
     def from_json(cls, value: dict[str, Any], base: Retry | None = None) -> Retry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from dataclasses import fields
@@ -43,6 +44,7 @@ _SECRET_TEXT: Final = (
     (re.compile(r"(\bbearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{_MASK}"),
 )
 _DEEPEST: Final = 20
+_FIRST: Final = ("timestamp", "level", "event")
 
 _detach: list[Callable[[], None]] = []
 
@@ -64,6 +66,7 @@ def configure(format: Format | str = "auto", level: str = "info", stream: TextIO
         raise ConfigError(f"unknown log level {level!r}", hint=f"use one of: {', '.join(LEVELS)}")
     out = stream if stream is not None else sys.stderr
     terminal = out.isatty()
+    colors = terminal and not os.environ.get("NO_COLOR")
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -76,7 +79,9 @@ def configure(format: Format | str = "auto", level: str = "info", stream: TextIO
     if format == "json" or (format == "auto" and not terminal):
         renderer = structlog.processors.JSONRenderer(serializer=_line)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=terminal, pad_event_to=32)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colors, pad_event_to=32, exception_formatter=structlog.dev.plain_traceback
+        )
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*chain, renderer],
@@ -125,8 +130,9 @@ def _stamp(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mutabl
 
 
 def _line(line: Mapping[str, Any], **_options: Any) -> str:
-    """Return a line of JSON; what JSON does not know becomes its text."""
-    return json.dumps(line, default=str, skipkeys=True)
+    """Return a line of JSON, time, level and message first; what JSON does not know becomes its text."""
+    first = {name: line[name] for name in _FIRST if name in line}
+    return json.dumps({**first, **line}, default=str, skipkeys=True)
 
 
 def _route_libraries(out: TextIO, level: int, chain: list[Processor], renderer: Processor) -> None:

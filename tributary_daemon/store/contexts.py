@@ -115,6 +115,9 @@ class Contexts:
 
     def _load_runs(self, connection: Connection, shard: int, run_ids: set[str]) -> None:
         unknown = [run_id for run_id in run_ids if run_id not in self._runs]
+        # least recently used go first, and never one that this call is about to read
+        for run_id in run_ids - set(unknown):
+            self._runs.move_to_end(run_id)
         if not unknown:
             return
         rows = connection.execute(_RUNS, (unknown, shard)).fetchall()
@@ -132,7 +135,6 @@ class Contexts:
                 "scheduled_for": (run_at or created_at).isoformat(),
             }
             self._runs[run_id] = RunFacts(run_id, name, self._plans[revision_id], inputs or {}, run)
-        # this call's own runs are the newest, so trimming never drops one that is about to be read
         for kept, limit in ((self._runs, max(_KEPT_RUNS, len(run_ids))), (self._plans, _KEPT_PLANS)):
             while len(kept) > limit:
                 kept.popitem(last=False)

@@ -108,6 +108,7 @@ class Leases:
 
         Raises:
             psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
+            psycopg.InternalError: the server became read-only under it.
             TributaryError: the database refused.
         """
         free = sum(request.most for request in claims)
@@ -123,7 +124,7 @@ class Leases:
                 connection.execute("COMMIT")
             refused = [(row[0], row[1], row[2]) for row in finish.fetchall()] if finish is not None else []
             rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors]
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, psycopg.InternalError):
             raise
         except psycopg.Error as error:
             self._rollback()

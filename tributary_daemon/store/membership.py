@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 PROTOCOL: Final = 1
 """The protocol that this code speaks; a schema whose min_protocol is higher refuses it."""
 
+_RESCUED_AT_ONCE: Final = 500
+_MOST_RESCUES: Final = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
@@ -91,13 +94,18 @@ def supervise(
 
 
 def rescue(connection: Connection, shards: int, lease: float) -> int:
-    """Take the attempts of dead processes away from them; return how many."""
-    return sum(
-        connection.execute(
-            "select tributary.rescue(%s::smallint, make_interval(secs => %s), 500)", (shard, lease)
-        ).fetchall()[0][0]
-        for shard in range(shards)
-    )
+    """Take the attempts of dead processes away from them, in batches; return how many."""
+    rescued = 0
+    for shard in range(shards):
+        for _ in range(_MOST_RESCUES):
+            row = connection.execute(
+                "select tributary.rescue(%s::smallint, make_interval(secs => %s), %s)", (shard, lease, _RESCUED_AT_ONCE)
+            ).fetchone()
+            found = int(row[0]) if row else 0
+            rescued += found
+            if found < _RESCUED_AT_ONCE:
+                break
+    return rescued
 
 
 def promote(connection: Connection, shards: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
@@ -84,10 +85,8 @@ def fail(args: Fail, step: Step) -> dict[str, int]:
 def _error(kind: str, message: str) -> Exception:
     known = getattr(builtins, kind, None)
     if isinstance(known, type) and issubclass(known, Exception):
-        try:
+        # such as UnicodeDecodeError, which wants more than a message: then a namesake does
+        with contextlib.suppress(TypeError):
             return known(message)
-        except TypeError:
-            # such as UnicodeDecodeError, which wants more than a message
-            return type(kind, (known,), {"__init__": Exception.__init__, "__module__": __name__})(message)  # type: ignore[no-any-return]
     made: Exception = type(kind, (RuntimeError,), {"__module__": __name__})(message)
     return made

@@ -1,0 +1,87 @@
+"""The server of a sitting: one for everything that is compared, with the same settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import conninfo, sql
+
+from tributary_daemon.daemon import embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETTINGS = {
+    "shared_buffers": "2GB",
+    "max_wal_size": "8GB",
+    "max_connections": "200",
+    "wal_compression": "pglz",
+    "checkpoint_timeout": "900",
+}
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Yield the URL of a server: that of BENCH_SERVER, else a temporary one, removed afterwards.
+
+    fsync and synchronous_commit are on. An own server is stopped and its data are removed at the end.
+    """
+    given = os.environ.get("BENCH_SERVER")
+    if given:
+        yield given
+        return
+    home = Path(tempfile.mkdtemp(prefix="trib-bench-"))
+    home.chmod(0o755)
+    try:
+        yield embedded.ensure_running(home, settings=SETTINGS)
+    finally:
+        embedded.stop(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def fresh_database(at: str, name: str) -> str:
+    """Create database ``name`` anew on the server ``at``; return its URL."""
+    with psycopg.connect(at, autocommit=True) as connection:
+        identifier = sql.Identifier(name)
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
+        connection.execute(sql.SQL("create database {}").format(identifier))
+    return url_of(at, name)
+
+
+def url_of(at: str, name: str) -> str:
+    """Return the connection string of database ``name`` on the server ``at``."""
+    return conninfo.make_conninfo(at, dbname=name)
+
+
+def settle(url: str, *, analyze: bool) -> None:
+    """Write out what loading left behind, so that no measurement pays for it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if analyze:
+            connection.execute("vacuum analyze")
+        connection.execute("checkpoint")
+
+
+def steady_rate(url: str, finish_times: str) -> float:
+    """Return rows per second between the first and the last twentieth of all finishes.
+
+    The same definition for everything that is compared: start-up and the tail are left out.
+
+    Args:
+        url: the database.
+        finish_times: a query of one column, the times at which rows were finished.
+    """
+    query = sql.SQL(
+        "select count(*), percentile_disc(0.05) within group (order by at),"
+        " percentile_disc(0.95) within group (order by at) from ({}) as finished (at)"
+    ).format(sql.SQL(finish_times))
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    count, first, last = row
+    return float(0.9 * count / max((last - first).total_seconds(), 1e-6))

@@ -1,0 +1,77 @@
+"""Yardstick for runs: chains through one fused, fenced function call; no handler is called at all."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench.server import fresh_database, settle, steady_rate
+
+SCHEMA = Path(__file__).with_suffix(".sql")
+CALL = "select * from finish_and_claim(%s, %s::bigint[], %s::int[], %s::text[], 'default', %s, %s)"
+
+
+def load(url: str, runs: int, steps: int) -> None:
+    """Store ``runs`` chains of ``steps`` steps each."""
+    with psycopg.connect(url) as connection:
+        connection.execute(SCHEMA.read_text(encoding="utf-8"))
+        with connection.cursor() as cursor:
+            with cursor.copy("copy executions (id, remaining) from stdin") as copy:
+                for run in range(runs):
+                    copy.write_row((run, steps))
+            columns = "id, execution_id, name, state, seq, waiting, args"
+            with cursor.copy(f"copy steps ({columns}) from stdin") as copy:
+                for run in range(runs):
+                    copy.write_row((run * steps, run, "noop.v1", "a", run * steps, 0, '{"k":0}'))
+                    for k in range(1, steps):
+                        copy.write_row((run * steps + k, run, "noop.v1", "b", None, 1, f'{{"k":{k}}}'))
+            with cursor.copy("copy deps from stdin") as copy:
+                for run in range(runs):
+                    for k in range(1, steps):
+                        copy.write_row((run * steps + k - 1, run * steps + k))
+        connection.execute("select setval('ready_seq', %s)", (runs * steps + 1,))
+    settle(url, analyze=True)
+
+
+def loop(url: str, batch: int, total: int, finished: Any) -> None:
+    """Work until all processes together have finished ``total`` steps."""
+    worker = uuid.uuid4()
+    with psycopg.connect(url, autocommit=True) as connection:
+        ids: list[int] = []
+        attempts: list[int] = []
+        results: list[str] = []
+        low = -1
+        while finished.value < total:
+            rows = connection.execute(CALL, (worker, ids, attempts, results, low, batch)).fetchall()
+            with finished.get_lock():
+                finished.value += len(ids)
+            ids = [row[0] for row in rows]
+            attempts = [row[4] for row in rows]
+            results = [json.dumps({"ok": row[3]["k"]}) for row in rows]
+            if rows:
+                low = min(row[5] for row in rows) - 1
+            else:
+                low = -1
+                time.sleep(0.001)
+
+
+def measure(at: str, *, runs: int, steps: int, processes: int, batch: int = 500) -> float:
+    """Drain chains; return the steady rate of steps per second."""
+    url = fresh_database(at, "bench_ceiling_dag")
+    load(url, runs, steps)
+    context = multiprocessing.get_context("spawn")
+    finished = context.Value("q", 0)
+    workers = [
+        context.Process(target=loop, args=(url, batch, runs * steps, finished)) for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    return steady_rate(url, "select finished_at from steps where state = 'c'")

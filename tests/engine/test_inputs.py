@@ -1,0 +1,76 @@
+"""Templates of a run become values, or an outcome that says why not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tributary_daemon.engine.inputs import close_run, resolve_payload
+from tributary_daemon.model.outcome import Completed, Discarded
+
+
+@dataclass
+class Run:
+    inputs: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=lambda: {"id": "r1", "name": "etl"})
+
+
+@dataclass
+class Around:
+    facts: Run
+    steps: dict[str, Any]
+
+
+AROUND = Around(
+    Run({"email": "a@b", "n": 3}),
+    {
+        "made": {"state": "completed", "attempt": 1, "result": {"id": 7, "tags": ["x", "y"]}},
+        "gone": {"state": "skipped", "attempt": 0, "result": None},
+    },
+)
+
+
+def resolved(lease, template):
+    return resolve_payload(lease(json.dumps(template)), AROUND)
+
+
+def test_a_payload_gets_values_with_their_types(a_lease):
+    template = {
+        "to": "${{ inputs.email }}",
+        "user": "${{ steps.made.result.id }}",
+        "all": "${{ steps.made.result }}",
+        "text": "run ${{ run.name }} of ${{ inputs.n }}",
+        "skipped": "${{ steps.gone.result }}",
+        "plain": [1, None],
+    }
+    assert json.loads(resolved(a_lease, template)) == {
+        "to": "a@b",
+        "user": 7,
+        "all": {"id": 7, "tags": ["x", "y"]},
+        "text": "run etl of 3",
+        "skipped": None,
+        "plain": [1, None],
+    }
+
+
+def test_a_missing_path_discards_the_step_and_is_named(a_lease):
+    outcome = resolved(a_lease, {"user": "${{ steps.made.result.uid }}"})
+    assert isinstance(outcome, Discarded)
+    assert outcome.error.reason == "expression"
+    assert "steps.made.result.uid" in outcome.error.message
+
+
+def test_a_payload_that_grows_too_large_is_refused(a_lease):
+    around = Around(Run({"big": "x" * 600_000}), {})
+    outcome = resolve_payload(a_lease(json.dumps(["${{ inputs.big }}", "${{ inputs.big }}"])), around)
+    assert outcome.error.reason == "invalid_payload"
+    assert "MiB" in outcome.error.message
+
+
+def test_a_run_closes_with_its_result(a_lease):
+    lease = a_lease(kind="closing")
+    assert close_run(lease, {"user": "${{ steps.made.result.id }}"}, AROUND) == Completed('{"user":7}')
+    assert close_run(lease, None, AROUND) == Completed("null")
+    failed = close_run(lease, "${{ steps.made.result.nope }}", AROUND)
+    assert (type(failed), failed.error.reason) == (Discarded, "expression")

@@ -1,0 +1,81 @@
+"""Supervisors: the beat, leadership, and what is left by those who are gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.store import protocol_kit as kit
+
+
+@pytest.fixture
+def worker(connection):
+    return kit.scalar(
+        connection, "select tributary.register_worker('w', 'h', 1, '0', 1, '{default}', '{}', 1, '[]')"
+    )
+
+
+def supervise(connection, worker, processes=(), queues=("default", "other")):
+    return connection.execute(
+        "select * from tributary.supervise(%s, %s::bigint[], %s, false, 'running')",
+        (worker, list(processes), list(queues)),
+    ).fetchone()
+
+
+def test_one_statement_beats_and_looks_for_work(connection, worker):
+    kit.offer(connection)
+    processes = [kit.Process(connection) for _ in range(2)]
+    processes[0].fall_silent()
+    alive, beaten, ready, due_in, paused = supervise(connection, worker, [one.id for one in processes])
+    assert (alive, beaten, ready, due_in, paused) == (True, 2, [], None, [])
+    kit.intent(connection, queue="other")
+    kit.intent(connection, queue="unserved")
+    kit.intent(connection, run_after=kit.scalar(connection, "select clock_timestamp() + interval '1 minute'"))
+    connection.execute(
+        "insert into tributary.queues (name, paused) values ('other', true), ('unserved', true)"
+    )
+    _, _, ready, due_in, paused = supervise(connection, worker)
+    assert (ready, paused) == (["other"], ["other"])
+    assert 50 < due_in <= 60
+    assert kit.rescue(connection) == 0
+
+
+def test_who_was_fenced_is_told(connection, worker):
+    process = kit.Process(connection)
+    connection.execute("select tributary.leave(%s, %s)", (worker, [process.id]))
+    assert supervise(connection, worker, [process.id])[:2] == (False, 0)
+
+
+def test_one_worker_leads_until_its_lease_ends(connection):
+    lead = "select tributary.lead('maintenance', %s, %s)"
+    assert kit.scalar(connection, lead, 1, 60)
+    assert not kit.scalar(connection, lead, 2, 60)
+    assert kit.scalar(connection, lead, 1, 0)
+    assert kit.scalar(connection, lead, 2, 60)
+    assert not kit.scalar(connection, lead, 1, 60)
+    connection.execute("select tributary.leave(2, '{}')")
+    assert kit.scalar(connection, lead, 1, 60)
+
+
+def test_runs_whose_runner_is_gone_are_cancelled(connection, worker):
+    kit.offer(connection)
+    spec = kit.workflow("w.v1", {"a": (), "b": ("a",)})
+    kept, gone = (kit.start(connection, spec, private="@p") for _ in range(2))
+    connection.execute(
+        "update tributary.runs set runner_id = case when run_id = %s then %s else 1 end", (kept, worker)
+    )
+    process = kit.Process(connection, queues=["@p"])
+    process.claim()
+    assert kit.scalar(connection, "select tributary.tidy(interval '60 seconds')") == 1
+    assert kit.run_row(connection, gone)[0::4] == ("cancelled", "runner_gone")
+    assert kit.run_row(connection, kept)[0] == "running"
+    assert kit.scalar(connection, "select tributary.tidy(interval '60 seconds')") == 0
+    kit.check_invariants(connection)
+
+
+def test_rows_of_the_long_silent_leave(connection, worker):
+    process = kit.Process(connection)
+    process.fall_silent()
+    connection.execute("update tributary.workers set beat_at = beat_at - interval '2 minutes'")
+    connection.execute("select tributary.tidy(interval '50 seconds')")
+    assert kit.scalar(connection, "select count(*) from tributary.workers") == 0
+    assert kit.scalar(connection, "select count(*) from tributary.processes") == 0

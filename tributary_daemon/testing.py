@@ -1,0 +1,301 @@
+"""Tests of workflows: run inline, without a daemon, on a database of their own, by a clock of theirs.
+
+    with Bench() as bench:
+        document = bench.run("workflows/signup.yaml", {"email": "ada@example.com"})
+        assert document.result == {"user_id": 7}
+
+Handlers run one after the other in the calling thread, each attempt as a worker would run it. When nothing is
+due, the clock jumps to the next retry, snooze or ``run_after``: hours of back-off take no time. Timeouts are
+not enforced, as the clock stands still while a handler runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+
+from psycopg import conninfo, sql
+
+from tributary_daemon import config as configuration
+from tributary_daemon.app import Client
+from tributary_daemon.daemon import held as holding
+from tributary_daemon.daemon.attempts import CLOSING_NAME, Attempts
+from tributary_daemon.daemon.inbox import Inbox, Progress
+from tributary_daemon.daemon.offers import offered
+from tributary_daemon.daemon.outcomes import ended
+from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.errors import NotFound, NotPossible
+from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.model import durations
+from tributary_daemon.model.states import Kind
+from tributary_daemon.store import db, membership
+from tributary_daemon.store.contexts import Contexts
+from tributary_daemon.store.leases import ClaimRequest, Leases, save_progress
+from tributary_daemon.store.migrations import Migrator
+from tributary_daemon.wiring import database_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from tributary_daemon.client.calls import SubmitOptions
+    from tributary_daemon.client.client import Receipt
+    from tributary_daemon.client.documents import Document
+    from tributary_daemon.client.targets import Target
+    from tributary_daemon.daemon.held import Held
+    from tributary_daemon.handlers.registry import Handler, Registry
+
+START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+_BUILT_IN: Final = "trib."
+_MOST_ATTEMPTS: Final = 10_000
+_QUEUES: Final = "select distinct queue from tributary.steps where state in ('available', 'scheduled')"
+_NEXT: Final = "select min(run_at) from tributary.steps where state = 'scheduled'"
+
+
+def run_workflow(
+    target: Target,
+    inputs: Any = None,
+    *,
+    handlers: Iterable[Callable[..., Any] | str] | None = None,
+    start: datetime | None = None,
+    url: str | None = None,
+) -> Document:
+    """Run a workflow or an intent to its end on a fresh database and return its document.
+
+    Args:
+        target: as for `Client.submit`.
+        inputs: of the workflow, or payload of the intent.
+        handlers: see `Bench`.
+        start: what the clock shows at first.
+        url: see `Bench`.
+
+    Raises:
+        NotPossible: it waits for something that no passing of time brings.
+    """
+    with Bench(handlers=handlers, start=start, url=url) as bench:
+        return bench.run(target, inputs)
+
+
+class Bench:
+    """A database of its own, a clock, and hands that run what is due. A context manager.
+
+    Args:
+        handlers: the only handlers (functions or names) beside the built-in ones; by default all of this
+            process and of the entry points.
+        start: what the clock shows at first; 2030-01-01 in UTC by default.
+        url: server on which the database is made and dropped; by default the configured or embedded one.
+            Its user must be allowed to create databases.
+
+    Attributes:
+        client: reads and steers; submit through the bench, so that the clock counts.
+    """
+
+    client: Client
+
+    def __init__(
+        self,
+        *,
+        handlers: Iterable[Callable[..., Any] | str] | None = None,
+        start: datetime | None = None,
+        url: str | None = None,
+    ) -> None:
+        self._server = url
+        self._wanted = None if handlers is None else [_name(item) for item in handlers]
+        self._now = start or START
+        if self._now.utcoffset() is None:
+            raise NotPossible("the start has no time zone", hint="datetime(2030, 1, 1, tzinfo=UTC)")
+
+    def __enter__(self) -> Self:
+        self._server = self._server or database_url(configuration.load({}), say=_silent)
+        self._name = f"trib_testing_{secrets.token_hex(6)}"
+        self._administer(sql.SQL("create database {}").format(sql.Identifier(self._name)))
+        try:
+            self._open(conninfo.make_conninfo(self._server, dbname=self._name))
+        except BaseException:
+            self._drop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.client.close()
+        self._connection.close()
+        self._drop()
+
+    @property
+    def now(self) -> datetime:
+        """What the clock shows."""
+        return self._now
+
+    def advance(self, by: float | str | timedelta) -> None:
+        """Move the clock; nothing runs by that alone.
+
+        Args:
+            by: seconds, a timedelta, or ``"5m"``.
+        """
+        self._show(self._now + timedelta(seconds=durations.seconds(by)))
+
+    def submit(self, target: Target, payload: Any = None, **options: Unpack[SubmitOptions]) -> Receipt:
+        """Record work at the time the clock shows; otherwise as `Client.submit`."""
+        return self.client.submit(target, payload, connection=self._connection, **options)
+
+    def run(self, target: Target, payload: Any = None, **options: Unpack[SubmitOptions]) -> Document:
+        """Record work, run it to its end and return its document; see `finish`."""
+        return self.finish(self.submit(target, payload, **options).id)
+
+    def work(self) -> int:
+        """Run all that is due without moving the clock; return how many attempts that were.
+
+        Raises:
+            NotPossible: it does not come to an end: a handler snoozes or fails without delay for ever.
+        """
+        done = 0
+        while (held := self._claim()) is not None:
+            self._attempt(held)
+            done += 1
+            if done >= _MOST_ATTEMPTS:
+                raise NotPossible(
+                    f"work goes on after {done:,} attempts", hint="a handler repeats itself for ever"
+                )
+        return done
+
+    def finish(self, id: str) -> Document:  # noqa: A002 - the word of the documents
+        """Run all that is due, moving the clock whenever nothing is, until this work has ended.
+
+        Raises:
+            NotFound: there is no such work.
+            NotPossible: it waits for something that no passing of time brings; the message says for what.
+        """
+        for _ in range(_MOST_ATTEMPTS):
+            self.work()
+            document = self.client.get(id)
+            if document.ended:
+                return document
+            due = self._connection.execute(_NEXT).fetchall()[0][0]
+            if due is None:
+                why = self.client.why(id)
+                told = "; ".join(f"{reason.step or why.name}: {reason.message}" for reason in why.reasons)
+                raise NotPossible(f"{why.name} waits, and no passing of time helps: {told}")
+            self._show(max(self._now, due))
+        raise NotPossible(
+            f"the clock was moved {_MOST_ATTEMPTS:,} times", hint="a handler puts itself off for ever"
+        )
+
+    def _open(self, url: str) -> None:
+        offer = offered((), enable_shell=True)
+        self._registry = self._select(offer.registry)
+        described = [item for item in offer.describe() if item["name"] in self._registry]
+        Migrator(url).up()
+        self._url = url
+        self._connection = db.connect(url, application_name="trib testing")
+        self._worker = membership.register_worker(
+            self._connection,
+            name="testing",
+            host="testing",
+            pid=os.getpid(),
+            version="testing",
+            queues=["default"],
+            names=[],
+            concurrency=1,
+            failures=[],
+        )
+        self._process = membership.register_process(
+            self._connection, name="testing", pid=os.getpid(), worker_id=self._worker
+        )
+        self._show(self._now)
+        membership.register_handlers(self._connection, described)
+        self._contexts = Contexts()
+        self.client = Client(url)
+
+    def _select(self, registry: Registry) -> Registry:
+        if self._wanted is None:
+            return registry
+        for name in self._wanted:
+            registry.get(name)
+        chosen = registry.copy()
+        for name in registry.names():
+            if name not in self._wanted and not name.startswith(_BUILT_IN):
+                chosen.remove(name)
+        return chosen
+
+    def _show(self, now: datetime) -> None:
+        self._now = now
+        self._connection.execute("select set_config('tributary.fake_now', %s, false)", (now.isoformat(),))
+        # whoever is silent for seconds may not claim, and hours may just have gone by
+        membership.supervise(
+            self._connection, self._worker, [self._process], [], wants_wake=False, state="running"
+        )
+
+    def _claim(self) -> Held | None:
+        queues = [row[0] for row in self._connection.execute(_QUEUES).fetchall()]
+        # whoever runs steps closes runs, too
+        names = [*self._registry.names(), CLOSING_NAME]
+        leases = Leases(self._connection, self._process, names, queues)
+        _, lanes = leases.find_lanes(0)
+        if not lanes:
+            return None
+        request = ClaimRequest([lane for lane, _ in lanes], [low for _, low in lanes], 1)
+        _, replies = leases.exchange(0, [], [request])
+        if not replies[0]:
+            return None
+        row = replies[0][0]
+        return self._surround(holding.from_row(row, 0, self._handler(row)))
+
+    def _handler(self, row: db.Row) -> Handler | None:
+        return None if row[3] == Kind.CLOSING else self._registry.get(row[4])
+
+    def _surround(self, held: Held) -> Held:
+        if held.kind == Kind.CLOSING:
+            held.facts = self._contexts.load_closing(self._connection, 0, held.run_id, None)
+        elif held.in_run:
+            key = (held.run_id, held.ordinal)
+            held.facts = self._contexts.load(self._connection, 0, [key], progress=True)[key]
+        return held
+
+    def _attempt(self, held: Held) -> None:
+        inbox = Inbox()
+        # the clock stands still meanwhile, so that what the step opens by itself may show the same time
+        at = conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
+        powers = ProcessRuntime(at, self._process, inbox)
+        attempts = Attempts(powers)
+        held.started_at = held.claimed_at
+        try:
+            if held.handler is not None and held.handler.is_async:
+                outcome = asyncio.run(attempts.arun(held))
+            else:
+                outcome = attempts.run(held)
+        finally:
+            powers.close()
+        for news in inbox.take(0):
+            if isinstance(news, Progress):
+                save_progress(self._connection, 0, held.token, news.details)
+        if outcome is not None:
+            leases = Leases(self._connection, self._process, (), ())
+            leases.exchange(0, [ended(held, outcome)], [])
+
+    def _administer(self, statement: sql.Composed) -> None:
+        assert self._server is not None
+        with db.connect(self._server, application_name="trib testing") as connection:
+            connection.execute(statement)
+
+    def _drop(self) -> None:
+        self._administer(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(self._name))
+        )
+
+
+def _name(handler: Callable[..., Any] | str) -> str:
+    if isinstance(handler, str):
+        return handler
+    name = name_of(handler)
+    if name is None:
+        raise NotFound(f"{handler!r} is not a handler", hint='decorate it with @handler("domain.action.v1")')
+    return name
+
+
+def _silent(_: str) -> None:
+    """Tests need not be told which database the server is."""
