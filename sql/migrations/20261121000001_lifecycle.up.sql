@@ -1,5 +1,6 @@
 -- The one lifecycle: runs, their steps, intents (steps of kind intent, ordinal 0, without a run row).
 -- Every key starts with the shard; every row carries its tenant. docs/architecture.md explains the shape.
+-- Identifiers in indexes compare by code point: the same on every machine, whatever becomes of its locales.
 
 create type step_kind as enum ('step', 'intent', 'closing');
 create type step_state as enum ('blocked', 'scheduled', 'available', 'running', 'waiting',
@@ -37,6 +38,9 @@ create table runs (
     constraint runs_ended_have_a_time check ((state in ('completed', 'failed', 'cancelled')) = (finished_at is not null))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
+-- on the runner alone: a predicate on the state would cost every counter its HOT update
+create index runs_private on runs (shard, runner_id) where runner_id is not null;
+
 comment on table runs is 'One row per run of a workflow. available, scheduled and waiting are derived when read.';
 
 create table steps (
@@ -59,9 +63,9 @@ create table steps (
     attempt_base smallint    not null default 0,
     max_attempts smallint    not null default 3,
     crashes      smallint    not null default 0,
-    tenant_id    text        not null default '',
-    name         text        not null,
-    queue        text        not null default 'default',
+    tenant_id    text collate "C" not null default '',
+    name         text collate "C" not null,
+    queue        text collate "C" not null default 'default',
     step_id      text,
     item_key     text,
     reason       text,
@@ -110,8 +114,8 @@ create table edges (
 create table keys (
     run_id    uuid     not null,
     shard     smallint not null,
-    tenant_id text     not null,
-    key       text     not null,
+    tenant_id text collate "C" not null,
+    key       text collate "C" not null,
     name      text     not null,
     primary key (shard, tenant_id, key)
 );

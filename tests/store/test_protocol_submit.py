@@ -227,13 +227,18 @@ def test_bad_inserts_store_nothing(connection, columns, values, code):
     refused(connection, code, f"insert into tributary.workflow_intent ({columns}) values ({values})")
 
 
-def test_a_payload_that_a_table_keeps_compressed_is_measured_unpacked(connection):
-    connection.execute("create table public.source as select %s::jsonb as payload", (BIG,))
-    refused(
-        connection,
-        "TR001",
+@pytest.mark.parametrize(
+    "submit",
+    [
         "insert into tributary.workflow_intent (name, payload) select 't.a.v1', payload from public.source",
-    )
+        "select tributary.submit_intent('t.a.v1', payload) from public.source",
+        "select tributary.check_payload('the payload', payload) from public.source",
+    ],
+    ids=["insert", "function", "check"],
+)
+def test_a_payload_that_a_table_keeps_compressed_is_measured_unpacked(connection, submit):
+    connection.execute("create table public.source as select %s::jsonb as payload", (BIG,))
+    refused(connection, "TR001", submit)
 
 
 @pytest.mark.parametrize(
