@@ -35,8 +35,10 @@ begin
             exit when v_left <= 0 or v_queues is null;
         end loop;
         if v_left > 0 then
-            -- submitted in the moment in which its name was offered for the first time
+            -- bounded housekeeping, for fleets without a single trib worker: what was submitted in the moment in which its name was
+            -- offered for the first time, and what dead processes held
             perform release_waiting(v_shard, 500);
+            perform rescue(v_shard, '10 seconds', 100);
         end if;
     end loop;
 end $$;

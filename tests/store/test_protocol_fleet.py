@@ -79,3 +79,33 @@ def test_rows_of_the_long_silent_leave(connection, worker):
     connection.execute("select tributary.tidy(interval '50 seconds')")
     assert kit.scalar(connection, "select count(*) from tributary.workers") == 0
     assert kit.scalar(connection, "select count(*) from tributary.processes") == 0
+
+
+def test_an_intent_in_a_private_queue_that_nobody_serves_is_cancelled(connection, worker):
+    kit.offer(connection)
+    orphan, served = (
+        connection.execute(
+            "select run_id from tributary.submit_row(%s, '{}', null, null, null, null, '', %s, null)",
+            (kit.NAME, queue),
+        ).fetchone()[0]
+        for queue in ("@gone", "@served")
+    )
+    connection.execute("update tributary.workers set queues = '{@served}' where worker_id = %s", (worker,))
+    assert kit.scalar(connection, "select tributary.tidy('1 minute')") == 1
+    gone = kit.row(connection, orphan)
+    assert (gone["state"], gone["reason"]) == ("cancelled", "runner_gone")
+    assert kit.row(connection, served)["state"] == "available"
+
+
+def test_a_short_public_claim_takes_from_the_dead(connection):
+    """A fleet without a single trib worker rescues itself."""
+    claim = "select run_id::text, attempt from tributary.claim(%s, '{default}', %s)"
+    register = "select tributary.register_process(%s, 'other', %s)"
+    dead, alive = (kit.scalar(connection, register, name, ["other.work.v1"]) for name in ("dead", "alive"))
+    intent = kit.intent(connection, name="other.work.v1")
+    assert connection.execute(claim, (dead, ["other.work.v1"])).fetchall() == [(intent, 1)]
+    connection.execute(
+        "update tributary.processes set beat_at = beat_at - interval '11 seconds' where process_id = %s", (dead,)
+    )
+    assert connection.execute(claim, (alive, ["other.work.v1"])).fetchall() == []
+    assert connection.execute(claim, (alive, ["other.work.v1"])).fetchall() == [(intent, 2)]
