@@ -40,7 +40,7 @@ begin
         v_again := array(
             select s.ordinal from steps s
             where s.shard = v_shard and s.run_id = id and s.kind = 'step'
-              and (s.state = 'cancelled' or (s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')) or (s.state = 'skipped' and s.reason <> 'condition')));
+              and ended_badly(s.state, s.flags, s.reason));
         -- with a closing step the run may have stopped in it alone
         if cardinality(v_again) = 0 and v_run.closing_ordinal is null then
             raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
@@ -62,7 +62,7 @@ begin
         select string_agg(s.step_id, ', ') into v_missing
         from edges e join steps s on s.shard = v_shard and s.run_id = id and s.ordinal = e.parent
         where e.shard = v_shard and e.run_id = id and e.child = any (v_again) and e.parent <> all (v_again)
-          and (s.state = 'cancelled' or (s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')) or (s.state = 'skipped' and s.reason <> 'condition'));
+          and ended_badly(s.state, s.flags, s.reason);
         if v_missing is not null then
             raise exception 'what is to run again needs % which did not end well', v_missing
                 using errcode = 'TR004', hint = 'start from there';
@@ -76,7 +76,7 @@ begin
         remaining = cardinality(v_again),
         -- what stays cancelled or aborted keeps the run from completing
         failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step'
-                  and (s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0))),
+                  and ended_badly(s.state, s.flags, s.reason) and s.reason is distinct from 'upstream'),
         warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step'
                     and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')
     where r.shard = v_shard and r.run_id = id;
