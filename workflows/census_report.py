@@ -70,7 +70,7 @@ def row(package: Package, most_lines: int) -> str:
     longest = package.longest_function
     took = (package.finished_at - package.started_at).total_seconds() * 1000
     cells = [
-        cell(package.name, f"<code>{escape(package.name)}</code>"),
+        cell(package.name, f'<code title="{escape(package.name)}">{escape(package.name)}</code>'),
         cell(package.lines, bar(package.lines / most_lines, f"{package.lines:,}"), "bar"),
         *(cell(number, f"{number:,}") for number in (package.modules, package.classes, package.functions)),
         cell(
@@ -82,11 +82,16 @@ def row(package: Package, most_lines: int) -> str:
         if longest
         else cell(0, "", "text"),
         cell(package.pid, str(package.pid)),
-        cell(package.started_at.timestamp(), f"{package.started_at:%H:%M:%S.%f}"),
-        cell(package.finished_at.timestamp(), f"{package.finished_at:%H:%M:%S.%f}"),
+        cell(package.started_at.timestamp(), clock(package.started_at)),
+        cell(package.finished_at.timestamp(), clock(package.finished_at)),
         cell(took, f"{took:.0f}"),
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def clock(at: datetime) -> str:
+    """Return the time of day to the millisecond."""
+    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
 def cell(sorted_by: float | str, content: str, classes: str = "") -> str:

@@ -60,6 +60,13 @@ def test_a_completed_run_shows_its_result(a_run, a_step):
     assert "trib retry" not in text
 
 
+def test_a_long_result_takes_a_line_per_member(a_run, a_step):
+    result = {f"report_{number}": f"/srv/out/report_{number}.json" for number in range(3)}
+    text = _shown(records.status(a_run({"a": a_step()}, state="completed", result=result), NOW))
+    assert 'result  {\n          "report_0": "/srv/out/report_0.json",\n' in text
+    assert text.endswith("\n        }\n")
+
+
 def test_a_running_run_shows_no_end(a_run, a_step):
     text = _shown(
         records.status(a_run({"a": a_step(state="running"), "b": a_step("a", state="blocked")}), NOW)
@@ -155,13 +162,14 @@ def test_the_live_tree_of_many_steps_keeps_the_urgent_ones(a_run, a_step):
     steps = {f"s{number}": a_step(state="blocked") for number in range(100)}
     steps["s50"] = a_step(state="running")
     steps["s70"] = a_step(state="discarded")
+    steps["reindex"] = a_step(state="running")
     lines = [plain(line) for line in live.lines(a_run(steps), 10)]
+    assert len({line.index("running") for line in lines if " s50 " in line or " reindex " in line}) == 1
     assert len(lines) == 11
     assert any(" s50 " in line for line in lines)
     assert any(" s70 " in line for line in lines)
-    assert lines[-1] == "… 91 more steps"
-    assert "2/100" not in lines[0]
-    assert "1/100 steps" in lines[0]
+    assert lines[-1] == "… 92 more steps"
+    assert "1/101 steps" in lines[0]
 
 
 @pytest.mark.parametrize(

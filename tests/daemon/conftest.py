@@ -72,7 +72,8 @@ class Desk:
     def row(self, run_id, ordinal=0):
         """Return (state, attempt, reason, crashes) of a step or intent."""
         return self.one(
-            "select state::text, attempt, reason, crashes from tributary.steps where run_id = %s and ordinal = %s",
+            "select state::text, attempt, reason, crashes from tributary.steps"
+            " where run_id = %s and ordinal = %s",
             run_id, ordinal,
         )  # fmt: skip
 
@@ -82,7 +83,9 @@ class Desk:
 
     def result(self, run_id, ordinal=0):
         """Return the result of a step or intent."""
-        return self.one("select result from tributary.steps where run_id = %s and ordinal = %s", run_id, ordinal)[0]
+        return self.one(
+            "select result from tributary.steps where run_id = %s and ordinal = %s", run_id, ordinal
+        )[0]
 
     def errors(self, run_id):
         """Return (attempt, outcome, reason, message) of the attempts that did not end well."""
@@ -95,7 +98,9 @@ class Desk:
     def until(self, run_id, state, timeout=20, ordinal=0):
         """Wait until a step or intent is in a state."""
         self.wait(
-            lambda: self.state(run_id, ordinal) == state, timeout, f"{run_id}/{ordinal} {state}; now {self.row(run_id, ordinal)}"
+            lambda: self.state(run_id, ordinal) == state,
+            timeout,
+            f"{run_id}/{ordinal} {state}; now {self.row(run_id, ordinal)}",
         )
 
     def until_run(self, run_id, state, timeout=20):
@@ -112,7 +117,9 @@ class Desk:
 
     def noted(self, what, run_id=None, count=1, timeout=20):
         """Wait until handlers have noted something ``count`` times; return the notes."""
-        self.wait(lambda: len(self.notes(what, run_id)) >= count, timeout, f"{count} x {what}: {self.notes()}")
+        self.wait(
+            lambda: len(self.notes(what, run_id)) >= count, timeout, f"{count} x {what}: {self.notes()}"
+        )
         return self.notes(what, run_id)
 
     def open(self, gate="gate"):
@@ -121,7 +128,9 @@ class Desk:
 
     def pids(self):
         """Return the process ids of the operating system of registered processes."""
-        return [row[0] for row in self.sql.execute("select pid from tributary.processes order by name").fetchall()]
+        return [
+            row[0] for row in self.sql.execute("select pid from tributary.processes order by name").fetchall()
+        ]
 
     def cut(self, pattern):
         """Terminate the backends whose application_name matches; return how many."""
@@ -151,7 +160,10 @@ def shared(server, template, tmp_path_factory, eventually):
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
     try:
-        with psycopg.connect(url, autocommit=True, application_name="test") as sql, (home / "log").open("wb") as log:
+        with (
+            psycopg.connect(url, autocommit=True, application_name="test") as sql,
+            (home / "log").open("wb") as log,
+        ):
             sql.execute("create table effects (id text, attempt int, pid int)")
             process = subprocess.Popen(
                 [
@@ -159,14 +171,16 @@ def shared(server, template, tmp_path_factory, eventually):
                     "--queues", "default,heavy:2,single:1", "--name", "shared",
                     "--import", "./broken_handlers.py", "--import", "./handlers_for_tests.py",
                 ],
-                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home / "home"), "HOME": str(home)},
+                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)},
                 cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             desk = Desk(url, home, sql, eventually)
             desk.log = lambda: (home / "log").read_text(errors="replace")
             desk.worker = process
             try:
-                eventually(lambda: len(re.findall("process started", desk.log())) == 2, 40, "the worker is ready")
+                eventually(
+                    lambda: len(re.findall("process started", desk.log())) == 2, 40, "the worker is ready"
+                )
                 yield desk
                 process.terminate()
                 process.wait(20)

@@ -1,8 +1,10 @@
+# ruff: noqa: ASYNC110 - files are all that these handlers share with the test
 """Handlers that note in ``./notes.jsonl`` what they did, so that tests can prove executions on their own."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -16,7 +18,14 @@ NOTES = Path("notes.jsonl").resolve()
 
 
 def note(step: Step, what: str, **more) -> None:
-    line = {"what": what, "id": step.run_id, "step": step.id, "attempt": step.attempt, "pid": os.getpid(), **more}
+    line = {
+        "what": what,
+        "id": step.run_id,
+        "step": step.id,
+        "attempt": step.attempt,
+        "pid": os.getpid(),
+        **more,
+    }
     line["at"] = time.monotonic()
     descriptor = os.open(NOTES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -59,10 +68,8 @@ def deaf(step: Step, gate: str) -> dict:
     """Notice nothing: a stale one comes back with a result."""
     note(step, "began")
     while not is_open(gate):
-        try:
+        with contextlib.suppress(BaseException):
             time.sleep(0.01)
-        except BaseException:  # noqa: BLE001, S110 - that is its point
-            pass
     note(step, "ended", cancelled=step.cancelled)
     if is_open("fail"):
         raise RuntimeError("too late")
@@ -119,7 +126,8 @@ async def block(step: Step) -> None:
 def effect(step: Step, gate: str | None = None, fail: int = 0, first: bool = False) -> dict:
     with step.connection() as connection:
         connection.execute(
-            "insert into effects (id, attempt, pid) values (%s, %s, %s)", (step.run_id, step.attempt, os.getpid())
+            "insert into effects (id, attempt, pid) values (%s, %s, %s)",
+            (step.run_id, step.attempt, os.getpid()),
         )
         note(step, "inserted")
         if not (first and step.attempt > 1):
@@ -133,7 +141,8 @@ def effect(step: Step, gate: str | None = None, fail: int = 0, first: bool = Fal
 async def aeffect(step: Step, gate: str | None = None, fail: int = 0) -> dict:
     async with step.connection() as connection:
         await connection.execute(
-            "insert into effects (id, attempt, pid) values (%s, %s, %s)", (step.run_id, step.attempt, os.getpid())
+            "insert into effects (id, attempt, pid) values (%s, %s, %s)",
+            (step.run_id, step.attempt, os.getpid()),
         )
         note(step, "inserted")
         while gate is not None and not is_open(gate):
@@ -183,7 +192,7 @@ def ask(step: Step, what: str) -> object:
         case "interrupt":
             raise KeyboardInterrupt
         case "base":
-            raise BaseException("bare")
+            raise BaseException("bare")  # noqa: TRY002 - that is its point
         case "key":
             raise KeyError("k")
     return what

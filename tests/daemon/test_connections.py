@@ -56,7 +56,7 @@ def test_a_step_killed_between_its_insert_and_its_end_leaves_one_row(desk, crew)
 
 
 class Proxy:
-    """A TCP proxy of one server; `cut_after` swallows the reply to the next message that holds a text, and cuts."""
+    """A TCP proxy of one server: once armed, it swallows the reply to a message of a child, and cuts."""
 
     def __init__(self, url):
         given = conninfo_to_dict(url)
@@ -64,17 +64,23 @@ class Proxy:
         self._family = socket.AF_UNIX if host.startswith("/") else socket.AF_INET
         self._target = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._needle = None
-        self._lock = threading.Lock()
+        self._left = 0
+        self._connections = []
         self.cuts = 0
         self.url = make_conninfo(url, host="127.0.0.1", port=self._listener.getsockname()[1])
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def cut_after(self, needle):
-        self._needle = needle
+    def arm(self, messages):
+        """Cut at the ``messages``-th message that a child sends from now on."""
+        self._left = messages
 
     def close(self):
+        # wakes the thread that accepts
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for client, thread in self._connections:
+            _end(client)
+            thread.join(10)
 
     def _serve(self):
         while True:
@@ -82,46 +88,80 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.socket(self._family)
+            thread = threading.Thread(target=self._connection, args=(client,), daemon=True)
+            self._connections.append((client, thread))
+            thread.start()
+
+    def _connection(self, client):
+        with client, socket.socket(self._family) as server:
             server.connect(self._target)
             cut = threading.Event()
-            for source, sink, watch in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self._pump, args=(source, sink, watch, cut), daemon=True).start()
+            back = threading.Thread(target=self._replies, args=(server, client, cut), daemon=True)
+            back.start()
+            self._requests(client, server, cut)
+            back.join()
 
-    def _pump(self, source, sink, watch, cut):
-        with source, sink:
-            while True:
-                try:
-                    data = source.recv(65_536)
-                    if not data:
-                        return
-                    if watch and self._needle is not None and self._needle in data:
-                        with self._lock:
-                            self._needle = None
-                            self.cuts += 1
-                        cut.set()
-                    elif cut.is_set() and not watch:
-                        # the server has done what it was asked; nobody hears of it
-                        return
-                    sink.sendall(data)
-                except OSError:
-                    return
+    def _requests(self, client, server, cut):
+        is_child = False
+        while data := _received(client):
+            if b"trib cut/1" in data:
+                is_child = True
+            elif is_child and self._left:
+                self._left -= 1
+                if not self._left:
+                    cut.set()
+            _send(server, data)
+        _end(server)
+
+    def _replies(self, server, client, cut):
+        while data := _received(server):
+            if cut.is_set():
+                # the server has done what it was asked to; nobody hears of it
+                self.cuts += 1
+                break
+            _send(client, data)
+        _end(client)
+        _end(server)
+
+
+def _received(source):
+    try:
+        return source.recv(65_536)
+    except OSError:
+        return b""
+
+
+def _send(sink, data):
+    try:
+        sink.sendall(data)
+    except OSError:
+        _end(sink)
+
+
+def _end(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
 
 
 def test_a_cut_between_claim_and_reply_leaves_no_row_stuck(desk, crew):
     proxy = Proxy(desk.url)
+    desk.open()
     try:
-        crew(env={"TRIB_DATABASE_URL": proxy.url})
-        for needle in (b"COMMIT", b"mark_started", b"COMMIT"):
-            proxy.cut_after(needle)
-            before = proxy.cuts
-            usual = [desk.submit("t.note.v1", {"n": n}) for n in range(20)]
-            once = [desk.submit("t.once.v1", {"gate": "gate"}) for _ in range(3)]
-            desk.open()
-            desk.wait(lambda: proxy.cuts > before, 20, "it was cut")  # noqa: B023
-            for run in [*usual, *once]:
+        crew("--name", "cut", env={"TRIB_DATABASE_URL": proxy.url})
+        desk.until(desk.submit("t.note.v1"), "completed")
+        for messages in (1, 2, 3, 4):
+            with desk.sql.transaction():
+                ids = [
+                    desk.submit(name, {"gate": "gate"})
+                    for name in ("t.hold.v1", "t.once.v1", "t.ahold.v1") * 4
+                ]
+                before = proxy.cuts
+                proxy.arm(messages)
+            desk.wait(lambda before=before: proxy.cuts > before, 20, "it was cut")
+            for run in ids:
                 desk.until(run, "completed")
-            for run in once:
                 assert len(desk.notes("began", run)) == 1
                 assert desk.row(run)[1] == 1
     finally:

@@ -57,12 +57,15 @@ def test_the_worker_under_timeout_drains(desk, crew, trib_env):
     process = subprocess.Popen(
         ["timeout", "-s", "TERM", "5", sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1",
          "--import", "./handlers_for_tests.py"],
-        env=trib_env, cwd=desk.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=trib_env, cwd=desk.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
     )  # fmt: skip
     try:
         desk.noted("began", run)
         desk.wait(
-            lambda: desk.one("select state from tributary.workers where state = 'draining'"), 20, "it is told to stop"
+            lambda: desk.one("select state from tributary.workers where state = 'draining'"),
+            20,
+            "it is told to stop",
         )
         desk.open()
         _, said = process.communicate(timeout=20)
@@ -71,6 +74,24 @@ def test_the_worker_under_timeout_drains(desk, crew, trib_env):
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     assert desk.row(run)[:2] == ("completed", 1), said
+
+
+def test_one_slot_runs_one_step_whatever_its_kind(desk, crew):
+    crew("--concurrency", "1")
+    done = [desk.submit("t.note.v1") for _ in range(30)]
+    for run in done:
+        desk.until(run, "completed")
+    names = ("t.hold.v1", "t.ahold.v1") * 3
+    with desk.sql.transaction():
+        ids = [desk.submit(name, {"gate": f"gate{n}"}) for n, name in enumerate(names)]
+    order = []
+    for count in range(1, 7):
+        began = desk.noted("began", count=count)
+        assert len(began) == count
+        order.append(began[-1]["id"])
+        desk.open(f"gate{ids.index(order[-1])}")
+        desk.noted("ended", count=count)
+    assert sorted(order) == sorted(ids)
 
 
 def test_two_workers_of_one_name_do_not_disturb_each_other(desk, crew):

@@ -77,7 +77,7 @@ def test_a_submit_in_an_open_transaction_wakes_an_idle_worker_at_its_commit(shar
         with psycopg.connect(shared.url) as other:
             run = str(other.execute("select tributary.submit_intent('t.note.v1')").fetchone()[0])
             other.execute("select pg_sleep(0.05)")
-            other.commit()
+            # the commit itself is part of what is measured: its end is known to nobody but the server
             committed = other.execute("select clock_timestamp()").fetchone()[0]
             other.commit()
         shared.until(run, "completed")
@@ -126,11 +126,13 @@ def test_a_paused_queue_rests_until_it_is_resumed(shared):
 
 
 @pytest.mark.xfail(
-    reason="claim_steps: from PostgreSQL 16 on a Hash Right Anti Join against queues loses the order of the lanes", strict=False
+    reason="claim_steps: from PostgreSQL 16 on a Hash Right Anti Join loses the order of the lanes",
+    strict=False,
 )
 def test_higher_priorities_come_first(shared):
     shared.sql.execute(
-        "insert into tributary.queues (name, paused) values ('single', true) on conflict (name) do update set paused = true"
+        "insert into tributary.queues (name, paused) values ('single', true)"
+        " on conflict (name) do update set paused = true"
     )
     ids = {shared.submit("t.note.v1", {"p": p}, queue="single", priority=p): p for p in (-5, 0, 9, 3)}
     shared.sql.execute("update tributary.queues set paused = false where name = 'single'")
@@ -142,7 +144,8 @@ def test_higher_priorities_come_first(shared):
 
 def test_names_that_the_worker_lacks_stay_and_do_not_keep_it_busy(shared):
     shared.sql.execute(
-        "insert into tributary.registry (name, offered_at) values ('elsewhere.only.v1', now()) on conflict do nothing"
+        "insert into tributary.registry (name, offered_at) values ('elsewhere.only.v1', now())"
+        " on conflict do nothing"
     )
     foreign = [shared.submit("elsewhere.only.v1") for _ in range(300)]
     mine = shared.submit("t.note.v1")
@@ -168,17 +171,21 @@ def _ticks(pids):
 
 def test_an_idle_worker_asks_little_and_costs_nothing(shared):
     shared.wait(
-        lambda: shared.one("select count(*) from tributary.steps where state in ('running', 'available')") == (0,), 20, "idle"
+        lambda: (
+            shared.one("select count(*) from tributary.steps where state in ('running', 'available')") == (0,)
+        ),
+        20,
+        "idle",
     )
     query = "select xact_commit from pg_stat_database where datname = current_database()"
-    # a session that has fallen idle reports what it did within ten seconds: earlier work may be counted at first
+    # a session that falls idle reports what it did within ten seconds: earlier work may count at first
     for _ in range(4):
         before, ticks = shared.one(query)[0], _ticks([shared.worker.pid, *shared.pids()])
         threading.Event().wait(4)
         spent = _ticks([shared.worker.pid, *shared.pids()]) - ticks
         per_second = (shared.one(query)[0] - before) / 4
         print(f"idle: {per_second:.1f} transactions/s, {spent} ticks of CPU in 4 s")
-        if per_second <= 5 and spent <= 24:
+        if per_second <= 4.5 and spent <= 24:
             return
     pytest.fail("it is not idle")
 
@@ -198,7 +205,9 @@ def test_timeouts_of_threads_of_the_loop_and_of_shell_steps(shared):
     loop = shared.submit("trib.sleep.v1", {"seconds": 30}, timeout=0.3, max_attempts=1)
     script = shared.run(
         "name: shop.shell.v1\nsteps:\n"
-        "  sh: {run: 'sleep 98 & echo $! > \"$OUT\"; wait', env: {OUT: '" + str(shared.home / "sleeper") + "'},"
+        "  sh: {run: 'sleep 98 & echo $! > \"$OUT\"; wait', env: {OUT: '"
+        + str(shared.home / "sleeper")
+        + "'},"
         " timeout: 500ms, max_attempts: 1}\n"
     )
     for run, ordinal in ((spin, 0), (loop, 0), (script, 1)):

@@ -38,7 +38,9 @@ def in_process(desk, monkeypatch):
     monkeypatch.setenv("TRIB_DATABASE_URL", desk.url)
     with Client(desk.url) as client:
         yield client
-    assert not [thread for thread in sys.modules["threading"].enumerate() if thread.name.startswith("handler-")]
+    assert not [
+        thread for thread in sys.modules["threading"].enumerate() if thread.name.startswith("handler-")
+    ]
 
 
 def test_a_worker_in_the_callers_process(desk, in_process):

@@ -57,7 +57,9 @@ def test_abort_of_the_run_cancels_what_runs_and_skips_the_rest(shared):
     run = shared.run(TWO)
     shared.until_run(run, "failed")
     states = dict(
-        shared.sql.execute("select step_id, state::text from tributary.steps where run_id = %s", (run,)).fetchall()
+        shared.sql.execute(
+            "select step_id, state::text from tributary.steps where run_id = %s", (run,)
+        ).fetchall()
     )
     assert states["bad"] == "discarded"
     assert states["long"] in {"cancelled", "skipped"}
@@ -128,14 +130,21 @@ def test_progress_is_shown_and_given_to_the_next_attempt(shared):
     run = shared.submit("t.beat.v1", {"gate": "never"})
     (began,) = shared.noted("began", run)
     assert began["seen"] is None
-    shared.wait(lambda: shared.one("select details from tributary.progress where run_id = %s", run), 10, "it is stored")
+    shared.wait(
+        lambda: shared.one("select details from tributary.progress where run_id = %s", run),
+        10,
+        "it is stored",
+    )
     os.kill(began["pid"], signal.SIGKILL)
     shared.until(run, "completed")
     assert shared.result(run) == {"seen": {"done": 1}}
 
 
 def test_cancelled_handlers_see_it_and_are_not_resurrected(shared):
-    thread, loop = shared.submit("t.hold.v1", {"gate": "never"}), shared.submit("t.ahold.v1", {"gate": "never"})
+    thread, loop = (
+        shared.submit("t.hold.v1", {"gate": "never"}),
+        shared.submit("t.ahold.v1", {"gate": "never"}),
+    )
     for run in (thread, loop):
         shared.noted("began", run)
         shared.sql.execute("select tributary.cancel(%s)", (run,))
@@ -149,7 +158,9 @@ def test_cancelled_handlers_see_it_and_are_not_resurrected(shared):
 
 def test_cancel_in_every_state(shared):
     states = {}
-    scheduled = shared.one("select tributary.submit_intent('t.note.v1', run_after => now() + interval '1 hour')")[0]
+    scheduled = shared.one(
+        "select tributary.submit_intent('t.note.v1', run_after => now() + interval '1 hour')"
+    )[0]
     waiting = shared.submit("nobody.offers.v1")
     available = shared.submit("t.note.v1", queue="nobody_serves")
     running = shared.submit("t.hold.v1", {"gate": "never"})

@@ -88,11 +88,12 @@ def lines(document: dict[str, Any], height: int | None, *, unicode: bool = True)
         return [head, *records.step_lines(document, now, unicode=unicode)]
     urgent = sorted(steps, key=lambda step_id: _URGENT.get(steps[step_id]["state"], 9))
     chosen = set(urgent[: height - 1])
+    width = max(map(len, chosen), default=0)
     shown = [
         records.step_line(
-            tree.Place(step_id, "", None), {**steps[step_id], "needs": []}, now, unicode=unicode
+            tree.Place(step_id, "", None), {**step, "needs": []}, now, width=width, unicode=unicode
         )
-        for step_id in steps
+        for step_id, step in steps.items()
         if step_id in chosen
     ]
     return [head, *shown, records.more(len(steps) - len(chosen))]

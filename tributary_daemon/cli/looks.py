@@ -100,6 +100,14 @@ def compact(value: Any, limit: int = 0) -> str:
     return cut(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")), limit)
 
 
+def spread(value: Any, width: int) -> list[str]:
+    """Return a JSON value on one line if it fits ``width`` characters, else indented, line by line."""
+    text = compact(value)
+    if len(text) <= width or not isinstance(value, (dict, list)):
+        return [text]
+    return json.dumps(value, ensure_ascii=False, indent=2).splitlines()
+
+
 def cut(text: str, limit: int) -> str:
     """Return the text on one line and not longer than ``limit`` characters (0: as long as it is)."""
     text = " ".join(text.split())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  trib run workflows/stdlib_census.yaml --import ./workflows/census.py
+  trib run workflows/stdlib_census.yaml --import ./workflows/census.py --concurrency 2
   trib submit user.signup.v1 -i email=ada@example.com --watch
   trib worker --queues default,heavy:4
   trib why @latest

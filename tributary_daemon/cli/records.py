@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _NEEDS_SHOWN = 3
 _ERROR_WIDTH = 160
 _PAYLOAD_WIDTH = 400
+_RESULT_WIDTH = 72
 _REASONS_UNSAID = frozenset({"", "upstream"})
 
 
@@ -141,8 +142,8 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
     """Return how it ended: the result; or the error, and the command to type next."""
     state, identifier = document["state"], document["id"]
     if state == "completed":
-        result = document.get("result")
-        return [line(Span("result  ", "label"), looks.compact(result))]
+        first, *rest = looks.spread(document.get("result"), _RESULT_WIDTH)
+        return [line(Span("result  ", "label"), first), *(line(f"        {text}") for text in rest)]
     lines = [line(Span("error   ", "label"), Span(looks.fault(document.get("error")), "bad"))]
     if not document.get("error"):
         lines = [line(Span("reason  ", "label"), document["reason"])] if document.get("reason") else []

@@ -51,11 +51,12 @@ class Attempts:
             try:
                 outcome = outcome or self._execute(held)
                 shield(held)
-                return outcome
             except HandlerTimeout as error:
                 outcome = outcome or timed_out(held, error)
             except StepCancelled:
                 outcome = outcome or Released("cancelled")
+            else:
+                return outcome
 
     def _execute(self, held: Held) -> Outcome:
         refused = self._resolve(held)

@@ -54,7 +54,7 @@ class Claiming:
         return refused, rows
 
     def look(self, leases: Leases, want: int, room: Mapping[str, int]) -> list[Row]:
-        """Look for lanes and rows that the watermarks hide, and claim them; costs at most a tenth of the time.
+        """Look for lanes and rows that the watermarks hide, and claim them in at most a tenth of the time.
 
         When that share is used up, `deferred` says from when on it is to be asked again.
         """
@@ -87,7 +87,9 @@ class Claiming:
         requests = []
         if want > 0 and self._open:
             requests.append(self._marks.request(self._open, want))
-        requests += [self._marks.request([queue], room[queue]) for queue in self._bounded if room.get(queue, 0) > 0]
+        requests += [
+            self._marks.request([queue], room[queue]) for queue in self._bounded if room.get(queue, 0) > 0
+        ]
         return requests
 
     def _within(self, sweep: ClaimRequest, room: Mapping[str, int]) -> list[ClaimRequest]:
@@ -96,7 +98,9 @@ class Claiming:
         for index, lane in enumerate(sweep.lanes):
             split.setdefault(lane.queue if lane.queue in room else "", []).append(index)
         return [
-            type(sweep)([sweep.lanes[i] for i in at], [sweep.lows[i] for i in at], room.get(queue, sweep.most))
+            type(sweep)(
+                [sweep.lanes[i] for i in at], [sweep.lows[i] for i in at], room.get(queue, sweep.most)
+            )
             for queue, at in split.items()
         ]
 

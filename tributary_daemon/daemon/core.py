@@ -48,7 +48,12 @@ class ProcessCore:
     """
 
     def __init__(
-        self, setup: ProcessSetup, registry: Registry, *, sign: Callable[[bool], None], ended: Callable[[Exit], None]
+        self,
+        setup: ProcessSetup,
+        registry: Registry,
+        *,
+        sign: Callable[[bool], None],
+        ended: Callable[[Exit], None],
     ) -> None:
         self._inbox = Inbox()
         self._ended = ended
@@ -100,7 +105,7 @@ class ProcessCore:
             self._ended(self._reason)
 
     def _stuck(self, held: Held) -> None:
-        """A thread ignored its timeout: finish the neighbours, then end, whether they have finished or not."""
+        """A thread ignored its timeout: finish the neighbours, then end, finished or not."""
         if self._reason is Exit.RETIRED:
             return
         self._reason = Exit.RETIRED

@@ -1,4 +1,4 @@
-"""The crew of a process: its handler threads and its loop, and the clock that holds them to their timeouts."""
+"""The crew of a process: its handler threads and its loop, and the clock that holds them to timeouts."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Crew:
         run: runs one lease in a thread.
         arun: runs one lease in the loop.
         inbox: of the database thread.
-        on_stuck: called when a thread ignored its timeout for two seconds, or the loop for ten (a shell step ends
-            its process group first): this process has to be replaced.
+        on_stuck: called when a thread ignored its timeout for two seconds, or the loop for ten (a shell
+            step ends its process group first): this process has to be replaced.
     """
 
     def __init__(
@@ -100,7 +100,8 @@ class Crew:
     def watch(self) -> None:
         """Raise `HandlerTimeout` in threads past their time; give up on whoever ignores it.
 
-        A lease that was lost is watched on: its handler may still hold a slot. The loop raises its own timeouts.
+        A lease that was lost is watched on: its handler may still hold a slot. The loop raises its timeouts
+        itself.
         """
         now = time.monotonic()
         if now < self._watch_at or not (self._timed or self._overdue):

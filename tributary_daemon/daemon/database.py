@@ -65,13 +65,12 @@ class DatabaseThread:
         self._crew = crew
         self._sign = sign
         self._pace = Pace(setup.slots)
-        self._claimings = [
-            Claiming(shard, setup.queues, setup.bounded) for shard in range(setup.shards)
-        ]
+        self._claimings = [Claiming(shard, setup.queues, setup.bounded) for shard in range(setup.shards)]
         self._contexts = Contexts()
         self._link = Reconnect(setup.url, f"trib {setup.label}", prepare=setup.prepare)
         self._held: dict[tuple[str, int], Held] = {}
         self._handed = 0
+        self._handed_loop = 0
         self._once: deque[Held] = deque()
         self._ready: list[Held] = []
         self._ended: list[tuple[Held, Ended]] = []
@@ -94,7 +93,9 @@ class DatabaseThread:
         while not (self._draining and self.idle):
             backlog = self._handed > self._setup.slots
             messages = self._inbox.take(
-                self._patience(), linger=_LINGER if backlog else 0.0, enough=max(1, self._handed // 2) if backlog else 1
+                self._patience(),
+                linger=_LINGER if backlog else 0.0,
+                enough=max(1, self._handed // 2) if backlog else 1,
             )
             self._sign(any(claiming.more for claiming in self._claimings))
             for message in messages:
@@ -112,7 +113,9 @@ class DatabaseThread:
         """Seconds until something has to be done without being told."""
         if (pause := self._link.pause) > 0:
             return min(pause, self._crew.patience(), 1.0)
-        if self._ended or self._ready or (not self._draining and any(claiming.more for claiming in self._claimings) and self._want() > 0):
+        if self._ended or (
+            not self._draining and any(claiming.more for claiming in self._claimings) and self._want() > 0
+        ):
             return 0.0
         now = time.monotonic()
         until = [1.0, self._crew.patience()]
@@ -129,6 +132,7 @@ class DatabaseThread:
                     return
                 held.reported = True
                 self._handed -= 1
+                self._handed_loop -= held.in_loop
                 if held.dropped or held.recalled:
                     return
                 if outcome is None:
@@ -157,6 +161,7 @@ class DatabaseThread:
         for held in handed:
             held.recalled = held.reported = True
         self._handed -= len(handed)
+        self._handed_loop -= sum(held.in_loop for held in handed)
         for held in [*unhanded, *handed]:
             if not held.dropped:
                 self._end(held, Released("drained"))
@@ -192,7 +197,9 @@ class DatabaseThread:
 
     def _round(self) -> None:
         connection = self._link.connection()
-        leases = Leases(connection, self._setup.process_id, self._setup.names, [*self._setup.queues, *self._setup.bounded])
+        leases = Leases(
+            connection, self._setup.process_id, self._setup.names, [*self._setup.queues, *self._setup.bounded]
+        )
         if self._link.fresh:
             self._settle_accounts(leases)
         now = time.monotonic()
@@ -232,8 +239,10 @@ class DatabaseThread:
         if rows:
             self._hand_over(claiming.shard, rows)
 
-    def _account(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token], *, quiet: bool = False) -> None:
-        """Forget what is written; ``quiet`` after a repeat, whose first try may have been the one that counted."""
+    def _account(
+        self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token], *, quiet: bool = False
+    ) -> None:
+        """Forget what is written; ``quiet`` after a repeat, whose first try may have been what counted."""
         lost = set(refused)
         for held, _ in mine:
             self._forget(held)
@@ -245,7 +254,7 @@ class DatabaseThread:
     def _one_by_one(
         self, leases: Leases, shard: int, mine: Sequence[tuple[Held, Ended]], error: TributaryError
     ) -> None:
-        """The database refused a batch: write each outcome alone, and fail the attempt whose outcome cannot be written."""
+        """The database refused a batch: write each outcome alone, and fail the attempt at fault."""
         if not mine:
             raise error
         for held, item in mine:
@@ -268,11 +277,12 @@ class DatabaseThread:
                 self._ready.append(held)
 
     def _start_once(self, leases: Leases) -> None:
-        """Start attempts that may start at most once: their start is recorded, fenced, before user code runs."""
-        starting = list(islice(self._once, max(0, self._setup.slots - self._handed)))
+        """Start attempts that may start at most once: their start is recorded, fenced, before user code."""
+        free = 0 if self._ready else max(0, self._setup.slots - self._handed)
+        starting = list(islice(self._once, free))
         for shard in {held.shard for held in starting}:
             mine = [held for held in starting if held.shard == shard]
-            # nothing leaves the queues of this thread before the database has answered: the connection may die now
+            # nothing leaves this thread's queues before the database has answered: the connection may die
             stands = leases.mark_started(shard, [held.token for held in mine])
             self._once = deque(held for held in self._once if held not in mine)
             for held in mine:
@@ -284,7 +294,9 @@ class DatabaseThread:
     def _give(self, leases: Leases) -> None:
         for shard in {held.shard for held in self._ready}:
             wanted = [
-                held for held in self._ready if held.shard == shard and held.facts is None and self._crew.wants_facts(held)
+                held
+                for held in self._ready
+                if held.shard == shard and held.facts is None and self._crew.wants_facts(held)
             ]
             steps = [held for held in wanted if held.kind == Kind.STEP]
             if steps:
@@ -297,14 +309,32 @@ class DatabaseThread:
             for held in wanted:
                 if held.kind == Kind.CLOSING:
                     held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id, None)
-        ready, self._ready = self._ready, []
+        ready = self._startable()
         self._handed += len(ready)
         self._crew.give(ready)
+
+    def _startable(self) -> list[Held]:
+        """Take what may be handed over: threads and loop share the slots, so only one may have a queue."""
+        loop, threads = self._handed_loop, self._handed - self._handed_loop
+        count = 0
+        for held in self._ready:
+            if (threads if held.in_loop else loop) and threads + loop >= self._setup.slots:
+                break
+            if held.in_loop:
+                loop += 1
+            else:
+                threads += 1
+            count += 1
+        self._handed_loop = loop
+        ready, self._ready = self._ready[:count], self._ready[count:]
+        return ready
 
     def _save_progress(self, connection: Connection) -> None:
         for token, message in list(self._progress.items()):
             try:
-                stands = message.held.dropped or save_progress(connection, message.held.shard, token, message.details)
+                stands = message.held.dropped or save_progress(
+                    connection, message.held.shard, token, message.details
+                )
             except LOST:
                 raise
             except psycopg.Error as error:
@@ -324,7 +354,7 @@ class DatabaseThread:
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
 
     def _lose(self, held: Held) -> None:
-        """The token no longer stands: whatever still runs under it is told to stop and its answer is dropped."""
+        """The token no longer stands: whatever runs under it is told to stop, its answer is dropped."""
         self._forget(held)
         self._ended = [item for item in self._ended if item[0] is not held]
         self._ready = [item for item in self._ready if item is not held]

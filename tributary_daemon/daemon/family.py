@@ -32,7 +32,11 @@ class Family:
     """
 
     def __init__(
-        self, size: int, spawn: Callable[[int], Member], selector: selectors.BaseSelector, silence_limit: float
+        self,
+        size: int,
+        spawn: Callable[[int], Member],
+        selector: selectors.BaseSelector,
+        silence_limit: float,
     ) -> None:
         self._size = size
         self._spawn = spawn
@@ -88,7 +92,11 @@ class Family:
             code = member.exit_code()
             limit = self._silence_limit if member.process_id else max(self._silence_limit, _STARTUP_LIMIT)
             if code is None and now - member.signed_at > limit:
-                events.emit(events.ProcessStuck(process=member.setup.label, pid=member.pid, silent=now - member.signed_at))
+                events.emit(
+                    events.ProcessStuck(
+                        process=member.setup.label, pid=member.pid, silent=now - member.signed_at
+                    )
+                )
                 member.kill()
                 code = -9
             if code is not None:
@@ -136,6 +144,6 @@ def release(connection: Connection, process_ids: Sequence[int], shards: int) -> 
     for process_id in process_ids:
         for shard in range(shards):
             connection.execute(
-                "select from tributary.reconcile(%s::smallint, %s, '{}'::uuid[], '{}'::int[], '{}'::bigint[])",
+                "select from tributary.reconcile(%s::smallint, %s, '{}', '{}', '{}')",
                 (shard, process_id),
             )

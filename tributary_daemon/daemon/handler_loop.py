@@ -51,14 +51,15 @@ class HandlerLoop:
 
     def stop(self) -> None:
         """Cancel what runs and end the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.stop)
 
     def put(self, leases: Sequence[Held]) -> None:
         """Start leases, in this order as slots become free."""
         self._loop.call_soon_threadsafe(self._spawn, list(leases))
 
     def take_back(self, leases: Iterable[Held]) -> list[Held]:
-        """Return those of the leases that have not started; they will not start, and are reported all the same."""
+        """Return those of the leases that have not started; they will not, and are reported all the same."""
         taken = []
         with self._lock:
             for held in leases:

@@ -92,7 +92,8 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     retry, timeout = (None, None) if row[12] is None else _options(row[12], row[3])
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
-        row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[13], shard, handler, time.monotonic(),
+        row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[13], shard, handler,
+        time.monotonic(),
     )  # fmt: skip
 
 

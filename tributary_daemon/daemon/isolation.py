@@ -75,7 +75,7 @@ class Isolation:
         assert held.handler is not None
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-m", "tributary_daemon.daemon.isolated", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

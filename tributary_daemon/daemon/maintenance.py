@@ -33,7 +33,7 @@ class Maintenance:
         self._rescue_due = 0.0
 
     def spare(self) -> None:
-        """Rescue nothing for the time of a lease: after an outage nobody has beaten, and all are to beat first."""
+        """Rescue nothing for the time of a lease: after an outage all are to beat first."""
         self._rescue_due = time.monotonic() + self._lease
 
     def tick(self, connection: Connection, worker_id: int) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tributary_daemon.daemon.core import Exit, ProcessCore
@@ -116,7 +117,7 @@ class ChildMember:
         ours, theirs = socket.socketpair()
         self._pipe = _Pipe(ours)
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-m", "tributary_daemon.daemon.child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -238,8 +239,6 @@ class LocalMember:
         self._say({"say": "ended"})
 
     def _say(self, message: dict[str, Any]) -> None:
-        try:
+        # perhaps nobody listens any more: the worker was stopped without waiting for this core
+        with suppress(OSError):
             self._theirs.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            # nobody listens any more: the worker was stopped without waiting for this core
-            pass

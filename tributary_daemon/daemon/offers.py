@@ -37,7 +37,8 @@ def offered(imports: Sequence[str], *, enable_shell: bool = False, directory: st
     """Import entry points and modules; a handler whose signature is wrong is reported, not offered."""
     found = discover(imports)
     failures = [
-        {"module": failure.module, "names": list(failure.names), "error": failure.error} for failure in found.failures
+        {"module": failure.module, "names": list(failure.names), "error": failure.error}
+        for failure in found.failures
     ]
     registry = found.registry.copy()
     for handler in found.registry:
@@ -45,7 +46,9 @@ def offered(imports: Sequence[str], *, enable_shell: bool = False, directory: st
             _describe(handler)
         except HandlerError as error:
             registry.remove(handler.name)
-            failures.append({"module": handler.declared.__module__, "names": [handler.name], "error": str(error)})
+            failures.append(
+                {"module": handler.declared.__module__, "names": [handler.name], "error": str(error)}
+            )
     if enable_shell:
         shell.add_to(registry, directory=directory)
     return Offer(registry, failures)

@@ -8,6 +8,7 @@ from typing import Final
 HORIZON: Final = 0.05
 MOST: Final = 500
 _HALF_LIFE: Final = 0.25
+_LEAST_SPAN: Final = 0.01
 
 
 class Pace:
@@ -31,7 +32,7 @@ class Pace:
         """Return how many leases the process should hold now."""
         now = time.monotonic()
         passed = now - self._since
-        if passed >= 0.01:
+        if passed >= _LEAST_SPAN:
             weight = 0.5 ** (passed / _HALF_LIFE)
             self._rate = self._rate * weight + (self._counted / passed) * (1 - weight)
             self._counted = 0

@@ -82,7 +82,8 @@ class WorkerPlan:
     def setup(self, number: int) -> ProcessSetup:
         """Return the setup of a process; slots of bounded queues are divided among the processes."""
         shares = {
-            queue: slots // self.processes + (number < slots % self.processes) for queue, slots in self.bounded.items()
+            queue: slots // self.processes + (number < slots % self.processes)
+            for queue, slots in self.bounded.items()
         }
         return ProcessSetup(
             url=self.url,

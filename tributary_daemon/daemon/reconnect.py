@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from random import Random
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 LOST = (psycopg.OperationalError, psycopg.InternalError, DatabaseUnreachable)
 """What a lost connection raises; InternalError: the server became read-only under it."""
 
-_FIRST_WAIT = 0.1
-_LONGEST_WAIT = 5.0
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 5.0
+_RANDOM: Final = Random()  # noqa: S311 - jitter, not secrets
 
 
 class Reconnect:
@@ -77,7 +79,7 @@ class Reconnect:
         if self._connection is not None and time.monotonic() - self._opened_at > _LONGEST_WAIT:
             self._failures = 0
         self.close()
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures, 10)) * random.uniform(0.8, 1.2)
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures, 10)) * _RANDOM.uniform(0.8, 1.2)
         self._failures += 1
         self._not_before = time.monotonic() + wait
         return True
@@ -85,9 +87,7 @@ class Reconnect:
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
-            try:
+            # it may be broken already; closing was all that was left to do
+            with suppress(psycopg.Error):
                 self._connection.close()
-            except psycopg.Error:
-                # it is broken already; closing was all that was left to do
-                pass
             self._connection = None

@@ -62,7 +62,9 @@ class BackgroundWorker:
         if not self._supervisor.ready.wait(timeout) or self._failure is not None:
             self.stop(now=True)
             raise TributaryError(
-                f"the worker's processes did not start within {timeout:g} s" if self._failure is None else str(self._failure),
+                f"the worker's processes did not start within {timeout:g} s"
+                if self._failure is None
+                else str(self._failure),
                 hint="look at what they wrote to stderr",
             )
 

@@ -148,7 +148,10 @@ class ProcessRuntime:
             connection.close()
             return
         with self._lock:
-            if len(self._idle) < _IDLE_CONNECTIONS and connection.info.transaction_status == TransactionStatus.IDLE:
+            if (
+                len(self._idle) < _IDLE_CONNECTIONS
+                and connection.info.transaction_status == TransactionStatus.IDLE
+            ):
                 self._idle.append(connection)
                 return
         connection.close()
@@ -182,6 +185,6 @@ def _is_alive(connection: Connection) -> bool:
 
 
 def _failed(held: Held, error: psycopg.Error) -> Outcome:
-    """The transaction failed: nothing of it was kept, unless the connection died in its COMMIT; the fence tells."""
+    """The transaction failed: nothing of it was kept, unless it died in its COMMIT; the fence tells."""
     translated = faults.translate(error)
     return retried(record(translated, held, reason="transaction"), translated, held)

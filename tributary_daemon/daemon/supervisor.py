@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
@@ -48,7 +49,9 @@ class Supervisor:
     def __init__(self, plan: WorkerPlan, spawn: Callable[[WorkerPlan, int], Member]) -> None:
         self._plan = plan
         self._selector = selectors.DefaultSelector()
-        self._family = Family(plan.processes, lambda number: spawn(plan, number), self._selector, plan.silence_limit)
+        self._family = Family(
+            plan.processes, lambda number: spawn(plan, number), self._selector, plan.silence_limit
+        )
         self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare)
         self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
         self._listening: int | None = None
@@ -89,7 +92,7 @@ class Supervisor:
         self._register(connection)
 
     def stop(self) -> None:
-        """Ask for a drain; a second call ends it at once. May be called from any thread and from signal handlers."""
+        """Ask for a drain; a second call ends it at once. For any thread and for signal handlers."""
         self._stops += 1
         self._nudge()
 
@@ -167,7 +170,7 @@ class Supervisor:
             until.append(0.1)
         return max(0.0, min(until))
 
-    # --- members -----------------------------------------------------------------------------------------------
+    # --- members ----------------------------------------------------------------------------------
 
     def _listen_to(self, member: Member) -> None:
         for message in member.messages():
@@ -195,7 +198,7 @@ class Supervisor:
             member.start(process_id, [*names, CLOSING_NAME], self._shards)
 
     def _publish(self, message: dict[str, Any]) -> list[str]:
-        """Register what the first member offers for the whole worker; return which of it this member claims."""
+        """Register what the first member offers for the whole worker; return what this member claims."""
         offered = {handler["name"]: handler for handler in message["handlers"]}
         names = matching(offered, self._plan.names)
         if self._names is None:
@@ -206,12 +209,20 @@ class Supervisor:
                 membership.release_waiting(connection, self._shards)
             self._names = names
             for failure in self._failures:
-                events.emit(events.HandlerImportFailed(module=failure["module"], names=failure["names"], error=failure["error"]))
+                events.emit(
+                    events.HandlerImportFailed(
+                        module=failure["module"], names=failure["names"], error=failure["error"]
+                    )
+                )
         return names
 
     def _bury(self) -> None:
         for member, code in self._family.bury():
-            ended = events.ProcessExited if code == Exit.DRAINED and self._deadline is not None else events.ProcessDied
+            ended = (
+                events.ProcessExited
+                if code == Exit.DRAINED and self._deadline is not None
+                else events.ProcessDied
+            )
             events.emit(ended(process=member.setup.label, pid=member.pid, code=code))
             self._offers.pop(member, None)
             try:
@@ -223,7 +234,7 @@ class Supervisor:
                 self._poll_at = 0.0
 
     def _weigh(self) -> None:
-        """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them first, then look once more."""
+        """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""
         now = time.monotonic()
         if not self._family.saturated:
             self._saturated_since = None
@@ -236,11 +247,12 @@ class Supervisor:
             self._wants_wake = False
             self._poll_at = 0.0
 
-    # --- database ----------------------------------------------------------------------------------------------
+    # --- database ---------------------------------------------------------------------------------
 
     def _register(self, connection: Any, names: Sequence[str] = ()) -> None:
         previous, self._worker_id = self._worker_id, membership.register_worker(
-            connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(), version=self._plan.version,
+            connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(),
+            version=self._plan.version,
             queues=self._plan.served, names=self._names or names, concurrency=self._plan.concurrency,
             failures=self._failures,
         )  # fmt: skip
@@ -261,9 +273,13 @@ class Supervisor:
         wanted = self._wants_wake
         pulse = membership.supervise(
             connection, self._worker_id, [member.process_id for member in started], self._plan.claimed,
-            wants_wake=wanted and self._deadline is None, state="draining" if self._deadline is not None else "running",
+            wants_wake=wanted and self._deadline is None,
+            state="draining" if self._deadline is not None else "running",
         )  # fmt: skip
-        outage, self._answered_at = time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE, time.monotonic()
+        outage, self._answered_at = (
+            time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE,
+            time.monotonic(),
+        )
         if not pulse.alive or pulse.beaten < len(started):
             self._fenced(connection)
             return
@@ -313,7 +329,7 @@ class Supervisor:
             self._selector.unregister(self._listening)
             self._listening = None
 
-    # --- the end -----------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     def _begin_drain(self) -> None:
         self._deadline = time.monotonic() + self._plan.drain_timeout
@@ -344,14 +360,16 @@ class Supervisor:
         if not self.ready.is_set():
             self.ready.set()
             sdnotify.notify("READY=1")
-            events.emit(events.WorkerStarted(name=self._plan.name, queues=self._plan.served, names=len(self._names or [])))
+            events.emit(
+                events.WorkerStarted(
+                    name=self._plan.name, queues=self._plan.served, names=len(self._names or [])
+                )
+            )
 
     def _nudge(self) -> None:
-        try:
+        # it may be full of nudges already, or the worker has ended
+        with suppress(OSError):
             self._self_pipe[1].send(b"!")
-        except OSError:
-            # it is full of nudges already, or the worker has ended
-            pass
 
     def _drain_pipe(self) -> None:
         try:

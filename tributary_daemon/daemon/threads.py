@@ -29,13 +29,17 @@ class HandlerThreads:
     """
 
     def __init__(
-        self, count: int, run: Callable[[Held], Outcome | None], report: Callable[[Held, Outcome | None], None]
+        self,
+        count: int,
+        run: Callable[[Held], Outcome | None],
+        report: Callable[[Held, Outcome | None], None],
     ) -> None:
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._run = run
         self._report = report
         self._threads = [
-            threading.Thread(target=self._serve, name=f"handler-{number}", daemon=True) for number in range(1, count + 1)
+            threading.Thread(target=self._serve, name=f"handler-{number}", daemon=True)
+            for number in range(1, count + 1)
         ]
 
     def start(self) -> None:
@@ -79,7 +83,6 @@ class HandlerThreads:
                     outcome = self._run(held)
                     written = outcome is None
                 shield(held)
-                return outcome
             except HandlerTimeout as error:
                 # raised into this thread outside the handler's own code
                 outcome = outcome or (None if written else timed_out(held, error))
@@ -87,15 +90,17 @@ class HandlerThreads:
                 outcome = outcome or (None if written else Released("cancelled"))
             except BaseException as error:  # noqa: BLE001 - a lease without a report would be held for ever
                 outcome = retried(record(error, held, reason="internal"), error, held)
+            else:
+                return outcome
 
 
 def interrupt(held: Held, error: type[BaseException]) -> bool:
-    """Raise ``error`` in the thread that runs this lease; False when none does, or it runs no user code any more.
+    """Raise ``error`` in the thread that runs this lease; False when none runs user code for it.
 
     The exception arrives between two bytecodes: a thread inside a C call gets it after the call. Called by
     one thread only.
     """
-    # the thread that is aimed at must hold no lock of ours: the exception may come between its acquisition and its use
+    # the thread that is aimed at must hold no lock of ours: the exception may come right behind it
     held.aimed = True
     target = held.thread_id
     if target is not None:

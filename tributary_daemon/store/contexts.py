@@ -1,4 +1,4 @@
-"""What a claimed step may read beyond its payload: its run, the plan of its revision, results of its needs."""
+"""What a claimed step may read beyond its payload: its run, its revision's plan, results of its needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _RUNS: Final = """
     select r.run_id::text, r.revision_id::text, r.name, r.labels, r.created_at, r.run_at, p.payload
     from unnest(%s::uuid[]) as u(run_id)
-    cross join lateral (select * from tributary.runs k where k.shard = %s::smallint and k.run_id = u.run_id offset 0) as r
+    cross join lateral (
+        select * from tributary.runs k where k.shard = %s::smallint and k.run_id = u.run_id offset 0
+    ) as r
     left join tributary.payloads p on p.shard = r.shard and p.run_id = r.run_id and p.ordinal = 0
 """
 _PLANS: Final = "select revision_id::text, plan from tributary.revisions where revision_id = any (%s::uuid[])"
@@ -83,7 +85,11 @@ class Contexts:
     ) -> dict[tuple[str, int], StepFacts]:
         """Return the surroundings of steps (run_id, ordinal) with the results of what they need."""
         self._load_runs(connection, shard, {run_id for run_id, _ in wanted})
-        pairs = [(run_id, need) for run_id, ordinal in wanted for need in self._runs[run_id].plan.needs.get(ordinal, ())]
+        pairs = [
+            (run_id, need)
+            for run_id, ordinal in wanted
+            for need in self._runs[run_id].plan.needs.get(ordinal, ())
+        ]
         results = self._results(connection, shard, pairs)
         details = _progress(connection, shard, wanted) if progress else {}
         return {
@@ -95,7 +101,9 @@ class Contexts:
             for run_id, ordinal in wanted
         }
 
-    def load_closing(self, connection: Connection, shard: int, run_id: str, ids: Iterable[str] | None) -> StepFacts:
+    def load_closing(
+        self, connection: Connection, shard: int, run_id: str, ids: Iterable[str] | None
+    ) -> StepFacts:
         """Return a run's surroundings for its ``result``: the steps of these ids, all when None."""
         self._load_runs(connection, shard, {run_id})
         facts = self._runs[run_id]
@@ -154,7 +162,9 @@ class Contexts:
         }
 
 
-def _progress(connection: Connection, shard: int, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Any]:
+def _progress(
+    connection: Connection, shard: int, wanted: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], Any]:
     rows = connection.execute(
         _PROGRESS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
     ).fetchall()

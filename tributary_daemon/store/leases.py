@@ -21,14 +21,17 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
            payload, attempt_base, options, flags, priority, tenant_id, item_key
-    from tributary.claim_steps(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s::text[], %s)
+    from tributary.claim_steps(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
+                               %s::text[], %s)
 """
 _FINISH: Final = """
     select run_id::text, ordinal, seq
     from tributary.finish_steps(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[],
                                 %s::text[], %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s)
 """
-_LANES: Final = "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s::text[])"
+_LANES: Final = (
+    "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s::text[])"
+)
 _WINDOW: Final = "select tributary.window_end(%s::smallint, %s, %s::smallint, %s, %s)"
 _PROMOTE: Final = "select tributary.promote(%s::smallint, 500)"
 _STARTED: Final = """
@@ -92,7 +95,9 @@ class Leases:
         queues: queues that are claimed, for the wake-up rule of a finish.
     """
 
-    def __init__(self, connection: Connection, process_id: int, names: Iterable[str], queues: Iterable[str]) -> None:
+    def __init__(
+        self, connection: Connection, process_id: int, names: Iterable[str], queues: Iterable[str]
+    ) -> None:
         self.connection = connection
         self._process_id = process_id
         self._names = list(names)
@@ -116,7 +121,9 @@ class Leases:
         try:
             with connection.pipeline():
                 connection.execute(_BEGIN)
-                finish = connection.execute(_FINISH, self._finish_params(shard, ended, free)) if ended else None
+                finish = (
+                    connection.execute(_FINISH, self._finish_params(shard, ended, free)) if ended else None
+                )
                 cursors = [
                     connection.execute(_CLAIM, self._claim_params(shard, request), prepare=True)
                     for request in claims
@@ -132,7 +139,7 @@ class Leases:
         return refused, rows
 
     def find_lanes(self, shard: int) -> tuple[int, list[tuple[Lane, int]]]:
-        """Promote due rows; return how many, and the lanes that hold available rows, each with its lowest seq."""
+        """Promote due rows; return how many, and the lanes that hold available rows with their lowest seq."""
         with self.connection.pipeline():
             promoted = self.connection.execute(_PROMOTE, (shard,))
             cursor = self.connection.execute(_LANES, (shard, self._queues))
@@ -141,7 +148,9 @@ class Leases:
 
     def window_end(self, shard: int, lane: Lane, low: int) -> int | None:
         """Return the seq 20,000 available rows past ``low``; None when fewer are left."""
-        row = self.connection.execute(_WINDOW, (shard, lane.queue, lane.priority, lane.tenant, low)).fetchone()
+        row = self.connection.execute(
+            _WINDOW, (shard, lane.queue, lane.priority, lane.tenant, low)
+        ).fetchone()
         return row[0] if row else None
 
     def mark_started(self, shard: int, tokens: Sequence[Token]) -> set[Token]:

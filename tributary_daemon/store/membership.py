@@ -44,7 +44,17 @@ def register_worker(
     """Add the row of a supervisor and return its id."""
     row = connection.execute(
         "select tributary.register_worker(%s, %s, %s, %s, %s, %s::text[], %s::text[], %s, %s::jsonb)",
-        (name, host, pid, version, PROTOCOL, list(queues), list(names), concurrency, json.dumps(list(failures))),
+        (
+            name,
+            host,
+            pid,
+            version,
+            PROTOCOL,
+            list(queues),
+            list(names),
+            concurrency,
+            json.dumps(list(failures)),
+        ),
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -73,7 +83,9 @@ def release_waiting(connection: Connection, shards: int) -> int:
     moved = 0
     for shard in range(shards):
         while True:
-            row = connection.execute("select tributary.release_waiting(%s::smallint, 1000)", (shard,)).fetchone()
+            row = connection.execute(
+                "select tributary.release_waiting(%s::smallint, 1000)", (shard,)
+            ).fetchone()
             if row is None or row[0] == 0:
                 break
             moved += row[0]
@@ -86,7 +98,8 @@ def supervise(
 ) -> Pulse:  # fmt: skip
     """Beat for the worker and its processes, and look for work."""
     row = connection.execute(
-        "select alive, beaten, ready, due_in, paused from tributary.supervise(%s, %s::bigint[], %s::text[], %s, %s)",
+        "select alive, beaten, ready, due_in, paused"
+        " from tributary.supervise(%s, %s::bigint[], %s::text[], %s, %s)",
         (worker_id, list(process_ids), list(queues), wants_wake, state),
     ).fetchone()
     assert row is not None
@@ -99,7 +112,8 @@ def rescue(connection: Connection, shards: int, lease: float) -> int:
     for shard in range(shards):
         for _ in range(_MOST_RESCUES):
             row = connection.execute(
-                "select tributary.rescue(%s::smallint, make_interval(secs => %s), %s)", (shard, lease, _RESCUED_AT_ONCE)
+                "select tributary.rescue(%s::smallint, make_interval(secs => %s), %s)",
+                (shard, lease, _RESCUED_AT_ONCE),
             ).fetchone()
             found = int(row[0]) if row else 0
             rescued += found

@@ -1,0 +1,224 @@
+"""The database thread between two deaths of its connection: nothing it held is forgotten or doubled."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tributary_daemon.daemon.database import DatabaseThread
+from tributary_daemon.daemon.inbox import Drain, Finished, Inbox
+from tributary_daemon.daemon.setup import ProcessSetup
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.handlers.declare import handler
+from tributary_daemon.handlers.registry import REGISTRY, Registry
+from tributary_daemon.model.outcome import Completed
+
+
+class Crew:
+    """Takes leases and runs nothing."""
+
+    def __init__(self):
+        self.given, self.stopped, self.queued = [], [], []
+
+    def give(self, leases):
+        self.given += leases
+        self.queued += leases
+
+    def take_back(self, held):
+        taken, self.queued = self.queued, []
+        return taken
+
+    def stop(self, held):
+        self.stopped.append(held)
+
+    def wants_facts(self, held):
+        return False
+
+    def patience(self):
+        return 60.0
+
+    def watch(self):
+        pass
+
+
+class FakeLeases:
+    """Answers of the database, one dead connection after another."""
+
+    def __init__(self, *, dies=0, refuses=()):
+        self.connection = None
+        self.dies = dies
+        self.refuses = refuses
+        self.written = []
+
+    def mark_started(self, shard, tokens):
+        self._perhaps_die()
+        return set(tokens)
+
+    def exchange(self, shard, ended, claims):
+        self._perhaps_die()
+        if len(ended) > 1 and any(item.result in self.refuses for item in ended):
+            raise InvalidInput("a value of the batch cannot be stored")
+        if any(item.result in self.refuses for item in ended):
+            raise InvalidInput("it cannot be stored")
+        self.written += ended
+        return [], [[] for _ in claims]
+
+    def reconcile(self, shard, tokens):
+        self._perhaps_die()
+        return []
+
+    def _perhaps_die(self):
+        if self.dies:
+            self.dies -= 1
+            raise psycopg.OperationalError("the connection is lost")
+
+
+def row(n, max_attempts=3):
+    return (
+        f"run{n}",
+        0,
+        100 + n,
+        "intent",
+        "t.x.v1",
+        None,
+        "default",
+        1,
+        max_attempts,
+        0,
+        "{}",
+        0,
+        None,
+        0,
+        0,
+        "",
+        None,
+    )
+
+
+@pytest.fixture
+def thread(monkeypatch):
+    """A database thread without a database."""
+    monkeypatch.setattr(REGISTRY, "_handlers", {})
+
+    @handler("t.x.v1")
+    def run(step_input: dict) -> dict:
+        return step_input
+
+    @handler("t.a.v1")
+    async def arun(step_input: dict) -> dict:
+        return step_input
+
+    registry: Registry = REGISTRY.copy()
+    crew = Crew()
+    setup = ProcessSetup(
+        url="postgresql://nowhere", label="t/1", process_id=1, names=("t.x.v1", "t.a.v1"), slots=4
+    )
+    made = DatabaseThread(setup, registry, Inbox(), crew, lambda _saturated: None)
+    made.crew = crew
+    return made
+
+
+def test_a_start_whose_answer_was_lost_is_asked_for_again(thread):
+    thread._hand_over(0, [row(n, max_attempts=1) for n in range(3)])
+    leases = FakeLeases(dies=1)
+    with pytest.raises(psycopg.OperationalError):
+        thread._start_once(leases)
+    assert thread.crew.given == []
+    thread._start_once(leases)
+    assert [held.run_id for held in thread.crew.given] == ["run0", "run1", "run2"]
+    assert not thread._once
+
+
+def test_at_most_once_leases_start_only_in_free_slots(thread):
+    thread._hand_over(0, [row(n, max_attempts=1) for n in range(6)])
+    thread._start_once(FakeLeases())
+    assert len(thread.crew.given) == 4
+    assert len(thread._once) == 2
+    assert thread._want() == 0
+
+
+def test_an_attempt_reported_twice_is_written_once(thread):
+    thread._hand_over(0, [row(0)])
+    thread._give(FakeLeases())
+    (held,) = thread.crew.given
+    for _ in range(2):
+        thread._absorb(Finished(held, Completed("1")))
+    assert len(thread._ended) == 1
+    assert thread._handed == 0
+
+
+def test_a_drain_gives_back_each_lease_once_however_often_it_comes(thread):
+    rows = [row(0), row(1, max_attempts=1)]
+    rows += [async_row(0, max_attempts=1), async_row(1)]
+    thread._hand_over(0, rows)
+    thread._give(FakeLeases())
+    thread._hand_over(0, [row(9)])
+    for _ in range(2):
+        thread._absorb(Drain())
+    tokens = [item.token for _, item in thread._ended]
+    assert len(tokens) == len(set(tokens)) == 5
+    assert {item.outcome for _, item in thread._ended} == {"released"}
+    assert thread._handed == 0
+    assert not thread._once
+    assert not thread._ready
+
+
+def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(thread):
+    thread._hand_over(0, [row(n) for n in range(3)])
+    thread._give(FakeLeases())
+    for n, held in enumerate(thread.crew.given):
+        thread._absorb(Finished(held, Completed(f"{n}")))
+    leases = FakeLeases(dies=1, refuses={"1"})
+    with pytest.raises(psycopg.OperationalError):
+        thread._settle_accounts(leases)
+    assert len(thread._ended) == 3
+    thread._settle_accounts(leases)
+    assert [(item.token[0], item.outcome) for item in leases.written] == [
+        ("run0", "completed"), ("run1", "retry"), ("run2", "completed"),
+    ]  # fmt: skip
+    assert thread.idle
+
+
+def test_a_new_lease_of_the_same_step_survives_the_end_of_the_old_one(thread):
+    thread._hand_over(0, [row(0)])
+    thread._give(FakeLeases())
+    (old,) = thread.crew.given
+    new = (*row(0)[:2], 500, *row(0)[3:])
+    thread._hand_over(0, [new])
+    thread._absorb(Finished(old, None))
+    assert [held.seq for held in thread._held.values()] == [500]
+
+
+def async_row(n, max_attempts=3):
+    return (f"async{n}", 0, 200 + n, "intent", "t.a.v1", *row(0, max_attempts=max_attempts)[5:])
+
+
+def test_threads_and_loop_share_the_slots_and_keep_the_order(thread):
+    most = 0
+    thread._hand_over(
+        0, [row(n) for n in range(6)] + [async_row(n) for n in range(6)] + [row(n) for n in range(10, 16)]
+    )
+    leases = FakeLeases()
+    thread._give(leases)
+    assert [held.run_id for held in thread.crew.given] == [f"run{n}" for n in range(6)]
+    done = 0
+    while done < len(thread.crew.given):
+        running = thread.crew.given[done:]
+        in_loop = sum(held.in_loop for held in running)
+        most = max(most, min(4, in_loop) + min(4, len(running) - in_loop))
+        thread._absorb(Finished(thread.crew.given[done], Completed("1")))
+        done += 1
+        thread._give(leases)
+    assert done == 18
+    assert most == 4
+    assert (thread._handed, thread._handed_loop) == (0, 0)
+
+
+def test_a_lost_lease_is_dropped_wherever_it_waits(thread):
+    thread._hand_over(0, [row(0), row(1, max_attempts=1)])
+    for held in list(thread._held.values()):
+        thread._lose(held)
+    assert thread.idle
+    assert not thread._ready
+    assert not thread._once
+    assert len(thread.crew.stopped) == 2

@@ -1,0 +1,72 @@
+"""The leader's round: rescue spares everybody for a lease after an outage."""
+
+from __future__ import annotations
+
+import pytest
+
+from tributary_daemon.daemon import maintenance
+from tributary_daemon.daemon.maintenance import TICK, Maintenance
+from tributary_daemon.store import membership
+
+
+class Answers:
+    def __init__(self, rows):
+        self._rows = rows
+
+    def fetchone(self):
+        return (self._rows,)
+
+
+@pytest.fixture
+def leader(monkeypatch):
+    """Return (maintenance, clock, calls) of a worker that leads."""
+    clock, calls = [1000.0], []
+    monkeypatch.setattr(maintenance.time, "monotonic", lambda: clock[0])
+
+    def call(name, answer):
+        return lambda *_: (calls.append(name), answer)[1]
+
+    for name, answer in {"lead": True, "rescue": 0, "promote": 0, "release_waiting": 0, "tidy": 0}.items():
+        monkeypatch.setattr(maintenance.membership, name, call(name, answer))
+    return Maintenance(1, 10.0), clock, calls
+
+
+def test_a_round_is_done_once_per_tick(leader):
+    keeper, clock, calls = leader
+    keeper.tick(None, 1)
+    keeper.tick(None, 1)
+    assert calls == ["lead", "rescue", "promote", "release_waiting", "tidy"]
+    clock[0] += TICK
+    keeper.tick(None, 1)
+    assert calls[5:] == ["lead", "rescue", "promote", "release_waiting"]
+
+
+def test_nobody_is_rescued_until_all_have_had_the_time_to_beat_again(leader):
+    keeper, clock, calls = leader
+    keeper.spare()
+    for _ in range(4):
+        keeper.tick(None, 1)
+        clock[0] += TICK
+    assert "rescue" not in calls
+    assert "promote" in calls
+    clock[0] += TICK
+    keeper.tick(None, 1)
+    assert "rescue" in calls
+
+
+def test_who_does_not_lead_does_nothing(leader, monkeypatch):
+    keeper, _, calls = leader
+    monkeypatch.setattr(maintenance.membership, "lead", lambda *_: False)
+    keeper.tick(None, 1)
+    assert calls == []
+
+
+def test_a_rescue_goes_on_while_batches_come_back_full():
+    answers = [500, 500, 3]
+
+    class Connection:
+        def execute(self, *_):
+            return Answers(answers.pop(0))
+
+    assert membership.rescue(Connection(), 1, 10.0) == 1003
+    assert answers == []

@@ -1,0 +1,98 @@
+"""Watermarks and pace: what is asked for, and how much."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tributary_daemon.daemon import pace
+from tributary_daemon.daemon.watermarks import MOST_LANES, Watermarks
+from tributary_daemon.store.leases import Lane
+
+
+def row(seq, queue="default", priority=0, tenant=""):
+    return ("id", 0, seq, "intent", "n", None, queue, 1, 3, 0, "{}", 0, None, 0, priority, tenant, None)
+
+
+def test_the_base_lanes_are_always_asked():
+    request = Watermarks(["a", "b"]).request(["a", "b"], 7)
+    assert {lane.queue for lane in request.lanes} == {"a", "b"}
+    assert request.most == 7
+    assert list(request.lows) == [0, 0]
+
+
+def test_a_claim_moves_the_watermark_to_its_lowest_row_and_never_back():
+    marks = Watermarks(["a"])
+    marks.took([row(30, "a"), row(20, "a")])
+    assert marks.low(Lane("a", 0, "")) == 20
+    marks.took([row(10, "a")])
+    assert marks.low(Lane("a", 0, "")) == 20
+
+
+def test_better_priorities_come_first_and_equals_take_turns():
+    marks = Watermarks(["a", "b"])
+    marks.sweep([(Lane("a", 5, ""), 1), (Lane("a", -5, ""), 1)], 1)
+    orders = {
+        tuple((lane.queue, lane.priority) for lane in marks.request(["a", "b"], 1).lanes) for _ in range(4)
+    }
+    assert orders == {
+        (("a", 5), ("a", 0), ("b", 0), ("a", -5)),
+        (("a", 5), ("b", 0), ("a", 0), ("a", -5)),
+    }
+
+
+def test_a_sweep_asks_for_unknown_lanes_and_for_what_lies_behind():
+    marks = Watermarks(["a"])
+    assert marks.sweep([(Lane("a", 0, ""), 5)], 3) is None
+    marks.took([row(100, "a")])
+    behind = marks.sweep([(Lane("a", 0, ""), 40), (Lane("a", 9, ""), 50)], 3)
+    assert list(zip(behind.lanes, behind.lows, strict=True)) == [
+        (Lane("a", 9, ""), 50),
+        (Lane("a", 0, ""), 40),
+    ]
+    marks.swept(Lane("a", 0, ""), 70)
+    assert list(marks.sweep([(Lane("a", 0, ""), 40)], 3).lows) == [70]
+    marks.swept(Lane("a", 0, ""), None)
+    assert list(marks.sweep([(Lane("a", 0, ""), 40)], 3).lows) == [40]
+
+
+def test_lanes_once_used_are_forgotten_but_not_the_base():
+    marks = Watermarks(["a"])
+    marks.sweep([(Lane("a", n, ""), 1) for n in range(1, MOST_LANES + 10)], 1)
+    assert len(marks.request(["a"], 1).lanes) == MOST_LANES
+    marks.forget({Lane("a", 3, ""): 1})
+    assert {lane.priority for lane in marks.request(["a"], 1).lanes} == {0, 3}
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(["", "t"]), st.integers(1, 1000)), max_size=30))
+def test_no_available_row_stays_hidden_from_a_sweep(found):
+    marks = Watermarks(["a"])
+    marks.took([row(500, "a")])
+    first = {}
+    for priority, tenant, seq in found:
+        lane = Lane("a", priority, tenant)
+        first[lane] = min(seq, first.get(lane, seq))
+    before = {lane: marks.low(lane) for lane in first}
+    swept = marks.sweep(list(first.items()), 10)
+    asked = dict(zip(swept.lanes, swept.lows, strict=True)) if swept else {}
+    for lane, seq in first.items():
+        assert asked.get(lane, before[lane]) <= seq
+
+
+def test_the_pace_follows_what_is_finished(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    measured = pace.Pace(10)
+    assert measured.target() == 10
+    for _ in range(200):
+        now[0] += 0.05
+        measured.finished(100)
+        measured.target()
+    assert 10 + 0.9 * 2000 * pace.HORIZON <= measured.target() <= 10 + 2000 * pace.HORIZON
+    for _ in range(200):
+        now[0] += 0.05
+        measured.finished(10_000)
+        measured.target()
+    assert measured.target() == pace.MOST
+    now[0] += 60
+    assert measured.target() == 10
