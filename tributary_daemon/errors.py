@@ -114,25 +114,25 @@ class KeyConflict(InvalidInput):
     """The idempotency key is known, under another name."""
 
 
-class NotFound(TributaryError):
+class NotFound(TributaryError):  # noqa: N818 - see InvalidInput
     """There is no such run, intent, step, queue or dead letter."""
 
     exit_code = 4
 
 
-class AmbiguousId(TributaryError):
+class AmbiguousId(TributaryError):  # noqa: N818 - see InvalidInput
     """Part of an id fits several runs or intents; the message lists the candidates."""
 
     exit_code = 2
 
 
-class WaitTimeout(TributaryError):
+class WaitTimeout(TributaryError):  # noqa: N818 - see InvalidInput
     """The work has not ended within the time given; it goes on."""
 
     exit_code = 5
 
 
-class NotPossible(TributaryError):
+class NotPossible(TributaryError):  # noqa: N818 - see InvalidInput
     """The request makes no sense in the state that the work is in."""
 
     exit_code = 8
@@ -144,7 +144,7 @@ class DatabaseError(TributaryError):
     exit_code = 7
 
 
-class DatabaseUnreachable(DatabaseError):
+class DatabaseUnreachable(DatabaseError):  # noqa: N818 - see InvalidInput
     """No connection: server down, host wrong, login refused, or database missing."""
 
 
@@ -208,11 +208,11 @@ class RetryAfter(Exception):  # noqa: N818 - see Abort
         self.reason = reason
 
 
-class HandlerTimeout(BaseException):  # noqa: N818 - must pass `except Exception` in user code
+class HandlerTimeout(BaseException):  # must pass `except Exception` in user code
     """Raised inside a handler's thread when its attempt has exceeded its timeout."""
 
 
-class StepCancelled(BaseException):  # noqa: N818 - must pass `except Exception` in user code
+class StepCancelled(BaseException):  # must pass `except Exception` in user code
     """Raised inside a handler whose step was cancelled, or whose lease was lost."""
 
 

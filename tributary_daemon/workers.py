@@ -1,4 +1,4 @@
-"""From a configuration to running workers: the part of the composition root that `trib worker` and `run` need."""
+"""From a configuration to running workers: the part of the composition root that starts processes."""
 
 from __future__ import annotations
 

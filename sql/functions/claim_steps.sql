@@ -18,6 +18,7 @@ declare
     v_runtime text;
     v_beat_at timestamptz;
     v_struck text[];
+    v_paused text[];
     v_names text[] := p_names;
 begin
     select p.runtime, p.beat_at into v_runtime, v_beat_at from processes p where p.process_id = p_process;
@@ -31,6 +32,8 @@ begin
     if cardinality(v_struck) > 0 then
         v_names := array(select n from unnest(p_names) as n where n <> all (v_struck));
     end if;
+    -- a list, not a join: the lanes must keep their order, and an anti-join may be planned the other way round
+    v_paused := array(select q.name from queues q where q.paused);
 
     return query
         with picked as materialized (
@@ -54,7 +57,7 @@ begin
                 where seen.name = any (v_names) and (v_runtime = 'python' or seen.kind = 'intent')
                 limit p_n
             ) as mine
-            where not exists (select from queues q where q.name = lane.queue and q.paused)
+            where lane.queue <> all (v_paused)
             limit p_n
         ), moment as materialized (
             -- the clock is read after the rows were seen: no child starts before its parent ended

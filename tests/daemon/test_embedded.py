@@ -66,13 +66,14 @@ def test_it_starts_on_first_need_and_is_found_afterwards(home):
     assert not embedded.stop(home)
 
 
-def test_data_survive_a_stop_and_a_kill(home):
+def test_data_survive_a_stop_and_a_kill(home, eventually):
     url = embedded.ensure_running(home)
     with psycopg.connect(url) as connection:
         connection.execute("create table kept as select 42 as answer")
     embedded.stop(home)
     assert answer(embedded.ensure_running(home), "select answer from kept") == 42
     os.kill(embedded.status(home).pid, signal.SIGKILL)
+    eventually(lambda: not embedded.status(home).running, what="the server is seen to be gone")
     assert answer(embedded.ensure_running(home), "select answer from kept") == 42
 
 

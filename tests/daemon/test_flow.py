@@ -125,10 +125,6 @@ def test_a_paused_queue_rests_until_it_is_resumed(shared):
     shared.until(run, "completed")
 
 
-@pytest.mark.xfail(
-    reason="claim_steps: from PostgreSQL 16 on a Hash Right Anti Join loses the order of the lanes",
-    strict=False,
-)
 def test_higher_priorities_come_first(shared):
     shared.sql.execute(
         "insert into tributary.queues (name, paused) values ('single', true)"

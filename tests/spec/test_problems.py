@@ -1,4 +1,4 @@
-# ruff: noqa: E501, PLR0917 - a table reads best with one case a line
+# ruff: noqa: E501 - a table reads best with one case a line
 """Every code: the text that causes it, where it points, what the hint says."""
 
 from __future__ import annotations

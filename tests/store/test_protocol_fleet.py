@@ -105,7 +105,8 @@ def test_a_short_public_claim_takes_from_the_dead(connection):
     intent = kit.intent(connection, name="other.work.v1")
     assert connection.execute(claim, (dead, ["other.work.v1"])).fetchall() == [(intent, 1)]
     connection.execute(
-        "update tributary.processes set beat_at = beat_at - interval '11 seconds' where process_id = %s", (dead,)
+        "update tributary.processes set beat_at = beat_at - interval '11 seconds' where process_id = %s",
+        (dead,),
     )
     assert connection.execute(claim, (alive, ["other.work.v1"])).fetchall() == []
     assert connection.execute(claim, (alive, ["other.work.v1"])).fetchall() == [(intent, 2)]

@@ -105,7 +105,7 @@ def test_a_library_that_is_not_on_disk_aborts(census, tmp_path):
         census.plan(census.PlanArgs(named=[], chunks=1, root=str(tmp_path / "missing.zip")))
 
 
-def package(census, name, lines, pid, begin, seconds):  # noqa: PLR0917
+def package(census, name, lines, pid, begin, seconds):
     start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=begin)
     return census.Package(
         name=name, pid=pid, started_at=start, finished_at=start + timedelta(seconds=seconds), lines=lines,

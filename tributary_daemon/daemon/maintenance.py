@@ -48,8 +48,9 @@ class Maintenance:
             rescued = membership.rescue(connection, self._shards, self._lease)
             if rescued:
                 events.emit(events.AttemptsRescued(count=rescued))
-        membership.promote(connection, self._shards)
-        membership.release_waiting(connection, self._shards)
+        # a backstop: processes promote what is due themselves, workers release what waits for their names
         if now >= self._tidy_due:
             self._tidy_due = now + _TIDY_EVERY
+            membership.promote(connection, self._shards)
+            membership.release_waiting(connection, self._shards)
             membership.tidy(connection, _SILENT)

@@ -58,12 +58,11 @@ def text(value: float) -> str:
     """Return ``value`` seconds as people read them: ``340ms``, ``4.2s``, ``3m12s``, ``2h05m``, ``3d4h``."""
     if value < 1:
         return f"{value * 1000:.0f}ms"
-    if value < 60:
+    if value < _UNITS["m"]:
         return f"{value:.1f}s"
     minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
     hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours}h{minutes:02d}m"
-    return f"{hours // 24}d{hours % 24}h"
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours}h"
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

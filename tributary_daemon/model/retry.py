@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Backoff = Literal["exponential", "fixed", "quadratic"]
 _CAP = 300.0
+_STEEPEST = 100.0
 BACKOFFS: tuple[Backoff, ...] = ("exponential", "fixed", "quadratic")
 
 
@@ -51,7 +52,7 @@ class Retry:
             raise InvalidInput(f"unknown backoff {self.backoff!r}", hint=f"use one of: {', '.join(BACKOFFS)}")
         if not 0 <= self.jitter <= 1:
             raise InvalidInput(f"retry jitter {self.jitter!r} is out of range", hint="0.1 means ±10%")
-        if not 1 <= self.multiplier <= 100:
+        if not 1 <= self.multiplier <= _STEEPEST:
             raise InvalidInput(f"retry multiplier {self.multiplier!r} is out of range", hint="use 1 to 100")
         object.__setattr__(self, "delay", durations.seconds(self.delay))
         for name in ("max_delay", "budget"):
