@@ -185,7 +185,7 @@ def test_ids_by_head_tail_and_latest(client):
         client.resolve_id("ffffffffff")
     with pytest.raises(NotFound, match="is not an id"):
         client.resolve_id("census")
-    with pytest.raises(InvalidInput, match="too short"):
+    with pytest.raises(AmbiguousId, match="too short"):
         client.resolve_id("abc")
     with pytest.raises(NotFound, match="no run or intent has the id"):
         client.get("01234567-89ab-7def-8123-456789abcdef")

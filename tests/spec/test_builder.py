@@ -49,7 +49,7 @@ def test_it_builds_what_yaml_builds():
         "max_attempts": 2,
         "timeout": 30.0,
         "queue": "q",
-        "retry": {"delay": 5.0, "on": ["Timeout"]},
+        "retry": Retry(delay=5.0, on=("Timeout",)).to_json(),
     }
     assert (activate.run_after, activate.continue_on_error) == (90.0, True)
     assert mail.run_after == "2030-01-01T00:00:00.000000Z"

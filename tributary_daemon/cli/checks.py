@@ -103,7 +103,8 @@ def _python() -> Finding:
 def _configuration(config: Config) -> Iterator[Finding]:
     given = [name for name, _, source in config.rows() if source != "built-in"]
     sources = sorted({source for _, _, source in config.rows() if source != "built-in"})
-    message = f"{len(given)} settings from {', '.join(sources)}" if given else "built-in values only"
+    count = f"{len(given)} setting{'s' if len(given) > 1 else ''}"
+    message = f"{count} from {', '.join(sources)}" if given else "built-in values only"
     yield Finding("settings", "ok", message)
     try:
         WorkerOptions.of(config)
@@ -142,7 +143,7 @@ def _where(config: Config) -> Finding:
             "no TRIB_DATABASE_URL, and a service must ask for the embedded PostgreSQL",
             "set TRIB_DATABASE_URL, or TRIB_EMBEDDED=1",
         )
-    return Finding("database", "ok", f"embedded PostgreSQL in {state.data}, {how}")
+    return Finding("database", "ok", f"embedded PostgreSQL in {state.data}, {how}; psql '{state.url}'")
 
 
 def _server(row: server.ServerRow) -> Finding:

@@ -25,7 +25,9 @@ INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
-_POSSIBILITIES = re.compile(r"\s*(?:\(Possible options: (?P<many>.*)\)|Did you mean (?P<one>.*)\?)\s*$")
+_POSSIBILITIES = re.compile(
+    r"\.?\s*(?:\(Possible options: (?P<many>.*)\)|\(?Did you mean (?:one of: )?(?P<one>.*?)\?\)?)\s*$"
+)
 
 
 def report(error: BaseException) -> int:

@@ -164,7 +164,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Line]:
             lines.append(_change(step_id, step, now))
     same = before and (before["state"], before.get("attempt")) == (after["state"], after.get("attempt"))
     if not same:
-        place = 0 if not before else len(lines)
+        place = len(lines) if after["state"] in looks.ENDED else 0
         lines.insert(place, _change(f"{after['name']} {after['id'][-8:]}", after, now))
     return lines
 
@@ -178,8 +178,8 @@ def _change(name: str, thing: dict[str, Any], now: datetime) -> Line:
     attempt = thing.get("attempt") or 0
     if attempt > 1:
         parts.append(f"  attempt {attempt}")
-    if thing.get("reason") and state != "completed":
-        parts.append(f"  ({thing['reason']})")
-    if thing.get("error") and state != "completed":
-        parts.append(f"  {looks.fault(thing['error'], 200)}")
+    if state != "completed":
+        reason, fault = thing.get("reason"), looks.fault(thing.get("error"), 200)
+        parts += [f"  ({reason})"] if reason and reason not in fault else []
+        parts += [f"  {fault}"] if fault else []
     return line(*parts)

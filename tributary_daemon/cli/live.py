@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from rich.console import Group
 from rich.live import Live
+from rich.text import Text
 
 from tributary_daemon.cli import looks, records, tree
 from tributary_daemon.cli.output import unicode_on
@@ -14,8 +15,6 @@ from tributary_daemon.cli.paint import console, text
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-    from rich.text import Text
 
     from tributary_daemon.cli.blocks import Line
 
@@ -55,6 +54,10 @@ class LiveTree:
     def seen(self, document: dict[str, Any]) -> None:
         """Draw the newest document from now on."""
         self._document = document
+
+    def above(self, line: str) -> None:
+        """Print a line above the tree, from any thread."""
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
 
     def _draw(self) -> Group:
         if not self._document:

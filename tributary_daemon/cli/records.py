@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.cli import looks, tree
@@ -48,7 +49,7 @@ def head(document: Mapping[str, Any], now: datetime) -> Lines:
         ("state", looks.state(document["state"])),
         ("reason", document.get("reason")),
         ("warnings", Span(f"{warnings} tolerated failure(s)", "warning") if warnings else None),
-        ("attempt", f"{attempt} of {most}" if attempt and most else None),
+        ("attempt", _counted(attempt, most) if attempt and most else None),
         ("queue", document.get("queue")),
         ("priority", str(document["priority"]) if document.get("priority") else None),
         ("created", looks.clock(document.get("created_at"))),
@@ -62,6 +63,10 @@ def head(document: Mapping[str, Any], now: datetime) -> Lines:
             looks.compact(given, _PAYLOAD_WIDTH) if given else None,
         ),
     )
+
+
+def _counted(attempt: int, most: int) -> str:
+    return f"{attempt} of {most}" + (" (crashes are not counted)" if attempt > most else "")
 
 
 def summary(document: Mapping[str, Any], now: datetime, *, unicode: bool = True) -> Line:
@@ -162,7 +167,8 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
 
 
 def _attempts(document: Mapping[str, Any], now: datetime) -> Table:
-    rows = []
+    columns = ("attempt", "state", "started", "took", "worker", "error")
+    rows: list[tuple[Span, ...]] = []
     for attempt in document["attempts"]:
         state = attempt.get("state") or attempt.get("outcome") or ""
         rows.append(
@@ -175,8 +181,9 @@ def _attempts(document: Mapping[str, Any], now: datetime) -> Table:
                 Span(looks.fault(attempt.get("error"), _ERROR_WIDTH), "bad"),
             )
         )
+    told = [any(row[column].text for row in rows) for column in range(len(columns))]
     return Table(
-        ("attempt", "state", "started", "took", "worker", "error"),
-        tuple(rows),
+        tuple(compress(columns, told)),
+        tuple(tuple(compress(row, told)) for row in rows),
         frozenset({"attempt", "took"}),
     )

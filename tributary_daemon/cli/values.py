@@ -1,4 +1,4 @@
-"""Types of options and arguments: durations, times, ``k=v`` pairs, JSON from text, file or stdin."""
+"""Types of options and arguments: durations, times, modules, ``k=v`` pairs, JSON from text, file or stdin."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ def since(text: str) -> datetime:
     except InvalidInput:
         return moment(text)
     return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def module(text: str) -> str:
+    """Return the name of a module, or the path of a Python file that exists."""
+    if (text.endswith(".py") or "/" in text) and not Path(text).expanduser().is_file():
+        raise click.BadParameter(f"there is no file {text}; paths are relative to the working directory")
+    return text
 
 
 def pair(text: str) -> tuple[str, str]:

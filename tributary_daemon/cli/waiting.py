@@ -37,6 +37,17 @@ def waiting_options(function: F) -> F:
     return function
 
 
+def check(*, wait: bool, watch: bool, timeout: float | None) -> bool:
+    """Return whether to wait for the end.
+
+    Raises:
+        click.UsageError: a timeout without a wait, as if it bounded the work itself.
+    """
+    if timeout is not None and not (wait or watch):
+        raise click.UsageError("--timeout bounds the waiting only: add --wait or --watch")
+    return wait or watch
+
+
 def attend(
     client: Reader,
     receipt: dict[str, Any],

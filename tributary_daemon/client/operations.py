@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.client import why as reasons
+from tributary_daemon.client.options import queue_name
 from tributary_daemon.client.reading import get, missing, resolve_id
-from tributary_daemon.errors import InvalidInput
 from tributary_daemon.store import control, fleet, runs
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ def pause_queue(name: str) -> Operation[datetime]:
     """Stop claims from a queue; return since when it is paused.
 
     Raises:
-        InvalidInput: the name is empty.
+        InvalidInput: no queue can have this name.
     """
-    if not name.strip():
-        raise InvalidInput("a queue's name is empty", hint="`trib queue list` shows the queues")
-    return (yield from fleet.pause(name))
+    return (yield from fleet.pause(queue_name(name)))

@@ -91,7 +91,7 @@ def terms(
     """
     submit: dict[str, Any] = {}
     if queue is not None:
-        submit["queue"] = _queue(queue)
+        submit["queue"] = queue_name(queue)
     if priority is not None:
         submit["priority"] = _whole("priority", priority, *PRIORITIES)
     if max_attempts is not None:
@@ -150,7 +150,12 @@ def _aware(at: datetime, shown: str) -> datetime:
     return at
 
 
-def _queue(name: object) -> str:
+def queue_name(name: object) -> str:
+    """Return the name of a queue.
+
+    Raises:
+        InvalidInput: it is no text, or holds a character with another meaning.
+    """
     if not isinstance(name, str) or not name.strip():
         raise InvalidInput(f"{name!r} is not a queue's name", hint="queues are named like `default`")
     if any(part in name for part in ":,~") or name != name.strip():

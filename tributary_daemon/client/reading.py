@@ -224,8 +224,7 @@ def resolve_id(text: str) -> Operation[str]:
 
     Raises:
         NotFound: nothing among the newest 100,000 fits.
-        AmbiguousId: several fit; the message lists them.
-        InvalidInput: too short, or not hexadecimal.
+        AmbiguousId: several fit, and the message lists them; or it is too short to tell.
     """
     wanted = text.strip().lower()
     if _FULL.fullmatch(wanted):
@@ -240,7 +239,7 @@ def resolve_id(text: str) -> Operation[str]:
     if not _PART.fullmatch(digits):
         raise NotFound(f"{text!r} is not an id", hint="ids are hexadecimal; @latest is the newest one")
     if len(digits) < _SHORTEST:
-        raise InvalidInput(f"{text!r} is too short for an id", hint=f"give at least {_SHORTEST} characters")
+        raise AmbiguousId(f"{text!r} is too short for an id", hint=f"give at least {_SHORTEST} characters")
     found = yield from lists.matching(digits, _CANDIDATES + 1)
     if not found:
         raise NotFound(f"no run or intent has an id like {text!r}", hint="`trib list` shows the newest ones")

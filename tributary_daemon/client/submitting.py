@@ -88,7 +88,7 @@ def record(
     """
     work = yield from _checked(target, terms, settings)
     if strict:
-        yield from _refuse_unknown(_names(work))
+        yield from _refuse_unknown(_names(work), private=settings.private is not None)
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         warnings = () if reply.known else (yield from unknown([work.name]))
@@ -283,12 +283,14 @@ def _names(work: _Intent | _Run) -> list[str]:
     return list(dict.fromkeys(step.name for step in work.spec.steps))
 
 
-def _refuse_unknown(names: Iterable[str]) -> Operation[None]:
+def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation[None]:
     foreign = [name for name in names if name not in REGISTRY]
     if not foreign:
         return
     known = yield from submit.known_names()
-    texts = _unknown_texts([name for name in foreign if name not in known], known)
+    texts = _unknown_texts([name for name in foreign if name not in known], known, waits=False)
+    if texts and private:
+        raise InvalidInput("\n".join(texts), hint="name the module that declares it: --import ./handlers.py")
     if texts:
         raise InvalidInput("\n".join(texts), hint="start a worker that has it, or submit without --strict")
 
@@ -299,14 +301,17 @@ def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
     return _unknown_texts(names, known)
 
 
-def _unknown_texts(names: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:
+def _unknown_texts(names: Iterable[str], known: Mapping[str, str], *, waits: bool = True) -> tuple[str, ...]:
     candidates = sorted({*known, *REGISTRY.names()})
     texts = []
     for name in dict.fromkeys(names):
         if name == SHELL:
-            texts.append("no worker runs shell steps yet; it waits for one with --enable-shell")
+            texts.append(
+                "no worker runs shell steps yet" + ("; it waits for one with --enable-shell" * waits)
+            )
             continue
         near = [word for word in difflib.get_close_matches(name, candidates, n=1, cutoff=0.6) if word != name]
         guess = f"; did you mean '{near[0]}'?" if near else ""
-        texts.append(f"no worker has offered the handler '{name}' yet; it waits for one{guess}")
+        wait = "; it waits for one" if waits else ""
+        texts.append(f"no worker has offered the handler '{name}' yet{wait}{guess}")
     return tuple(texts)

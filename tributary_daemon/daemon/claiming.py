@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _DUTY: Final = 0.1
 _LOOK_EVERY: Final = 0.1
+_SURVEY_EVERY: Final = 0.1
 
 
 class Claiming:
@@ -33,6 +34,7 @@ class Claiming:
         self._bounded = list(bounded)
         self._marks = Watermarks([*self._open, *self._bounded])
         self._look_at = 0.0
+        self._survey_at = 0.0
         self.deferred: float | None = None
 
     def exchange(
@@ -42,6 +44,8 @@ class Claiming:
 
         Sets ``more`` when another claim is likely to find work at once.
         """
+        if want > 0 and time.monotonic() >= self._survey_at:
+            self._survey(leases)
         requests = self._requests(want, room)
         refused, replies = leases.exchange(self.shard, ended, requests)
         rows: list[Row] = []
@@ -63,6 +67,7 @@ class Claiming:
         if self.deferred is not None or want <= 0:
             return []
         promoted, found = leases.find_lanes(self.shard)
+        self._survey_at = time.monotonic() + _SURVEY_EVERY
         self.more = self.more or promoted > 0
         known = dict(found)
         rows: list[Row] = []
@@ -80,8 +85,17 @@ class Claiming:
         return rows
 
     def hurry(self) -> None:
-        """A wake-up came: look again without waiting for the share of time."""
+        """A wake-up came, maybe for a lane not known yet: look again without waiting for the share of time."""
         self._look_at = min(self._look_at, time.monotonic() + 0.002)
+        self._survey_at = 0.0
+
+    def _survey(self, leases: Leases) -> None:
+        """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority."""
+        began = time.monotonic()
+        _, found = leases.find_lanes(self.shard)
+        self._marks.learn(found)
+        spent = time.monotonic() - began
+        self._survey_at = began + max(_SURVEY_EVERY, spent / _DUTY)
 
     def _requests(self, want: int, room: Mapping[str, int]) -> list[ClaimRequest]:
         requests = []

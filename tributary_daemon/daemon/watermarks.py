@@ -51,6 +51,12 @@ class Watermarks:
             mark = self._marks.setdefault(lane, _Mark())
             mark.low = max(mark.low, seq)
 
+    def learn(self, found: Iterable[tuple[Lane, int]]) -> None:
+        """Take note of lanes unknown so far, with their lowest seq."""
+        for lane, first in found:
+            if lane not in self._marks:
+                self._marks[lane] = _Mark(low=first)
+
     def sweep(self, found: Sequence[tuple[Lane, int]], most: int) -> ClaimRequest | None:
         """Return a claim for what lies below the watermarks or in lanes unknown so far; None if nothing does.
 

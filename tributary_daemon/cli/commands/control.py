@@ -12,7 +12,7 @@ from tributary_daemon.cli.commands.submit import view as receipt_view
 from tributary_daemon.cli.opening import opened, submitting
 from tributary_daemon.cli.output import View, document, output_option, show
 from tributary_daemon.cli.shared import Command
-from tributary_daemon.cli.waiting import attend, waiting_options
+from tributary_daemon.cli.waiting import attend, check, waiting_options
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
 
 if TYPE_CHECKING:
@@ -78,10 +78,11 @@ def retry(
     output: str,
 ) -> int:
     """Try failed work again; finished steps keep their results."""
+    waits = check(wait=wait, watch=watch, timeout=timeout)
     with opened() as client:
         full = client.resolve_id(identifier)
         state = client.retry(full, list(steps) or None)
-        if wait or watch:
+        if waits:
             return attend(client, {"id": full}, output, verbose=watch, timeout=timeout)
     show(_states([{"id": full, "state": state}], single=True), output)
     return failures.COMPLETED
@@ -108,9 +109,10 @@ def rerun(
     output: str,
 ) -> int:
     """Submit the same work once more, as a new run or intent."""
+    waits = check(wait=wait, watch=watch, timeout=timeout)
     with submitting() as client:
         answer = document(client.rerun(client.resolve_id(identifier)))
-        if wait or watch:
+        if waits:
             return attend(client, answer, output, verbose=watch, timeout=timeout)
     show(receipt_view(answer), output)
     return failures.COMPLETED

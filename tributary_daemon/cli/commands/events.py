@@ -52,6 +52,9 @@ def events(*, identifier: str | None, follow: bool, limit: int, output: str) -> 
     with opened() as client:
         full = client.resolve_id(identifier) if identifier else None
         page = client.events(full, limit=limit)
+        if full and not page.items:
+            # whatever exists was created: this tells that it does not
+            client.get(full)
         rows = document(list(page.items))
         if not follow:
             show(View(rows, [_name(row) for row in rows], lambda: [table(rows)]), output)

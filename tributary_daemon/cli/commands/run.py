@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from tributary_daemon.cli import failures, targets, values
+from tributary_daemon.cli.aside import Aside
 from tributary_daemon.cli.commands.submit import declared
 from tributary_daemon.cli.follow import follow, progress
 from tributary_daemon.cli.loader import late
@@ -53,6 +55,7 @@ Examples:
     "--import",
     "imports",
     multiple=True,
+    type=values.module,
     metavar="MODULE",
     help="Module or ./file.py whose handlers to load; repeatable [env: TRIB_HANDLERS].",
 )
@@ -79,7 +82,10 @@ def run(
     what = targets.target(target)
     config = settings(handlers=imports, processes=processes, concurrency=concurrency)
     options = replace(WorkerOptions.of(config), enable_shell=True)
-    with late("daemons:private_worker")(config, options, say=failures.say) as client:
+    with (
+        Aside(drawn=output == "table" and sys.stdout.isatty()) as aside,
+        late("daemons:private_worker")(config, options, say=failures.say) as client,
+    ):
         given = targets.inputs(pairs, payload, lambda: declared(client, what))
         submitted = client.submit(
             what.work,
@@ -90,8 +96,10 @@ def run(
         )
         failures.say_warnings(submitted.warnings)
         receipt: dict[str, Any] = document(submitted)
+        shown = progress(output, verbose=True)
+        aside.show(getattr(shown, "above", None))
         try:
-            followed = follow(client, receipt["id"], progress(output, verbose=True))
+            followed = follow(client, receipt["id"], shown)
         except KeyboardInterrupt:
             failures.say(f"\ncancelling {receipt['id']}")
             try:

@@ -12,7 +12,7 @@ from tributary_daemon.cli.looks import glyph, state
 from tributary_daemon.cli.opening import submitting
 from tributary_daemon.cli.output import View, document, dump, output_option, show
 from tributary_daemon.cli.shared import Command
-from tributary_daemon.cli.waiting import attend, waiting_options
+from tributary_daemon.cli.waiting import attend, check, waiting_options
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +53,7 @@ Examples:
     "--key", metavar="KEY", help="Idempotency key: a known one stores nothing and gives the known id."
 )
 @click.option("--queue", metavar="NAME", help="Queue to wait in.")
-@click.option("--priority", type=click.IntRange(-32_768, 32_767), metavar="N", help="Higher goes first.")
+@click.option("--priority", type=click.IntRange(-32_768, 31_999), metavar="N", help="Higher goes first.")
 @click.option(
     "--in", "delay", type=values.duration, metavar="DURATION", help="Start no sooner than after this."
 )
@@ -94,6 +94,7 @@ def submit(
     """Record work: a workflow file or name, or an intent."""
     if delay is not None and at is not None:
         raise click.UsageError("--in and --at exclude each other")
+    waits = check(wait=wait, watch=watch, timeout=timeout)
     if target == "-" and payload == "-":
         raise click.UsageError("standard input holds either the workflow or the payload")
     what = targets.target(target, strict=strict)
@@ -115,7 +116,7 @@ def submit(
         receipt = client.submit(what.work, given, **options)
         failures.say_warnings(receipt.warnings)
         answer = document(receipt)
-        if wait or watch:
+        if waits:
             return attend(client, answer, output, verbose=watch, timeout=timeout)
     show(view(answer), output)
     return failures.COMPLETED

@@ -44,6 +44,7 @@ Examples:
     "--import",
     "imports",
     multiple=True,
+    type=values.module,
     metavar="MODULE",
     help="Module or ./file.py whose handlers to load; repeatable [env: TRIB_HANDLERS].",
 )
