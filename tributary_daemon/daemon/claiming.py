@@ -66,7 +66,7 @@ class Claiming:
         self.deferred = self._look_at if began < self._look_at else None
         if self.deferred is not None or want <= 0:
             return []
-        promoted, found = leases.find_lanes(self.shard)
+        promoted, found = leases.promote_and_find(self.shard)
         self._survey_at = time.monotonic() + _SURVEY_EVERY
         self.more = self.more or promoted > 0
         known = dict(found)
@@ -85,15 +85,14 @@ class Claiming:
         return rows
 
     def hurry(self) -> None:
-        """A wake-up came, maybe for a lane not known yet: look again without waiting for the share of time."""
+        """A wake-up came, maybe for an unknown lane: look again without waiting for the share of time."""
         self._look_at = min(self._look_at, time.monotonic() + 0.002)
         self._survey_at = 0.0
 
     def _survey(self, leases: Leases) -> None:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority."""
         began = time.monotonic()
-        _, found = leases.find_lanes(self.shard)
-        self._marks.learn(found)
+        self._marks.learn(leases.find_lanes(self.shard))
         spent = time.monotonic() - began
         self._survey_at = began + max(_SURVEY_EVERY, spent / _DUTY)
 

@@ -233,6 +233,9 @@ class DatabaseThread:
             return
         self._account(mine, refused)
         if want > 0 and not claiming.more and len(rows) < want:
+            for row in rows:
+                if row[6] in room:
+                    room[row[6]] -= 1
             rows += claiming.look(leases, want - len(rows), room)
             if claiming.deferred is not None and claiming.deferred not in self._rescans:
                 heapq.heappush(self._rescans, claiming.deferred)

@@ -138,13 +138,16 @@ class Leases:
             raise faults.translate(error) from error
         return refused, rows
 
-    def find_lanes(self, shard: int) -> tuple[int, list[tuple[Lane, int]]]:
-        """Promote due rows; return how many, and the lanes that hold available rows with their lowest seq."""
+    def find_lanes(self, shard: int) -> list[tuple[Lane, int]]:
+        """Return the lanes that hold available rows, each with its lowest seq."""
+        return _lanes(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
+
+    def promote_and_find(self, shard: int) -> tuple[int, list[tuple[Lane, int]]]:
+        """Make due rows available; return how many, and what `find_lanes` does."""
         with self.connection.pipeline():
             promoted = self.connection.execute(_PROMOTE, (shard,))
             cursor = self.connection.execute(_LANES, (shard, self._queues))
-        lanes = [(Lane(row[0], row[1], row[2]), row[3]) for row in cursor.fetchall()]
-        return promoted.fetchall()[0][0], lanes
+        return promoted.fetchall()[0][0], _lanes(cursor.fetchall())
 
     def window_end(self, shard: int, lane: Lane, low: int) -> int | None:
         """Return the seq 20,000 available rows past ``low``; None when fewer are left."""
@@ -219,6 +222,10 @@ def finish_params(shard: int, process_id: int, ended: Ended) -> tuple[str, tuple
         shard, process_id, [ended.token[0]], [ended.token[1]], [ended.token[2]], [ended.outcome],
         [ended.result], [ended.error], [ended.delay], [ended.elapsed], ended.in_run, [], [], 0,
     )  # fmt: skip
+
+
+def _lanes(rows: Sequence[Row]) -> list[tuple[Lane, int]]:
+    return [(Lane(row[0], row[1], row[2]), row[3]) for row in rows]
 
 
 def _columns(tokens: Sequence[Token]) -> tuple[list[str], list[int], list[int]]:
