@@ -8,7 +8,7 @@ JOBS   ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ "$$n"
 
 # The newest Python that starts and is at least 3.11 (a version manager's shim may exist and not start).
 # PYTHON=/path/to/python names one yourself.
-find_python = for p in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \
+find_python = for p in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python); do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { command -v "$$p"; break; }; done
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -48,7 +48,7 @@ clean: ## remove .venv, caches and reports; databases stay
 $(VENV)/.python:
 	@python=$$($(find_python)); \
 	if [ -z "$$python" ]; then \
-	  echo "error: no Python 3.11 or newer was found" >&2; \
+	  echo "error: no Python 3.11 or newer $(if $(PYTHON),starts as $(PYTHON),was found)" >&2; \
 	  echo "  hint: install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 	  exit 1; \
 	fi; \

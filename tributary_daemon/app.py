@@ -44,7 +44,7 @@ class Client(client.Client):
         super().__init__(
             wired(merged, say=say),
             Settings.of(merged, tenant),
-            lambda: private_worker(merged, WorkerOptions.of(merged), say=say),
+            lambda: private_worker(merged, WorkerOptions.of(merged), say=say, local=True),
         )
         self.config = merged
 
@@ -64,7 +64,7 @@ class AsyncClient(async_client.AsyncClient):
         super().__init__(
             wired(merged, say=say),
             Settings.of(merged, tenant),
-            lambda: private_worker_async(merged, WorkerOptions.of(merged), say=say),
+            lambda: private_worker_async(merged, WorkerOptions.of(merged), say=say, local=True),
         )
         self.config = merged
 

@@ -13,12 +13,14 @@ from tributary_daemon.client.link import Wiring
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import running
 from tributary_daemon.daemon.options import WorkerOptions, parse_queues
+from tributary_daemon.errors import HandlerError
+from tributary_daemon.handlers.discovery import discover
 from tributary_daemon.observers import logs
 from tributary_daemon.store.migrations import ensure_schema
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from tributary_daemon.config import Config
@@ -40,42 +42,66 @@ def run_worker(config: Config, options: WorkerOptions, *, say: Say | None = None
 
 
 @contextmanager
-def private_worker(config: Config, options: WorkerOptions, *, say: Say | None = None) -> Iterator[Client]:
+def private_worker(
+    config: Config, options: WorkerOptions, *, say: Say | None = None, local: bool = False
+) -> Iterator[Client]:
     """Start processes that serve one private queue, and yield a client that submits to it.
 
     When the block ends they are drained. If this process is killed, what it left is cancelled by whichever
-    worker leads.
+    worker leads. What handlers there are is known before anything is stored: their modules are imported in
+    this process too.
+
+    Args:
+        config: settings.
+        options: of the worker.
+        say: told when the embedded database is used.
+        local: run handlers inside this process, those included that it has declared itself.
 
     Raises:
+        HandlerError: a module that was named does not import, or its handlers are declared wrongly.
         DatabaseError: no connection, or the schema cannot be used.
     """
-    wiring, settings, worker = _private(config, options, say)
+    wiring, settings, worker = _private(config, options, say, local=local)
     with worker, Client(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
         yield own
 
 
 @asynccontextmanager
 async def private_worker_async(
-    config: Config, options: WorkerOptions, *, say: Say | None = None
+    config: Config, options: WorkerOptions, *, say: Say | None = None, local: bool = False
 ) -> AsyncIterator[AsyncClient]:
     """Do what `private_worker` does for asyncio."""
-    wiring, settings, worker = _private(config, options, say)
+    wiring, settings, worker = _private(config, options, say, local=local)
     with worker:
         async with AsyncClient(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
             yield own
 
 
 def _private(
-    config: Config, options: WorkerOptions, say: Say | None
+    config: Config, options: WorkerOptions, say: Say | None, *, local: bool
 ) -> tuple[Wiring, Settings, running.BackgroundWorker]:
+    _load(options.imports)
     url = database_url(config, say=say)
     ensure_schema(url, config)
     quiet = _for_people(config)
     logs.configure(quiet.log_format, quiet.log_level)
     queue = running.private_queue()
-    plan = running.resolve(url, quiet, options).private(queue, directory=str(Path.cwd()))
+    shape = dataclasses.replace(options, processes=1) if local else options
+    plan = running.resolve(url, quiet, shape).private(queue, directory=str(Path.cwd()))
     settings = dataclasses.replace(Settings.of(config), private=queue)
-    return Wiring(lambda: url, lambda _url, _connection: None), settings, running.BackgroundWorker(plan)
+    worker = running.BackgroundWorker(plan, local=local)
+    return Wiring(lambda: url, lambda _url, _connection: None), settings, worker
+
+
+def _load(imports: Sequence[str]) -> None:
+    """Import the modules that were named; broken entry points of other packages are left to the worker."""
+    broken = discover(imports, entry_points=False).failures
+    if broken:
+        raise HandlerError(
+            "\n".join(f"{failure.module} does not import: {failure.error}" for failure in broken),
+            hint="mend it, or leave it out; nothing was stored",
+        )
+    discover()
 
 
 def _for_people(config: Config) -> Config:

@@ -189,7 +189,7 @@ class AsyncClient(AsyncReader):
         *,
         timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
     ) -> Any:
-        """Run work inline, by processes of this program alone, and return its result.
+        """Run work inline, by handlers of this process alone, and return its result.
 
         Raises:
             WorkFailed: it failed, was discarded or cancelled.

@@ -179,7 +179,7 @@ class Client(Reader):
     def run(
         self, target: Target, payload: Any = None, *, timeout: float | str | timedelta | None = None
     ) -> Any:
-        """Run work inline, by processes of this program alone, and return its result.
+        """Run work inline, by handlers of this process alone, and return its result.
 
         Raises:
             WorkFailed: it failed, was discarded or cancelled.

@@ -80,7 +80,8 @@ def record(
         target: from `targets.classify`.
         terms: options, key, time, labels.
         settings: of the client.
-        strict: refuse names that no worker has offered and no local handler has.
+        strict: refuse names that no worker has offered and no local handler has; on a private queue those
+            that this process has not.
 
     Raises:
         InvalidInput: inputs, payload, options or (strict) an unknown handler; nothing was stored.
@@ -285,12 +286,18 @@ def _names(work: _Intent | _Run) -> list[str]:
 
 def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation[None]:
     foreign = [name for name in names if name not in REGISTRY]
-    if not foreign:
+    if private and (missing := [name for name in foreign if name != SHELL]):
+        # other workers may offer it, but they do not serve a private queue
+        raise InvalidInput(
+            "\n".join(
+                f"no handler '{name}' is loaded here{_guess(name, REGISTRY.names())}" for name in missing
+            ),
+            hint="import the module that declares it: --import ./handlers.py",
+        )
+    if private or not foreign:
         return
     known = yield from submit.known_names()
     texts = _unknown_texts([name for name in foreign if name not in known], known, waits=False)
-    if texts and private:
-        raise InvalidInput("\n".join(texts), hint="name the module that declares it: --import ./handlers.py")
     if texts:
         raise InvalidInput("\n".join(texts), hint="start a worker that has it, or submit without --strict")
 
@@ -302,7 +309,7 @@ def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
 
 
 def _unknown_texts(names: Iterable[str], known: Mapping[str, str], *, waits: bool = True) -> tuple[str, ...]:
-    candidates = sorted({*known, *REGISTRY.names()})
+    candidates = {*known, *REGISTRY.names()}
     texts = []
     for name in dict.fromkeys(names):
         if name == SHELL:
@@ -310,8 +317,12 @@ def _unknown_texts(names: Iterable[str], known: Mapping[str, str], *, waits: boo
                 "no worker runs shell steps yet" + ("; it waits for one with --enable-shell" * waits)
             )
             continue
-        near = [word for word in difflib.get_close_matches(name, candidates, n=1, cutoff=0.6) if word != name]
-        guess = f"; did you mean '{near[0]}'?" if near else ""
         wait = "; it waits for one" if waits else ""
-        texts.append(f"no worker has offered the handler '{name}' yet{wait}{guess}")
+        texts.append(f"no worker has offered the handler '{name}' yet{wait}{_guess(name, candidates)}")
     return tuple(texts)
+
+
+def _guess(name: str, candidates: Iterable[str]) -> str:
+    known = sorted(candidates)
+    near = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
