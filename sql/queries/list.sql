@@ -41,7 +41,9 @@ from (
     from cut, shards
     cross join lateral (
         select s.run_id, 'intent', s.name, s.state::text, s.reason, s.queue, s.attempt, s.max_attempts, s.priority,
-               '{}'::jsonb, s.created_at, coalesce(s.started_at, s.claimed_at), s.finished_at, null::integer, null::integer, 0
+               '{}'::jsonb, s.created_at,
+               case when s.state in ('running', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end,
+               s.finished_at, null::integer, null::integer, 0
         from tributary.steps as s
         where s.shard = shards.shard
           and s.run_id < coalesce(%(after)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')

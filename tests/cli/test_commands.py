@@ -156,6 +156,19 @@ def test_without_anything_lists_say_so(trib):
     assert trib("events").stdout == "no events\n"
 
 
+def test_events_of_nothing_are_not_found(trib):
+    done = trib("events", "01234567-89ab-7def-8123-456789abcdef")
+    assert done.returncode == 4
+    assert "no run or intent has the id" in done.stderr
+
+
+def test_a_queue_that_cannot_exist_is_not_paused(trib):
+    done = trib("queue", "pause", "heavy:4")
+    assert done.returncode == 3
+    assert "another meaning" in done.stderr
+    assert not any(row["paused"] for row in _json(trib("queue", "list", "-o", "json")))
+
+
 def test_events_of_an_intent(trib):
     identifier = trib("submit", "a.b.v1", "-o", "name").stdout.strip()
     trib("cancel", identifier)

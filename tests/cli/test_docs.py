@@ -64,3 +64,16 @@ def test_the_service_starts_a_worker_with_options_that_exist():
     assert command[1] == "worker"
     worker = late(COMMANDS["worker"].place)
     worker.make_context("worker", command[2:])
+
+
+def test_the_columns_that_sql_md_names_exist(connection):
+    page = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| `([\w ]+)` \|$", page, re.MULTILINE)
+    assert len(rows) >= 9
+    for relation, columns in rows:
+        found = connection.execute(
+            "select column_name from information_schema.columns"
+            " where table_schema = 'tributary' and table_name = %s",
+            [relation],
+        )
+        assert set(columns.split()) <= {row[0] for row in found}, relation

@@ -92,6 +92,11 @@ def test_no_command_shows_help_and_is_a_usage_error(cli):
             "--in and --at exclude each other",
             "",
         ),
+        (["submit", "x.v1", "--timeout", "5m"], "--timeout bounds the waiting only", ""),
+        (["retry", "abcdef12", "--timeout", "5m"], "add --wait or --watch", ""),
+        (["submit", "x.v1", "--wiat"], "no such option '--wiat'\n", "did you mean --"),
+        (["run", "x.v1", "--import", "./none.py"], "there is no file ./none.py", "`trib run --help`"),
+        (["worker", "--import", "none/handlers.py"], "there is no file none/handlers.py", ""),
         (["submit", "-", "--payload", "-"], "standard input holds either", ""),
         (["submit", "x.v1", "--max-attempts", "0"], "max-attempts", ""),
         (

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+
+import pytest
 
 CHAIN = """\
 name: shop.chain.v1
@@ -26,6 +30,18 @@ SLEEPING = """\
 name: shop.sleeping.v1
 steps:
   nap: {task: trib.sleep.v1, with: {seconds: 60}}
+"""
+
+
+PRINTING = """\
+import os
+from tributary_daemon import handler
+
+@handler("shop.print.v1")
+def printing() -> int:
+    print("a word from the handler", flush=True)
+    os.system("echo a word from its child")
+    return 1
 """
 
 
@@ -168,3 +184,76 @@ def test_ctrl_c_of_run_cancels_and_exits_130(trib, trib_env, tmp_path, eventuall
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert trib("status", "@latest", "--exit-status").returncode == 6
+
+
+def test_what_handlers_print_stands_aside_of_the_data(trib, tmp_path):
+    (tmp_path / "printing.py").write_text(PRINTING)
+    done = trib("run", "shop.print.v1", "--import", "./printing.py", "--processes", "1", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["result"] == 1
+    assert "a word from the handler\n" in done.stderr
+    assert "a word from its child\n" in done.stderr
+
+
+def test_what_handlers_print_stands_above_the_live_tree(trib_env, tmp_path):
+    (tmp_path / "printing.py").write_text(PRINTING)
+    screen, terminal = pty.openpty()
+    command = ["run", "shop.print.v1", "--import", "./printing.py", "--processes", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tributary_daemon", *command],
+        stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal, cwd=tmp_path,
+        env={**trib_env, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        drawn = _until_closed(screen)
+        assert process.wait(60) == 0, drawn
+    words = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).replace("\r", "")
+    # each on lines of its own, and the tree is drawn below them
+    assert "a word from the handler\n" in words
+    assert "a word from its child\n" in words
+    assert re.search(r"shop\.print\.v1 \w+  completed", words.rpartition("a word from its child")[2])
+    assert re.search(r"result  1\n$", words)
+
+
+def _until_closed(screen):
+    """Return all that a child writes to its terminal, up to its end."""
+    drawn = b""
+    while True:
+        try:
+            part = os.read(screen, 65536)
+        except OSError:
+            # the last process that had the terminal is gone
+            part = b""
+        if not part:
+            os.close(screen)
+            return drawn.decode()
+        drawn += part
+
+
+def test_run_refuses_what_only_other_workers_have(trib, worker, tmp_path):
+    (tmp_path / "printing.py").write_text(PRINTING)
+    worker("--import", "./printing.py")
+    done = trib("run", "shop.print.v1")
+    assert done.returncode == 3, done.stderr
+    assert "no handler 'shop.print.v1' is loaded here" in done.stderr
+    assert "--import" in done.stderr
+    assert trib("list", "-o", "name").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def broken(:", "SyntaxError"),
+        ("import nothing_of_this_name", "No module named 'nothing_of_this_name'"),
+        (PRINTING + PRINTING.partition("\n\n")[2], "two handlers are named 'shop.print.v1'"),
+        (PRINTING.replace("printing()", "printing(untyped)"), "parameter 'untyped'"),
+    ],
+    ids=["syntax", "import", "duplicate", "signature"],
+)
+def test_run_refuses_handlers_that_do_not_import(trib, tmp_path, source, said):
+    (tmp_path / "broken.py").write_text(source)
+    done = trib("run", "trib.noop.v1", "--import", "./broken.py")
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert trib("list", "-o", "name").stdout == ""

@@ -111,15 +111,16 @@ def step_line(
     attempt, most = step.get("attempt") or 0, step.get("max_attempts")
     if attempt > 1 or (attempt and state in {"discarded", "scheduled"}):
         notes.append(Span(f"attempt {attempt}/{most}" if most else f"attempt {attempt}", "warning"))
+    fault = looks.fault(step.get("error"), _ERROR_WIDTH) if state != "completed" else ""
     reason = step.get("reason") or ""
-    if state not in {"completed", "running"} and reason not in _REASONS_UNSAID:
+    if state not in {"completed", "running"} and reason not in _REASONS_UNSAID and f"({reason})" not in fault:
         notes.append(Span(f"({reason})", "faint"))
     if state == "running" and step.get("progress"):
         notes.append(Span(looks.compact(step["progress"], 60), "faint"))
     if state == "scheduled" and step.get("run_at"):
         notes.append(Span(looks.ago(step["run_at"], now), "faint"))
-    if state != "completed" and step.get("error"):
-        notes.append(Span(looks.fault(step["error"], _ERROR_WIDTH), "bad"))
+    if fault:
+        notes.append(Span(fault, "bad"))
     if state == "discarded" and step.get("optional"):
         notes.append(Span("tolerated", "warning"))
     if needs and state == "blocked":
