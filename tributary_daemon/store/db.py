@@ -78,9 +78,13 @@ def connect(
         )
     except psycopg.Error as error:
         raise faults.unreachable(error, url) from None
-    connection.isolation_level = IsolationLevel.READ_COMMITTED
-    if autocommit and run(connection, _default_isolation()) != "read committed":
-        _OTHER_DEFAULT.add(connection)
+    try:
+        connection.isolation_level = IsolationLevel.READ_COMMITTED
+        if autocommit and run(connection, _default_isolation()) != "read committed":
+            _OTHER_DEFAULT.add(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -101,9 +105,13 @@ async def aconnect(
         )
     except psycopg.Error as error:
         raise faults.unreachable(error, url) from None
-    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-    if autocommit and await arun(connection, _default_isolation()) != "read committed":
-        _OTHER_DEFAULT.add(connection)
+    try:
+        await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        if autocommit and await arun(connection, _default_isolation()) != "read committed":
+            _OTHER_DEFAULT.add(connection)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
