@@ -82,12 +82,21 @@ class ProcessDied(Event):
 
 @dataclass(frozen=True, slots=True)
 class ProcessStuck(Event):
-    """A process gave no sign of life for ``silent`` seconds and is killed."""
+    """A process is killed; before, it writes to stderr where its threads are."""
 
     level: ClassVar[str] = "error"
     process: str
     pid: int
-    silent: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecycled(Event):
+    """A process has done enough: another one takes its place, then it drains."""
+
+    process: str
+    pid: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

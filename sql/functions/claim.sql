@@ -1,6 +1,7 @@
 -- Public. Claims up to `most` (at most 1,000) intents of these names from these queues for a registered process. token is the fence of
 -- each attempt. The caller keeps no watermarks: a claim that came back short looks at one more window of each lane, from a random
--- row on, so that other workers' names at the head of a lane hide nothing for good.
+-- row on, so that other workers' names at the head of a lane hide nothing for good. What is suspected of crashing its process is
+-- handed out alone: to a process that holds nothing, which gets nothing else until it has finished it.
 create or replace function tributary.claim(process bigint, queues text[], names text[], most integer default 1)
 returns table (run_id uuid, token bigint, name text, queue text, attempt smallint, max_attempts smallint, payload jsonb)
 language plpgsql volatile
@@ -11,12 +12,27 @@ declare
     v_shard smallint;
     v_left integer := least(coalesce(most, 1), 1000);
     v_got integer;
+    v_holds integer;
     v_queues text[];
     v_priorities smallint[];
     v_tenants text[];
     v_lows bigint[];
 begin
     update processes p set beat_at = clock() where p.process_id = claim.process;
+    -- 1 something, 2 a suspect
+    select coalesce(max(case when s.lone_crashes is null then 1 else 2 end), 0) into v_holds
+    from generate_series(0, shard_count() - 1) as n(shard)
+    join steps s on s.shard = n.shard::smallint and s.state = 'running' and s.process_id = claim.process;
+    if v_holds = 2 then
+        return;
+    elsif v_holds = 0 then
+        for v_shard in select s::smallint from generate_series(0, shard_count() - 1) as s order by random() loop
+            return query select * from claim_suspect(v_shard, claim.process, claim.queues, claim.names);
+            if found then
+                return;
+            end if;
+        end loop;
+    end if;
     for v_shard in select s::smallint from generate_series(0, shard_count() - 1) as s order by random() loop
         exit when v_left <= 0;
         perform promote(v_shard, 500);

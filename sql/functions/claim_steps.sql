@@ -7,7 +7,7 @@ create or replace function tributary.claim_steps(
 ) returns table (
     run_id uuid, ordinal integer, seq bigint, kind step_kind, name text, step_id text, item_key text, queue text,
     priority smallint, tenant_id text, attempt smallint, attempt_base smallint, max_attempts smallint, crashes smallint, flags smallint,
-    payload text, options text
+    payload text, options text, lone_crashes smallint
 )
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -42,7 +42,7 @@ begin
             cross join lateral (
                 select locked.tid
                 from (
-                    select s.ctid as tid, s.name, s.kind, s.seq
+                    select s.ctid as tid, s.name, s.kind, s.seq, s.lone_crashes
                     from steps s
                     where s.shard = p_shard and s.state = 'available' and s.queue = lane.queue
                       and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= lane.low
@@ -53,8 +53,8 @@ begin
                     where s.ctid = seen.tid and s.shard = p_shard and s.state = 'available' and s.seq = seen.seq
                     for update skip locked
                 ) as locked
-                -- the with of a step is evaluated by Python
-                where seen.name = any (v_names) and (v_runtime = 'python' or seen.kind = 'intent')
+                -- the with of a step is evaluated by Python, which also has a process for each suspect
+                where seen.name = any (v_names) and (v_runtime = 'python' or (seen.kind = 'intent' and seen.lone_crashes is null))
                 limit p_n
             ) as mine
             where lane.queue <> all (v_paused)
@@ -71,7 +71,8 @@ begin
             returning s.*
         )
         select c.run_id, c.ordinal, c.seq, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
-               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, p.payload::text, p.options::text
+               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, p.payload::text, p.options::text,
+               c.lone_crashes
         from claimed c
         left join lateral (
             select k.payload, k.options from payloads k

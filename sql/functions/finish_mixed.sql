@@ -20,6 +20,8 @@ declare
     v_delay float8;
     v_options jsonb;
     v_used integer;
+    v_crash boolean;
+    v_lone smallint;
     v_tolerated boolean;
     v_next step_state;
     v_reason text;
@@ -37,8 +39,11 @@ begin
         v_delay := p_delays[i];
         v_used := v_step.attempt - v_step.attempt_base - v_step.crashes;
 
+        v_lone := v_step.lone_crashes;
+        v_crash := v_outcome in ('crashed', 'suspected', 'crashed_alone');
+
         -- at most once where max_attempts is 1: what has started never starts again; what has not is simply given back
-        if v_step.max_attempts = 1 and v_outcome in ('released', 'crashed') then
+        if v_step.max_attempts = 1 and v_outcome in ('released', 'crashed', 'suspected') then
             if v_step.started_at is null then
                 v_outcome := 'released';
             else
@@ -47,13 +52,17 @@ begin
                 v_error := coalesce(v_error, jsonb_build_object('type', 'Interrupted', 'message', 'the attempt was interrupted after its start; max_attempts is 1'))
                     || jsonb_build_object('reason', 'interrupted');
             end if;
-        elsif v_outcome = 'crashed' then
+        elsif v_crash and v_outcome <> 'crashed_alone' and v_lone is not null and v_step.started_at is null then
+            -- the start of a suspect is recorded: this one was still waiting for its turn
+            v_outcome := 'released';
+        elsif v_crash then
             v_error := coalesce(v_error, jsonb_build_object('type', 'ProcessLost', 'message', 'the process that ran this attempt stopped beating', 'reason', 'crashed'));
             v_reason := 'crashed';
-            -- a crash counts an attempt, but only repeated ones use a step up
-            if v_step.crashes + 1 >= 5 then
-                v_outcome := 'discarded';
-            end if;
+            -- a crash counts an attempt, but only those that a suspect causes alone use a step up; when the whole worker died nobody
+            -- knows who had started, so suspicion begins with the second such death
+            v_lone := case when v_outcome = 'crashed_alone' or v_lone is not null then coalesce(v_lone, 0) + 1
+                           when v_outcome = 'suspected' or v_step.crashes > 0 then 0 end;
+            v_outcome := case when v_lone >= 3 or v_step.max_attempts = 1 then 'discarded' else 'crashed' end;
         elsif v_outcome = 'retry' and v_used >= v_step.max_attempts then
             v_outcome := 'discarded';
             v_reason := coalesce(v_reason, 'exhausted');
@@ -88,7 +97,7 @@ begin
             v_tolerated := v_step.flags & 1 = 1 and v_outcome <> 'aborted';
             update steps s
             set state = 'discarded', process_id = null, started_at = v_started, finished_at = p_now, reason = v_reason,
-                crashes = s.crashes + (p_outcomes[i] = 'crashed')::integer
+                crashes = s.crashes + v_crash::integer, lone_crashes = v_lone
             where s.ctid = p_tids[i] and s.shard = p_shard;
             if v_step.kind <> 'closing' and not v_tolerated then
                 insert into dead_letters (run_id, created_at, ordinal, shard, attempt, kind, tenant_id, name, queue, step_id, reason, error)
@@ -99,14 +108,14 @@ begin
             end if;
             v_ends := v_ends || case when v_tolerated then 1 else 2 end::smallint;
         else
-            -- snoozed and released give the attempt's number back; retry and crashed keep it
+            -- snoozed, released and returned give the attempt's number back; retry and crashed keep it
             v_next := case when v_delay > 0 then 'scheduled' else 'available' end;
             update steps s
             set state = v_next, process_id = null, started_at = null,
                 run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
-                attempt = s.attempt - (v_outcome in ('snoozed', 'released'))::integer,
-                crashes = s.crashes + (v_outcome = 'crashed')::integer,
-                reason = case when v_outcome <> 'released' then v_outcome end,
+                attempt = s.attempt - (v_outcome in ('snoozed', 'released', 'returned'))::integer,
+                crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,
+                reason = case when v_outcome not in ('released', 'returned') then v_outcome end,
                 seq = greatest(s.seq + 1, clock_us() + i)
             where s.ctid = p_tids[i] and s.shard = p_shard;
             if v_next = 'available' then
@@ -121,10 +130,11 @@ begin
                     v_step.tenant_id, v_outcome, (select p.name from processes p where p.process_id = v_step.process_id), v_error)
             on conflict do nothing;
         end if;
-        if v_outcome <> 'completed' then
+        -- what was returned never started, though its start may be recorded by now: that is no event
+        if v_outcome not in ('completed', 'returned') then
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (v_step.run_id, p_now, v_step.ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_' || v_outcome,
-                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message')));
+                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end)));
         end if;
     end loop;
     return v_ends;

@@ -1,4 +1,5 @@
--- Takes or renews the lease of a role; true while p_worker holds it.
+-- Takes or renews the lease of a role; true while p_worker holds it. A lease that ends far in the future is older than the last change
+-- of the server's clock: its holder, if it lived, would have renewed it since.
 create or replace function tributary.lead(p_role text, p_worker bigint, p_seconds float8) returns boolean
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -7,6 +8,6 @@ begin
     insert into leaders as l (role, worker_id, expires_at)
     values (p_role, p_worker, clock_timestamp() + make_interval(secs => p_seconds))
     on conflict (role) do update set worker_id = excluded.worker_id, expires_at = excluded.expires_at
-    where l.worker_id = excluded.worker_id or l.expires_at < clock_timestamp();
+    where l.worker_id = excluded.worker_id or l.expires_at not between clock_timestamp() and clock_timestamp() + make_interval(secs => 2 * p_seconds);
     return found;
 end $$;

@@ -1,5 +1,6 @@
 -- Gives back what belongs to processes that stopped beating: running rows whose process is missing or silent for p_lease.
 -- An anti-join over steps_running, never an event on worker rows. Returns how many attempts were taken from the dead.
+-- A beat from the future is older than the last change of the server's clock: who lives has beaten again since.
 create or replace function tributary.rescue(p_shard smallint, p_lease interval, p_limit integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -16,7 +17,7 @@ begin
     from (
         select s.run_id, s.ordinal, s.seq from steps s
         where s.shard = p_shard and s.state = 'running'
-          and not exists (select from processes p where p.process_id = s.process_id and p.beat_at > clock() - p_lease)
+          and not exists (select from processes p where p.process_id = s.process_id and p.beat_at between clock() - p_lease and clock() + p_lease)
         limit p_limit
     ) as dead;
     v_count := coalesce(cardinality(v_run_ids), 0);

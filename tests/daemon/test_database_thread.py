@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from tributary_daemon.daemon.board import Board
 from tributary_daemon.daemon.database import DatabaseThread
 from tributary_daemon.daemon.inbox import Drain, Finished, Inbox
 from tributary_daemon.daemon.setup import ProcessSetup
@@ -92,6 +93,7 @@ def row(n, max_attempts=3):
         0,
         "",
         None,
+        None,
     )
 
 
@@ -113,7 +115,7 @@ def thread(monkeypatch):
     setup = ProcessSetup(
         url="postgresql://nowhere", label="t/1", process_id=1, names=("t.x.v1", "t.a.v1"), slots=4
     )
-    made = DatabaseThread(setup, registry, Inbox(), crew, lambda _saturated: None)
+    made = DatabaseThread(setup, registry, Inbox(), crew, Board(8), sign=lambda _saturated: None)
     made.crew = crew
     return made
 
@@ -126,14 +128,14 @@ def test_a_start_whose_answer_was_lost_is_asked_for_again(thread):
     assert thread.crew.given == []
     thread._start_once(leases)
     assert [held.run_id for held in thread.crew.given] == ["run0", "run1", "run2"]
-    assert not thread._once
+    assert not thread._holdings.once
 
 
 def test_at_most_once_leases_start_only_in_free_slots(thread):
     thread._hand_over(0, [row(n, max_attempts=1) for n in range(6)])
     thread._start_once(FakeLeases())
     assert len(thread.crew.given) == 4
-    assert len(thread._once) == 2
+    assert len(thread._holdings.once) == 2
     assert thread._want() == 0
 
 
@@ -143,8 +145,8 @@ def test_an_attempt_reported_twice_is_written_once(thread):
     (held,) = thread.crew.given
     for _ in range(2):
         thread._absorb(Finished(held, Completed("1")))
-    assert len(thread._ended) == 1
-    assert thread._handed == 0
+    assert len(thread._holdings.ended) == 1
+    assert thread._holdings.handed == 0
 
 
 def test_a_drain_gives_back_each_lease_once_however_often_it_comes(thread):
@@ -155,12 +157,12 @@ def test_a_drain_gives_back_each_lease_once_however_often_it_comes(thread):
     thread._hand_over(0, [row(9)])
     for _ in range(2):
         thread._absorb(Drain())
-    tokens = [item.token for _, item in thread._ended]
+    tokens = [item.token for _, item in thread._holdings.ended]
     assert len(tokens) == len(set(tokens)) == 5
-    assert {item.outcome for _, item in thread._ended} == {"released"}
-    assert thread._handed == 0
-    assert not thread._once
-    assert not thread._ready
+    assert {item.outcome for _, item in thread._holdings.ended} == {"returned"}
+    assert thread._holdings.handed == 0
+    assert not thread._holdings.once
+    assert not thread._holdings.ready
 
 
 def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(thread):
@@ -171,7 +173,7 @@ def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(
     leases = FakeLeases(dies=1, refuses={"1"})
     with pytest.raises(psycopg.OperationalError):
         thread._settle_accounts(leases)
-    assert len(thread._ended) == 3
+    assert len(thread._holdings.ended) == 3
     thread._settle_accounts(leases)
     assert [(item.token[0], item.outcome) for item in leases.written] == [
         ("run0", "completed"), ("run1", "retry"), ("run2", "completed"),
@@ -186,7 +188,7 @@ def test_a_new_lease_of_the_same_step_survives_the_end_of_the_old_one(thread):
     new = (*row(0)[:2], 500, *row(0)[3:])
     thread._hand_over(0, [new])
     thread._absorb(Finished(old, None))
-    assert [held.seq for held in thread._held.values()] == [500]
+    assert [held.seq for held in thread._holdings.held.values()] == [500]
 
 
 def async_row(n, max_attempts=3):
@@ -211,14 +213,14 @@ def test_threads_and_loop_share_the_slots_and_keep_the_order(thread):
         thread._give(leases)
     assert done == 18
     assert most == 4
-    assert (thread._handed, thread._handed_loop) == (0, 0)
+    assert (thread._holdings.handed, thread._holdings._handed_loop) == (0, 0)
 
 
 def test_a_lost_lease_is_dropped_wherever_it_waits(thread):
     thread._hand_over(0, [row(0), row(1, max_attempts=1)])
-    for held in list(thread._held.values()):
+    for held in list(thread._holdings.held.values()):
         thread._lose(held)
     assert thread.idle
-    assert not thread._ready
-    assert not thread._once
+    assert not thread._holdings.ready
+    assert not thread._holdings.once
     assert len(thread.crew.stopped) == 2

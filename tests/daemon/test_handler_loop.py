@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tributary_daemon.daemon.board import Board
 from tributary_daemon.daemon.handler_loop import HandlerLoop
 from tributary_daemon.daemon.held import Held
 from tributary_daemon.model.outcome import Completed, Failed
@@ -22,7 +23,9 @@ def serve():
 
     def start(slots, run):
         reports = []
-        loop = HandlerLoop(slots, run, lambda held, outcome: reports.append((held, outcome)))
+        loop = HandlerLoop(
+            slots, run, lambda held, outcome: reports.append((held, outcome)), Board(slots), range(slots)
+        )
         loop.start()
         started.append(loop)
         return loop, reports

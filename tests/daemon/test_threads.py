@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tributary_daemon.daemon.board import Board
 from tributary_daemon.daemon.held import Held
 from tributary_daemon.daemon.threads import HandlerThreads, interrupt, shield
 from tributary_daemon.errors import HandlerTimeout, StepCancelled
@@ -24,7 +25,9 @@ def serve():
 
     def start(count, run):
         reports = []
-        threads = HandlerThreads(count, run, lambda held, outcome: reports.append((held, outcome)))
+        threads = HandlerThreads(
+            count, run, lambda held, outcome: reports.append((held, outcome)), Board(count)
+        )
         threads.start()
         started.append(threads)
         return threads, reports

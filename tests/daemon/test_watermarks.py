@@ -88,11 +88,17 @@ def test_the_pace_follows_what_is_finished(monkeypatch):
         now[0] += 0.05
         measured.finished(100)
         measured.target()
-    assert 10 + 0.9 * 2000 * pace.HORIZON <= measured.target() <= 10 + 2000 * pace.HORIZON
+    assert 0.9 * 2000 * pace.HORIZON <= measured.target() <= 2000 * pace.HORIZON
     for _ in range(200):
         now[0] += 0.05
         measured.finished(10_000)
         measured.target()
     assert measured.target() == pace.MOST
-    now[0] += 60
+    measured.stalled()
+    assert measured.target() == 10
+    for _ in range(200):
+        now[0] += 0.05
+        # ten slots of 50 ms each: what is fetched ahead would only wait
+        measured.finished(10)
+        measured.target()
     assert measured.target() == 10

@@ -85,6 +85,20 @@ class Config:
         default=60.0, metadata=_meta(parse.duration(), "how long a drain waits for what runs")
     )
     enable_shell: bool = field(default=False, metadata=_meta(parse.flag, "whether a worker runs shell steps"))
+    recycle_steps: int | None = field(
+        default=None,
+        metadata=_meta(
+            parse.whole(1, 2**31), "finished steps after which a process is replaced; unset: none"
+        ),
+    )
+    recycle_age: float | None = field(
+        default=None,
+        metadata=_meta(parse.duration(1.0), "age at which a process is replaced, e.g. 12h; unset: none"),
+    )
+    recycle_memory: int | None = field(
+        default=None,
+        metadata=_meta(parse.size, "resident memory at which a process is replaced, e.g. 1GiB; unset: none"),
+    )
     poll_interval: float = field(
         default=1.0, metadata=_meta(parse.duration(0.01), "how often an idle supervisor polls")
     )

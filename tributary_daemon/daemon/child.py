@@ -1,7 +1,8 @@
-"""A child process of a supervisor: ``python -m tributary_daemon.daemon.child FD``."""
+"""A child process of a supervisor: ``python -m tributary_daemon.daemon.child CONTROL BOARD``."""
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
+from tributary_daemon.daemon.board import Board, places
 from tributary_daemon.daemon.core import Exit, ProcessCore
 from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.setup import ProcessSetup
@@ -21,17 +23,25 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _ORPHAN_GRACE: Final = 5.0
+_DEAF: Final = 1.5
 
 
 class Child:
     """Listens to its supervisor and runs one `ProcessCore`.
 
-    Messages are lines of JSON over a socket pair. In: the setup, then start, wake, check, drain, exit.
-    Out: offer (what its modules hold), ready, sign (life, and whether it is saturated).
+    Messages are lines of JSON over a socket pair. In: the setup, then start, wake, check, pause, resume,
+    unhold, drain, exit. Out: offer (what its modules hold), ready, sign (life, and whether it is saturated).
+
+    Args:
+        control: its end of the socket pair.
+        board: number of the board's file.
     """
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, board: int) -> None:
         self._control = control
+        self._identity = os.fstat(control.fileno()).st_ino
+        self._board_fd = board
+        self._board: Board | None = None
         self._lock = threading.Lock()
         self._orphaned = False
         self._core: ProcessCore | None = None
@@ -44,24 +54,34 @@ class Child:
         logs.configure(setup.log_format, setup.log_level)
         offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
         self.send({"say": "offer", "handlers": offer.describe(), "failures": offer.failures})
-        for line in lines:
-            message = json.loads(line)
-            if message["do"] == "start":
-                started = setup.started(message["process_id"], message["names"], message["shards"])
-                signs = Signs(self.send)
-                self._core = ProcessCore(started, offer.registry, sign=signs.give, ended=self._ended)
-                self._core.start()
-                self.send({"say": "ready", "pid": os.getpid()})
-                self._core.wake()
-            else:
-                self._obey(message)
+        try:
+            for line in lines:
+                message = json.loads(line)
+                if message["do"] == "start":
+                    started = setup.started(
+                        message["process_id"], message["names"], message["shards"],
+                        holds_bounded=message["holds_bounded"],
+                    )  # fmt: skip
+                    self._board = Board(places(setup.slots), fd=self._board_fd)
+                    self._core = ProcessCore(
+                        started, offer.registry, sign=self._signs(setup.silence_limit).give,
+                        ended=self._ended, board=self._board, disposable=True,
+                    )  # fmt: skip
+                    self._core.start()
+                    self.send({"say": "ready", "pid": os.getpid()})
+                    self._core.wake()
+                else:
+                    self._obey(message)
+        except (OSError, ValueError):
+            # the socket was closed under us, or its number given to something else
+            self._look_at_control()
         # the supervisor is gone: its beats stop, so the leases end; finish quickly what runs
         self._orphaned = True
         events.emit(events.SupervisorLost(process=setup.label))
         if self._core is not None:
             self._core.drain()
             self._core.join(_ORPHAN_GRACE)
-        leave(Exit.ORPHANED)
+        self._leave(Exit.ORPHANED)
 
     def drain(self, _signal: int, _frame: FrameType | None) -> None:
         """Handle a SIGTERM that was sent to this process alone."""
@@ -71,26 +91,51 @@ class Child:
     def send(self, message: dict[str, Any]) -> None:
         """Tell the supervisor; a supervisor that is gone is noticed by the reading side."""
         with self._lock:
+            self._look_at_control()
             try:
                 self._control.sendall(json.dumps(message).encode() + b"\n")
             except OSError:
                 self._orphaned = True
 
+    def _signs(self, silence_limit: float) -> Signs:
+        """Return signs that also wind up a clock outside of the interpreter.
+
+        A handler that holds the interpreter for good keeps this process from hearing anything, its
+        supervisor's end included. Then the clock writes down where it hangs and ends the process.
+        """
+
+        def say(message: dict[str, Any]) -> None:
+            faulthandler.dump_traceback_later(_DEAF * silence_limit, exit=True)
+            self.send(message)
+
+        return Signs(say)
+
+    def _look_at_control(self) -> None:
+        """End this process if a handler has closed its file descriptors: nothing here works any more."""
+        try:
+            whole = os.fstat(self._control.fileno()).st_ino == self._identity
+        except OSError:
+            whole = False
+        if not whole:
+            events.emit(events.ProcessFailed(error="a handler closed the file descriptors of its process"))
+            self._leave(Exit.BROKEN)
+
     def _obey(self, message: dict[str, Any]) -> None:
         match message["do"]:
             case "exit":
-                leave(Exit.DRAINED)
+                self._leave(Exit.DRAINED)
             case "drain" if self._core is None:
-                leave(Exit.DRAINED)
-            case "drain" if self._core is not None:
-                self._core.drain()
-            case "wake" if self._core is not None:
-                self._core.wake()
-            case "check" if self._core is not None:
-                self._core.check()
+                self._leave(Exit.DRAINED)
+            case what if self._core is not None:
+                self._core.obey(what)
 
     def _ended(self, reason: Exit) -> None:
-        leave(Exit.ORPHANED if self._orphaned else reason)
+        self._leave(Exit.ORPHANED if self._orphaned else reason)
+
+    def _leave(self, reason: Exit) -> None:
+        if self._board is not None:
+            self._board.part(reason)
+        leave(reason)
 
 
 def leave(reason: Exit) -> None:
@@ -105,11 +150,15 @@ def leave(reason: Exit) -> None:
 
 
 def main() -> None:
-    """Run a child on the socket whose number is the first argument."""
+    """Run a child on the socket and the board whose numbers are the arguments."""
     control = socket.socket(fileno=int(sys.argv[1]))
     # a process that a handler leaves behind must not keep the supervisor from noticing our end
     control.set_inheritable(False)
-    child = Child(control)
+    os.set_inheritable(int(sys.argv[2]), False)
+    # native crashes say where they happened, and so does whoever is asked by SIGUSR1 before it is killed
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True, chain=False)
+    child = Child(control, int(sys.argv[2]))
     # Ctrl-C goes to the whole group; the supervisor decides what it means. A function, not SIG_IGN: shell
     # steps would inherit that.
     signal.signal(signal.SIGINT, lambda _signal, _frame: None)

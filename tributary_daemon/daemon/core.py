@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
 from tributary_daemon.daemon.attempts import Attempts
+from tributary_daemon.daemon.board import Board, places
 from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
-from tributary_daemon.daemon.inbox import Check, Drain, Inbox, Wake
+from tributary_daemon.daemon.inbox import Check, Drain, Finished, GivenUp, Inbox, Message, Pause, Unhold, Wake
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.engine.failures import timed_out
+from tributary_daemon.model.outcome import Discarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,15 @@ if TYPE_CHECKING:
 NEIGHBOURS: Final = 10.0
 """Seconds that the neighbours of a stuck thread get before their process is replaced."""
 
+_MESSAGES: Final[dict[str, Message]] = {
+    "wake": Wake(),
+    "check": Check(),
+    "pause": Pause(paused=True),
+    "resume": Pause(paused=False),
+    "unhold": Unhold(),
+    "drain": Drain(),
+}
+
 
 class Exit(IntEnum):
     """Why a process ended, as its exit code."""
@@ -35,6 +47,7 @@ class Exit(IntEnum):
     FENCED = 71
     RETIRED = 72
     ORPHANED = 73
+    BROKEN = 74
 
 
 class ProcessCore:
@@ -45,6 +58,9 @@ class ProcessCore:
         registry: handlers by name.
         sign: called by the database thread once per turn, with whether it is saturated.
         ended: called once, from the database thread, with the reason.
+        board: where it notes what runs; of its own if omitted.
+        disposable: this process can be ended to end an attempt; what ignored its timeout is recorded by
+            whoever does that. Otherwise it is recorded here, and its thread is left to itself.
     """
 
     def __init__(
@@ -54,15 +70,26 @@ class ProcessCore:
         *,
         sign: Callable[[bool], None],
         ended: Callable[[Exit], None],
+        board: Board | None = None,
+        disposable: bool = False,
     ) -> None:
         self._inbox = Inbox()
         self._ended = ended
         self._reason = Exit.DRAINED
-        self._runtime = ProcessRuntime(setup.url, setup.process_id, self._inbox)
+        self._disposable = disposable
+        self._board = board or Board(places(setup.slots))
+        self._runtime = ProcessRuntime(setup.url, setup.process_id, self._inbox, self._board)
         self._attempts = Attempts(self._runtime)
-        self._isolation = Isolation(setup, self._runtime)
-        self._crew = Crew(setup.slots, self._attempt, self._attempts.arun, self._inbox, self._stuck)
-        self._database = DatabaseThread(setup, registry, self._inbox, self._crew, sign)
+        self._isolation = Isolation(setup, self._attempts, self._runtime, self._board)
+        self._crew = Crew(
+            setup.slots,
+            self._attempt,
+            self._attempts.arun,
+            self._inbox,
+            self._board,
+            on_overdue=self._overdue,
+        )
+        self._database = DatabaseThread(setup, registry, self._inbox, self._crew, self._board, sign=sign)
         self._thread = threading.Thread(target=self._run, name="database", daemon=True)
 
     def start(self) -> None:
@@ -70,17 +97,24 @@ class ProcessCore:
         self._crew.start()
         self._thread.start()
 
+    def obey(self, do: str) -> None:
+        """Do what a supervisor says: wake, check, pause, resume, unhold or drain.
+
+        wake: there may be work; check: something held may have been cancelled; pause: claim nothing until
+        resume, what runs goes on; unhold: claim from queues with slots too; drain: claim nothing new,
+        finish what runs, then end.
+        """
+        message = _MESSAGES.get(do)
+        if message is not None:
+            self._inbox.put(message)
+
     def wake(self) -> None:
         """There may be work."""
-        self._inbox.put(Wake())
-
-    def check(self) -> None:
-        """Something held may have been cancelled."""
-        self._inbox.put(Check())
+        self.obey("wake")
 
     def drain(self) -> None:
         """Claim nothing new, finish what runs, then end."""
-        self._inbox.put(Drain())
+        self.obey("drain")
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; False when ``timeout`` seconds were not enough."""
@@ -101,11 +135,23 @@ class ProcessCore:
             raise
         finally:
             self._crew.stop_all()
+            self._isolation.close()
             self._runtime.close()
             self._ended(self._reason)
 
-    def _stuck(self, held: Held) -> None:
-        """A thread ignored its timeout: finish the neighbours, then end, finished or not."""
+    def _overdue(self, held: Held) -> None:
+        """An attempt ignored its limit: finish the neighbours, then end, finished or not."""
+        outcome = timed_out(held)
+        if self._disposable:
+            # nothing is recorded while it may still run: its next attempt must not start beside it
+            silence = held.silent_for
+            self._board.overdue(
+                held, silence if silence is not None else held.timeout or 0.0, silent=silence is not None,
+                final=isinstance(outcome, Discarded),
+            )  # fmt: skip
+            self._inbox.put(GivenUp(held))
+        else:
+            self._inbox.put(Finished(held, outcome))
         if self._reason is Exit.RETIRED:
             return
         self._reason = Exit.RETIRED

@@ -1,4 +1,4 @@
-"""The database thread of a process: it claims, finishes and watches timeouts, and never runs user code."""
+"""The database thread of a process: it claims and finishes, and never runs user code."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ import psycopg
 
 from tributary_daemon import events
 from tributary_daemon.daemon.claiming import Claiming
-from tributary_daemon.daemon.held import Held, from_row
-from tributary_daemon.daemon.inbox import Check, Drain, Finished, Message, Progress, Wake
-from tributary_daemon.daemon.outcomes import ended
+from tributary_daemon.daemon.held import from_row
+from tributary_daemon.daemon.holdings import Holdings
+from tributary_daemon.daemon.inbox import (
+    Check,
+    Drain,
+    Finished,
+    GivenUp,
+    Message,
+    Pause,
+    Progress,
+    Unhold,
+    Wake,
+)
+from tributary_daemon.daemon.outcomes import RETURNED, ended
 from tributary_daemon.daemon.pace import Pace
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.engine.failures import record, retried
 from tributary_daemon.errors import NotPossible, TributaryError
-from tributary_daemon.model.outcome import Outcome, Released
+from tributary_daemon.model.outcome import Released
 from tributary_daemon.model.states import Kind
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
@@ -27,7 +38,9 @@ from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.crew import Crew
+    from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.inbox import Inbox
     from tributary_daemon.daemon.setup import ProcessSetup
     from tributary_daemon.handlers.registry import Registry
@@ -36,6 +49,8 @@ if TYPE_CHECKING:
 _RESCANS: Final = (0.005, 0.02, 0.1)
 _RECONCILE_EVERY: Final = 2.0
 _LINGER: Final = 0.003
+_NOT_FAILED: Final = frozenset({"completed", "skipped", "released", "returned", "snoozed"})
+_NOT_FINISHED: Final = frozenset({"released", "returned"})
 
 
 class Fenced(Exception):  # noqa: N818 - a state, not a fault
@@ -53,36 +68,42 @@ class DatabaseThread:
         registry: handlers by name.
         inbox: finished attempts and requests.
         crew: runs leases.
+        board: of the process; counts what was finished.
         sign: called once per turn with whether more work is likely at hand: a sign of life.
     """
 
     def __init__(
-        self, setup: ProcessSetup, registry: Registry, inbox: Inbox, crew: Crew, sign: Callable[[bool], None]
+        self,
+        setup: ProcessSetup,
+        registry: Registry,
+        inbox: Inbox,
+        crew: Crew,
+        board: Board,
+        *,
+        sign: Callable[[bool], None],
     ) -> None:
         self._setup = setup
         self._handlers = {handler.name: handler for handler in registry}
         self._inbox = inbox
         self._crew = crew
+        self._board = board
         self._sign = sign
         self._pace = Pace(setup.slots)
         self._claimings = [Claiming(shard, setup.queues, setup.bounded) for shard in range(setup.shards)]
         self._contexts = Contexts()
         self._link = Reconnect(setup.url, f"trib {setup.label}", prepare=setup.prepare)
-        self._held: dict[tuple[str, int], Held] = {}
-        self._handed = 0
-        self._handed_loop = 0
-        self._once: deque[Held] = deque()
-        self._ready: list[Held] = []
-        self._ended: list[tuple[Held, Ended]] = []
+        self._holdings = Holdings(setup.slots)
         self._progress: dict[Token, Progress] = {}
         self._rescans: list[float] = [0.0]
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
+        self._bounded = dict.fromkeys(setup.bounded, 0) if setup.holds_bounded else setup.bounded
+        self._paused = False
         self._draining = False
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is held."""
-        return not self._held and not self._ended
+        """Whether nothing is held that is worth waiting for."""
+        return self._holdings.idle
 
     def run(self) -> None:
         """Work until drained.
@@ -90,19 +111,22 @@ class DatabaseThread:
         Raises:
             Fenced: the process is not registered any more.
         """
-        while not (self._draining and self.idle):
-            backlog = self._handed > self._setup.slots
+        holdings, slots = self._holdings, self._setup.slots
+        while not (self._draining and holdings.idle):
+            backlog = holdings.handed > slots
             messages = self._inbox.take(
                 self._patience(),
                 linger=_LINGER if backlog else 0.0,
-                enough=max(1, self._handed // 2) if backlog else 1,
+                enough=max(1, holdings.handed // 2) if backlog else 1,
             )
             self._sign(any(claiming.more for claiming in self._claimings))
             for message in messages:
                 self._absorb(message)
-            self._crew.watch()
             if self._link.pause > 0:
                 continue
+            if holdings.stalled(time.monotonic()):
+                self._recall()
+                self._pace.stalled()
             try:
                 self._round()
             except LOST as error:
@@ -112,33 +136,23 @@ class DatabaseThread:
     def _patience(self) -> float:
         """Seconds until something has to be done without being told."""
         if (pause := self._link.pause) > 0:
-            return min(pause, self._crew.patience(), 1.0)
-        if self._ended or (
-            not self._draining and any(claiming.more for claiming in self._claimings) and self._want() > 0
-        ):
+            return min(pause, 1.0)
+        if self._holdings.ended or (any(claiming.more for claiming in self._claimings) and self._want() > 0):
             return 0.0
         now = time.monotonic()
-        until = [1.0, self._crew.patience()]
+        until = [1.0]
         if self._rescans:
             until.append(self._rescans[0] - now)
-        if self._held:
+        if self._holdings.held:
             until.append(self._reconcile_at - now)
+        if (stalls := self._holdings.waits_until()) is not None:
+            until.append(stalls - now)
         return max(0.0, min(until))
 
     def _absorb(self, message: Message) -> None:
         match message:
             case Finished(held, outcome):
-                if held.reported:
-                    return
-                held.reported = True
-                self._handed -= 1
-                self._handed_loop -= held.in_loop
-                if held.dropped or held.recalled:
-                    return
-                if outcome is None:
-                    self._forget(held)
-                else:
-                    self._end(held, outcome)
+                self._holdings.reported(held, outcome)
             case Wake():
                 self._wake()
             case Check():
@@ -146,28 +160,26 @@ class DatabaseThread:
             case Progress(held):
                 if not held.dropped:
                     self._progress[held.token] = message
+            case GivenUp(held):
+                held.given_up = True
+            case Pause(paused):
+                self._paused = paused
+                if paused:
+                    self._recall()
+                else:
+                    self._wake()
+            case Unhold():
+                self._bounded = self._setup.bounded
+                self._wake()
             case Drain():
                 self._draining = True
                 self._recall()
 
     def _recall(self) -> None:
-        """Give back what has not started: it is released, and will not start."""
-        unhanded = [*self._once, *self._ready]
-        self._once.clear()
-        self._ready = []
-        for held in unhanded:
-            held.recalled = held.reported = True
-        handed = self._crew.take_back(self._held.values())
-        for held in handed:
-            held.recalled = held.reported = True
-        self._handed -= len(handed)
-        self._handed_loop -= sum(held.in_loop for held in handed)
-        for held in [*unhanded, *handed]:
-            if not held.dropped:
-                self._end(held, Released("drained"))
-
-    def _end(self, held: Held, outcome: Outcome) -> None:
-        self._ended.append((held, ended(held, outcome)))
+        """Give back what has not started: it is returned, and will not start."""
+        taken = self._crew.take_back(self._holdings.held.values())
+        for held in self._holdings.recall(taken):
+            self._holdings.end(held, Released(RETURNED))
 
     def _wake(self) -> None:
         now = time.monotonic()
@@ -180,20 +192,12 @@ class DatabaseThread:
 
     def _want(self) -> int:
         """How many leases to claim now; 0 while enough is held to make a larger batch worth the wait."""
-        if self._draining or self._once:
+        if self._draining or self._paused or self._holdings.once:
             return 0
         target = self._pace.target()
-        want = target - len(self._held) + len(self._ended)
-        return want if want >= target // 4 or len(self._held) < self._setup.slots else 0
-
-    def _room(self) -> dict[str, int]:
-        room = dict(self._setup.bounded)
-        if room:
-            done = {held.token for held, _ in self._ended}
-            for held in self._held.values():
-                if held.queue in room and held.token not in done:
-                    room[held.queue] -= 1
-        return room
+        held = len(self._holdings.held)
+        want = target - held + len(self._holdings.ended)
+        return want if want >= target // 4 or held < self._setup.slots else 0
 
     def _round(self) -> None:
         connection = self._link.connection()
@@ -208,20 +212,20 @@ class DatabaseThread:
             for claiming in self._claimings:
                 claiming.more = True
         self._save_progress(connection)
-        if self._held and now >= self._reconcile_at:
+        if self._holdings.held and now >= self._reconcile_at:
             self._reconcile(leases)
         for claiming in self._claimings:
             self._exchange(leases, claiming)
-        if self._ready:
+        if self._holdings.ready:
             self._give(leases)
-        if self._once:
+        if self._holdings.once:
             self._start_once(leases)
 
     def _exchange(self, leases: Leases, claiming: Claiming) -> None:
-        mine = [item for item in self._ended if item[0].shard == claiming.shard]
+        mine = [item for item in self._holdings.ended if item[0].shard == claiming.shard]
         # a finish may have released what comes next, so a claim goes with it whenever there is room
         want = self._want() if claiming.more or mine else 0
-        room = self._room() if want > 0 else {}
+        room = self._holdings.room(self._bounded) if want > 0 else {}
         if not mine and want <= 0:
             return
         try:
@@ -247,10 +251,10 @@ class DatabaseThread:
     ) -> None:
         """Forget what is written; ``quiet`` after a repeat, whose first try may have been what counted."""
         lost = set(refused)
-        for held, _ in mine:
-            self._forget(held)
-        self._ended = [item for item in self._ended if not item[0].dropped]
-        self._pace.finished(len(mine) - len(lost))
+        self._holdings.written(mine)
+        finished = sum(item.outcome not in _NOT_FINISHED for _, item in mine) - len(lost)
+        self._pace.finished(finished)
+        self._board.count(finished, sum(item.outcome not in _NOT_FAILED for _, item in mine))
         for token in lost if not quiet else ():
             events.emit(events.LeaseLost(run_id=token[0], ordinal=token[1]))
 
@@ -271,34 +275,34 @@ class DatabaseThread:
     def _hand_over(self, shard: int, rows: Sequence[Row]) -> None:
         for row in rows:
             held = from_row(row, shard, self._handlers.get(row[4]))
-            self._held[held.run_id, held.ordinal] = held
             if held.handler is None and held.kind != Kind.CLOSING:
-                self._end(held, Released("no handler"))
-            elif held.max_attempts == 1:
-                self._once.append(held)
+                self._holdings.held[held.run_id, held.ordinal] = held
+                self._holdings.end(held, Released("no handler"))
             else:
-                self._ready.append(held)
+                self._holdings.add(held)
 
     def _start_once(self, leases: Leases) -> None:
-        """Start attempts that may start at most once: their start is recorded, fenced, before user code."""
-        free = 0 if self._ready else max(0, self._setup.slots - self._handed)
-        starting = list(islice(self._once, free))
+        """Start attempts whose start must be known: it is recorded, fenced, before user code runs."""
+        holdings = self._holdings
+        free = 0 if holdings.ready else max(0, self._setup.slots - holdings.handed)
+        starting = list(islice(holdings.once, free))
         for shard in {held.shard for held in starting}:
             mine = [held for held in starting if held.shard == shard]
             # nothing leaves this thread's queues before the database has answered: the connection may die
             stands = leases.mark_started(shard, [held.token for held in mine])
-            self._once = deque(held for held in self._once if held not in mine)
+            holdings.once = deque(held for held in holdings.once if held not in mine)
             for held in mine:
                 if held.token not in stands:
                     self._lose(held)
-            self._ready += [held for held in mine if held.token in stands]
+            holdings.ready += [held for held in mine if held.token in stands]
             self._give(leases)
 
     def _give(self, leases: Leases) -> None:
-        for shard in {held.shard for held in self._ready}:
+        ready = self._holdings.ready
+        for shard in {held.shard for held in ready}:
             wanted = [
                 held
-                for held in self._ready
+                for held in ready
                 if held.shard == shard and held.facts is None and self._crew.wants_facts(held)
             ]
             steps = [held for held in wanted if held.kind == Kind.STEP]
@@ -312,25 +316,7 @@ class DatabaseThread:
             for held in wanted:
                 if held.kind == Kind.CLOSING:
                     held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id, None)
-        ready = self._startable()
-        self._handed += len(ready)
-        self._crew.give(ready)
-
-    def _startable(self) -> list[Held]:
-        """Take what may be handed over: threads and loop share the slots, so only one may have a queue."""
-        loop, threads = self._handed_loop, self._handed - self._handed_loop
-        count = 0
-        for held in self._ready:
-            if (threads if held.in_loop else loop) and threads + loop >= self._setup.slots:
-                break
-            if held.in_loop:
-                loop += 1
-            else:
-                threads += 1
-            count += 1
-        self._handed_loop = loop
-        ready, self._ready = self._ready[:count], self._ready[count:]
-        return ready
+        self._crew.give(self._holdings.startable())
 
     def _save_progress(self, connection: Connection) -> None:
         for token, message in list(self._progress.items()):
@@ -349,28 +335,18 @@ class DatabaseThread:
 
     def _reconcile(self, leases: Leases) -> None:
         for claiming in self._claimings:
-            mine = [held for held in self._held.values() if held.shard == claiming.shard]
+            mine = self._holdings.of_shard(claiming.shard)
             for token in leases.reconcile(claiming.shard, [held.token for held in mine]):
-                held = self._held.get(token[:2])
+                held = self._holdings.held.get(token[:2])
                 if held is not None and held.token == token:
                     self._lose(held)
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
 
     def _lose(self, held: Held) -> None:
         """The token no longer stands: whatever runs under it is told to stop, its answer is dropped."""
-        self._forget(held)
-        self._ended = [item for item in self._ended if item[0] is not held]
-        self._ready = [item for item in self._ready if item is not held]
-        self._once = deque(item for item in self._once if item is not held)
+        self._holdings.lose(held)
         self._crew.stop(held)
         events.emit(events.LeaseLost(run_id=held.run_id, ordinal=held.ordinal))
-
-    def _forget(self, held: Held) -> None:
-        held.dropped = True
-        key = held.run_id, held.ordinal
-        # after an explicit retry this process may hold the same step anew
-        if self._held.get(key) is held:
-            del self._held[key]
 
     def _recover(self, error: Exception) -> None:
         if self._link.lost():
@@ -379,7 +355,7 @@ class DatabaseThread:
     def _settle_accounts(self, leases: Leases) -> None:
         """First words on a new connection: what was in flight may be written or not, claimed or not."""
         for claiming in self._claimings:
-            mine = [item for item in self._ended if item[0].shard == claiming.shard]
+            mine = [item for item in self._holdings.ended if item[0].shard == claiming.shard]
             if not mine:
                 continue
             try:

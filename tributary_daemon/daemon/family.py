@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import selectors
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
-from tributary_daemon.daemon.core import Exit
-from tributary_daemon.store import membership
+from tributary_daemon.daemon.core import NEIGHBOURS, Exit
+from tributary_daemon.daemon.deadlines import GRACE, LOOP_GRACE
+from tributary_daemon.daemon.settlement import KILLED, Death, end_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
+    from tributary_daemon.daemon.board import Entry
     from tributary_daemon.daemon.member import Member
-    from tributary_daemon.store.db import Connection
+    from tributary_daemon.daemon.recycling import Recycling
 
 _CALM: Final = 60.0
 _LONGEST_PAUSE: Final = 10.0
 _STARTUP_LIMIT: Final = 120.0
+_LOOK_EVERY: Final = 0.25
+_QUIET: Final = 4.0
+# what a process does itself about an attempt past its deadline, and a little more
+_SELF_HELP: Final = LOOP_GRACE + NEIGHBOURS + 5.0
 
 
 class Family:
     """Keeps ``size`` members alive.
+
+    A member that has done enough is replaced without a dip: its successor claims before it is drained.
 
     Args:
         size: how many.
         spawn: makes the member of a number.
         selector: their control sockets are registered here.
         silence_limit: seconds without a sign of life after which a member is killed.
+        recycling: when a member has done enough.
     """
 
     def __init__(
@@ -37,113 +47,182 @@ class Family:
         spawn: Callable[[int], Member],
         selector: selectors.BaseSelector,
         silence_limit: float,
+        recycling: Recycling,
     ) -> None:
         self._size = size
         self._spawn = spawn
         self._selector = selector
         self._silence_limit = silence_limit
+        self._recycling = recycling
         self._members: dict[int, Member] = {}
+        self._successors: dict[int, Member] = {}
+        self._leaving: list[Member] = []
+        self._look_at = 0.0
         self._not_before = dict.fromkeys(range(size), 0.0)
         self._failures = dict.fromkeys(range(size), 0)
 
     def __iter__(self) -> Iterator[Member]:
-        return iter(list(self._members.values()))
+        return iter([*self._members.values(), *self._successors.values(), *self._leaving])
 
     @property
     def started(self) -> list[Member]:
+        """Members that have a row, and are beaten for."""
+        return [member for member in self if member.process_id]
+
+    @property
+    def claiming(self) -> list[Member]:
         """Members that claim."""
-        return [member for member in self._members.values() if member.process_id]
+        return [member for member in self if member.ready and not member.draining]
 
     @property
     def empty(self) -> bool:
         """Whether none is alive."""
-        return not self._members
+        return not (self._members or self._successors or self._leaving)
 
     @property
     def saturated(self) -> bool:
         """Whether every member found as much work as it could take."""
-        members = self.started
+        members = self.claiming
         return bool(members) and all(member.saturated for member in members)
+
+    @property
+    def backing_off(self) -> int:
+        """How many members died too fast and wait for their next start."""
+        now = time.monotonic()
+        return sum(number not in self._members and now < at for number, at in self._not_before.items())
+
+    def holds_bounded(self, member: Member) -> bool:
+        """Whether the one that a member replaces still claims from queues with slots."""
+        return self._successors.get(member.number) is member
 
     def fill(self) -> None:
         """Spawn whoever is missing, unless its predecessors died too fast."""
         now = time.monotonic()
         for number in range(self._size):
-            if number not in self._members and now >= self._not_before[number]:
-                member = self._spawn(number)
-                self._members[number] = member
-                self._selector.register(member.fileno(), selectors.EVENT_READ, member)
+            if number not in self._members and number in self._successors:
+                self._succeed(number)
+            elif number not in self._members and now >= self._not_before[number]:
+                self._members[number] = self._new(number)
+
+    def renew(self) -> None:
+        """Begin to replace one member that has done enough."""
+        if self._successors:
+            return
+        now = time.monotonic()
+        for number, member in self._members.items():
+            if not member.ready or member.draining or now < self._not_before[number]:
+                continue
+            reason = self._recycling.reason(member, now)
+            if reason is not None:
+                events.emit(events.ProcessRecycled(process=member.setup.label, pid=member.pid, reason=reason))
+                self._successors[number] = self._new(number)
+                return
+
+    def claims(self, member: Member) -> None:
+        """A member has begun to claim: if it is a successor, its predecessor drains now."""
+        member.ready = True
+        if self._successors.get(member.number) is member:
+            old = self._members.pop(member.number, None)
+            self._succeed(member.number)
+            if old is not None:
+                old.send("drain")
+                self._leaving.append(old)
 
     def send(self, do: str) -> None:
         """Tell every started member something; a drain and an exit reach the others too."""
-        for member in self._members.values():
+        for member in self:
             if member.process_id or do in ("drain", "exit"):
                 member.send(do)
 
     def by_process(self, process_id: int) -> Member | None:
         """Return the member that owns a process id."""
-        return next((member for member in self._members.values() if member.process_id == process_id), None)
+        return next((member for member in self if member.process_id == process_id), None)
 
-    def bury(self) -> list[tuple[Member, int]]:
-        """Reap members that have ended, kill those that are stuck; return each with its exit code."""
+    def bury(self) -> list[Death]:
+        """Reap members that have ended, kill those that are stuck."""
         now = time.monotonic()
-        dead: list[tuple[Member, int]] = []
-        for member in list(self._members.values()):
+        looks = now >= self._look_at
+        if looks:
+            self._look_at = now + _LOOK_EVERY
+        dead: list[Death] = []
+        for member in self:
             code = member.exit_code()
-            limit = self._silence_limit if member.process_id else max(self._silence_limit, _STARTUP_LIMIT)
-            if code is None and now - member.signed_at > limit:
-                events.emit(
-                    events.ProcessStuck(
-                        process=member.setup.label, pid=member.pid, silent=now - member.signed_at
-                    )
-                )
-                member.kill()
-                code = -9
             if code is not None:
-                self._remove(member, code)
-                dead.append((member, code))
+                entries = tuple(member.board.entries())
+                planned = member.board.parting == code
+                dead.append(self._remove(member, code, planned=planned, entries=entries))
+            elif looks and (why := self._stuck(member, now)) is not None:
+                events.emit(events.ProcessStuck(process=member.setup.label, pid=member.pid, reason=why))
+                member.ask()
+                member.kill()
+                entries = tuple(_overdue(entry, now) for entry in member.board.entries())
+                late = any(entry.timed_out for entry in entries)
+                dead.append(self._remove(member, KILLED, planned=late, entries=entries, why=why))
         return dead
 
-    def kill(self) -> list[Member]:
-        """Kill and reap all; return them."""
-        members = list(self._members.values())
-        for member in members:
+    def kill(self) -> list[Death]:
+        """Kill and reap all."""
+        dead = []
+        for member in self:
             member.kill()
-            self._remove(member, Exit.RETIRED)
-        return members
+            entries = tuple(member.board.entries())
+            dead.append(self._remove(member, KILLED, planned=True, entries=entries))
+        return dead
 
-    def _remove(self, member: Member, code: int) -> None:
-        del self._members[member.number]
+    def _stuck(self, member: Member, now: float) -> str | None:
+        """Return why a member cannot be left to itself any more."""
+        silent = now - member.signed_at
+        limit = self._silence_limit if member.process_id else max(self._silence_limit, _STARTUP_LIMIT)
+        if silent > limit:
+            return f"no sign of life for {silent:.0f} s"
+        patience = _QUIET if silent > _QUIET else _SELF_HELP
+        late = [entry for entry in member.board.running() if now > entry.deadline + patience]
+        if late:
+            return (
+                f"{late[0].name} ran {now - late[0].started_at:.0f} s, its timeout is {late[0].allowed:g} s"
+            )
+        return None
+
+    def _new(self, number: int) -> Member:
+        member = self._spawn(number)
+        self._selector.register(member.fileno(), selectors.EVENT_READ, member)
+        return member
+
+    def _succeed(self, number: int) -> None:
+        self._members[number] = self._successors.pop(number)
+
+    def _remove(
+        self, member: Member, code: int, *, planned: bool, entries: tuple[Entry, ...], why: str | None = None
+    ) -> Death:
+        end_groups(entries)
         self._selector.unregister(member.fileno())
+        death = Death(member.setup.label, member.pid, member.process_id, code, planned, entries, why)
         member.close()
+        number = member.number
+        if member in self._leaving:
+            self._leaving.remove(member)
+            if number in self._members:
+                self._members[number].send("unhold")
+            return death
+        successor = self._successors.get(number) is member
+        if successor:
+            del self._successors[number]
+        else:
+            del self._members[number]
         calm = time.monotonic() - member.started_at > _CALM
-        expected = code in (Exit.DRAINED, Exit.RETIRED, Exit.FENCED)
-        failures = 0 if calm or expected else self._failures[member.number] + 1
-        self._failures[member.number] = failures
+        expected = planned and code != Exit.FAILED
+        failures = 0 if calm or expected else self._failures[number] + 1
+        self._failures[number] = failures
         # the first replacement comes at once; a process that dies at its start must not be spawned in a storm
-        self._not_before[member.number] = time.monotonic() + (
+        self._not_before[number] = time.monotonic() + (
             0.0 if failures <= 1 else min(_LONGEST_PAUSE, 0.5 * 2.0 ** (failures - 2))
         )
+        if not successor and number in self._successors:
+            self._successors[number].send("unhold")
+        return death
 
 
-def settle(connection: Connection, member: Member, code: int, shards: int, lease: float) -> None:
-    """A member has ended: give back what it held, then forget its process.
-
-    What a crash took down counts an attempt; what a drain or a replacement left is released uncounted.
-    """
-    if not member.process_id:
-        return
-    if code in (Exit.DRAINED, Exit.RETIRED, Exit.FENCED, Exit.ORPHANED):
-        release(connection, [member.process_id], shards)
-    membership.leave(connection, None, [member.process_id])
-    membership.rescue(connection, shards, lease)
-
-
-def release(connection: Connection, process_ids: Sequence[int], shards: int) -> None:
-    """Release all that these processes own, uncounted."""
-    for process_id in process_ids:
-        for shard in range(shards):
-            connection.execute(
-                "select from tributary.reconcile(%s::smallint, %s, '{}', '{}', '{}')",
-                (shard, process_id),
-            )
+def _overdue(entry: Entry, now: float) -> Entry:
+    """Return the entry as its own process would have marked it, had it been able to."""
+    late = entry.running and not entry.timed_out and now > entry.deadline + GRACE
+    return replace(entry, timed_out=True) if late else entry

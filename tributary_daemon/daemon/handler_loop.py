@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
     from typing import Any
 
+    from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
 
@@ -27,6 +28,8 @@ class HandlerLoop:
         slots: how many run at once.
         run: executes one lease; returns its outcome, None when there is nothing left to write.
         report: takes the outcome; called in the loop's thread, once per lease.
+        board: where it notes what runs.
+        places: those on the board that are the loop's.
     """
 
     def __init__(
@@ -34,8 +37,12 @@ class HandlerLoop:
         slots: int,
         run: Callable[[Held], Coroutine[Any, Any, Outcome | None]],
         report: Callable[[Held, Outcome | None], None],
+        board: Board,
+        places: range,
     ) -> None:
         self._slots = slots
+        self._board = board
+        self._places = list(places)
         self._run = run
         self._report = report
         self._loop = asyncio.new_event_loop()
@@ -106,7 +113,13 @@ class HandlerLoop:
             assert self._free is not None
             async with self._free:
                 if self._begin(held):
-                    outcome = await self._run(held)
+                    place = self._places.pop()
+                    try:
+                        self._board.begin(place, held)
+                        outcome = await self._run(held)
+                    finally:
+                        self._board.end(held)
+                        self._places.append(place)
         except asyncio.CancelledError:
             # cancelled while it waited for its slot; whoever did that does not wait for an outcome
             outcome = None

@@ -37,6 +37,9 @@ class Held(Lease):
         dropped: its token no longer stands, or its outcome is written: what it still returns is nobody's.
         recalled: it had not started when a drain came and must not start any more.
         reported: its runner is done with it, or was given up; another report of it is ignored.
+        given_up: it ignored its timeout; the end of this process, which is near, ends it.
+        place: on the board of the process while user code runs.
+        beat_at: monotonic seconds of its last heartbeat.
     """
 
     flags: int = 0
@@ -50,6 +53,9 @@ class Held(Lease):
     dropped: bool = False
     recalled: bool = False
     reported: bool = False
+    given_up: bool = False
+    place: int | None = None
+    beat_at: float | None = None
 
     @property
     def token(self) -> Token:
@@ -62,14 +68,26 @@ class Held(Lease):
         return bool(self.flags & DYNAMIC)
 
     @property
+    def suspect(self) -> bool:
+        """Whether it had started when an earlier process crashed: it runs alone."""
+        return self.lone_crashes is not None
+
+    @property
     def isolated(self) -> bool:
-        """Whether its handler asked for a process of its own."""
-        return self.handler is not None and self.handler.isolation is not None
+        """Whether it runs in a process of its own: its handler asked for one, or it is a suspect."""
+        return self.lone_crashes is not None or (
+            self.handler is not None and self.handler.isolation is not None
+        )
 
     @property
     def in_loop(self) -> bool:
         """Whether it runs in the event loop rather than in a thread."""
-        return self.handler is not None and self.handler.is_async and self.handler.isolation is None
+        return self.handler is not None and self.handler.is_async and not self.isolated
+
+    @property
+    def heartbeat_timeout(self) -> float | None:
+        """Seconds without a heartbeat that its handler allows; None for any."""
+        return None if self.handler is None else self.handler.heartbeat_timeout
 
     @property
     def reads_progress(self) -> bool:
@@ -92,8 +110,8 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     retry, timeout = (None, None) if row[12] is None else _options(row[12], row[3])
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
-        row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[13], shard, handler,
-        time.monotonic(),
+        row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
+        handler, time.monotonic(),
     )  # fmt: skip
 
 

@@ -28,6 +28,25 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Claim nothing (or claim again); what has not started is given back."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unhold:
+    """The process that this one replaces is gone: claim from queues with slots too."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """An attempt ignored its limit: nobody waits for it; it ends with this process."""
+
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Details of a heartbeat, JSON text."""
 
@@ -43,7 +62,7 @@ class Finished:
     outcome: Outcome | None
 
 
-Message = Wake | Check | Drain | Progress | Finished
+Message = Wake | Check | Drain | Pause | Unhold | GivenUp | Progress | Finished
 
 
 class Inbox:

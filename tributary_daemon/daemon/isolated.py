@@ -1,22 +1,32 @@
-"""A disposable process for one attempt: ``python -m tributary_daemon.daemon.isolated FD``."""
+"""A process for attempts that run alone: ``python -m tributary_daemon.daemon.isolated FD``."""
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import os
 import resource
+import select
 import socket
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.daemon.attempts import Attempts
+from tributary_daemon.daemon.core import Exit
 from tributary_daemon.daemon.inbox import Inbox, Message, Progress
-from tributary_daemon.daemon.isolation import Answer, Beat, Started, receive, send
-from tributary_daemon.daemon.offers import offered
+from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Beat, Order, Started, receive, send
+from tributary_daemon.model.outcome import Discarded, ErrorRecord
+from tributary_daemon.model.states import Kind
 from tributary_daemon.observers import logs
 
 if TYPE_CHECKING:
-    from tributary_daemon.daemon.isolation import Order
+    from tributary_daemon.model.outcome import Outcome
+
+_IDLE: Final = 10.0
+_HUNG_UP: Final = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 
 class _Forward(Inbox):
@@ -34,22 +44,57 @@ class _Forward(Inbox):
 
 
 def main() -> None:
-    """Run one attempt on behalf of the process at the other end of the socket."""
+    """Serve orders until the process at the other end has no more for ten seconds, or is gone."""
     end = socket.socket(fileno=int(sys.argv[1]))
-    order: Order = receive(end, None)
-    setup, held = order.setup, order.held
-    sys.path[:] = [*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
-    logs.configure(setup.log_format, setup.log_level)
-    offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
-    held.handler = offer.registry.get(held.name)
-    runtime = ProcessRuntime(setup.url, setup.process_id, _Forward(end))
-    attempts = Attempts(runtime)
+    # what the handler leaves behind must not keep the other side from noticing our end
+    end.set_inheritable(False)
+    faulthandler.enable()
+    threading.Thread(target=_end_with, args=(end,), name="lifeline", daemon=True).start()
+    offer: Offer | None = None
+    while (order := _next(end)) is not None:
+        setup = order.setup
+        if offer is None:
+            sys.path[:] = [*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
+            logs.configure(setup.log_format, setup.log_level)
+            offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
+        runtime = ProcessRuntime(setup.url, setup.process_id, _Forward(end))
+        outcome = _run(order, offer, Attempts(runtime), end)
+        send(end, Answer(outcome))
+        runtime.close()
+
+
+def _next(end: socket.socket) -> Order | None:
+    try:
+        order: Order | None = receive(end, _IDLE)
+    except EOFError:
+        return None
+    return order
+
+
+def _run(order: Order, offer: Offer, attempts: Attempts, end: socket.socket) -> Outcome | None:
+    held = order.held
+    if held.kind != Kind.CLOSING:
+        if held.name not in offer.registry:
+            message = (
+                f"handler {held.name} is not found in a process of its own: "
+                "define it in a module that the worker imports by name"
+            )
+            return Discarded(ErrorRecord("HandlerError", message, held.attempt, NOT_IMPORTABLE))
+        held.handler = offer.registry.get(held.name)
     if order.memory is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
     send(end, Started())
-    outcome = asyncio.run(attempts.arun(held)) if held.handler.is_async else attempts.run(held)
-    send(end, Answer(outcome))
-    runtime.close()
+    if held.handler is not None and held.handler.is_async:
+        return asyncio.run(attempts.arun(held))
+    return attempts.run(held)
+
+
+def _end_with(end: socket.socket) -> None:
+    """End this process when the one at the other end is gone: nobody would take its answer."""
+    poll = select.poll()
+    poll.register(end, _HUNG_UP)
+    poll.poll()
+    os._exit(Exit.ORPHANED)
 
 
 if __name__ == "__main__":

@@ -1,160 +1,214 @@
-"""Handlers that asked for isolation: each attempt in a disposable process with a memory cap and a hard end.
+"""Attempts in a process of their own: those of handlers that asked for it, and suspects of a crash.
 
 This is the side of the process that holds the lease; `isolated` is the other one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import pickle
 import signal
 import socket
-import struct
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from tributary_daemon.engine.failures import retried, timed_out
-from tributary_daemon.errors import TributaryError
-from tributary_daemon.model.outcome import ErrorRecord, Outcome, Released
+from tributary_daemon import events
+from tributary_daemon.daemon.deadlines import silent
+from tributary_daemon.daemon.endings import how
+from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Beat, Order, Started, receive, send
+from tributary_daemon.engine.failures import timed_out
+from tributary_daemon.model.outcome import Crashed, Discarded, ErrorRecord, Outcome, Released
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.attempts import Attempts
+    from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.daemon.setup import ProcessSetup
 
 _STARTUP_LIMIT: Final = 60.0
-_LOOK_EVERY: Final = 0.1
-_LENGTH: Final = struct.Struct("!I")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the disposable process is to do."""
-
-    setup: ProcessSetup
-    held: Held
-    memory: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """User code is about to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """Progress, as JSON text."""
-
-    details: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The end; None when the attempt finished itself on its own connection."""
-
-    outcome: Outcome | None
+_LOOK_EVERY: Final = 0.05
+_LAST_MOMENT: Final = 2.0
+_KEPT: Final = 2
 
 
 class Isolation:
-    """Starts, watches and ends disposable processes.
+    """Starts, watches and ends isolated processes.
+
+    Handlers that asked for isolation get a new process for each attempt. Suspects share one after the other,
+    as long as it survives.
 
     Args:
         setup: of the process that holds the leases.
+        attempts: runs a suspect here whose handler no other process can import (a worker inside a program).
         runtime: takes the progress of isolated attempts.
+        board: of the process.
     """
 
-    def __init__(self, setup: ProcessSetup, runtime: ProcessRuntime) -> None:
+    def __init__(
+        self, setup: ProcessSetup, attempts: Attempts, runtime: ProcessRuntime, board: Board
+    ) -> None:
         self._setup = setup
+        self._attempts = attempts
         self._runtime = runtime
+        self._board = board
+        self._lock = threading.Lock()
+        self._kept: list[_IsolatedProcess] = []
 
     def run(self, held: Held) -> Outcome | None:
         """Run one attempt to its end, its timeout, its cancellation or its death."""
-        assert held.handler is not None
-        ours, theirs = socket.socketpair()
+        memory = held.handler.memory if held.handler is not None else None
+        asked = held.handler is not None and held.handler.isolation is not None
+        # the handler is found again by its name over there: functions do not travel
+        order = Order(self._setup, replace(held, handler=None, place=None), memory)
+        process = None if asked else self._reuse(order)
+        if process is None:
+            process = _IsolatedProcess()
+            process.give(order)
+        self._board.own_group(held, process.pid)
+        answered = False
+        try:
+            outcome = self._follow(process, held)
+            answered = not held.dropped
+        except (EOFError, OSError):
+            outcome = _died(held, process.last_code())
+        finally:
+            if answered and not asked and process.whole:
+                self._keep(process)
+            else:
+                process.end()
+        if not asked and isinstance(outcome, Discarded) and outcome.error.reason == NOT_IMPORTABLE:
+            return self._here(held)
+        return outcome
+
+    def _here(self, held: Held) -> Outcome | None:
+        if held.handler is not None and held.handler.is_async:
+            return asyncio.run(self._attempts.arun(held))
+        return self._attempts.run(held)
+
+    def close(self) -> None:
+        """End the processes that wait for another suspect."""
+        with self._lock:
+            kept, self._kept = self._kept, []
+        for process in kept:
+            process.end()
+
+    def _reuse(self, order: Order) -> _IsolatedProcess | None:
+        while True:
+            with self._lock:
+                process = self._kept.pop() if self._kept else None
+            if process is None or process.give(order):
+                return process
+            process.end()
+
+    def _keep(self, process: _IsolatedProcess) -> None:
+        with self._lock:
+            if len(self._kept) < _KEPT:
+                self._kept.append(process)
+                return
+        process.end()
+
+    def _follow(self, process: _IsolatedProcess, held: Held) -> Outcome | None:
+        until = time.monotonic() + _STARTUP_LIMIT
+        started = False
+        process.whole = False
+        while not held.dropped:
+            match receive(process.socket, _LOOK_EVERY):
+                case Started():
+                    started = True
+                    held.started_at = time.monotonic()
+                    held.beat_at = None
+                    if held.place is not None:
+                        self._board.begin(held.place, held)
+                        self._board.own_group(held, process.pid)
+                    until = held.started_at + held.timeout if held.timeout is not None else float("inf")
+                case Beat(details):
+                    self._runtime.heartbeat(held, details)
+                case Answer(outcome):
+                    process.whole = True
+                    return outcome
+            now = time.monotonic()
+            if started and (silence := silent(held, now)) is not None:
+                held.silent_for = silence
+                return timed_out(held)
+            if now > until:
+                return timed_out(held) if started else _died(held, None)
+        return Released("cancelled")
+
+
+class _IsolatedProcess:
+    """One process, with the group of whatever it has started.
+
+    Attributes:
+        socket: to talk to it.
+        whole: it has answered its last order and waits for another.
+    """
+
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.whole = False
         with theirs:
-            process = subprocess.Popen(  # noqa: S603 - this very interpreter
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-m", "tributary_daemon.daemon.isolated", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        try:
-            with ours:
-                # the handler is found again by its name over there: functions do not travel
-                send(ours, Order(self._setup, replace(held, handler=None), held.handler.memory))
-                return self._follow(ours, held)
-        except (EOFError, OSError):
-            return _died(held, process.wait())
-        finally:
-            # also what the handler itself has started
-            _kill_group(process.pid)
-            process.wait()
 
-    def _follow(self, end: socket.socket, held: Held) -> Outcome | None:
-        deadline = time.monotonic() + _STARTUP_LIMIT
-        started = False
-        while not held.dropped:
-            message = receive(end, _LOOK_EVERY)
-            match message:
-                case Started():
-                    started = True
-                    held.started_at = time.monotonic()
-                    deadline = held.started_at + held.timeout if held.timeout is not None else float("inf")
-                case Beat(details):
-                    self._runtime.heartbeat(held, details)
-                case Answer(outcome):
-                    return outcome
-            if time.monotonic() > deadline:
-                return timed_out(held) if started else _died(held, None)
-        return Released("cancelled")
+    @property
+    def pid(self) -> int:
+        """Its number, which is that of its group too."""
+        return self._process.pid
+
+    def give(self, order: Order) -> bool:
+        """Tell it what to do; False when it is not there any more."""
+        if self._process.poll() is not None:
+            return False
+        try:
+            send(self.socket, order)
+        except OSError:
+            return False
+        return True
+
+    def last_code(self) -> int | None:
+        """Return its exit code; None when it let go of its socket and went on."""
+        try:
+            return self._process.wait(_LAST_MOMENT)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self) -> None:
+        """Kill it with all that it has started, and reap it."""
+        self.socket.close()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def _died(held: Held, code: int | None) -> Outcome:
-    if code is None:
-        how = f"the isolated process did not come up within {_STARTUP_LIMIT:g} s"
-    elif code < 0:
-        how = f"the isolated process was killed by signal {-code} ({signal.Signals(-code).name})"
+    if code is not None:
+        message = f"the process that it ran alone in ended with {how(code)}"
+    elif held.started_at is not None and held.place is not None:
+        message = "the process that it ran alone in lost its connection to the worker: the handler closed it"
     else:
-        how = f"the isolated process ended with exit code {code} before the handler returned"
-    record = ErrorRecord("ProcessDied", how, held.attempt, "crashed", exit_code=code)
-    return retried(record, TributaryError(how), held)
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def send(end: socket.socket, message: Any) -> None:
-    """Send one message."""
-    data = pickle.dumps(message)
-    end.sendall(_LENGTH.pack(len(data)) + data)
-
-
-def receive(end: socket.socket, patience: float | None) -> Any:
-    """Return the next message; None when none has begun to come within ``patience`` seconds.
-
-    Raises:
-        EOFError: the other side is gone.
-    """
-    end.settimeout(patience)
-    try:
-        head = end.recv(_LENGTH.size, socket.MSG_WAITALL)
-    except TimeoutError:
-        return None
-    end.settimeout(None)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    data = b""
-    while len(data) < length:
-        more = end.recv(length - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return pickle.loads(data)  # noqa: S301 - from our own child, which runs with our own rights
+        message = f"the process for it did not come up within {_STARTUP_LIMIT:g} s"
+    record = ErrorRecord("ProcessDied", message, held.attempt, "crashed", exit_code=code)
+    events.emit(
+        events.StepFailed(
+            run_id=held.run_id,
+            step=held.step_id or held.name,
+            name=held.name,
+            attempt=held.attempt,
+            type=record.type,
+            message=record.message,
+            reason=record.reason,
+            delay=None,
+            traceback=None,
+        )
+    )
+    return Crashed(record)

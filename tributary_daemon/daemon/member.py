@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tributary_daemon.daemon.board import Board, places
 from tributary_daemon.daemon.core import Exit, ProcessCore
 from tributary_daemon.daemon.signs import Signs
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.offers import Offer
     from tributary_daemon.daemon.setup import ProcessSetup
+
+_TO_WRITE: Final = 0.1
 
 
 class Member(Protocol):
@@ -33,6 +36,8 @@ class Member(Protocol):
         signed_at: monotonic seconds of its last sign of life.
         saturated: whether it found as much work as it could take.
         draining: it was told to drain.
+        ready: it claims.
+        board: what runs in it.
     """
 
     setup: ProcessSetup
@@ -42,13 +47,19 @@ class Member(Protocol):
     signed_at: float
     saturated: bool
     draining: bool
+    ready: bool
+    board: Board
 
     @property
     def pid(self) -> int: ...
 
     def fileno(self) -> int: ...
 
-    def start(self, process_id: int, names: Iterable[str], shards: int) -> None: ...
+    def start(
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+    ) -> None: ...
+
+    def ask(self) -> None: ...
 
     def send(self, do: str) -> None: ...
 
@@ -114,12 +125,15 @@ class ChildMember:
         self.saturated = False
         self.draining = False
         self.started_at = self.signed_at = time.monotonic()
+        self.ready = False
+        self.board = Board(places(setup.slots))
         ours, theirs = socket.socketpair()
         self._pipe = _Pipe(ours)
+        numbers = [theirs.fileno(), self.board.fd]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                [sys.executable, "-m", "tributary_daemon.daemon.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "tributary_daemon.daemon.child", *map(str, numbers)],
+                pass_fds=numbers,
                 stdin=subprocess.DEVNULL,
             )
         self._pipe.send(setup.to_json())
@@ -133,13 +147,18 @@ class ChildMember:
         """File number of the control socket."""
         return self._pipe.end.fileno()
 
-    def start(self, process_id: int, names: Iterable[str], shards: int) -> None:
+    def start(
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+    ) -> None:
         """Let it claim."""
         self.process_id = process_id
-        self._pipe.send({"do": "start", "process_id": process_id, "names": list(names), "shards": shards})
+        self._pipe.send({
+            "do": "start", "process_id": process_id, "names": list(names), "shards": shards,
+            "holds_bounded": holds_bounded,
+        })  # fmt: skip
 
     def send(self, do: str) -> None:
-        """Tell it to wake, check, drain or exit."""
+        """Tell it to wake, check, pause, resume, unhold, drain or exit."""
         self.draining = self.draining or do == "drain"
         self._pipe.send({"do": do})
 
@@ -151,6 +170,13 @@ class ChildMember:
         """Return its exit code once it has ended (negative: the signal), and reap it."""
         return self._process.poll()
 
+    def ask(self) -> None:
+        """Let it write down where its threads are; even one that holds the interpreter can."""
+        if self.ready and self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGUSR1)
+            # the dump is written within a signal handler; what follows is a SIGKILL
+            time.sleep(_TO_WRITE)
+
     def kill(self) -> None:
         """Kill and reap it."""
         if self._process.poll() is None:
@@ -158,8 +184,9 @@ class ChildMember:
         self._process.wait()
 
     def close(self) -> None:
-        """Close the control socket."""
+        """Close the control socket and the board."""
         self._pipe.end.close()
+        self.board.close()
 
 
 class LocalMember:
@@ -172,6 +199,8 @@ class LocalMember:
         self.saturated = False
         self.draining = False
         self.started_at = self.signed_at = time.monotonic()
+        self.ready = False
+        self.board = Board(places(setup.slots))
         self._offer = offer
         self._exit: Exit | None = None
         self._core: ProcessCore | None = None
@@ -188,13 +217,17 @@ class LocalMember:
         """File number that becomes readable when there are messages."""
         return self._pipe.end.fileno()
 
-    def start(self, process_id: int, names: Iterable[str], shards: int) -> None:
+    def start(
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+    ) -> None:
         """Let it claim."""
         self.process_id = process_id
         if self._exit is not None:
             return
-        setup = self.setup.started(process_id, names, shards)
-        self._core = ProcessCore(setup, self._offer.registry, sign=Signs(self._say).give, ended=self._ended)
+        setup = self.setup.started(process_id, names, shards, holds_bounded=holds_bounded)
+        self._core = ProcessCore(
+            setup, self._offer.registry, sign=Signs(self._say).give, ended=self._ended, board=self.board
+        )
         self._core.start()
         self._say({"say": "ready", "pid": os.getpid()})
         self._core.wake()
@@ -204,15 +237,11 @@ class LocalMember:
         if do in ("drain", "exit"):
             self.draining = True
         if self._core is None:
-            self._exit = Exit.DRAINED if self.draining else None
+            if self.draining:
+                self.board.part(Exit.DRAINED)
+                self._exit = Exit.DRAINED
             return
-        match do:
-            case "wake":
-                self._core.wake()
-            case "check":
-                self._core.check()
-            case _:
-                self._core.drain()
+        self._core.obey("drain" if do == "exit" else do)
 
     def messages(self) -> list[dict[str, Any]]:
         """Return what it has said since the last call."""
@@ -222,9 +251,13 @@ class LocalMember:
         """Return why it has ended, once it has."""
         return None if self._exit is None else int(self._exit)
 
+    def ask(self) -> None:
+        """Say nothing: the caller's process is not the worker's to signal."""
+
     def kill(self) -> None:
         """Stop waiting for it: it claims nothing any more, and its threads end with their handlers."""
         if self._exit is None:
+            self.board.part(Exit.RETIRED)
             self._exit = Exit.RETIRED
             if self._core is not None:
                 self._core.drain()
@@ -235,6 +268,7 @@ class LocalMember:
         self._theirs.close()
 
     def _ended(self, reason: Exit) -> None:
+        self.board.part(reason)
         self._exit = reason
         self._say({"say": "ended"})
 

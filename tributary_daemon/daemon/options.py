@@ -26,6 +26,9 @@ class WorkerOptions:
         name: shown in ``trib workers``; None for host name and process id.
         drain_timeout: seconds that a drain waits for what runs.
         enable_shell: whether it runs shell steps.
+        recycle_steps: finished steps after which a process is replaced; None for never.
+        recycle_age: seconds after which a process is replaced.
+        recycle_memory: bytes of resident memory at which a process is replaced.
     """
 
     queues: Mapping[str, int | None]
@@ -36,6 +39,9 @@ class WorkerOptions:
     name: str | None = None
     drain_timeout: float = 60.0
     enable_shell: bool = False
+    recycle_steps: int | None = None
+    recycle_age: float | None = None
+    recycle_memory: int | None = None
 
     @classmethod
     def of(cls, config: Config) -> WorkerOptions:
@@ -53,6 +59,9 @@ class WorkerOptions:
             name=config.worker_name,
             drain_timeout=config.drain_timeout,
             enable_shell=config.enable_shell,
+            recycle_steps=config.recycle_steps,
+            recycle_age=config.recycle_age,
+            recycle_memory=config.recycle_memory,
         )
 
 

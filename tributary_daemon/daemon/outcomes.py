@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
-from tributary_daemon.model.outcome import Completed, Discarded, Failed, Outcome, Released, Skipped, Snoozed
+from tributary_daemon.model.outcome import (
+    Completed,
+    Crashed,
+    Discarded,
+    Failed,
+    Outcome,
+    Released,
+    Skipped,
+    Snoozed,
+)
 from tributary_daemon.store.leases import Ended
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import ErrorRecord
+
+RETURNED: Final = "returned"
+"""Reason of a `Released` that gives back what certainly never started."""
 
 
 def ended(held: Held, outcome: Outcome) -> Ended:
@@ -26,8 +38,11 @@ def ended(held: Held, outcome: Outcome) -> Ended:
             return Ended(token, word, None, _text(error), None, elapsed, in_run)
         case Snoozed(delay):
             return Ended(token, "snoozed", None, None, delay, elapsed, in_run)
-        case Released():
-            return Ended(token, "released", None, None, None, elapsed, in_run)
+        case Released(reason):
+            word = "returned" if reason == RETURNED else "released"
+            return Ended(token, word, None, None, None, elapsed, in_run)
+        case Crashed(error):
+            return Ended(token, "crashed_alone", None, _text(error), None, elapsed, in_run)
         case Skipped(trace):
             return Ended(token, "skipped", json.dumps(trace), None, None, elapsed, in_run)
         case _:

@@ -1,4 +1,4 @@
-"""How much a process claims at once: its free slots plus what it finishes within 50 ms."""
+"""How much a process claims at once: its slots, or what it finishes within 50 ms if that is more."""
 
 from __future__ import annotations
 
@@ -37,4 +37,11 @@ class Pace:
             self._rate = self._rate * weight + (self._counted / passed) * (1 - weight)
             self._counted = 0
             self._since = now
-        return min(max(MOST, self._slots), self._slots + int(self._rate * HORIZON))
+        # steps that last longer than the horizon are never fetched ahead: they would wait here while
+        # another process has a slot free
+        return max(self._slots, min(MOST, int(self._rate * HORIZON)))
+
+    def stalled(self) -> None:
+        """What was fetched ahead found no slot: forget the rate that promised one."""
+        self._rate = 0.0
+        self._counted = 0

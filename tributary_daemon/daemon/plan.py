@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tributary_daemon.daemon.attempts import CLOSING_QUEUE
+from tributary_daemon.daemon.recycling import Recycling
 from tributary_daemon.daemon.setup import ProcessSetup
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class WorkerPlan:
         beat: seconds.
         lease: seconds.
         silence_limit: seconds.
+        recycling: when a process has done enough.
         prepare: whether statements are prepared.
         log_format: of the processes.
         log_level: of the processes.
@@ -65,6 +67,7 @@ class WorkerPlan:
     beat: float
     lease: float
     silence_limit: float
+    recycling: Recycling
     prepare: bool
     log_format: str
     log_level: str
@@ -98,6 +101,7 @@ class WorkerPlan:
             path=tuple(sys.path),
             log_format=self.log_format,
             log_level=self.log_level,
+            silence_limit=self.silence_limit,
         )
 
     def private(self, queue: str, *, directory: str) -> WorkerPlan:
@@ -142,6 +146,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         beat=config.beat,
         lease=config.lease,
         silence_limit=config.silence_limit,
+        recycling=Recycling(options.recycle_steps, options.recycle_age, options.recycle_memory),
         prepare=True,
         log_format=log_format,
         log_level=config.log_level,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,6 +20,7 @@ from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.db import aconnect, connect
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.inbox import Inbox
     from tributary_daemon.model.outcome import Outcome
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import AsyncConnection, Connection
 
 _IDLE_CONNECTIONS = 2
+NOTHING = "null"
+"""Details of a heartbeat that reports no progress."""
 
 
 class ProcessRuntime:
@@ -35,9 +39,11 @@ class ProcessRuntime:
         url: of the database.
         process_id: whose leases these are.
         inbox: of the database thread.
+        board: of the process; None in one that runs a single attempt.
     """
 
-    def __init__(self, url: str, process_id: int, inbox: Inbox) -> None:
+    def __init__(self, url: str, process_id: int, inbox: Inbox, board: Board | None = None) -> None:
+        self._board = board
         self._url = url
         self._process_id = process_id
         self._inbox = inbox
@@ -60,8 +66,17 @@ class ProcessRuntime:
         )
 
     def heartbeat(self, attempt: Any, details: str) -> None:
-        """Hand progress to the database thread."""
-        self._inbox.put(Progress(attempt, details))
+        """Take note of a sign of life, and hand progress to the database thread."""
+        held: Held = attempt
+        held.beat_at = time.monotonic()
+        if details != NOTHING or held.heartbeat_timeout is None:
+            self._inbox.put(Progress(held, details))
+
+    def own_group(self, attempt: Any, group: int) -> None:
+        """Note a process group that ends with the attempt; an isolated one has its own session anyway."""
+        held: Held = attempt
+        if self._board is not None and not held.isolated:
+            self._board.own_group(held, group)
 
     def is_cancelled(self, attempt: Any) -> bool:
         """Return whether the attempt's token is known not to stand any more."""

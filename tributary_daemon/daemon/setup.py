@@ -23,6 +23,7 @@ class ProcessSetup:
         queues: queues without a bound.
         bounded: queue -> slots of this process in it.
         slots: steps that run at once.
+        holds_bounded: claims nothing from bounded queues until told: the process it replaces still does.
         imports: modules or files with handlers.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
@@ -30,6 +31,7 @@ class ProcessSetup:
         path: sys.path of the supervisor.
         log_format: ``json`` or ``console``.
         log_level: least level logged.
+        silence_limit: seconds without a sign after which the supervisor would kill it.
     """
 
     url: str
@@ -40,6 +42,7 @@ class ProcessSetup:
     queues: tuple[str, ...] = ("default",)
     bounded: dict[str, int] = field(default_factory=dict)
     slots: int = 10
+    holds_bounded: bool = False
     imports: tuple[str, ...] = ()
     enable_shell: bool = False
     directory: str | None = None
@@ -47,10 +50,15 @@ class ProcessSetup:
     path: tuple[str, ...] = ()
     log_format: str = "json"
     log_level: str = "info"
+    silence_limit: float = 60.0
 
-    def started(self, process_id: int, names: Iterable[str], shards: int) -> ProcessSetup:
+    def started(
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+    ) -> ProcessSetup:
         """Return the setup completed by what the supervisor says at the start."""
-        return replace(self, process_id=process_id, names=tuple(names), shards=shards)
+        return replace(
+            self, process_id=process_id, names=tuple(names), shards=shards, holds_bounded=holds_bounded
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the setup as JSON has it."""

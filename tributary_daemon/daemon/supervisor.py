@@ -10,25 +10,27 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
-from tributary_daemon.daemon import sdnotify
-from tributary_daemon.daemon.attempts import CLOSING_NAME
+from tributary_daemon.daemon import strays
+from tributary_daemon.daemon.admission import Admission
 from tributary_daemon.daemon.core import Exit
-from tributary_daemon.daemon.family import Family, release, settle
+from tributary_daemon.daemon.family import Family
 from tributary_daemon.daemon.maintenance import Maintenance
-from tributary_daemon.daemon.offers import matching
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
+from tributary_daemon.daemon.sdnotify import ServiceManager
+from tributary_daemon.daemon.settlement import Death, settle
 from tributary_daemon.store import membership
 from tributary_daemon.store.notify import CANCEL, Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import FrameType
 
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.plan import WorkerPlan
+    from tributary_daemon.store.db import Connection
 
 _SATURATED_FOR: Final = 1.0
 _SAME_SIGNAL: Final = 0.5
@@ -50,17 +52,21 @@ class Supervisor:
         self._plan = plan
         self._selector = selectors.DefaultSelector()
         self._family = Family(
-            plan.processes, lambda number: spawn(plan, number), self._selector, plan.silence_limit
+            plan.processes,
+            lambda number: spawn(plan, number),
+            self._selector,
+            plan.silence_limit,
+            plan.recycling,
         )
+        self._admission = Admission(plan.names)
+        self._manager = ServiceManager()
+        self._deaths: list[Death] = []
         self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare)
         self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
         self._listening: int | None = None
         self._maintenance: Maintenance | None = None
         self._worker_id = 0
-        self._names: list[str] | None = None
-        self._failures: list[dict[str, Any]] = []
         self._shards = 1
-        self._offers: dict[Member, dict[str, Any]] = {}
         self._stops = 0
         self._signal_at = 0.0
         self._answered_at = time.monotonic()
@@ -114,8 +120,8 @@ class Supervisor:
                 self._turn()
             self._leave()
         finally:
-            for member in self._family.kill():
-                events.emit(events.ProcessExited(process=member.setup.label, pid=member.pid, code=-9))
+            for death in self._family.kill():
+                events.emit(events.ProcessExited(process=death.label, pid=death.pid, code=death.code))
             self._listener.close()
             self._link.close()
             if signals:
@@ -145,15 +151,18 @@ class Supervisor:
         self._bury()
         if self._deadline is not None:
             if self._stops > 1 or time.monotonic() > self._deadline:
-                self._end_now()
+                self._mourn(self._family.kill())
         else:
             self._family.fill()
+            self._family.renew()
         try:
+            self._settle()
             self._admit()
             self._poll()
         except LOST as error:
             self._lost(error)
         self._tend_listener()
+        self._report()
 
     def _lost(self, error: Exception) -> None:
         if self._link.lost():
@@ -168,6 +177,8 @@ class Supervisor:
             until.append(self._wake_at - now)
         if self._deadline is not None:
             until.append(0.1)
+        if self._manager.watchdog_every is not None:
+            until.append(self._manager.watchdog_every / 2)
         return max(0.0, min(until))
 
     # --- members ----------------------------------------------------------------------------------
@@ -177,61 +188,43 @@ class Supervisor:
             member.signed_at = time.monotonic()
             match message["say"]:
                 case "offer":
-                    self._offers[member] = message
+                    self._admission.offered(member, message)
                 case "sign":
                     member.saturated = message["saturated"]
                     self._weigh()
                 case "ready":
                     events.emit(events.ProcessStarted(process=member.setup.label, pid=member.pid))
+                    self._family.claims(member)
                     self._tell_ready()
 
     def _admit(self) -> None:
         """Start those who have offered; while the database is away they wait."""
-        if self._deadline is not None or self._link.pause > 0:
-            return
-        for member, message in list(self._offers.items()):
-            names = self._publish(message)
-            process_id = membership.register_process(
-                self._link.connection(), name=member.setup.label, pid=member.pid, worker_id=self._worker_id
-            )
-            del self._offers[member]
-            member.start(process_id, [*names, CLOSING_NAME], self._shards)
-
-    def _publish(self, message: dict[str, Any]) -> list[str]:
-        """Register what the first member offers for the whole worker; return what this member claims."""
-        offered = {handler["name"]: handler for handler in message["handlers"]}
-        names = matching(offered, self._plan.names)
-        if self._names is None:
-            connection = self._link.connection()
-            self._failures = message["failures"]
-            self._register(connection, names)
-            if membership.register_handlers(connection, [offered[name] for name in names]):
-                membership.release_waiting(connection, self._shards)
-            self._names = names
-            for failure in self._failures:
-                events.emit(
-                    events.HandlerImportFailed(
-                        module=failure["module"], names=failure["names"], error=failure["error"]
-                    )
-                )
-        return names
+        if self._deadline is None and self._link.pause == 0:
+            self._admission.admit(
+                self._link.connection, lambda: self._worker_id, self._shards, register=self._register,
+                holds_bounded=self._family.holds_bounded,
+            )  # fmt: skip
 
     def _bury(self) -> None:
-        for member, code in self._family.bury():
-            ended = (
-                events.ProcessExited
-                if code == Exit.DRAINED and self._deadline is not None
-                else events.ProcessDied
-            )
-            events.emit(ended(process=member.setup.label, pid=member.pid, code=code))
-            self._offers.pop(member, None)
-            try:
-                settle(self._link.connection(), member, code, self._shards, self._plan.lease)
-            except LOST as error:
-                # its lease ends by itself: it is beaten no more
-                self._lost(error)
-            if code == Exit.FENCED and self._deadline is None:
+        self._mourn(self._family.bury())
+        strays.reap({member.pid for member in self._family})
+
+    def _mourn(self, deaths: list[Death]) -> None:
+        for death in deaths:
+            wanted = death.planned and death.why is None and self._deadline is not None
+            ended = events.ProcessExited if wanted else events.ProcessDied
+            events.emit(ended(process=death.label, pid=death.pid, code=death.code))
+            death.tell()
+            self._admission.forget(death.pid)
+            if death.code == Exit.FENCED and self._deadline is None:
                 self._poll_at = 0.0
+        self._deaths += deaths
+
+    def _settle(self) -> None:
+        """Write down what deaths mean; while the database is away they are remembered, and not beaten for."""
+        while self._deaths and self._link.pause == 0:
+            settle(self._link.connection(), self._deaths[0], self._shards, self._plan.lease)
+            del self._deaths[0]
 
     def _weigh(self) -> None:
         """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""
@@ -249,12 +242,12 @@ class Supervisor:
 
     # --- database ---------------------------------------------------------------------------------
 
-    def _register(self, connection: Any, names: Sequence[str] = ()) -> None:
+    def _register(self, connection: Connection) -> None:
         previous, self._worker_id = self._worker_id, membership.register_worker(
             connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(),
             version=self._plan.version,
-            queues=self._plan.served, names=self._names or names, concurrency=self._plan.concurrency,
-            failures=self._failures,
+            queues=self._plan.served, names=self._admission.names or [], concurrency=self._plan.concurrency,
+            failures=self._admission.failures,
         )  # fmt: skip
         if previous:
             membership.leave(connection, previous, [])
@@ -267,7 +260,6 @@ class Supervisor:
         if now < self._poll_at:
             return
         self._poll_at = now + min(self._plan.poll_interval, self._plan.beat)
-        sdnotify.notify("WATCHDOG=1")
         connection = self._link.connection()
         started = self._family.started
         wanted = self._wants_wake
@@ -293,11 +285,11 @@ class Supervisor:
                 self._maintenance.spare()
             self._maintenance.tick(connection, self._worker_id)
 
-    def _fenced(self, connection: Any) -> None:
+    def _fenced(self, connection: Connection) -> None:
         """Others have taken over what this worker held: its processes must stop before new ones start."""
         events.emit(events.WorkerFenced(name=self._plan.name))
-        for member in self._family.kill():
-            settle(connection, member, Exit.FENCED, self._shards, self._plan.lease)
+        self._mourn(self._family.kill())
+        self._settle()
         self._register(connection)
 
     def _tend_listener(self) -> None:
@@ -334,22 +326,13 @@ class Supervisor:
     def _begin_drain(self) -> None:
         self._deadline = time.monotonic() + self._plan.drain_timeout
         self._poll_at = 0.0
-        sdnotify.notify("STOPPING=1")
+        self._manager.stopping()
         events.emit(events.WorkerDraining(name=self._plan.name, timeout=self._plan.drain_timeout))
         self._family.send("drain")
 
-    def _end_now(self) -> None:
-        started = [member.process_id for member in self._family.kill() if member.process_id]
-        try:
-            connection = self._link.connection()
-            release(connection, started, self._shards)
-            membership.leave(connection, None, started)
-        except LOST as error:
-            # their leases end by themselves: they are beaten no more
-            self._lost(error)
-
     def _leave(self) -> None:
         try:
+            self._settle()
             membership.leave(self._link.connection(), self._worker_id, [])
         except LOST:
             # the row falls silent and is tidied up by whoever leads
@@ -359,12 +342,26 @@ class Supervisor:
     def _tell_ready(self) -> None:
         if not self.ready.is_set():
             self.ready.set()
-            sdnotify.notify("READY=1")
+            self._manager.ready()
             events.emit(
                 events.WorkerStarted(
-                    name=self._plan.name, queues=self._plan.served, names=len(self._names or [])
+                    name=self._plan.name, queues=self._plan.served, names=len(self._admission.names or [])
                 )
             )
+
+    def _report(self) -> None:
+        """Tell the service manager that the loop has turned, and what it saw."""
+        self._manager.alive()
+        if self._deadline is not None:
+            self._manager.extend()
+        members = list(self._family)
+        running = sum(len(member.board.running()) for member in members)
+        state = "draining" if self._deadline is not None else "serving"
+        away = ", database away" if self._link.pause > 0 else ""
+        self._manager.status(
+            f"{state} {','.join(self._plan.served)}: {len(self._family.claiming)} of {self._plan.processes}"
+            f" processes claim, {running} steps run{away}"
+        )
 
     def _nudge(self) -> None:
         # it may be full of nudges already, or the worker has ended

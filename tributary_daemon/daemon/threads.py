@@ -6,7 +6,7 @@ import ctypes
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.engine.failures import record, retried, timed_out
 from tributary_daemon.errors import HandlerTimeout, StepCancelled
@@ -15,8 +15,12 @@ from tributary_daemon.model.outcome import Released
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
+
+# one aims at a time: a cancel comes from the database thread, a timeout from that of the deadlines
+_AIMING: Final = threading.Lock()
 
 
 class HandlerThreads:
@@ -26,6 +30,7 @@ class HandlerThreads:
         count: threads, one per slot.
         run: executes one lease; returns its outcome, None when there is nothing left to write.
         report: takes the outcome; called in the handler's thread, once per lease that was not taken back.
+        board: where each thread notes what it runs, in a place of its own.
     """
 
     def __init__(
@@ -33,13 +38,15 @@ class HandlerThreads:
         count: int,
         run: Callable[[Held], Outcome | None],
         report: Callable[[Held, Outcome | None], None],
+        board: Board,
     ) -> None:
+        self._board = board
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._run = run
         self._report = report
         self._threads = [
-            threading.Thread(target=self._serve, name=f"handler-{number}", daemon=True)
-            for number in range(1, count + 1)
+            threading.Thread(target=self._serve, args=(place,), name=f"handler-{place + 1}", daemon=True)
+            for place in range(count)
         ]
 
     def start(self) -> None:
@@ -68,18 +75,24 @@ class HandlerThreads:
         except Empty:
             return taken
 
-    def _serve(self) -> None:
+    def _serve(self, place: int) -> None:
         while (held := self._queue.get()) is not None:
-            self._report(held, None if held.dropped or held.recalled else self._attempt(held))
+            if held.dropped or held.recalled:
+                self._report(held, None)
+            else:
+                outcome = self._attempt(held, place)
+                self._board.end(held)
+                self._report(held, outcome)
 
-    def _attempt(self, held: Held) -> Outcome | None:
+    def _attempt(self, held: Held, place: int) -> Outcome | None:
         outcome: Outcome | None = None
         written = False
         while True:
             try:
                 if outcome is None and not written:
-                    held.thread_id = threading.get_ident()
                     held.started_at = time.monotonic()
+                    self._board.begin(place, held)
+                    held.thread_id = threading.get_ident()
                     outcome = self._run(held)
                     written = outcome is None
                 shield(held)
@@ -97,15 +110,15 @@ class HandlerThreads:
 def interrupt(held: Held, error: type[BaseException]) -> bool:
     """Raise ``error`` in the thread that runs this lease; False when none runs user code for it.
 
-    The exception arrives between two bytecodes: a thread inside a C call gets it after the call. Called by
-    one thread only.
+    The exception arrives between two bytecodes: a thread inside a C call gets it after the call.
     """
     # the thread that is aimed at must hold no lock of ours: the exception may come right behind it
-    held.aimed = True
-    target = held.thread_id
-    if target is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(target), ctypes.py_object(error))
-    held.aimed = False
+    with _AIMING:
+        held.aimed = True
+        target = held.thread_id
+        if target is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(target), ctypes.py_object(error))
+        held.aimed = False
     return target is not None
 
 

@@ -80,6 +80,8 @@ async def _aattempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
                 result = await handler.function(**arguments)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
+        if lease.silent_for is not None:
+            return timed_out(lease, error)
         if task is not None and task.cancelling():
             return Released("cancelled")
         return outcome_of(error, handler, lease)

@@ -79,10 +79,32 @@ def timed_out(lease: Lease, error: BaseException | None = None, random: Random =
         error: what ended the handler, for its traceback; None when nobody saw it end.
         random: source of the jitter.
     """
-    allowed = f" after {durations.text(lease.timeout)}" if lease.timeout is not None else ""
-    trace = _trace(error) if error is not None else None
-    found = ErrorRecord("HandlerTimeout", f"timed out{allowed}", lease.attempt, "timeout", traceback=trace)
+    silent = lease.silent_for is not None
+    found = timeout_record(
+        lease.silent_for if silent else lease.timeout,
+        lease.attempt,
+        silent=silent,
+        trace=_trace(error) if error is not None else None,
+    )
     return retried(found, HandlerTimeout(), lease, random)
+
+
+def timeout_record(
+    seconds: float | None, attempt: int, *, silent: bool, trace: str | None = None
+) -> ErrorRecord:
+    """Return the record of a timeout.
+
+    Args:
+        seconds: the limit, if it is known.
+        attempt: its number.
+        silent: the limit was that of the heartbeat.
+        trace: where the handler was.
+    """
+    if silent:
+        message = f"no heartbeat for {durations.text(seconds or 0.0)}"
+        return ErrorRecord("HandlerTimeout", message, attempt, "heartbeat_timeout", traceback=trace)
+    allowed = f" after {durations.text(seconds)}" if seconds is not None else ""
+    return ErrorRecord("HandlerTimeout", f"timed out{allowed}", attempt, "timeout", traceback=trace)
 
 
 def retried(found: ErrorRecord, error: BaseException, lease: Lease, random: Random = _RANDOM) -> Outcome:

@@ -28,6 +28,9 @@ class Lease:
         retry: the policy in force; None for the default of the kind.
         timeout: seconds for this attempt; None for none.
         attempt_base: attempts used up before the last explicit retry.
+        lone_crashes: None, or the lease is suspected of crashing its process and runs alone: how often it
+            did so while alone.
+        silent_for: seconds without a heartbeat, once that ended the attempt.
     """
 
     run_id: str
@@ -44,6 +47,8 @@ class Lease:
     retry: Retry | None = None
     timeout: float | None = None
     attempt_base: int = 0
+    lone_crashes: int | None = None
+    silent_for: float | None = None
 
     @property
     def failures(self) -> int:

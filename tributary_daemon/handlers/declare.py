@@ -43,6 +43,7 @@ def handler(
     priority: int | None = None,
     max_attempts: int | None = None,
     timeout: float | str | timedelta | None = None,
+    heartbeat_timeout: float | str | timedelta | None = None,
     retry: Retry | None = None,
     retry_if: Classifier | None = None,
     isolation: Isolation | None = None,
@@ -57,6 +58,7 @@ def handler(
         priority: higher first.
         max_attempts: executions in all; 1 means that its code starts at most once.
         timeout: of one attempt: seconds, timedelta or ``"5m"``.
+        heartbeat_timeout: an attempt that does not call `Step.heartbeat` for so long is timed out.
         retry: waits between attempts, and which errors are tried again.
         retry_if: called with the exception; False ends the step for good.
         isolation: ``"process"`` runs each attempt in a process of its own.
@@ -79,6 +81,7 @@ def handler(
             f"handler {name}: retry_if is not callable", hint="pass a function of an exception"
         )
     memory_bytes = _memory(name, memory)
+    silence = None if heartbeat_timeout is None else _limit(name, "heartbeat_timeout", heartbeat_timeout)
 
     def declare(function: F) -> F:
         target: Any = function.__func__ if isinstance(function, staticmethod) else function
@@ -95,6 +98,7 @@ def handler(
             retry_if=retry_if,
             isolation="process" if memory_bytes is not None else isolation,
             memory=memory_bytes,
+            heartbeat_timeout=silence,
             description=description or (inspect.getdoc(target) or "").partition("\n")[0] or None,
             local_names=dict(caller.f_locals) if caller is not None and nested else {},
         )
@@ -162,17 +166,22 @@ def _options(
                 f"handler {name}: max_attempts is {max_attempts}", hint="1 means that it is never tried again"
             )
     if timeout is not None:
-        try:
-            options["timeout"] = durations.seconds(timeout)
-        except InvalidInput as error:
-            raise HandlerError(f"handler {name}: timeout: {error.message}", hint=error.hint) from error
-        if not options["timeout"]:
-            raise HandlerError(f"handler {name}: timeout is 0", hint="omit it for no timeout")
+        options["timeout"] = _limit(name, "timeout", timeout)
     if retry is not None:
         if not isinstance(retry, Retry):
             raise HandlerError(f"handler {name}: retry is {retry!r}", hint="pass Retry(…)")
         options["retry"] = retry.to_json()
     return options
+
+
+def _limit(name: str, option: str, value: float | str | timedelta) -> float:
+    try:
+        limit = durations.seconds(value)
+    except InvalidInput as error:
+        raise HandlerError(f"handler {name}: {option}: {error.message}", hint=error.hint) from error
+    if not limit:
+        raise HandlerError(f"handler {name}: {option} is 0", hint="omit it for no such limit")
+    return limit
 
 
 def _integer(name: str, option: str, value: object) -> int:

@@ -37,6 +37,8 @@ class Handler:
         retry_if: says of an exception whether another attempt makes sense; None leaves it to the policy.
         isolation: ``process``: each attempt in a disposable process.
         memory: bytes that an isolated attempt may use; None for no cap.
+        heartbeat_timeout: seconds after the start or the last `Step.heartbeat` in which the next one must
+            come; None for never.
         description: one line for people.
         local_names: what was in sight where a nested function was defined.
     """
@@ -48,6 +50,7 @@ class Handler:
     retry_if: Classifier | None = None
     isolation: Isolation | None = None
     memory: int | None = None
+    heartbeat_timeout: float | None = None
     description: str | None = None
     local_names: dict[str, Any] = field(default_factory=dict, repr=False)
 

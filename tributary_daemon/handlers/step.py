@@ -58,6 +58,9 @@ class StepRuntime(Protocol):
     def heartbeat(self, attempt: Attempt, details: str) -> None:
         """Store progress (JSON text); never blocks on the database."""
 
+    def own_group(self, attempt: Attempt, group: int) -> None:
+        """Note a process group of the operating system that has to end with the attempt."""
+
     def is_cancelled(self, attempt: Attempt) -> bool:
         """Return whether the step was cancelled or its lease was lost."""
 
@@ -167,6 +170,8 @@ class Step:
     def heartbeat(self, details: Any = None) -> None:
         """Report progress: shown in status, and given to the next attempt as `progress`.
 
+        It also is the sign of life that ``heartbeat_timeout`` asks for.
+
         Args:
             details: any JSON value.
 
@@ -177,6 +182,14 @@ class Step:
         if self.cancelled:
             raise StepCancelled(f"step {self.id} was cancelled")
         self._runtime.heartbeat(self._attempt, codec.dumps(details, what="progress"))
+
+    def own_group(self, group: int) -> None:
+        """Name a process group that this handler has started: should the worker's process die, it ends too.
+
+        Args:
+            group: its number, that of a process started with ``start_new_session=True``.
+        """
+        self._runtime.own_group(self._attempt, group)
 
     def connection(self) -> StepConnection:
         """Return the connection in whose transaction this step is finished: effects happen exactly once.

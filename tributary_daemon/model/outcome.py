@@ -15,8 +15,8 @@ class ErrorRecord:
         message: its text, at most 8 KiB.
         attempt: number of the attempt that failed, 1-based; 0 when no attempt ran.
         reason: machine-readable cause when Tributary knows one: ``timeout``, ``interrupted``, ``aborted``,
-            ``invalid_payload``, ``invalid_result``, ``crashed`` …
-        exit_code: of a shell step.
+            ``invalid_payload``, ``invalid_result``, ``heartbeat_timeout``, ``crashed`` …
+        exit_code: of a shell step, or of a process that died; minus the number of the signal that ended it.
         traceback: at most 16 KiB, innermost frames last.
     """
 
@@ -82,10 +82,17 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process died in which the attempt ran alone: no other can have been the cause."""
+
+    error: ErrorRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """The step's condition was false; ``trace`` says clause by clause why."""
 
     trace: dict[str, Any] = field(default_factory=dict)
 
 
-Outcome = Completed | Failed | Discarded | Snoozed | Released | Skipped
+Outcome = Completed | Failed | Discarded | Snoozed | Released | Crashed | Skipped

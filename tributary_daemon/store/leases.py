@@ -20,7 +20,7 @@ Token = tuple[str, int, int]
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
-           payload, attempt_base, options, flags, priority, tenant_id, item_key
+           payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes
     from tributary.claim_steps(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
                                %s::text[], %s)
 """

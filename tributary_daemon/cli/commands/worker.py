@@ -55,6 +55,23 @@ Examples:
     metavar="DURATION",
     help="How long a drain waits for what runs [default: 60s].",
 )
+@click.option(
+    "--recycle-steps",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Replace a process after N finished steps [default: never].",
+)
+@click.option(
+    "--recycle-age",
+    type=values.duration,
+    metavar="DURATION",
+    help="Replace a process at this age, e.g. 12h [default: never].",
+)
+@click.option(
+    "--recycle-memory",
+    metavar="SIZE",
+    help="Replace a process whose resident memory reaches this, e.g. 1GiB [default: never].",
+)
 @click.option("--enable-shell", is_flag=True, default=None, help="Run the shell steps of workflows too.")
 def worker(
     *,
@@ -65,6 +82,9 @@ def worker(
     imports: tuple[str, ...],
     name: str | None,
     drain_timeout: float | None,
+    recycle_steps: int | None,
+    recycle_age: float | None,
+    recycle_memory: str | None,
     enable_shell: bool | None,
 ) -> int:
     """Start a worker and serve queues until it is stopped."""
@@ -76,6 +96,9 @@ def worker(
         handlers=imports,
         worker_name=name,
         drain_timeout=drain_timeout,
+        recycle_steps=recycle_steps,
+        recycle_age=recycle_age,
+        recycle_memory=recycle_memory,
         enable_shell=enable_shell,
     )
     options = WorkerOptions.of(config)

@@ -61,7 +61,9 @@ async def _run(script: Script, step: Step, directory: str | None) -> dict[str, s
     try:
         command, environment, output = _prepare(script, step, scratch)
         try:
-            ended = await run_group(command, environment, directory or str(Path(scratch, "work")))
+            ended = await run_group(
+                command, environment, directory or str(Path(scratch, "work")), started=step.own_group
+            )
         except OSError as error:
             raise Abort(f"the script cannot be started: {error.strerror or error}") from error
         _log(step, ended)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 TAIL_BYTES: Final = 65_536
 GRACE: Final = 5.0
@@ -35,7 +35,12 @@ class Ended:
 
 
 async def run_group(
-    command: Sequence[str], environment: Mapping[str, str], directory: str, *, grace: float = GRACE
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    directory: str,
+    *,
+    grace: float = GRACE,
+    started: Callable[[int], None] = lambda _group: None,
 ) -> Ended:
     """Run a command to its end; whatever it started in its group ends with it.
 
@@ -46,6 +51,7 @@ async def run_group(
         environment: all of its environment.
         directory: its working directory.
         grace: seconds between SIGTERM and SIGKILL.
+        started: told the number of the group.
 
     Raises:
         OSError: it cannot be started.
@@ -59,6 +65,7 @@ async def run_group(
         cwd=directory,
         start_new_session=True,
     )
+    started(process.pid)
     assert process.stdout is not None
     assert process.stderr is not None
     tails = [_Tail(process.stdout), _Tail(process.stderr)]

@@ -1,0 +1,36 @@
+-- For workers of other runtimes: claims one intent that is suspected of crashing its process, if this process holds nothing else.
+-- What the crash of such a process proves rests on that, and on the start, which is recorded with the claim. Index: steps_suspects.
+create or replace function tributary.claim_suspect(p_shard smallint, p_process bigint, p_queues text[], p_names text[])
+returns table (run_id uuid, seq bigint, name text, queue text, attempt smallint, max_attempts smallint, payload jsonb)
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    v_tid tid;
+    v_now timestamptz;
+begin
+    select s.ctid into v_tid
+    from steps s
+    where s.shard = p_shard and s.state = 'available' and s.lone_crashes is not null and s.kind = 'intent'
+      and s.queue = any (p_queues) and s.name = any (p_names)
+      and not exists (select from queues q where q.name = s.queue and q.paused)
+      and not exists (select from registry r
+                      where r.name = s.name
+                        and (not r.is_enabled or r.runtime <> (select p.runtime from processes p where p.process_id = p_process)))
+    order by s.priority desc, s.seq
+    limit 1
+    for update skip locked;
+    v_now := clock();
+    return query
+        with claimed as (
+            update steps s
+            set state = 'running', attempt = s.attempt + 1, process_id = p_process, claimed_at = v_now, started_at = v_now, reason = null
+            where s.ctid = v_tid and s.shard = p_shard
+            returning s.*
+        )
+        select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, p.payload
+        from claimed c
+        left join payloads p on p.shard = p_shard and p.run_id = c.run_id and p.ordinal = c.ordinal;
+end $$;

@@ -1,0 +1,3 @@
+drop index steps_suspects;
+alter table steps drop column lone_crashes;
+comment on column steps.crashes is null;

@@ -1,0 +1,97 @@
+"""How a process comes to claim: its handlers are published, its row is made, then it is told to start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tributary_daemon import events
+from tributary_daemon.daemon.attempts import CLOSING_NAME
+from tributary_daemon.daemon.offers import matching
+from tributary_daemon.store import membership
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tributary_daemon.daemon.member import Member
+    from tributary_daemon.store.db import Connection
+
+
+class Admission:
+    """Members that have offered handlers and wait for the database.
+
+    Attributes:
+        names: what the worker claims; None until its first member offered.
+        failures: modules and handlers that cannot be offered.
+
+    Args:
+        patterns: of the names that the worker claims.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = patterns
+        self._offers: dict[Member, dict[str, Any]] = {}
+        self.names: list[str] | None = None
+        self.failures: list[dict[str, Any]] = []
+
+    def offered(self, member: Member, message: dict[str, Any]) -> None:
+        """A member says what its modules hold."""
+        self._offers[member] = message
+
+    def forget(self, pid: int) -> None:
+        """A process has ended before it was admitted."""
+        self._offers = {member: offer for member, offer in self._offers.items() if member.pid != pid}
+
+    def admit(
+        self,
+        connection: Callable[[], Connection],
+        worker_id: Callable[[], int],
+        shards: int,
+        *,
+        register: Callable[[Connection], None],
+        holds_bounded: Callable[[Member], bool],
+    ) -> None:
+        """Start those who have offered.
+
+        Args:
+            connection: of the supervisor; asked for only if somebody waits.
+            worker_id: of the supervisor's row.
+            shards: number of shards.
+            register: makes that row anew, once the names are known.
+            holds_bounded: whether a member has to wait for its predecessor in queues with slots.
+        """
+        for member, message in list(self._offers.items()):
+            names = self._publish(connection(), message, shards, register)
+            process_id = membership.register_process(
+                connection(), name=member.setup.label, pid=member.pid, worker_id=worker_id()
+            )
+            del self._offers[member]
+            member.start(process_id, [*names, CLOSING_NAME], shards, holds_bounded=holds_bounded(member))
+
+    def _publish(
+        self,
+        connection: Connection,
+        message: dict[str, Any],
+        shards: int,
+        register: Callable[[Connection], None],
+    ) -> list[str]:
+        """Register what the first member offers for the whole worker; return what this member claims."""
+        offered = {handler["name"]: handler for handler in message["handlers"]}
+        names = matching(offered, self._patterns)
+        if self.names is None:
+            self.failures = message["failures"]
+            self.names = names
+            try:
+                register(connection)
+                if membership.register_handlers(connection, [offered[name] for name in names]):
+                    membership.release_waiting(connection, shards)
+            except BaseException:
+                # the next connection begins anew
+                self.names = None
+                raise
+            for failure in self.failures:
+                events.emit(
+                    events.HandlerImportFailed(
+                        module=failure["module"], names=failure["names"], error=failure["error"]
+                    )
+                )
+        return names
