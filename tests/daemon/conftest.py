@@ -205,6 +205,17 @@ def crew(worker, tmp_path):
     return start
 
 
+@pytest.fixture
+def rough(crew, tmp_path):
+    """Return a function that starts a worker with those handlers and with the ones that misbehave."""
+    shutil.copy(HANDLERS.with_name("rough_handlers.py"), tmp_path / "rough_handlers.py")
+
+    def start(*args, **more):
+        return crew("--import", "./rough_handlers.py", *args, **more)
+
+    return start
+
+
 @contextmanager
 def _frozen(pid):
     os.killpg(pid, signal.SIGSTOP)

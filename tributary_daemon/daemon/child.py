@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
 from tributary_daemon.daemon.board import Board, places
-from tributary_daemon.daemon.core import Exit, ProcessCore
+from tributary_daemon.daemon.core import ProcessCore
+from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.daemon.signs import Signs

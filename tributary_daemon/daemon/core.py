@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
@@ -12,6 +11,7 @@ from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.board import Board, places
 from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
+from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import Check, Drain, Finished, GivenUp, Inbox, Message, Pause, Unhold, Wake
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.runtime import ProcessRuntime
@@ -37,17 +37,6 @@ _MESSAGES: Final[dict[str, Message]] = {
     "unhold": Unhold(),
     "drain": Drain(),
 }
-
-
-class Exit(IntEnum):
-    """Why a process ended, as its exit code."""
-
-    DRAINED = 0
-    FAILED = 70
-    FENCED = 71
-    RETIRED = 72
-    ORPHANED = 73
-    BROKEN = 74
 
 
 class ProcessCore:

@@ -1,8 +1,9 @@
-"""How a process of the operating system came to its end, in words for people."""
+"""How a process came to its end: the exit codes that mean something, and words for people."""
 
 from __future__ import annotations
 
 import signal
+from enum import IntEnum
 from typing import Final
 
 _HINTS: Final = {
@@ -12,6 +13,17 @@ _HINTS: Final = {
     signal.SIGBUS: "native code used memory that is not there",
     signal.SIGALRM: "an alarm was set and not handled",
 }
+
+
+class Exit(IntEnum):
+    """Why a process ended, as its exit code."""
+
+    DRAINED = 0
+    FAILED = 70
+    FENCED = 71
+    RETIRED = 72
+    ORPHANED = 73
+    BROKEN = 74
 
 
 def how(code: int) -> str:

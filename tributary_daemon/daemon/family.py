@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
-from tributary_daemon.daemon.core import NEIGHBOURS, Exit
+from tributary_daemon.daemon.core import NEIGHBOURS
 from tributary_daemon.daemon.deadlines import GRACE, LOOP_GRACE
+from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.settlement import KILLED, Death, end_groups
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.daemon.attempts import Attempts
-from tributary_daemon.daemon.core import Exit
+from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import Inbox, Message, Progress
 from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.runtime import ProcessRuntime
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tributary_daemon.model.outcome import Outcome
 
 _IDLE: Final = 10.0
+_LOOK_EVERY: Final = 500  # ms
 _HUNG_UP: Final = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 
@@ -90,11 +91,20 @@ def _run(order: Order, offer: Offer, attempts: Attempts, end: socket.socket) -> 
 
 
 def _end_with(end: socket.socket) -> None:
-    """End this process when the one at the other end is gone: nobody would take its answer."""
+    """End this process when the other end is gone or out of reach: nobody would take its answer."""
+    number, identity = end.fileno(), os.fstat(end.fileno()).st_ino
     poll = select.poll()
     poll.register(end, _HUNG_UP)
-    poll.poll()
-    os._exit(Exit.ORPHANED)
+    while True:
+        gone = poll.poll(_LOOK_EVERY)
+        try:
+            whole = os.fstat(number).st_ino == identity
+        except OSError:
+            whole = False
+        if not whole:
+            os._exit(Exit.BROKEN)
+        if gone:
+            os._exit(Exit.ORPHANED)
 
 
 if __name__ == "__main__":

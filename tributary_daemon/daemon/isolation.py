@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
 from tributary_daemon.daemon.deadlines import silent
-from tributary_daemon.daemon.endings import how
+from tributary_daemon.daemon.endings import Exit, how
 from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Beat, Order, Started, receive, send
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Crashed, Discarded, ErrorRecord, Outcome, Released
@@ -175,12 +175,12 @@ class _IsolatedProcess:
             return False
         return True
 
-    def last_code(self) -> int | None:
-        """Return its exit code; None when it let go of its socket and went on."""
+    def last_code(self) -> int:
+        """Return its exit code, now that its socket is closed."""
         try:
             return self._process.wait(_LAST_MOMENT)
         except subprocess.TimeoutExpired:
-            return None
+            return Exit.BROKEN
 
     def end(self) -> None:
         """Kill it with all that it has started, and reap it."""
@@ -191,12 +191,12 @@ class _IsolatedProcess:
 
 
 def _died(held: Held, code: int | None) -> Outcome:
-    if code is not None:
+    if code == Exit.BROKEN:
+        message = "the process that it ran alone in could not go on: the handler closed its file descriptors"
+    elif code is not None:
         message = f"the process that it ran alone in ended with {how(code)}"
-    elif held.started_at is not None and held.place is not None:
-        message = "the process that it ran alone in lost its connection to the worker: the handler closed it"
     else:
-        message = f"the process for it did not come up within {_STARTUP_LIMIT:g} s"
+        message = f"the process that it was to run in did not come up within {_STARTUP_LIMIT:g} s"
     record = ErrorRecord("ProcessDied", message, held.attempt, "crashed", exit_code=code)
     events.emit(
         events.StepFailed(

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tributary_daemon.daemon.board import Board, places
-from tributary_daemon.daemon.core import Exit, ProcessCore
+from tributary_daemon.daemon.core import ProcessCore
+from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.signs import Signs
 
 if TYPE_CHECKING:

@@ -69,7 +69,8 @@ class ProcessRuntime:
         """Take note of a sign of life, and hand progress to the database thread."""
         held: Held = attempt
         held.beat_at = time.monotonic()
-        if details != NOTHING or held.heartbeat_timeout is None:
+        # an isolated attempt says it all the same: the other side counts the silence
+        if details != NOTHING or held.heartbeat_timeout is None or self._board is None:
             self._inbox.put(Progress(held, details))
 
     def own_group(self, attempt: Any, group: int) -> None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
-from tributary_daemon.daemon.core import Exit
-from tributary_daemon.daemon.endings import how
+from tributary_daemon.daemon.endings import Exit, how
 from tributary_daemon.engine.failures import timeout_record
 from tributary_daemon.model.outcome import ErrorRecord
 from tributary_daemon.store import membership
@@ -47,6 +46,11 @@ class Death:
     planned: bool
     entries: tuple[Entry, ...]
     why: str | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it ended because its worker wanted that."""
+        return self.planned and self.why is None and self.code in (Exit.DRAINED, Exit.RETIRED)
 
     @property
     def broken(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon import events
 from tributary_daemon.daemon import strays
 from tributary_daemon.daemon.admission import Admission
-from tributary_daemon.daemon.core import Exit
+from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.family import Family
 from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
@@ -211,8 +211,7 @@ class Supervisor:
 
     def _mourn(self, deaths: list[Death]) -> None:
         for death in deaths:
-            wanted = death.planned and death.why is None and self._deadline is not None
-            ended = events.ProcessExited if wanted else events.ProcessDied
+            ended = events.ProcessExited if death.wanted or self._deadline is not None else events.ProcessDied
             events.emit(ended(process=death.label, pid=death.pid, code=death.code))
             death.tell()
             self._admission.forget(death.pid)
