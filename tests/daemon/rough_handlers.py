@@ -199,6 +199,12 @@ def lsilent(step: Step, beats: int = 0) -> str:
     return "kept in touch"
 
 
+@handler("r.orphan.v1")
+def orphan(step: Step, seconds: float) -> None:
+    """Leave a process behind whose own parent ends at once."""
+    subprocess.run(["sh", "-c", f"sleep {seconds} &"], check=True)
+
+
 @handler("r.leak.v1")
 def leak(step: Step, mib: int = 1) -> int:
     LEAK.append(bytearray(b"x" * (mib * 2**20)))

@@ -31,6 +31,7 @@ class Claimed(NamedTuple):
     max_attempts: int
     payload: str | None
     options: str | None
+    lone_crashes: int | None = None
 
 
 def offer(connection, *names, **options):
@@ -156,7 +157,7 @@ class Process:
         """Claim from the given lanes."""
         rows = self.connection.execute(
             """select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
-                      payload, options
+                      payload, options, lone_crashes
                from tributary.claim_steps(0::smallint, %s, %s::text[], %s::smallint[], %s::text[],
                                           %s::bigint[], %s::text[], %s) order by seq, ordinal""",
             (self.id, queues, priorities, tenants, lows, self.names, most),
@@ -180,7 +181,7 @@ class Process:
                 outcomes,
                 [result] * len(claimed),
                 [
-                    json.dumps(failed) if word in {"retry", "discarded", "aborted"} else None
+                    json.dumps(failed) if word in {"retry", "discarded", "aborted"} or error else None
                     for word in outcomes
                 ],
                 [delay] * len(claimed),

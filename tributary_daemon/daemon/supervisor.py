@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Connection
 
 _SATURATED_FOR: Final = 1.0
-_SAME_SIGNAL: Final = 0.5
+_SAME_SIGNAL: Final = 0.1
 _OUTAGE: Final = 2.0
 
 

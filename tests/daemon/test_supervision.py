@@ -1,0 +1,159 @@
+"""Who watches whom: stopped children, stopped supervisors, dead supervisors, restart storms."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+DIES = """\
+import os
+from tributary_daemon import handler
+
+@handler("x.never.v1")
+def never() -> None: ...
+
+if os.environ.get("TRIB_TEST_DIES") and os.path.exists("die"):
+    os._exit(3)
+"""
+
+
+@contextmanager
+def stopped(*pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                continue
+
+
+def is_gone(pid):
+    path = Path(f"/proc/{pid}/stat")
+    return not path.exists() or path.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_stopped_child_is_killed_reaped_and_replaced(desk, rough):
+    worker = rough(env={"TRIB_SILENCE_LIMIT": "2s"})
+    run = desk.submit("t.hold.v1", {"gate": "never", "first": True})
+    (began,) = desk.noted("began", run)
+    with stopped(began["pid"]):
+        desk.until(run, "completed", timeout=30)
+        assert not Path(f"/proc/{began['pid']}").exists(), "it is killed and reaped"
+    assert desk.row(run) == ("completed", 2, None, 1)
+    assert "no sign of life" in worker.log()
+
+
+def test_a_supervisor_stopped_beyond_its_lease_is_refused_and_starts_anew(desk, rough):
+    """Its children work on without it; what they did after others took over is dropped."""
+    first = rough("--name", "stale")
+    run = desk.submit("t.deaf.v1", {"gate": "gate"})
+    (began,) = desk.noted("began", run)
+    with stopped(first.pid):
+        desk.sql.execute("update tributary.processes set beat_at = beat_at - interval '20 seconds'")
+        desk.sql.execute("update tributary.leaders set expires_at = expires_at - interval '1 minute'")
+        second = rough("--name", "fresh")
+        desk.noted("began", run, count=2)
+        desk.wait(lambda: "lease lost" in first.log(), 20, "the child hears of it while its parent stands")
+    assert desk.row(run)[1] == 2
+    desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100)")
+    desk.open()
+    desk.until(run, "completed")
+    assert desk.row(run)[1] == 2
+    probe = [desk.submit("r.good.v1") for _ in range(50)]
+    for one in probe:
+        desk.until(one, "completed")
+    assert {desk.row(one)[1] for one in probe} == {1}
+    assert began["pid"] not in {note["pid"] for note in desk.notes("began", run)[1:]}
+    assert second.stop() == 0
+    assert first.stop() == 0
+
+
+def test_a_fenced_worker_replaces_its_processes(desk, rough):
+    worker = rough("--name", "fenced", processes=2)
+    before = set(desk.pids())
+    with stopped(worker.pid, *before):
+        desk.sql.execute("delete from tributary.processes")
+        desk.sql.execute("delete from tributary.workers")
+    desk.wait(lambda: "worker fenced" in worker.log(), 20, "it learns of it")
+    desk.wait(lambda: len(set(desk.pids()) - before) == 2, 30, "its processes are new")
+    assert all(is_gone(pid) for pid in before)
+    desk.until(desk.submit("r.good.v1"), "completed")
+    assert desk.one("select count(*) from tributary.workers") == (1,)
+
+
+def test_children_of_a_dead_supervisor_end_even_while_a_handler_holds_the_interpreter(desk, rough):
+    worker = rough(env={"TRIB_SILENCE_LIMIT": "2s"}, processes=2)
+    run = desk.submit("r.hogs.v1", {"seconds": 100})
+    (began,) = desk.noted("began", run)
+    pids = desk.pids()
+    os.kill(worker.pid, signal.SIGKILL)
+    desk.wait(lambda: all(is_gone(pid) for pid in pids), 20, "all end")
+    assert began["pid"] in pids
+    assert "Timeout" in worker.log(), "the one that hung says where"
+
+
+def test_isolated_processes_end_with_whoever_holds_their_lease(desk, rough):
+    worker = rough()
+    run = desk.submit("r.lone.v1", {"how": "hang"})
+    (began,) = desk.noted("began", run)
+    pids = desk.pids()
+    for pid in (worker.pid, *pids):
+        os.kill(pid, signal.SIGKILL)
+    desk.wait(lambda: is_gone(began["pid"]), 10, "nobody would take its answer")
+
+
+def test_a_process_that_dies_at_its_start_is_not_spawned_in_a_storm(desk, crew):
+    (desk.home / "dies.py").write_text(DIES)
+    worker = crew("--import", "./dies.py", env={"TRIB_TEST_DIES": "1"})
+    (desk.home / "die").touch()
+    os.kill(desk.pids()[0], signal.SIGKILL)
+    deaths = lambda: [json.loads(line) for line in worker.log().splitlines() if '"process died"' in line]  # noqa: E731
+    desk.wait(lambda: len(deaths()) >= 4, 40, "it dies again and again")
+    at = [time.mktime(time.strptime(one["timestamp"][:19], "%Y-%m-%dT%H:%M:%S")) for one in deaths()]
+    assert at[3] - at[1] >= 1, "the pauses grow"
+    assert worker.process.poll() is None
+    (desk.home / "die").unlink()
+    desk.until(desk.submit("t.note.v1"), "completed", timeout=30)
+
+
+def test_a_drain_during_a_restart_storm_ends(desk, crew):
+    (desk.home / "dies.py").write_text(DIES)
+    worker = crew("--import", "./dies.py", env={"TRIB_TEST_DIES": "1"})
+    (desk.home / "die").touch()
+    os.kill(desk.pids()[0], signal.SIGKILL)
+    desk.wait(lambda: worker.log().count('"process died"') >= 2, 30, "it dies again")
+    assert worker.stop() == 0
+
+
+def test_the_clock_of_the_server_may_jump(desk, rough):
+    """Forwards nobody loses a lease that is beaten; backwards the dead are not taken for alive."""
+    rough("--name", "a")
+    rough("--name", "b")
+    held = [desk.submit("t.hold.v1", {"gate": "gate"}) for _ in range(4)]
+    desk.noted("began", count=4)
+    # beats that a clock an hour ahead has written: whoever lives beats again at once …
+    desk.sql.execute("update tributary.processes set beat_at = beat_at + interval '1 hour'")
+    desk.sql.execute("update tributary.leaders set expires_at = expires_at + interval '1 hour'")
+    # … and who is dead does not count as alive for an hour
+    gone = desk.one("select tributary.register_process('gone', 'python')")[0]
+    dead = desk.submit("t.note.v1", run_after="2200-01-01")
+    desk.sql.execute(
+        "update tributary.steps set state = 'running', process_id = %s, claimed_at = now(), run_at = null,"
+        " attempt = 1 where run_id = %s", (gone, dead),
+    )  # fmt: skip
+    desk.sql.execute(
+        "update tributary.processes set beat_at = beat_at + interval '1 hour' where process_id = %s", (gone,)
+    )
+    desk.until(dead, "completed", timeout=30)
+    desk.open()
+    for run in held:
+        desk.until(run, "completed")
+        assert desk.row(run)[1] == 1
