@@ -183,6 +183,8 @@ def test_a_credential_that_cannot_be_read_is_refused(load, tmp_path):
     with pytest.raises(ConfigError, match="cannot read the credential database_url") as caught:
         load(environ={"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")})
     assert "LoadCredential=database_url:" in caught.value.hint
+    given = {"TRIB_DATABASE_URL": "postgresql://x/y", "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert load(environ=given).database_url == "postgresql://x/y"  # what is not needed is not read
 
 
 @given(

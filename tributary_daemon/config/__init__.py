@@ -193,7 +193,7 @@ def load(
         raise ConfigError(f"unknown setting '{unknown[0]}'", hint=nearest(unknown[0], list(KEYS)))
     take({name: value for name, value in flags.items() if value is not None}, "flag")
     take(_from_environment(environ), "environment")
-    for name, text in credentials.read(environ).items():
+    for name, text in credentials.read(environ, known=values).items():
         take({name: text}, credentials.origin(name))
     for path in _files(environ, cwd or Path.cwd()):
         table = _read(path)

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 SETTINGS: Final = ("database_url", "listen_url")
 """Settings that a credential may give: those that hold passwords."""
 
 
-def read(environ: Mapping[str, str]) -> dict[str, str]:
+def read(environ: Mapping[str, str], known: Container[str] = ()) -> dict[str, str]:
     """Return the settings that stand in ``$CREDENTIALS_DIRECTORY``, each in a file of its name.
 
     Nothing stands there when the variable is unset, as everywhere outside of a service.
 
     Args:
         environ: the environment.
+        known: settings that a nearer source gave; their files are not looked at.
 
     Raises:
         ConfigError: a file is there but cannot be read, is no text, or is not one line.
@@ -28,7 +29,8 @@ def read(environ: Mapping[str, str]) -> dict[str, str]:
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
         return {}
-    return {name: text for name in SETTINGS if (text := _line(name, Path(directory) / name)) is not None}
+    wanted = [name for name in SETTINGS if name not in known]
+    return {name: text for name in wanted if (text := _line(name, Path(directory) / name)) is not None}
 
 
 def origin(name: str) -> str:

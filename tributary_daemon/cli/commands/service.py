@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -152,9 +153,10 @@ def uninstall(*, template: bool, user: bool, directory: Path | None, output: str
         _show(path, "absent", output)
         return failures.COMPLETED
     told = directory is None and systemd.runs()
+    running = path.name.replace("@.", "@*.")
     if told:
         failures.say("stopping: what runs is finished first")
-        systemd.control("stop", path.name.replace("@.", "@*."), user=user)
+        systemd.control("stop", running, user=user)
         systemd.control("disable", path.name, user=user)
     try:
         path.unlink(missing_ok=True)
@@ -162,6 +164,9 @@ def uninstall(*, template: bool, user: bool, directory: Path | None, output: str
         raise systemd.refused("remove", path, error) from error
     if told:
         systemd.control("daemon-reload", user=user)
+        # one that failed would stay in the lists of systemd without its file; one that did not is refused
+        with suppress(NotPossible):
+            systemd.control("reset-failed", running, user=user)
     _show(path, "removed", output)
     return failures.COMPLETED
 
