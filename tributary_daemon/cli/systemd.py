@@ -102,9 +102,10 @@ def read(path: Path) -> str | None:
 def refused(verb: str, path: Path, error: OSError) -> NotPossible:
     """Return the error of a file that the system did not let be written, read or removed."""
     reason = (error.strerror or str(error)).lower()
+    denied = isinstance(error, PermissionError)
     return NotPossible(
         f"cannot {verb} {path}: {reason}",
-        hint="units of the system belong to root: use sudo, or --user for a service of your own",
+        hint=_hint(user=False) if denied else "--directory DIR puts the unit elsewhere",
     )
 
 

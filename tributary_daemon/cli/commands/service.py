@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -263,7 +264,7 @@ def _next(*, template: bool, user: bool) -> str:
     steps = [f"{root}{control} enable --now {unit}", f"{control} status {unit}"]
     if user:
         steps.append("loginctl enable-linger   # it runs without a login, too")
-    if not Path(file).expanduser().exists():
+    if not os.access(Path(file).expanduser(), os.F_OK):  # a folder that is closed to us counts as empty
         steps = [
             f"{root}install -D -m 600 /dev/null {file}",
             f"{root}${{EDITOR:-vi}} {file}   # postgresql://USER:PASSWORD@HOST/DATABASE",
