@@ -51,7 +51,8 @@ def pytest_configure(config):
     root.chmod(0o755)
     os.environ[_ROOT] = str(root)
     # nothing of the developer's own settings reaches a test
-    for name in [name for name in os.environ if name.startswith(("TRIB_", "PG")) and name != _ROOT]:
+    foreign = ("TRIB_", "PG", "CREDENTIALS_DIRECTORY")
+    for name in [name for name in os.environ if name.startswith(foreign) and name != _ROOT]:
         del os.environ[name]
     os.environ["XDG_CONFIG_HOME"] = str(root / "config")
 

@@ -125,6 +125,68 @@ def test_an_unknown_flag_is_refused(load):
         load(flags={"queue": "x"})
 
 
+@pytest.fixture
+def credential(tmp_path):
+    """Return a function that writes a credential and gives the environment that leads to it."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+
+    def write(name, content):
+        (folder / name).write_bytes(content)
+        return {"CREDENTIALS_DIRECTORY": str(folder)}
+
+    return write
+
+
+def test_a_credential_ranks_below_the_environment_and_above_files(load, credential):
+    environ = credential("database_url", b"postgresql://me:s3cret@db/x\n")
+    below = 'database_url = "postgresql://file/x"\nlisten_url = "postgresql://file/listen"'
+    settings = load(environ=environ, project_file=below)
+    assert settings.database_url == "postgresql://me:s3cret@db/x"
+    assert settings.source("database_url") == "credential database_url"
+    assert settings.listen_url == "postgresql://file/listen"
+    shown = {name: (value, source) for name, value, source in settings.rows()}
+    assert shown["database_url"] == ("postgresql://me:***@db/x", "credential database_url")
+    credential("listen_url", b"postgresql://credential/listen")
+    assert load(environ=environ, project_file=below).source("listen_url") == "credential listen_url"
+    nearer = load(environ={**environ, "TRIB_DATABASE_URL": "postgresql://env/x"})
+    assert (nearer.database_url, nearer.source("database_url")) == ("postgresql://env/x", "TRIB_DATABASE_URL")
+    assert load(flags={"database_url": "postgresql://f/x"}, environ=environ).source("database_url") == "flag"
+
+
+def test_only_secrets_come_from_credentials(load, credential, tmp_path):
+    assert load(environ=credential("concurrency", b"3")).concurrency == 10
+    assert load(environ={"CREDENTIALS_DIRECTORY": str(tmp_path / "none")}).database_url is None
+    assert load(environ={"CREDENTIALS_DIRECTORY": ""}).database_url is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        (b"", "is empty", "the URL alone"),
+        (b" \n", "is empty", "the URL alone"),
+        (b"# mine\npostgresql://me:s3cret@db/x\n", "holds more than one line", "the URL alone"),
+        (b"\xff\x00s3cret", "is not UTF-8", "LoadCredentialEncrypted="),
+    ],
+)
+def test_a_malformed_credential_is_refused_and_not_shown(load, credential, content, message, hint):
+    with pytest.raises(ConfigError) as caught:
+        load(environ=credential("database_url", content), project_file='database_url = "postgresql://x/y"')
+    assert "credential database_url" in caught.value.message
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_credential_that_cannot_be_read_is_refused(load, tmp_path):
+    (tmp_path / "credentials" / "database_url").mkdir(parents=True)  # unreadable for root too
+    with pytest.raises(ConfigError, match="cannot read the credential database_url") as caught:
+        load(environ={"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")})
+    assert "LoadCredential=database_url:" in caught.value.hint
+    given = {"TRIB_DATABASE_URL": "postgresql://x/y", "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert load(environ=given).database_url == "postgresql://x/y"  # what is not needed is not read
+
+
 @given(
     st.text(
         alphabet=st.characters(

@@ -1,4 +1,4 @@
-"""docs/cli.md and the service file keep up with the commands."""
+"""docs/cli.md and the units keep up with the commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tributary_daemon.cli import manual
+from tributary_daemon.cli import manual, units
 from tributary_daemon.cli.catalog import COMMANDS
 from tributary_daemon.cli.loader import LazyGroup, late
 from tributary_daemon.errors import NotFound
@@ -58,8 +58,9 @@ def test_an_unknown_code_is_not_found(cli):
     assert "TRB104" in cli("explain", "trb104").out
 
 
-def test_the_service_starts_a_worker_with_options_that_exist():
-    text = (ROOT / "systemd" / "trib.service").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", [units.SERVICE, units.TEMPLATE])
+def test_the_service_starts_a_worker_with_options_that_exist(name):
+    text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
     command = shlex.split(re.search(r"^ExecStart=(.+)$", text, re.MULTILINE)[1])
     assert command[1] == "worker"
     worker = late(COMMANDS["worker"].place)

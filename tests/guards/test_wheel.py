@@ -29,13 +29,14 @@ def wheel(tmp_path_factory):
         ("tributary_daemon", "tributary_daemon"),
         ("sql", "tributary_daemon/_sql"),
         ("schemas", "tributary_daemon/_schemas"),
+        ("systemd", "tributary_daemon/_systemd"),
     ],
 )
 def test_it_holds_what_the_source_tree_holds(wheel, folder, place):
     wanted = {
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix in {".py", ".sql", ".json", ".typed"}
+        if path.is_file() and path.suffix in {".py", ".sql", ".json", ".typed", ".service"}
     }
     assert wanted
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "migrate": Entry("commands.migrate:migrate", "Bring the database schema up or down", _SETUP),
     "doctor": Entry("commands.doctor:doctor", "Check this installation and say what to mend", _SETUP),
     "config": Entry("commands.config:config", "Show the settings and where each one comes from", _SETUP),
+    "service": Entry("commands.service:service", "Run the worker as a service of systemd", _SETUP),
     "completion": Entry("commands.completion:completion", "Print the completion script of a shell", _SETUP),
     "version": Entry("commands.version:version", "Print the versions of trib and of what it runs on", _SETUP),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,9 +48,29 @@ def since(text: str) -> datetime:
 
 def module(text: str) -> str:
     """Return the name of a module, or the path of a Python file that exists."""
-    if (text.endswith(".py") or "/" in text) and not Path(text).expanduser().is_file():
+    if is_file(text) and not Path(text).expanduser().is_file():
         raise click.BadParameter(f"there is no file {text}; paths are relative to the working directory")
     return text
+
+
+def is_file(module: str) -> bool:
+    """Return whether a module is named by the path of its file."""
+    return module.endswith(".py") or "/" in module
+
+
+def absolute(module: str) -> str:
+    """Return a module so that it means the same in every working directory."""
+    return str(Path(module).expanduser().absolute()) if is_file(module) else module
+
+
+def queues(text: str) -> str:
+    r"""Return a list of queues; ``\x2c`` is a comma, as the instance of a unit writes it (systemd-escape)."""
+    parts = re.split(r"((?:\\x[0-9a-f]{2})+)", text)
+    # one run of escapes may be one character of several bytes
+    return "".join(
+        bytes.fromhex(part.replace("\\x", "")).decode(errors="replace") if number % 2 else part
+        for number, part in enumerate(parts)
+    )
 
 
 def pair(text: str) -> tuple[str, str]:

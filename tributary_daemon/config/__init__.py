@@ -1,4 +1,4 @@
-"""Settings: one frozen object, merged from flags, environment, files and built-in values."""
+"""Settings: one frozen object, merged from flags, environment, credentials, files and built-in values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from tributary_daemon.config import credentials
 from tributary_daemon.config import values as parse
 from tributary_daemon.config.values import DEFAULTS, Refused, mask, nearest
 from tributary_daemon.errors import ConfigError
@@ -129,7 +130,7 @@ class Config:
     sources: Mapping[str, str] = field(default_factory=_nothing, repr=False)
 
     def source(self, name: str) -> str:
-        """Return where a value came from: ``flag``, ``TRIB_…``, a file's path, or ``built-in``."""
+        """Return where a value came from: ``flag``, ``TRIB_…``, ``credential …``, a path, or ``built-in``."""
         return self.sources.get(name, "built-in")
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
@@ -177,15 +178,17 @@ def doc(name: str) -> str:
 def load(
     flags: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ, cwd: Path | None = None
 ) -> Config:
-    """Merge flags > environment > ``./trib.toml`` > ``~/.config/trib/config.toml`` > built-in values.
+    """Merge flags > environment > credentials > ``./trib.toml`` > ``~/.config/trib/config.toml`` > built-in.
 
     Args:
         flags: by setting name; None means not given. Options of submits do not belong here.
-        environ: the environment; empty variables count as unset.
+        environ: the environment; empty variables count as unset. ``CREDENTIALS_DIRECTORY`` in it leads to
+            the credentials of a service.
         cwd: where ``trib.toml`` is looked for; the working directory by default.
 
     Raises:
-        ConfigError: a value is malformed, a key unknown, or a file no TOML; says which and where.
+        ConfigError: a value is malformed, a key unknown, a credential unreadable, or a file no TOML; says
+            which and where.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -204,6 +207,8 @@ def load(
         raise ConfigError(f"unknown setting '{unknown[0]}'", hint=nearest(unknown[0], list(KEYS)))
     take({name: value for name, value in flags.items() if value is not None}, "flag")
     take(_from_environment(environ), "environment")
+    for name, text in credentials.read(environ, known=values).items():
+        take({name: text}, credentials.origin(name))
     for path in _files(environ, cwd or Path.cwd()):
         table = _read(path)
         take(table, str(path))

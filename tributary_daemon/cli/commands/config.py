@@ -27,8 +27,9 @@ def config() -> None:
     "show",
     cls=Command,
     epilog="""\b
-Flags win over the environment (TRIB_*), this over ./trib.toml, this over
-~/.config/trib/config.toml. Passwords are masked. docs/configuration.md explains each setting.
+Flags win over the environment (TRIB_*), this over a credential of systemd, this over
+./trib.toml, this over ~/.config/trib/config.toml. Passwords are masked.
+docs/configuration.md explains each setting.
 
 \b
 Examples:

@@ -24,6 +24,7 @@ Examples:
 @click.command(cls=Command, epilog=_EPILOG)
 @click.option(
     "--queues",
+    type=values.queues,
     metavar="Q[:N],...",
     help="Queues to serve; heavy:4 runs four of heavy at once over the whole worker [default: default].",
 )
