@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,8 @@ def test_ctrl_c_in_a_terminal_drains_and_a_second_one_ends_at_once(desk, trib_en
         desk.wait(lambda: "draining" in "".join(said), 20, "it drains")
         desk.open()
         desk.until(ids[0], "completed")
+        completed = time.monotonic()
+        desk.wait(lambda: time.monotonic() - completed > 0.2, 5, "a second signal, not the echo of the first")
         assert process.poll() is None, "it waits for the other one"
         os.write(ours, b"\x03")
         assert process.wait(20) == 0
