@@ -1,0 +1,371 @@
+"""Faults, what is observed, and how long recovery takes: `python -m bench.faults`.
+
+Every trial has a database of its own and workers with shipped defaults (two processes each). A fault is injected while a
+step runs; the time counts from the fault to the moment that the row of the table names, by the monotonic clock of
+this machine. Several trials run side by side: they mostly wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import psycopg
+
+from bench.relay import Relay
+from bench.report import publish, table
+from bench.server import fresh_database, server, url_of
+from tributary_daemon import Migrator
+from tributary_daemon.daemon import embedded
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PAGE = ROOT / "docs" / "daemon.md"
+HANDLERS = HERE / "fault_handlers.py"
+PATIENCE = 120.0  # seconds
+
+
+class Scene:
+    """One trial's database, its workers, and what its handlers noted."""
+
+    def __init__(self, url: str, home: Path, stack: ExitStack) -> None:
+        self.url = url
+        self.home = home
+        self.stack = stack
+        self.sql = stack.enter_context(psycopg.connect(url, autocommit=True))
+
+    def worker(self, name: str, *, url: str | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker of two processes and wait until both claim."""
+        log = self.home / f"{name}.log"
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "tributary_daemon", "worker", "--processes", "2", "--name", name,
+                "--import", str(HANDLERS),
+            ],
+            env={**os.environ, "TRIB_DATABASE_URL": url or self.url},
+            cwd=self.home, stdin=subprocess.DEVNULL, stdout=log.open("wb"), stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        self.stack.callback(end, process)
+        wait(lambda: log.read_text(errors="replace").count("process started") >= 2, f"worker {name}")
+        return process
+
+    def submit(self, name: str) -> str:
+        """Submit an intent; return its id."""
+        row = self.sql.execute("select tributary.submit_intent(%s)::text", (name,)).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    def starts(self, run: str) -> list[dict[str, object]]:
+        """Return the starts of an intent."""
+        path = self.home / "starts.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [found for line in lines if (found := json.loads(line))["id"] == run]
+
+    def started(self, run: str, times: int = 1) -> dict[str, object]:
+        """Wait for the n-th start of an intent and return it."""
+        wait(lambda: len(self.starts(run)) >= times, f"start {times} of {run}")
+        return self.starts(run)[times - 1]
+
+    def at(self, run: str, times: int) -> float:
+        """Wait for the n-th start of an intent; return its monotonic time."""
+        return float(str(self.started(run, times)["at"]))
+
+    def until(self, run: str, state: str) -> float:
+        """Wait for a state; return the monotonic time."""
+        query = "select state::text from tributary.steps where run_id = %s"
+        wait(lambda: self.sql.execute(query, (run,)).fetchone() == (state,), f"{run} {state}")
+        return time.monotonic()
+
+    def next_probe(self) -> float:
+        """Submit something new; return when its handler ran."""
+        return self.at(self.submit("fault.probe.v1"), 1)
+
+
+def wait(probe: Callable[[], bool], what: str) -> None:
+    """Wait until a probe is true.
+
+    Raises:
+        RuntimeError: that took longer than two minutes.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not probe():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"waited in vain for {what}")
+        time.sleep(0.005)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a worker and its group, if they are still there."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def kill(pid: object, number: int = signal.SIGKILL) -> float:
+    """Send a signal; return the monotonic time."""
+    os.kill(int(str(pid)), number)
+    return time.monotonic()
+
+
+# --- the faults; each returns seconds -----------------------------------------------------------------------------
+
+
+def child_killed(scene: Scene) -> float:
+    scene.worker("a")
+    run = scene.submit("fault.hold.v1")
+    fault = kill(scene.started(run)["pid"])
+    return scene.at(run, 2) - fault
+
+
+def child_stopped(scene: Scene) -> float:
+    scene.worker("a")
+    run = scene.submit("fault.hold.v1")
+    fault = kill(scene.started(run)["pid"], signal.SIGSTOP)
+    return scene.at(run, 2) - fault
+
+
+def worker_killed(scene: Scene) -> float:
+    first = scene.worker("a")
+    run = scene.submit("fault.hold.v1")
+    scene.started(run)
+    scene.worker("b")
+    os.killpg(first.pid, signal.SIGKILL)
+    fault = time.monotonic()
+    return scene.at(run, 2) - fault
+
+
+def supervisor_killed(scene: Scene) -> float:
+    first = scene.worker("a")
+    run = scene.submit("fault.hold.v1")
+    scene.started(run)
+    scene.worker("b")
+    fault = kill(first.pid)
+    return scene.at(run, 2) - fault
+
+
+def worker_stopped(scene: Scene) -> float:
+    first = scene.worker("a")
+    run = scene.submit("fault.hold.v1")
+    scene.started(run)
+    scene.worker("b")
+    os.killpg(first.pid, signal.SIGSTOP)
+    fault = time.monotonic()
+    again = scene.at(run, 2)
+    os.killpg(first.pid, signal.SIGCONT)
+    scene.until(run, "completed")
+    return again - fault
+
+
+def timeout_ignored(scene: Scene) -> float:
+    scene.worker("a")
+    run = scene.submit("fault.deaf.v1")
+    due = scene.at(run, 1) + 1.0
+    query = "select state <> 'running' from tributary.steps where run_id = %s"
+    wait(lambda: scene.sql.execute(query, (run,)).fetchone() == (True,), "the timeout to be recorded")
+    return time.monotonic() - due
+
+
+def interpreter_held(scene: Scene) -> float:
+    scene.worker("a")
+    run = scene.submit("fault.hog.v1")
+    due = scene.at(run, 1) + 1.0
+    query = "select state <> 'running' from tributary.steps where run_id = %s"
+    wait(lambda: scene.sql.execute(query, (run,)).fetchone() == (True,), "the timeout to be recorded")
+    return time.monotonic() - due
+
+
+def crash_beside_others(scene: Scene) -> float:
+    scene.worker("a")
+    holds = [scene.submit("fault.hold.v1") for _ in range(8)]
+    for run in holds:
+        scene.started(run)
+    bad = scene.submit("fault.exit.v1")
+    fault = scene.at(bad, 1) + 0.05
+    pid = scene.starts(bad)[0]["pid"]
+    beside = [run for run in holds if scene.starts(run)[0]["pid"] == pid]
+    return max([scene.at(run, 2) for run in beside] or [fault]) - fault
+
+
+def poison_quarantined(scene: Scene) -> float:
+    scene.worker("a")
+    bad = scene.submit("fault.exit.v1")
+    fault = scene.at(bad, 1) + 0.05
+    return scene.until(bad, "discarded") - fault
+
+
+def isolated_killed(scene: Scene) -> float:
+    scene.worker("a")
+    run = scene.submit("fault.lone.v1")
+    fault = kill(scene.started(run)["pid"])
+    return scene.at(run, 2) - fault
+
+
+def backends_killed(scene: Scene) -> float:
+    scene.worker("a")
+    scene.next_probe()
+    scene.sql.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and application_name like 'trib%%'"
+    )
+    fault = time.monotonic()
+    return scene.next_probe() - fault
+
+
+def half_open(scene: Scene) -> float:
+    with Relay(scene.url) as relay:
+        scene.worker("a", url=relay.url)
+        scene.next_probe()
+        relay.swallow()
+        fault = time.monotonic()
+        wait(lambda: relay.opened_since_swallowing > 0, "a new connection")
+        return time.monotonic() - fault
+
+
+def drain(scene: Scene) -> float:
+    worker = scene.worker("a")
+    scene.next_probe()
+    fault = kill(worker.pid, signal.SIGTERM)
+    if worker.wait(PATIENCE) != 0:
+        raise RuntimeError(f"the drain ended with {worker.returncode}")
+    return time.monotonic() - fault
+
+
+class Fault(NamedTuple):
+    """A row of the table."""
+
+    what: str
+    observed: str
+    until: str
+    trial: Callable[[Scene], float]
+
+
+FAULTS = (
+    Fault("a process is killed (SIGKILL)", "it is replaced; the step had started: a suspect, attempt 2", "the step runs again", child_killed),
+    Fault("a handler calls `os._exit` beside others", "its process is replaced; all that had started run alone next", "the last neighbour runs again", crash_beside_others),
+    Fault("the same handler, until it is quarantined", "one crash beside others, three alone, dead letter", "it is a dead letter", poison_quarantined),
+    Fault("an isolated process is killed", "only its attempt is lost", "the step runs again", isolated_killed),
+    Fault("a handler ignores its timeout", "its process retires, then the timeout is recorded", "recorded, after the timeout", timeout_ignored),
+    Fault("a handler holds the interpreter past its timeout", "its process writes its stacks and is killed", "recorded, after the timeout", interpreter_held),
+    Fault("a process stands still (SIGSTOP)", "killed after `silence_limit` (60 s), replaced", "the step runs again", child_stopped),
+    Fault("a whole worker is killed", "its lease ends (10 s); another worker takes over", "the step runs there", worker_killed),
+    Fault("a supervisor is killed alone", "its processes end by themselves, then the same", "the step runs elsewhere", supervisor_killed),
+    Fault("a whole worker stands still, then goes on", "the same; what it answers later is refused", "the step runs elsewhere", worker_stopped),
+    Fault("all connections of a worker are cut", "reopened; nothing is lost", "new work is done", backends_killed),
+    Fault("connections go silent (half open)", "noticed, closed, opened anew", "the first new connection", half_open),
+    Fault("SIGTERM, nothing runs", "drained, exit 0", "it has ended", drain),
+)  # fmt: skip
+
+
+@contextmanager
+def scene(at: str) -> Iterator[Scene]:
+    """Yield a fresh database with its workers' home; both go afterwards."""
+    name = f"faults_{secrets.token_hex(5)}"
+    home = Path(tempfile.mkdtemp(prefix="trib-faults-"))
+    url = fresh_database(at, name)
+    Migrator(url).up()
+    try:
+        with ExitStack() as stack:
+            yield Scene(url, home, stack)
+    finally:
+        with psycopg.connect(url_of(at, "postgres"), autocommit=True) as admin:
+            admin.execute(f"drop database if exists {name} with (force)")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def trials(at: str, fault: Fault, count: int, side_by_side: int) -> list[float]:
+    """Run a fault several times; return the seconds of each."""
+
+    def one(_number: int) -> float:
+        with scene(at) as made:
+            return fault.trial(made)
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def restart(count: int) -> list[float]:
+    """Restart the server (immediate shutdown) under a worker; seconds from its first answer to new work done."""
+    found = []
+    home = Path(tempfile.mkdtemp(prefix="trib-faults-"))
+    home.chmod(0o755)
+    try:
+        at = embedded.ensure_running(home)
+        with scene(at) as made:
+            made.worker("a")
+            for _ in range(count):
+                made.next_probe()
+                embedded.stop(home, mode="immediate")
+                embedded.ensure_running(home)
+                answered = time.monotonic()
+                made.sql = made.stack.enter_context(psycopg.connect(made.url, autocommit=True))
+                found.append(made.next_probe() - answered)
+    finally:
+        embedded.stop(home)
+        shutil.rmtree(home, ignore_errors=True)
+    return found
+
+
+def write(rows: list[tuple[str, ...]], count: int) -> None:
+    """Put the table into docs/daemon.md."""
+    heads = ("fault", "what is observed", "recovered when", "p50", "max")
+    text = f"{table(heads, rows)}\n\n{count} trials each, workers of two processes, shipped defaults, one machine of two cores."
+    publish("faults", text)
+    page = PAGE.read_text(encoding="utf-8")
+    begin, finish = "<!-- faults: begin -->", "<!-- faults: end -->"
+    pattern = re.compile(f"{begin}.*?{finish}", re.DOTALL)
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{finish}", page), encoding="utf-8")
+
+
+def main() -> None:
+    """Inject every fault, print the table, and write it into docs/daemon.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--side-by-side", type=int, default=4, help="trials at once (default 4)")
+    parser.add_argument("--only", help="a regular expression of faults")
+    parser.add_argument("--keep", action="store_true", help="leave docs/daemon.md alone")
+    options = parser.parse_args()
+    rows: list[tuple[str, ...]] = []
+
+    def add(fault: tuple[str, str, str], seconds: list[float]) -> None:
+        shown = (f"{median(seconds):.1f} s", f"{max(seconds):.1f} s")
+        rows.append((*fault, *shown))
+        print(*fault, *shown, sep=" | ", flush=True)
+
+    wanted = re.compile(options.only or "")
+    with server() as at:
+        for fault in FAULTS:
+            if wanted.search(fault.what):
+                add(fault[:3], trials(at, fault, options.trials, options.side_by_side))
+    name = "PostgreSQL is restarted (immediate)"
+    if wanted.search(name):
+        add(
+            (name, "reconnected; nothing is lost", "new work is done, after it answers"),
+            restart(options.trials),
+        )
+    if options.keep:
+        publish("faults", table(("fault", "observed", "recovered when", "p50", "max"), rows))
+    else:
+        write(rows, options.trials)
+
+
+if __name__ == "__main__":
+    main()
