@@ -60,6 +60,16 @@ class Family:
         return not self._members
 
     @property
+    def resting(self) -> dict[int, tuple[int, float]]:
+        """Places whose member died too fast -> (deaths in a row, monotonic seconds until the next one)."""
+        now = time.monotonic()
+        return {
+            number: (self._failures[number], until)
+            for number, until in self._not_before.items()
+            if number not in self._members and until > now
+        }
+
+    @property
     def saturated(self) -> bool:
         """Whether every member found as much work as it could take."""
         members = self.started

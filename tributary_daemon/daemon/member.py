@@ -211,7 +211,7 @@ class LocalMember:
                 self._core.wake()
             case "check":
                 self._core.check()
-            case _:
+            case "drain" | "exit":
                 self._core.drain()
 
     def messages(self) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ class WorkerOptions:
         name: shown in ``trib workers``; None for host name and process id.
         drain_timeout: seconds that a drain waits for what runs.
         enable_shell: whether it runs shell steps.
+        health_listen: ``HOST:PORT`` where it tells its health; None for nowhere.
     """
 
     queues: Mapping[str, int | None]
@@ -36,6 +37,7 @@ class WorkerOptions:
     name: str | None = None
     drain_timeout: float = 60.0
     enable_shell: bool = False
+    health_listen: str | None = None
 
     @classmethod
     def of(cls, config: Config) -> WorkerOptions:
@@ -53,6 +55,7 @@ class WorkerOptions:
             name=config.worker_name,
             drain_timeout=config.drain_timeout,
             enable_shell=config.enable_shell,
+            health_listen=config.health_listen,
         )
 
 

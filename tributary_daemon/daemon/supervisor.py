@@ -6,7 +6,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -17,11 +16,14 @@ from tributary_daemon.daemon import sdnotify
 from tributary_daemon.daemon.attempts import CLOSING_NAME
 from tributary_daemon.daemon.core import Exit
 from tributary_daemon.daemon.family import Family, release, settle
+from tributary_daemon.daemon.health import Board
 from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.offers import matching
+from tributary_daemon.daemon.orders import Orders
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
+from tributary_daemon.daemon.vitals import VitalSigns
 from tributary_daemon.store import membership
-from tributary_daemon.store.notify import CANCEL, Listener
+from tributary_daemon.store.notify import CANCEL, COMMAND, Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,9 +46,12 @@ class Supervisor:
     Args:
         plan: what the worker is to do.
         spawn: makes a member from its setup and number.
+        board: where it publishes its health; None where nobody asks.
     """
 
-    def __init__(self, plan: WorkerPlan, spawn: Callable[[WorkerPlan, int], Member]) -> None:
+    def __init__(
+        self, plan: WorkerPlan, spawn: Callable[[WorkerPlan, int], Member], board: Board | None = None
+    ) -> None:
         self._plan = plan
         self._selector = selectors.DefaultSelector()
         self._family = Family(
@@ -69,6 +74,9 @@ class Supervisor:
         self._deadline: float | None = None
         self._saturated_since: float | None = None
         self._wants_wake = True
+        self._orders = Orders(plan.name, self._family)
+        self._vitals = VitalSigns()
+        self._board = board or Board(plan)
         self.ready = threading.Event()
         self._self_pipe = socket.socketpair()
         for end in self._self_pipe:
@@ -154,8 +162,10 @@ class Supervisor:
         except LOST as error:
             self._lost(error)
         self._tend_listener()
+        self._board.turned(self._family, draining=self._deadline is not None, paused=self._orders.paused)
 
     def _lost(self, error: Exception) -> None:
+        self._board.lost(error)
         if self._link.lost():
             events.emit(events.DatabaseLost(process=self._plan.name, error=str(error)))
         # nobody sleeps out the pause: signals and children go on
@@ -179,6 +189,7 @@ class Supervisor:
                 case "offer":
                     self._offers[member] = message
                 case "sign":
+                    self._vitals.hear(member.process_id, message)
                     member.saturated = message["saturated"]
                     self._weigh()
                 case "ready":
@@ -195,6 +206,9 @@ class Supervisor:
                 self._link.connection(), name=member.setup.label, pid=member.pid, worker_id=self._worker_id
             )
             del self._offers[member]
+            if self._orders.paused:
+                # before it starts, so that it does not claim once first
+                member.send("pause")
             member.start(process_id, [*names, CLOSING_NAME], self._shards)
 
     def _publish(self, message: dict[str, Any]) -> list[str]:
@@ -257,35 +271,38 @@ class Supervisor:
             failures=self._failures,
         )  # fmt: skip
         if previous:
+            membership.inherit_command(connection, self._worker_id, previous, self._orders.command)
             membership.leave(connection, previous, [])
 
     def _poll(self) -> None:
         now = time.monotonic()
         if self._wake_at is not None and now >= self._wake_at:
             self._wake_at = None
-            self._family.send("wake")
+            self._orders.wake()
         if now < self._poll_at:
             return
         self._poll_at = now + min(self._plan.poll_interval, self._plan.beat)
         sdnotify.notify("WATCHDOG=1")
         connection = self._link.connection()
         started = self._family.started
-        wanted = self._wants_wake
-        pulse = membership.supervise(
-            connection, self._worker_id, [member.process_id for member in started], self._plan.claimed,
-            wants_wake=wanted and self._deadline is None,
-            state="draining" if self._deadline is not None else "running",
+        pulse = membership.beat_worker(
+            connection, self._worker_id, self._vitals.of(started), self._plan.claimed,
+            wants_wake=self._wants_wake and self._deadline is None and not self._orders.paused,
+            state=self._orders.state(draining=self._deadline is not None), wanted=self._plan.processes,
         )  # fmt: skip
-        outage, self._answered_at = (
-            time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE,
-            time.monotonic(),
-        )
+        self._board.answered()
+        self._vitals.answered(pulse.now)
+        outage = time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE
+        self._answered_at = time.monotonic()
         if not pulse.alive or pulse.beaten < len(started):
             self._fenced(connection)
             return
+        if self._orders.take(pulse.command):
+            # the next beat, at once, says that it is done
+            self._stops, self._poll_at = max(self._stops, self._orders.stops), 0.0
         if self._deadline is None:
             if pulse.ready - pulse.paused:
-                self._family.send("wake")
+                self._orders.wake()
             if pulse.due_in is not None and pulse.due_in < self._plan.poll_interval:
                 self._wake_at = now + max(0.0, pulse.due_in) + 0.001
         if self._maintenance is not None:
@@ -296,13 +313,14 @@ class Supervisor:
     def _fenced(self, connection: Any) -> None:
         """Others have taken over what this worker held: its processes must stop before new ones start."""
         events.emit(events.WorkerFenced(name=self._plan.name))
+        self._board.fenced()
         for member in self._family.kill():
             settle(connection, member, Exit.FENCED, self._shards, self._plan.lease)
         self._register(connection)
 
     def _tend_listener(self) -> None:
         if self._listener.ensure():
-            self._family.send("wake")
+            self._orders.wake()
             self._family.send("check")
         current = self._listener.fileno()
         if current == self._listening:
@@ -320,10 +338,13 @@ class Supervisor:
                 member = self._family.by_process(int(payload)) if payload.isdigit() else None
                 if member is not None:
                     member.send("check")
+            elif channel == COMMAND:
+                if payload == str(self._worker_id):
+                    self._poll_at = 0.0
             elif payload in self._plan.claimed:
                 woken = True
         if woken:
-            self._family.send("wake")
+            self._orders.wake()
         if self._listener.fileno() is None and self._listening is not None:
             # the connection was lost: its number may be handed out anew at any moment
             self._selector.unregister(self._listening)
@@ -377,8 +398,3 @@ class Supervisor:
                 pass
         except BlockingIOError:
             pass
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

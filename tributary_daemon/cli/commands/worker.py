@@ -55,6 +55,11 @@ Examples:
     metavar="DURATION",
     help="How long a drain waits for what runs [default: 60s].",
 )
+@click.option(
+    "--health",
+    metavar="HOST:PORT",
+    help="Answer /healthz and /readyz there; port 0 for a free one [env: TRIB_HEALTH_LISTEN].",
+)
 @click.option("--enable-shell", is_flag=True, default=None, help="Run the shell steps of workflows too.")
 def worker(
     *,
@@ -65,6 +70,7 @@ def worker(
     imports: tuple[str, ...],
     name: str | None,
     drain_timeout: float | None,
+    health: str | None,
     enable_shell: bool | None,
 ) -> int:
     """Start a worker and serve queues until it is stopped."""
@@ -76,6 +82,7 @@ def worker(
         handlers=imports,
         worker_name=name,
         drain_timeout=drain_timeout,
+        health_listen=health,
         enable_shell=enable_shell,
     )
     options = WorkerOptions.of(config)
