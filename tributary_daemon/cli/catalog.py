@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "worker": Entry("commands.worker:worker", "Start a worker and serve queues until it is stopped", _FLEET),
     "workers": Entry(
         "commands.workers:workers",
-        "List workers and their processes; pause, resume, drain or stop them",
+        "List workers with what they run; drain, pause or stop them",
         _FLEET,
     ),
     "health": Entry("commands.health:health", "Ask a worker's health endpoint, as a container does", _FLEET),

@@ -30,6 +30,7 @@ def workers(rows: list[dict[str, Any]], *, brief: bool) -> list[Block]:
         tuple(lines),
         frozenset({"pid", "running", "memory", "beat"}),
         "no worker has registered; `trib worker` starts one",
+        frozenset({"where and what", "worker"}),
     )
     failed = [
         line(Span("not importable  ", "bad"), f"{row['name']}: {_failure(failure)}")
@@ -82,7 +83,7 @@ def _process(row: dict[str, Any], process: dict[str, Any], now: Any) -> tuple[Sp
 
 
 def _beat(row: dict[str, Any]) -> Span:
-    return Span(f"{durations.text(row['beat_age'])} ago", "bad" if row["beat_age"] > _LATE else "")
+    return Span(durations.text(row["beat_age"]), "bad" if row["beat_age"] > _LATE else "")
 
 
 def _memory(size: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tributary_daemon.config.values import Refused, host_and_port
 from tributary_daemon.errors import ConfigError
 
-_URL: Final = re.compile(r"http://(?P<address>[^/?#@]+)(?P<path>/[^?#]*)?", re.IGNORECASE)
+_URL: Final = re.compile(r"http://(?P<address>[^/?#@\s]+)(?P<path>/[^?#\s]*)?(?:[?#]\S*)?", re.IGNORECASE)
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - translated, not listened on
 _MOST_BYTES: Final = 1 << 20
 

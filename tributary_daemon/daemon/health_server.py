@@ -184,6 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: HTTPStatus, document: dict[str, Any], more: dict[str, str] | None = None) -> None:
         body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
         self.connection.settimeout(REQUEST_WITHIN)
+        # the base sends nothing but the body to whoever has named no version
+        self.request_version = "HTTP/1.0"
         self.send_response(status)
         for name, value in {
             "Content-Type": "application/json; charset=utf-8",

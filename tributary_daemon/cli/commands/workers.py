@@ -53,7 +53,7 @@ Examples:
 @output_option
 @click.pass_context
 def workers(context: click.Context, *, brief: bool, output: str) -> int:
-    """List workers and their processes; pause, resume, drain or stop them."""
+    """List workers with what they run; drain, pause or stop them."""
     if context.invoked_subcommand is not None:
         return failures.COMPLETED
     with opened() as client:
