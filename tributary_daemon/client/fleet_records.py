@@ -151,3 +151,13 @@ class FleetDocument:
     unserved: tuple[str, ...]
     oldest_queue: str | None
     oldest_age: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known of the fleet as JSON."""
+        return {
+            "leader": self.leader,
+            "unoffered": list(self.unoffered),
+            "unserved": list(self.unserved),
+            "oldest_queue": self.oldest_queue,
+            "oldest_age": self.oldest_age,
+        }
