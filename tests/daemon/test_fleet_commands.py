@@ -154,6 +154,16 @@ def test_a_child_that_was_killed_is_missed_and_replaced(desk, healthy):
     )  # fmt: skip
 
 
+def test_a_child_that_stands_still_is_told_before_it_is_killed(desk, healthy):
+    worker = healthy("--name", "stiff", env={"TRIB_SILENCE_LIMIT": "6s"})
+    (pid,) = worker.ask()[1]["processes"]["claiming"]
+    os.kill(pid, signal.SIGSTOP)
+    desk.wait(lambda: f"process {pid} has been silent" in reasons(worker), 20, "it says so")
+    assert worker.ask("/healthz")[0] == 200
+    desk.wait(lambda: reasons(worker) == "", 30, "another one claims")
+    assert "process stuck" in worker.log()
+
+
 def test_children_that_die_as_they_start_are_told(desk, healthy):
     worker = healthy("--name", "storm")
 

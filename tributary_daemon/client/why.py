@@ -30,8 +30,9 @@ class Reason:
         step: id of the step it is about; None for the intent or the whole run.
         state: of that step, intent or run.
         code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
-            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``, ``running``,
-            ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``, ``condition``, ``result``.
+            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
+            ``running``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
+            ``condition``, ``result``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 State = Literal["starting", "running", "paused", "draining", "fenced"]
 
 STUCK_AFTER: Final = 15.0
-"""Seconds of silence after which a process counts as stuck; it gives a sign every second when it is well."""
+"""Seconds of silence after which a process counts as stuck, if it is not killed for it before; it gives a
+sign every second when it is well."""
 
 ANSWER_WITHIN: Final = 10.0
 """Seconds within which the database must have answered a beat."""
@@ -58,6 +59,7 @@ class HealthReport:
     Attributes:
         turned_at: when that was.
         turn_within: after how many seconds without another turn the loop counts as stuck.
+        stuck_after: seconds of silence after which a process counts as stuck.
         state: of the worker.
         reachable: whether the database answered when it was last asked.
         reachable_since: since when that holds.
@@ -72,6 +74,7 @@ class HealthReport:
     version: str
     turned_at: float
     turn_within: float
+    stuck_after: float = STUCK_AFTER
     state: State = "starting"
     reachable: bool = False
     reachable_since: float = 0.0
@@ -113,6 +116,8 @@ class Board:
             # a network that swallows packets holds a statement for 30 s and a login for 10 s: the loop is
             # late then, and a restart would not help
             turn_within=max(plan.silence_limit, _LOOP_AT_LEAST),
+            # before the supervisor kills it for that
+            stuck_after=min(STUCK_AFTER, plan.silence_limit / 2),
             reachable_since=now,
             wanted=plan.processes,
         )
@@ -194,7 +199,7 @@ def ready(report: HealthReport, now: float) -> Verdict:
     """Answer whether the worker takes work now: a process claims and the database answers."""
     alive = live(report, now)
     reasons = [*alive.document["reasons"], *_state_reasons(report), *_database_reasons(report, now)]
-    if not any(_claims(process, now) for process in report.processes):
+    if not any(_claims(process, report, now) for process in report.processes):
         reasons.append(f"no process claims: {_short(report, now)}")
     return Verdict(
         not reasons, {"status": "not ready" if reasons else "ready", **_facts(report, now, reasons)}
@@ -224,7 +229,7 @@ def _database_reasons(report: HealthReport, now: float) -> list[str]:
 
 
 def _warnings(report: HealthReport, now: float) -> list[str]:
-    claiming = sum(_claims(process, now) for process in report.processes)
+    claiming = sum(_claims(process, report, now) for process in report.processes)
     if report.state == "running" and 0 < claiming < report.wanted:
         return [f"{claiming} of {report.wanted} processes claim: {_short(report, now)}"]
     return []
@@ -235,7 +240,7 @@ def _short(report: HealthReport, now: float) -> str:
     parts = [
         f"process {process.pid} has been silent for {durations.text(now - process.signed_at)}"
         for process in report.processes
-        if _stuck(process, now)
+        if _stuck(process, report, now)
     ]
     starting = sum(not process.claiming for process in report.processes)
     if starting:
@@ -265,8 +270,8 @@ def _facts(report: HealthReport, now: float, reasons: list[str]) -> dict[str, An
         },
         "processes": {
             "wanted": report.wanted,
-            "claiming": [process.pid for process in report.processes if _claims(process, now)],
-            "stuck": [process.pid for process in report.processes if _stuck(process, now)],
+            "claiming": [process.pid for process in report.processes if _claims(process, report, now)],
+            "stuck": [process.pid for process in report.processes if _stuck(process, report, now)],
             "starting": [process.pid for process in report.processes if not process.claiming],
             "resting": [
                 {"deaths": rest.deaths, "seconds": round(max(0.0, rest.until - now), 3)}
@@ -276,12 +281,12 @@ def _facts(report: HealthReport, now: float, reasons: list[str]) -> dict[str, An
     }
 
 
-def _claims(process: ProcessHealth, now: float) -> bool:
-    return process.claiming and not _stuck(process, now)
+def _claims(process: ProcessHealth, report: HealthReport, now: float) -> bool:
+    return process.claiming and not _stuck(process, report, now)
 
 
-def _stuck(process: ProcessHealth, now: float) -> bool:
-    return process.claiming and now - process.signed_at > STUCK_AFTER
+def _stuck(process: ProcessHealth, report: HealthReport, now: float) -> bool:
+    return process.claiming and now - process.signed_at > report.stuck_after
 
 
 def _ago(at: float | None, now: float) -> float | None:
