@@ -1,8 +1,8 @@
 """Faults, what is observed, and how long recovery takes: `python -m bench.faults`.
 
-Every trial has a database of its own and workers with shipped defaults (two processes each). A fault is injected while a
-step runs; the time counts from the fault to the moment that the row of the table names, by the monotonic clock of
-this machine. Several trials run side by side: they mostly wait.
+Every trial has a database of its own and workers with shipped defaults (two processes each). A fault is injected
+while a step runs; the time counts from the fault to the moment that the row of the table names, by the monotonic
+clock of this machine. Several trials run side by side: they mostly wait.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
@@ -33,6 +31,9 @@ from bench.report import publish, table
 from bench.server import fresh_database, server, url_of
 from tributary_daemon import Migrator
 from tributary_daemon.daemon import embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -113,10 +114,8 @@ def wait(probe: Callable[[], bool], what: str) -> None:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill a worker and its group, if they are still there."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -126,7 +125,7 @@ def kill(pid: object, number: int = signal.SIGKILL) -> float:
     return time.monotonic()
 
 
-# --- the faults; each returns seconds -----------------------------------------------------------------------------
+# --- the faults; each returns seconds ----------------------------------------------------------
 
 
 def child_killed(scene: Scene) -> float:
@@ -259,20 +258,77 @@ class Fault(NamedTuple):
 
 
 FAULTS = (
-    Fault("a process is killed (SIGKILL)", "it is replaced; the step had started: a suspect, attempt 2", "the step runs again", child_killed),
-    Fault("a handler calls `os._exit` beside others", "its process is replaced; all that had started run alone next", "the last neighbour runs again", crash_beside_others),
-    Fault("the same handler, until it is quarantined", "one crash beside others, three alone, dead letter", "it is a dead letter", poison_quarantined),
-    Fault("an isolated process is killed", "only its attempt is lost", "the step runs again", isolated_killed),
-    Fault("a handler ignores its timeout", "its process retires, then the timeout is recorded", "recorded, after the timeout", timeout_ignored),
-    Fault("a handler holds the interpreter past its timeout", "its process writes its stacks and is killed", "recorded, after the timeout", interpreter_held),
-    Fault("a process stands still (SIGSTOP)", "killed after `silence_limit` (60 s), replaced", "the step runs again", child_stopped),
-    Fault("a whole worker is killed", "its lease ends (10 s); another worker takes over", "the step runs there", worker_killed),
-    Fault("a supervisor is killed alone", "its processes end by themselves, then the same", "the step runs elsewhere", supervisor_killed),
-    Fault("a whole worker stands still, then goes on", "the same; what it answers later is refused", "the step runs elsewhere", worker_stopped),
-    Fault("all connections of a worker are cut", "reopened; nothing is lost", "new work is done", backends_killed),
-    Fault("connections go silent (half open)", "noticed, closed, opened anew", "the first new connection", half_open),
+    Fault(
+        "a process is killed (SIGKILL)",
+        "it is replaced; the step had started: a suspect, attempt 2",
+        "the step runs again",
+        child_killed,
+    ),
+    Fault(
+        "a handler calls `os._exit` beside others",
+        "its process is replaced; all that had started run alone next",
+        "the last neighbour runs again",
+        crash_beside_others,
+    ),
+    Fault(
+        "the same handler, until it is quarantined",
+        "one crash beside others, three alone, dead letter",
+        "it is a dead letter",
+        poison_quarantined,
+    ),
+    Fault(
+        "an isolated process is killed", "only its attempt is lost", "the step runs again", isolated_killed
+    ),
+    Fault(
+        "a handler ignores its timeout",
+        "its process retires, then the timeout is recorded",
+        "recorded, after the timeout",
+        timeout_ignored,
+    ),
+    Fault(
+        "a handler holds the interpreter past its timeout",
+        "its process writes its stacks and is killed",
+        "recorded, after the timeout",
+        interpreter_held,
+    ),
+    Fault(
+        "a process stands still (SIGSTOP)",
+        "killed after `silence_limit` (60 s), replaced",
+        "the step runs again",
+        child_stopped,
+    ),
+    Fault(
+        "a whole worker is killed",
+        "its lease ends (10 s); another worker takes over",
+        "the step runs there",
+        worker_killed,
+    ),
+    Fault(
+        "a supervisor is killed alone",
+        "its processes end by themselves, then the same",
+        "the step runs elsewhere",
+        supervisor_killed,
+    ),
+    Fault(
+        "a whole worker stands still, then goes on",
+        "the same; what it answers later is refused",
+        "the step runs elsewhere",
+        worker_stopped,
+    ),
+    Fault(
+        "all connections of a worker are cut",
+        "reopened; nothing is lost",
+        "new work is done",
+        backends_killed,
+    ),
+    Fault(
+        "connections go silent (half open)",
+        "noticed, closed, opened anew",
+        "the first new connection",
+        half_open,
+    ),
     Fault("SIGTERM, nothing runs", "drained, exit 0", "it has ended", drain),
-)  # fmt: skip
+)
 
 
 @contextmanager
@@ -303,7 +359,11 @@ def trials(at: str, fault: Fault, count: int, side_by_side: int) -> list[float]:
 
 
 def restart(count: int) -> list[float]:
-    """Restart the server (immediate shutdown) under a worker; seconds from its first answer to new work done."""
+    """Restart the server (immediate shutdown) under a worker.
+
+    Returns:
+        seconds from the server's first answer to new work done.
+    """
     found = []
     home = Path(tempfile.mkdtemp(prefix="trib-faults-"))
     home.chmod(0o755)
@@ -313,7 +373,8 @@ def restart(count: int) -> list[float]:
             made.worker("a")
             for _ in range(count):
                 made.next_probe()
-                embedded.stop(home, mode="immediate")
+                os.kill(postmaster(home), signal.SIGQUIT)
+                embedded.stop(home)
                 embedded.ensure_running(home)
                 answered = time.monotonic()
                 made.sql = made.stack.enter_context(psycopg.connect(made.url, autocommit=True))
@@ -324,10 +385,16 @@ def restart(count: int) -> list[float]:
     return found
 
 
+def postmaster(home: Path) -> int:
+    """Return the process id of an embedded server; SIGQUIT is its immediate shutdown."""
+    return int(next(home.rglob("postmaster.pid")).read_text().splitlines()[0])
+
+
 def write(rows: list[tuple[str, ...]], count: int) -> None:
     """Put the table into docs/daemon.md."""
     heads = ("fault", "what is observed", "recovered when", "p50", "max")
-    text = f"{table(heads, rows)}\n\n{count} trials each, workers of two processes, shipped defaults, one machine of two cores."
+    note = f"{count} trials each, workers of two processes, shipped defaults, one machine of two cores."
+    text = f"{table(heads, rows)}\n\n{note}"
     publish("faults", text)
     page = PAGE.read_text(encoding="utf-8")
     begin, finish = "<!-- faults: begin -->", "<!-- faults: end -->"

@@ -53,6 +53,21 @@ class WorkerFenced(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerCommanded(Event):
+    """An operator has told a worker to pause, resume, drain or stop."""
+
+    name: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthServed(Event):
+    """A worker answers questions about its health at ``address``."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessStarted(Event):
     """A process of a worker claims."""
 

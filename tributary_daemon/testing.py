@@ -226,9 +226,10 @@ class Bench:
         self._now = now
         self._connection.execute("select set_config('tributary.fake_now', %s, false)", (now.isoformat(),))
         # whoever is silent for seconds may not claim, and hours may just have gone by
-        membership.supervise(
-            self._connection, self._worker, [self._process], [], wants_wake=False, state="running"
-        )
+        membership.beat_worker(
+            self._connection, self._worker, [membership.Vitals(self._process)], [],
+            wants_wake=False, state="running", wanted=1,
+        )  # fmt: skip
 
     def _claim(self) -> Held | None:
         queues = [row[0] for row in self._connection.execute(_QUEUES).fetchall()]

@@ -54,7 +54,7 @@ begin
             -- bounded housekeeping, for fleets without a single trib worker: what was submitted in the moment in which its name was
             -- offered for the first time, and what dead processes held
             perform release_waiting(v_shard, 500);
-            perform rescue(v_shard, '10 seconds', 100);
+            perform rescue(v_shard, '10 seconds', 100, null);
         end if;
     end loop;
 end $$;

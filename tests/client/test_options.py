@@ -119,7 +119,7 @@ def facts(**changed):
         "queue": "default", "attempt": 1, "max_attempts": 3, "run_at": None, "started_at": None,
         "finished_at": None,
         "error": None, "worker": None, "pid": None, "paused": False, "paused_at": None, "offered": True,
-        "enabled": True, "runtime": "python", "servers": ["w"], "any_worker": True, "now": NOW,
+        "enabled": True, "runtime": "python", "servers": ["w"], "resting": [], "any_worker": True, "now": NOW,
     }  # fmt: skip
     return StepFacts(**{**plain, **changed})
 
@@ -130,6 +130,7 @@ def facts(**changed):
         ({}, "ready", "ready"),
         ({"paused": True, "paused_at": NOW}, "queue_paused", "paused since 2030-01-01T00:00:00.000000Z"),
         ({"enabled": False}, "disabled", "disabled in the registry"),
+        ({"servers": [], "resting": ["w1"]}, "worker_paused", "that serve the queue default are paused: w1"),
         ({"servers": []}, "no_worker", "no live worker serves the queue default"),
         ({"servers": [], "any_worker": False}, "no_worker", "no worker is alive"),
         ({"runtime": "ruby"}, "runtime", "runtime ruby"),

@@ -55,7 +55,7 @@ def test_the_worker_under_timeout_drains(desk, crew, trib_env):
     crew().stop()
     run = desk.submit("t.hold.v1", {"gate": "gate"})
     process = subprocess.Popen(
-        ["timeout", "-s", "TERM", "5", sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1",
+        ["timeout", "-s", "TERM", "8", sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1",
          "--import", "./handlers_for_tests.py"],
         env=trib_env, cwd=desk.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, start_new_session=True,

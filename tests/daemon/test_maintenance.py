@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tributary_daemon.daemon import maintenance
+from tributary_daemon.daemon.clock import DatabaseClock
 from tributary_daemon.daemon.maintenance import TICK, Maintenance
 from tributary_daemon.store import membership
 
@@ -28,7 +29,7 @@ def leader(monkeypatch):
 
     for name, answer in {"lead": True, "rescue": 0, "promote": 0, "release_waiting": 0, "tidy": 0}.items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
-    return Maintenance(1, 10.0), clock, calls
+    return Maintenance(1, 10.0, DatabaseClock()), clock, calls
 
 
 def test_a_round_is_done_once_per_tick(leader):

@@ -111,8 +111,9 @@ def test_signs_come_seldom_and_soon_when_saturation_ends(monkeypatch):
 def test_a_setup_survives_its_way():
     setup = ProcessSetup(url="u", label="w/1", bounded={"heavy": 2}, imports=("a", "b"), path=("x",))
     assert ProcessSetup.load(json.dumps(setup.to_json())) == setup
-    started = setup.started(7, ["n.x.v1"], 4)
+    started = setup.started(7, ["n.x.v1"], 4, holds_bounded=True, paused=False)
     assert (started.process_id, started.names, started.shards) == (7, ("n.x.v1",), 4)
+    assert (started.holds_bounded, started.paused) == (True, False)
 
 
 @given(slots=st.integers(1, 50), processes=st.integers(1, 12))

@@ -195,7 +195,7 @@ def test_the_service_manager_is_told(desk, rough, manager):
     desk.wait(lambda: "READY=1" in said, 10, "it is ready")
     hold = desk.submit("t.hold.v1", {"gate": "gate"})
     desk.noted("began", hold)
-    wanted = re.compile(r"STATUS=serving default,media: 1 of 1 processes claim, 1 steps? runs?")
+    wanted = re.compile(r"STATUS=running on default,media: 1 of 1 processes claim; 1 attempts run")
     desk.wait(lambda: any(wanted.match(line) for line in said), 10, f"it says what it does: {said}")
     beats = said.count("WATCHDOG=1")
     desk.wait(lambda: said.count("WATCHDOG=1") >= beats + 5, 10, "it feeds the watchdog")

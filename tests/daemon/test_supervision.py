@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 DIES = """\
 import os
 from tributary_daemon import handler
@@ -63,7 +65,7 @@ def test_a_supervisor_stopped_beyond_its_lease_is_refused_and_starts_anew(desk, 
         desk.noted("began", run, count=2)
         desk.wait(lambda: "lease lost" in first.log(), 20, "the child hears of it while its parent stands")
     assert desk.row(run)[1] == 2
-    desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100)")
+    desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100, null)")
     desk.open()
     desk.until(run, "completed")
     assert desk.row(run)[1] == 2
@@ -133,27 +135,34 @@ def test_a_drain_during_a_restart_storm_ends(desk, crew):
     assert worker.stop() == 0
 
 
-def test_the_clock_of_the_server_may_jump(desk, rough):
-    """Forwards nobody loses a lease that is beaten; backwards the dead are not taken for alive."""
-    rough("--name", "a")
-    rough("--name", "b")
+CLOCK = """
+    create table public.clock_offset (by interval);
+    insert into public.clock_offset values ('0');
+    create or replace function tributary.clock() returns timestamptz language sql volatile parallel safe
+    as 'select clock_timestamp() + (select by from public.clock_offset)'
+"""
+
+
+@pytest.mark.parametrize("jump", ["1 hour", "-1 hour"])
+def test_the_clock_of_the_server_may_jump(desk, rough, jump):
+    """Whoever lives keeps its leases, whoever is dead loses them, however the clock was set."""
+    desk.sql.execute(CLOCK)
+    workers = [rough("--name", name) for name in "ab"]
     held = [desk.submit("t.hold.v1", {"gate": "gate"}) for _ in range(4)]
     desk.noted("began", count=4)
-    # beats that a clock an hour ahead has written: whoever lives beats again at once …
-    desk.sql.execute("update tributary.processes set beat_at = beat_at + interval '1 hour'")
-    desk.sql.execute("update tributary.leaders set expires_at = expires_at + interval '1 hour'")
-    # … and who is dead does not count as alive for an hour
-    gone = desk.one("select tributary.register_process('gone', 'python')")[0]
-    dead = desk.submit("t.note.v1", run_after="2200-01-01")
-    desk.sql.execute(
-        "update tributary.steps set state = 'running', process_id = %s, claimed_at = now(), run_at = null,"
-        " attempt = 1 where run_id = %s", (gone, dead),
-    )  # fmt: skip
-    desk.sql.execute(
-        "update tributary.processes set beat_at = beat_at + interval '1 hour' where process_id = %s", (gone,)
-    )
-    desk.until(dead, "completed", timeout=30)
+    dead = desk.submit("t.hold.v1", {"gate": "never", "first": True}, queue="apart")
+    third = rough("--name", "c", "--queues", "apart")
+    desk.noted("began", dead)
+    desk.sql.execute("update public.clock_offset set by = %s", (jump,))
+    third.kill()
+    fourth = rough("--name", "d", "--queues", "apart")
+    desk.until(dead, "completed", timeout=40)
+    assert desk.row(dead)[1] == 2
+    # by now every leader has looked several times
     desk.open()
     for run in held:
         desk.until(run, "completed")
         assert desk.row(run)[1] == 1
+    for worker in (*workers, fourth):
+        assert "worker fenced" not in worker.log()
+        assert worker.process.poll() is None

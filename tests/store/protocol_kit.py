@@ -225,7 +225,7 @@ class Process:
 
 def rescue(connection):
     """Take the attempts of silent processes away; return how many."""
-    return scalar(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500)")
+    return scalar(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500, null)")
 
 
 @contextmanager

@@ -203,5 +203,7 @@ def test_housekeeping_of_a_large_table_takes_bounded_steps(connection):
     process = kit.Process(connection)
     process.claim(500)
     process.fall_silent()
-    assert buffers(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500)") < 60_000
+    assert (
+        buffers(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500, null)") < 60_000
+    )
     assert kit.scalar(connection, "select count(*) from tributary.steps where reason = 'crashed'") == 500

@@ -25,12 +25,15 @@ class Table:
         rows: a cell per column.
         right: headings of the columns that are aligned to the right.
         empty: the sentence shown instead of a table without rows.
+        giving: headings of the columns that are cut where the terminal is narrow, the others then never are;
+            without any all are cut alike.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Span, ...], ...]
     right: frozenset[str] = frozenset()
     empty: str = "nothing to show"
+    giving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

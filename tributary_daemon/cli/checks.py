@@ -6,13 +6,13 @@ import os
 import platform
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import config as configuration
 from tributary_daemon import wiring
-from tributary_daemon.cli.output import document
+from tributary_daemon.cli import fleet_checks
+from tributary_daemon.cli.findings import Finding
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.options import WorkerOptions
 from tributary_daemon.errors import DatabaseError, SchemaError, TributaryError
@@ -23,39 +23,14 @@ from tributary_daemon.store.migrations import check_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tributary_daemon.client.reader import Reader
+    from tributary_daemon.cli.findings import Level
     from tributary_daemon.config import Config
-
-Level = Literal["ok", "warn", "fail"]
 
 OLDEST: Final = 15
 NEWEST: Final = 18
 SKEW_SECONDS: Final = 1.0
 # a database thread for each process, then supervisor, LISTEN, and one `trib status`
 CONNECTIONS_BESIDE: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor.
-
-    Attributes:
-        check: what was looked at.
-        level: ``warn`` works but deserves a look; ``fail`` does not work.
-        message: what was found.
-        hint: what to do about it.
-        code: exit code of a failure.
-    """
-
-    check: str
-    level: Level
-    message: str
-    hint: str | None = None
-    code: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the finding as ``doctor -o json`` prints it."""
-        return {"check": self.check, "level": self.level, "message": self.message, "hint": self.hint}
 
 
 def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -81,7 +56,8 @@ def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
             yield verdict
         if verdict.level == "ok":
             with wiring.open_reader(config, say=say) as reader:
-                yield from _fleet(reader)
+                yield from fleet_checks.examine(reader)
+    yield from fleet_checks.endpoint(config.health_listen)
     for error in faults:
         yield Finding("database", "fail", error.message, error.hint, error.exit_code)
 
@@ -249,43 +225,3 @@ def _schema(connection: db.Connection, config: Config, row: server.ServerRow) ->
                     f"{status.version}; its functions are not of this release: `trib migrate up`",
                 )
             return Finding("schema", "ok", status.version)
-
-
-def _fleet(reader: Reader) -> Iterator[Finding]:
-    workers = document(reader.workers())
-    alive = [worker for worker in workers if worker["alive"]]
-    if alive:
-        yield Finding("workers", "ok", f"{len(alive)} alive: {', '.join(row['name'] for row in alive)}")
-    else:
-        yield Finding("workers", "warn", "none is alive", "start one: `trib worker`")
-    for worker in alive:
-        for failure in worker["failures"]:
-            module = failure.get("module", failure) if isinstance(failure, dict) else failure
-            yield Finding(
-                "workers",
-                "warn",
-                f"{worker['name']} cannot import {module}",
-                "`trib workers` shows the error",
-            )
-    letters = reader.dead_letters(limit=1_000)
-    count = len(letters.items)
-    if count:
-        shown = f"{count}{'+' if letters.after else ''}"
-        yield Finding("dead letters", "warn", shown, "`trib dlq list`, then `trib dlq requeue` or `drop`")
-    else:
-        yield Finding("dead letters", "ok", "none")
-    queues = document(reader.queues())
-    paused = [queue["name"] for queue in queues if queue["paused"]]
-    if paused:
-        yield Finding("queues", "warn", f"paused: {', '.join(paused)}", "`trib queue resume NAME`")
-    served = {name.partition(":")[0] for worker in alive for name in worker["queues"]}
-    lonely = [queue["name"] for queue in queues if queue["available"] and queue["name"] not in served]
-    if lonely and alive:
-        yield Finding(
-            "queues",
-            "warn",
-            f"work waits where no worker serves: {', '.join(lonely)}",
-            "`trib worker --queues …`",
-        )
-    if not paused and not (lonely and alive):
-        yield Finding("queues", "ok", f"{len(queues)} known, none paused")

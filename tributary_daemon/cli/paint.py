@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # without a terminal nothing may be cut: whoever reads the pipe wants the words whole
 _UNBOUNDED = 10_000
+_LEAST = 10
 
 
 def console(stream: TextIO) -> Console:
@@ -62,14 +64,33 @@ def _styled(span: Span) -> tuple[str, str]:
     return visible(span.text), STYLES.get(span.style, "")
 
 
+def _widths(table: Table, out: Console) -> dict[str, int]:
+    """Return the widths of columns, of which some give way until the table fits."""
+    widths = {
+        name: max(cell_len(name), *(cell_len(visible(row[place].text)) for row in table.rows))
+        for place, name in enumerate(table.columns)
+    }
+    # the box puts a space on either side, and two between columns
+    excess = sum(widths.values()) + 2 * len(widths) + 1 - out.width
+    for name in sorted(table.giving, key=lambda name: -widths[name]):
+        cut = min(max(0, excess), max(0, widths[name] - _LEAST))
+        widths[name] -= cut
+        excess -= cut
+    return widths
+
+
 def _table(table: Table, out: Console) -> None:
     if not table.rows:
         out.print(Text(table.empty, style=STYLES["faint"]))
         return
     grid = RichTable(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, header_style="bold")
+    widths = _widths(table, out) if table.giving and out.is_terminal else {}
+    if widths:
+        grid.padding = (0, 1, 0, 0)
     for name in table.columns:
         grid.add_column(
-            name,
+            width=widths.get(name),
+            header=name,
             justify="right" if name in table.right else "left",
             overflow="ellipsis" if out.is_terminal else "fold",
             no_wrap=True,

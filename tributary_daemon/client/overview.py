@@ -1,10 +1,9 @@
-"""Pages of dead letters and events, and the fleet, put together from the rows of the store."""
+"""Pages of dead letters and events, handlers and queues, put together from the rows of the store."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tributary_daemon.client.documents import ErrorDocument, Page, rfc3339
 from tributary_daemon.client.reading import resolve_id
@@ -12,9 +11,7 @@ from tributary_daemon.client.records import (
     DeadLetterDocument,
     EventDocument,
     HandlerDocument,
-    ProcessDocument,
     QueueDocument,
-    WorkerDocument,
 )
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
 from tributary_daemon.store import control, dead_letters, events, fleet
@@ -164,50 +161,6 @@ def _whole(text: str, cursor: str) -> int:
 
 def _no_cursor(cursor: str) -> InvalidInput:
     return InvalidInput(f"{cursor!r} is no cursor", hint="use the `after` of the page before")
-
-
-def workers() -> Operation[tuple[WorkerDocument, ...]]:
-    """Read the workers that have not left, oldest first."""
-    rows = yield from fleet.workers()
-    found = []
-    for _, group in groupby(rows, key=lambda row: row.worker_id):
-        mine = list(group)
-        found.append(_worker(mine[0], tuple(_process(row) for row in mine if row.process_id is not None)))
-    return tuple(found)
-
-
-def _worker(row: fleet.WorkerRow, processes: tuple[ProcessDocument, ...]) -> WorkerDocument:
-    return WorkerDocument(
-        id=str(row.worker_id),
-        name=row.name,
-        host=row.host,
-        pid=row.pid,
-        state=row.state,
-        alive=row.alive,
-        version=row.version,
-        queues=tuple(row.queues),
-        names=tuple(row.names),
-        concurrency=row.concurrency,
-        started_at=row.started_at,
-        beat_at=row.beat_at,
-        failures=tuple(row.failures),
-        processes=processes,
-    )
-
-
-def _process(row: fleet.WorkerRow) -> ProcessDocument:
-    # the left join brings them all or none
-    started_at: Any = row.process_started_at
-    beat_at: Any = row.process_beat_at
-    return ProcessDocument(
-        id=str(row.process_id),
-        pid=row.process_pid,
-        name=row.process_name or "",
-        runtime=row.runtime or "",
-        running=row.running,
-        started_at=started_at,
-        beat_at=beat_at,
-    )
 
 
 def handlers() -> Operation[tuple[HandlerDocument, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from tributary_daemon.client import operations, overview, reading, waiting
+from tributary_daemon.client import operations, overview, reading, waiting, workforce
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tributary_daemon.client.documents import Document, Page, Summary
+    from tributary_daemon.client.fleet_records import FleetDocument, WorkerDocument
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.records import (
         DeadLetterDocument,
         EventDocument,
         HandlerDocument,
         QueueDocument,
-        WorkerDocument,
     )
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.why import Why
@@ -247,7 +247,25 @@ class Reader:
 
     def workers(self) -> tuple[WorkerDocument, ...]:
         """Read the workers with their processes."""
-        return self._link.run(overview.workers, again=True)
+        return self._link.run(workforce.workers, again=True)
+
+    def command_worker(self, name: str, command: str) -> tuple[str, ...]:
+        """Tell workers to ``pause``, ``resume``, ``drain`` or ``stop``; return the ids of those told.
+
+        Args:
+            name: of a worker (all of that name are told), ``HOST/NAME``, or an id.
+            command: they obey within seconds; a drain cannot be undone, a stop escalates it.
+
+        Raises:
+            InvalidInput: no such command.
+            NotFound: no live worker fits.
+            NotPossible: those that fit are draining.
+        """
+        return self._link.run(lambda: workforce.command(name, command), again=True)
+
+    def fleet(self) -> FleetDocument:
+        """Read what is true of all workers together: who leads, what nobody serves, what waits longest."""
+        return self._link.run(workforce.facts, again=True)
 
     def handlers(self) -> tuple[HandlerDocument, ...]:
         """Read the handler names that workers have registered."""

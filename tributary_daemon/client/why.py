@@ -30,8 +30,9 @@ class Reason:
         step: id of the step it is about; None for the intent or the whole run.
         state: of that step, intent or run.
         code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
-            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``ready``, ``running``, ``paused``,
-            ``completed``, ``discarded``, ``cancelled``, ``aborted``, ``condition``, ``result``.
+            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
+            ``running``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
+            ``condition``, ``result``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """
@@ -267,6 +268,12 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
         )
     elif not fact.enabled:
         held = reason("disabled", f"the handler {fact.name} is disabled in the registry")
+    elif not fact.servers and fact.resting:
+        held = reason(
+            "worker_paused",
+            f"all live workers that serve the queue {fact.queue} are paused: {', '.join(fact.resting)}",
+            f"`trib workers resume {fact.resting[0]}`",
+        )
     elif not fact.servers:
         held = reason(
             "no_worker",

@@ -113,6 +113,12 @@ class Config:
     silence_limit: float = field(
         default=60.0, metadata=_meta(parse.duration(0.1), "after what silence a child counts as stuck")
     )
+    health_listen: str | None = field(
+        default=None,
+        metadata=_meta(
+            parse.address, "HOST:PORT where a worker answers /healthz and /readyz; unset: nowhere"
+        ),
+    )
     max_payload: int = field(
         default=1_048_576, metadata=_meta(parse.size, "largest payload or result, e.g. 1MiB")
     )

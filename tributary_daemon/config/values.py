@@ -20,6 +20,7 @@ DEFAULTS = ("queue", "priority", "max_attempts", "timeout", "retry")
 """Options that ``[defaults]`` sets: the level ``config`` of a step's options."""
 
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_LAST_PORT = 65_535
 _MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:]*:)[^\s/?#]*(?P<tail>@)", re.IGNORECASE)
 _MASKED_KEY = re.compile(
     r"(?P<head>\b(?:password|sslpassword)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE
@@ -111,6 +112,27 @@ def size(value: Any) -> int:
     if isinstance(value, bool) or match is None:
         raise Refused("a size such as 1MiB, or bytes, is expected")
     return int(match[1]) * _UNITS[match[2] or "B"]
+
+
+def address(value: Any) -> str:
+    """Parse an address to listen on, ``HOST:PORT``; it stays text."""
+    written = text(value)
+    host_and_port(written)
+    return written
+
+
+def host_and_port(written: str) -> tuple[str, int]:
+    """Return the parts of ``HOST:PORT`` or ``[HOST]:PORT``.
+
+    Raises:
+        Refused: it is neither.
+    """
+    match = re.fullmatch(
+        r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>[0-9]{1,5})", written
+    )
+    if match is None or int(match["port"]) > _LAST_PORT:
+        raise Refused("HOST:PORT is expected, e.g. 127.0.0.1:8080 or [::1]:8080; port 0 for a free one")
+    return match["six"] or match["host"], int(match["port"])
 
 
 def choice(*words: str) -> Callable[[Any], str]:

@@ -49,6 +49,7 @@ class Admission:
         *,
         register: Callable[[Connection], None],
         holds_bounded: Callable[[Member], bool],
+        paused: bool,
     ) -> None:
         """Start those who have offered.
 
@@ -58,6 +59,7 @@ class Admission:
             shards: number of shards.
             register: makes that row anew, once the names are known.
             holds_bounded: whether a member has to wait for its predecessor in queues with slots.
+            paused: an operator has paused the worker.
         """
         for member, message in list(self._offers.items()):
             names = self._publish(connection(), message, shards, register)
@@ -65,7 +67,10 @@ class Admission:
                 connection(), name=member.setup.label, pid=member.pid, worker_id=worker_id()
             )
             del self._offers[member]
-            member.start(process_id, [*names, CLOSING_NAME], shards, holds_bounded=holds_bounded(member))
+            member.start(
+                process_id, [*names, CLOSING_NAME], shards,
+                holds_bounded=holds_bounded(member), paused=paused,
+            )  # fmt: skip
 
     def _publish(
         self,

@@ -61,7 +61,7 @@ class Child:
                 if message["do"] == "start":
                     started = setup.started(
                         message["process_id"], message["names"], message["shards"],
-                        holds_bounded=message["holds_bounded"],
+                        holds_bounded=message["holds_bounded"], paused=message["paused"],
                     )  # fmt: skip
                     self._board = Board(places(setup.slots), fd=self._board_fd)
                     self._core = ProcessCore(

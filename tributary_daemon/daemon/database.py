@@ -97,7 +97,7 @@ class DatabaseThread:
         self._rescans: list[float] = [0.0]
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
         self._bounded = dict.fromkeys(setup.bounded, 0) if setup.holds_bounded else setup.bounded
-        self._paused = False
+        self._paused = setup.paused
         self._draining = False
 
     @property

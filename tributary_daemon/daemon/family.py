@@ -59,6 +59,7 @@ class Family:
         self._successors: dict[int, Member] = {}
         self._leaving: list[Member] = []
         self._look_at = 0.0
+        self._finished = 0
         self._not_before = dict.fromkeys(range(size), 0.0)
         self._failures = dict.fromkeys(range(size), 0)
 
@@ -81,16 +82,25 @@ class Family:
         return not (self._members or self._successors or self._leaving)
 
     @property
+    def resting(self) -> dict[int, tuple[int, float]]:
+        """Places whose member died too fast -> (deaths in a row, monotonic seconds until the next one)."""
+        now = time.monotonic()
+        return {
+            number: (self._failures[number], until)
+            for number, until in self._not_before.items()
+            if number not in self._members and until > now
+        }
+
+    @property
     def saturated(self) -> bool:
         """Whether every member found as much work as it could take."""
         members = self.claiming
         return bool(members) and all(member.saturated for member in members)
 
     @property
-    def backing_off(self) -> int:
-        """How many members died too fast and wait for their next start."""
-        now = time.monotonic()
-        return sum(number not in self._members and now < at for number, at in self._not_before.items())
+    def finished(self) -> int:
+        """Attempts that have ended in members of this family, those that are gone included."""
+        return self._finished + sum(member.board.counts[0] for member in self)
 
     def holds_bounded(self, member: Member) -> bool:
         """Whether the one that a member replaces still claims from queues with slots."""
@@ -196,6 +206,7 @@ class Family:
         self, member: Member, code: int, *, planned: bool, entries: tuple[Entry, ...], why: str | None = None
     ) -> Death:
         end_groups(entries)
+        self._finished += member.board.counts[0]
         self._selector.unregister(member.fileno())
         death = Death(member.setup.label, member.pid, member.process_id, code, planned, entries, why)
         member.close()

@@ -9,6 +9,7 @@ from tributary_daemon import events
 from tributary_daemon.store import membership
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.clock import DatabaseClock
     from tributary_daemon.store.db import Connection
 
 TICK: Final = 2.0
@@ -23,18 +24,28 @@ class Maintenance:
     Args:
         shards: number of shards.
         lease: seconds that a process's leases outlive its last beat.
+        clock: of the database.
     """
 
-    def __init__(self, shards: int, lease: float) -> None:
+    def __init__(self, shards: int, lease: float, clock: DatabaseClock) -> None:
         self._shards = shards
         self._lease = lease
+        self._clock = clock
         self._due = 0.0
         self._tidy_due = 0.0
         self._rescue_due = 0.0
 
     def spare(self) -> None:
-        """Rescue nothing for the time of a lease: after an outage all are to beat first."""
+        """Rescue nothing for the time of a lease."""
         self._rescue_due = time.monotonic() + self._lease
+
+    def rescue(self, connection: Connection) -> None:
+        """Take from the dead what is theirs, unless all are to beat first."""
+        if time.monotonic() >= self._rescue_due:
+            expected = self._clock.time_of(time.monotonic())
+            rescued = membership.rescue(connection, self._shards, self._lease, expected)
+            if rescued:
+                events.emit(events.AttemptsRescued(count=rescued))
 
     def tick(self, connection: Connection, worker_id: int) -> None:
         """Do what is due."""
@@ -44,10 +55,7 @@ class Maintenance:
         self._due = now + TICK
         if not membership.lead(connection, "maintenance", worker_id, _LEADS_FOR):
             return
-        if now >= self._rescue_due:
-            rescued = membership.rescue(connection, self._shards, self._lease)
-            if rescued:
-                events.emit(events.AttemptsRescued(count=rescued))
+        self.rescue(connection)
         # a backstop: processes promote what is due themselves, workers release what waits for their names
         if now >= self._tidy_due:
             self._tidy_due = now + _TIDY_EVERY

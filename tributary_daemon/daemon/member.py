@@ -57,7 +57,7 @@ class Member(Protocol):
     def fileno(self) -> int: ...
 
     def start(
-        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool, paused: bool
     ) -> None: ...
 
     def ask(self) -> None: ...
@@ -149,13 +149,13 @@ class ChildMember:
         return self._pipe.end.fileno()
 
     def start(
-        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool, paused: bool
     ) -> None:
         """Let it claim."""
         self.process_id = process_id
         self._pipe.send({
             "do": "start", "process_id": process_id, "names": list(names), "shards": shards,
-            "holds_bounded": holds_bounded,
+            "holds_bounded": holds_bounded, "paused": paused,
         })  # fmt: skip
 
     def send(self, do: str) -> None:
@@ -219,13 +219,13 @@ class LocalMember:
         return self._pipe.end.fileno()
 
     def start(
-        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool, paused: bool
     ) -> None:
         """Let it claim."""
         self.process_id = process_id
         if self._exit is not None:
             return
-        setup = self.setup.started(process_id, names, shards, holds_bounded=holds_bounded)
+        setup = self.setup.started(process_id, names, shards, holds_bounded=holds_bounded, paused=paused)
         self._core = ProcessCore(
             setup, self._offer.registry, sign=Signs(self._say).give, ended=self._ended, board=self.board
         )

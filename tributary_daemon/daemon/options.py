@@ -29,6 +29,7 @@ class WorkerOptions:
         recycle_steps: finished steps after which a process is replaced; None for never.
         recycle_age: seconds after which a process is replaced.
         recycle_memory: bytes of resident memory at which a process is replaced.
+        health_listen: ``HOST:PORT`` where it tells its health; None for nowhere.
     """
 
     queues: Mapping[str, int | None]
@@ -42,6 +43,7 @@ class WorkerOptions:
     recycle_steps: int | None = None
     recycle_age: float | None = None
     recycle_memory: int | None = None
+    health_listen: str | None = None
 
     @classmethod
     def of(cls, config: Config) -> WorkerOptions:
@@ -62,6 +64,7 @@ class WorkerOptions:
             recycle_steps=config.recycle_steps,
             recycle_age=config.recycle_age,
             recycle_memory=config.recycle_memory,
+            health_listen=config.health_listen,
         )
 
 

@@ -151,3 +151,8 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         log_format=log_format,
         log_level=config.log_level,
     )
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -40,14 +40,15 @@ class Recycling:
             return f"{member.board.counts[0]} steps finished"
         if self.age is not None and now - member.started_at >= self.age * stretch:
             return f"{now - member.started_at:.0f} s old"
-        if self.memory is not None and (used := resident(member.pid)) >= self.memory:
+        if self.memory is not None and (used := resident(member.pid) or 0) >= self.memory:
             return f"{used / 2**20:.0f} MiB of memory"
         return None
 
 
-def resident(pid: int) -> int:
-    """Return the bytes of resident memory of a process; 0 where that cannot be told."""
+def resident(pid: int) -> int | None:
+    """Return the bytes of resident memory of a process; None where that cannot be told."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (OSError, IndexError):
-        return 0
+        # it has just ended, or this system has no /proc
+        return None

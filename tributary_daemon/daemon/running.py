@@ -7,10 +7,12 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Self
 
+from tributary_daemon.daemon.health import Health
+from tributary_daemon.daemon.health_server import serving
 from tributary_daemon.daemon.member import ChildMember, LocalMember
 from tributary_daemon.daemon.offers import offered
-from tributary_daemon.daemon.plan import WorkerPlan, plan
-from tributary_daemon.daemon.supervisor import Supervisor, usable_cores
+from tributary_daemon.daemon.plan import WorkerPlan, plan, usable_cores
+from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import TributaryError
 
 if TYPE_CHECKING:
@@ -27,8 +29,15 @@ def resolve(url: str, config: Config, options: WorkerOptions) -> WorkerPlan:
 
 
 def run(url: str, config: Config, options: WorkerOptions) -> int:
-    """Run a worker in the foreground until it is drained; return its exit code."""
-    return Supervisor(resolve(url, config, options), _child).run()
+    """Run a worker in the foreground until it is drained; return its exit code.
+
+    Raises:
+        ConfigError: it cannot listen where it is to tell its health.
+    """
+    resolved = resolve(url, config, options)
+    health = Health(resolved)
+    with serving(options.health_listen, health):
+        return Supervisor(resolved, _child, health).run()
 
 
 class BackgroundWorker:

@@ -137,7 +137,7 @@ def end_groups(entries: Iterable[Entry]) -> None:
                 os.killpg(entry.group, signal.SIGKILL)
 
 
-def settle(connection: Connection, death: Death, shards: int, lease: float) -> None:
+def settle(connection: Connection, death: Death, shards: int) -> None:
     """Write down what the end of a process means for all that it held, then forget it.
 
     What timed out failed, suspects of a crash count an attempt, all else is released uncounted.
@@ -146,7 +146,6 @@ def settle(connection: Connection, death: Death, shards: int, lease: float) -> N
         connection: in autocommit mode.
         death: of the process.
         shards: number of shards.
-        lease: seconds that a lease outlives the last beat.
     """
     if death.process_id:
         leases = Leases(connection, death.process_id, [], [])
@@ -155,7 +154,6 @@ def settle(connection: Connection, death: Death, shards: int, lease: float) -> N
             leases.exchange(shard, [ended for at, ended in outcomes if at == shard], [])
         release(connection, [death.process_id], shards)
         membership.leave(connection, None, [death.process_id])
-    membership.rescue(connection, shards, lease)
 
 
 def release(connection: Connection, process_ids: Sequence[int], shards: int) -> None:

@@ -23,6 +23,7 @@ class ProcessSetup:
         queues: queues without a bound.
         bounded: queue -> slots of this process in it.
         slots: steps that run at once.
+        paused: claims nothing until it is told to resume.
         holds_bounded: claims nothing from bounded queues until told: the process it replaces still does.
         imports: modules or files with handlers.
         enable_shell: whether shell steps run here.
@@ -42,6 +43,7 @@ class ProcessSetup:
     queues: tuple[str, ...] = ("default",)
     bounded: dict[str, int] = field(default_factory=dict)
     slots: int = 10
+    paused: bool = False
     holds_bounded: bool = False
     imports: tuple[str, ...] = ()
     enable_shell: bool = False
@@ -53,11 +55,16 @@ class ProcessSetup:
     silence_limit: float = 60.0
 
     def started(
-        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool = False
+        self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool, paused: bool
     ) -> ProcessSetup:
         """Return the setup completed by what the supervisor says at the start."""
         return replace(
-            self, process_id=process_id, names=tuple(names), shards=shards, holds_bounded=holds_bounded
+            self,
+            process_id=process_id,
+            names=tuple(names),
+            shards=shards,
+            holds_bounded=holds_bounded,
+            paused=paused,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
-import socket
-import sys
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
 from tributary_daemon.daemon import strays
 from tributary_daemon.daemon.admission import Admission
+from tributary_daemon.daemon.clock import DatabaseClock
+from tributary_daemon.daemon.ears import Ears
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.family import Family
+from tributary_daemon.daemon.health import Health
 from tributary_daemon.daemon.maintenance import Maintenance
+from tributary_daemon.daemon.orders import Orders
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.daemon.sdnotify import ServiceManager
 from tributary_daemon.daemon.settlement import Death, settle
+from tributary_daemon.daemon.stops import Stops
+from tributary_daemon.daemon.vitals import VitalSigns
 from tributary_daemon.store import membership
-from tributary_daemon.store.notify import CANCEL, Listener
+from tributary_daemon.store.notify import CANCEL, COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.plan import WorkerPlan
     from tributary_daemon.store.db import Connection
 
 _SATURATED_FOR: Final = 1.0
-_SAME_SIGNAL: Final = 0.1
 _OUTAGE: Final = 2.0
 
 
@@ -46,29 +46,31 @@ class Supervisor:
     Args:
         plan: what the worker is to do.
         spawn: makes a member from its setup and number.
+        health: where it publishes how it does; None where nobody asks.
     """
 
-    def __init__(self, plan: WorkerPlan, spawn: Callable[[WorkerPlan, int], Member]) -> None:
+    def __init__(
+        self, plan: WorkerPlan, spawn: Callable[[WorkerPlan, int], Member], health: Health | None = None
+    ) -> None:
         self._plan = plan
         self._selector = selectors.DefaultSelector()
         self._family = Family(
-            plan.processes,
-            lambda number: spawn(plan, number),
-            self._selector,
-            plan.silence_limit,
+            plan.processes, lambda number: spawn(plan, number), self._selector, plan.silence_limit,
             plan.recycling,
-        )
-        self._admission = Admission(plan.names)
-        self._manager = ServiceManager()
-        self._deaths: list[Death] = []
+        )  # fmt: skip
+        self._stops = Stops(self._selector)
+        self._ears = Ears(plan, self._selector)
         self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare)
-        self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
-        self._listening: int | None = None
+        self._admission = Admission(plan.names)
+        self._orders = Orders(plan.name, self._family)
+        self._vitals = VitalSigns()
+        self._health = health or Health(plan)
+        self._manager = ServiceManager()
+        self._clock = DatabaseClock()
         self._maintenance: Maintenance | None = None
+        self._deaths: list[Death] = []
         self._worker_id = 0
         self._shards = 1
-        self._stops = 0
-        self._signal_at = 0.0
         self._answered_at = time.monotonic()
         self._poll_at = 0.0
         self._wake_at: float | None = None
@@ -76,15 +78,15 @@ class Supervisor:
         self._saturated_since: float | None = None
         self._wants_wake = True
         self.ready = threading.Event()
-        self._self_pipe = socket.socketpair()
-        for end in self._self_pipe:
-            end.setblocking(False)
-        self._selector.register(self._self_pipe[0], selectors.EVENT_READ, None)
 
     @property
     def worker_id(self) -> int:
         """Id of the worker's row; 0 until it is registered."""
         return self._worker_id
+
+    @property
+    def _draining(self) -> bool:
+        return self._deadline is not None
 
     def join_database(self) -> None:
         """Register the worker, so that runs may name it as their runner before the first process is up.
@@ -94,13 +96,12 @@ class Supervisor:
         """
         connection = self._link.connection()
         self._shards = membership.shard_count(connection)
-        self._maintenance = Maintenance(self._shards, self._plan.lease)
+        self._maintenance = Maintenance(self._shards, self._plan.lease, self._clock)
         self._register(connection)
 
     def stop(self) -> None:
         """Ask for a drain; a second call ends it at once. For any thread and for signal handlers."""
-        self._stops += 1
-        self._nudge()
+        self._stops.request()
 
     def run(self, *, signals: bool = True) -> int:
         """Work until drained; return the exit code.
@@ -109,62 +110,54 @@ class Supervisor:
             signals: take SIGTERM and SIGINT; False where the caller owns them.
         """
         if signals:
-            signal.set_wakeup_fd(self._self_pipe[1].fileno(), warn_on_full_buffer=False)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._on_signal)
+            self._stops.take_signals()
         try:
             if not self._worker_id:
                 self.join_database()
             self._family.fill()
-            while not (self._deadline is not None and self._family.empty):
+            while not (self._draining and self._family.empty):
                 self._turn()
             self._leave()
         finally:
             for death in self._family.kill():
                 events.emit(events.ProcessExited(process=death.label, pid=death.pid, code=death.code))
-            self._listener.close()
-            self._link.close()
             if signals:
-                signal.set_wakeup_fd(-1)
+                self._stops.leave_signals()
+            self._ears.close()
+            self._link.close()
             self._selector.close()
-            for end in self._self_pipe:
-                end.close()
+            self._stops.close()
         return 0
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        # `timeout` and some shells send one stop twice, to the process and to its group
-        now = time.monotonic()
-        if now - self._signal_at > _SAME_SIGNAL:
-            self.stop()
-        self._signal_at = now
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(self._patience()):
-            if key.data is None:
-                self._drain_pipe()
-            elif key.data is self._listener:
+            if key.data is self._stops:
+                self._stops.heard()
+            elif key.data is self._ears:
                 self._hear()
             else:
                 self._listen_to(key.data)
-        if self._stops and self._deadline is None:
+        if self._stops.count and not self._draining:
             self._begin_drain()
         self._bury()
-        if self._deadline is not None:
-            if self._stops > 1 or time.monotonic() > self._deadline:
-                self._mourn(self._family.kill())
-        else:
+        if self._deadline is None:
             self._family.fill()
             self._family.renew()
+        elif self._stops.count > 1 or time.monotonic() > self._deadline:
+            self._mourn(self._family.kill())
         try:
             self._settle()
             self._admit()
             self._poll()
         except LOST as error:
             self._lost(error)
-        self._tend_listener()
+        if self._ears.tend():
+            self._orders.wake()
+            self._family.send("check")
         self._report()
 
     def _lost(self, error: Exception) -> None:
+        self._health.lost(error)
         if self._link.lost():
             events.emit(events.DatabaseLost(process=self._plan.name, error=str(error)))
         # nobody sleeps out the pause: signals and children go on
@@ -175,7 +168,7 @@ class Supervisor:
         until = [self._poll_at - now, 1.0]
         if self._wake_at is not None:
             until.append(self._wake_at - now)
-        if self._deadline is not None:
+        if self._draining:
             until.append(0.1)
         if self._manager.watchdog_every is not None:
             until.append(self._manager.watchdog_every / 2)
@@ -199,10 +192,10 @@ class Supervisor:
 
     def _admit(self) -> None:
         """Start those who have offered; while the database is away they wait."""
-        if self._deadline is None and self._link.pause == 0:
+        if not self._draining and self._link.pause == 0:
             self._admission.admit(
                 self._link.connection, lambda: self._worker_id, self._shards, register=self._register,
-                holds_bounded=self._family.holds_bounded,
+                holds_bounded=self._family.holds_bounded, paused=self._orders.paused,
             )  # fmt: skip
 
     def _bury(self) -> None:
@@ -211,19 +204,21 @@ class Supervisor:
 
     def _mourn(self, deaths: list[Death]) -> None:
         for death in deaths:
-            ended = events.ProcessExited if death.wanted or self._deadline is not None else events.ProcessDied
+            ended = events.ProcessExited if death.wanted or self._draining else events.ProcessDied
             events.emit(ended(process=death.label, pid=death.pid, code=death.code))
             death.tell()
             self._admission.forget(death.pid)
-            if death.code == Exit.FENCED and self._deadline is None:
+            if death.code == Exit.FENCED and not self._draining:
                 self._poll_at = 0.0
         self._deaths += deaths
 
     def _settle(self) -> None:
         """Write down what deaths mean; while the database is away they are remembered, and not beaten for."""
         while self._deaths and self._link.pause == 0:
-            settle(self._link.connection(), self._deaths[0], self._shards, self._plan.lease)
+            settle(self._link.connection(), self._deaths[0], self._shards)
             del self._deaths[0]
+            if not self._deaths and self._maintenance is not None:
+                self._maintenance.rescue(self._link.connection())
 
     def _weigh(self) -> None:
         """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""
@@ -249,76 +244,66 @@ class Supervisor:
             failures=self._admission.failures,
         )  # fmt: skip
         if previous:
+            membership.inherit_command(connection, self._worker_id, previous, self._orders.command)
             membership.leave(connection, previous, [])
 
     def _poll(self) -> None:
         now = time.monotonic()
         if self._wake_at is not None and now >= self._wake_at:
             self._wake_at = None
-            self._family.send("wake")
+            self._orders.wake()
         if now < self._poll_at:
             return
         self._poll_at = now + min(self._plan.poll_interval, self._plan.beat)
         connection = self._link.connection()
         started = self._family.started
-        wanted = self._wants_wake
-        pulse = membership.supervise(
-            connection, self._worker_id, [member.process_id for member in started], self._plan.claimed,
-            wants_wake=wanted and self._deadline is None,
-            state="draining" if self._deadline is not None else "running",
+        pulse = membership.beat_worker(
+            connection, self._worker_id, self._vitals.of(started, self._clock), self._plan.claimed,
+            wants_wake=self._wants_wake and not self._draining and not self._orders.paused,
+            state=self._orders.state(draining=self._draining), wanted=self._plan.processes,
         )  # fmt: skip
-        outage, self._answered_at = (
-            time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE,
-            time.monotonic(),
-        )
+        self._health.answered()
+        outage = time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE
+        self._answered_at = time.monotonic()
+        if (self._clock.jumped(pulse.now) or outage) and self._maintenance is not None:
+            # after an outage, or a jump of the server's clock, all are to beat first
+            self._maintenance.spare()
         if not pulse.alive or pulse.beaten < len(started):
             self._fenced(connection)
             return
-        if self._deadline is None:
+        if self._orders.take(pulse.command):
+            # the next beat, at once, says that it is done
+            self._stops.count, self._poll_at = max(self._stops.count, self._orders.stops), 0.0
+        if not self._draining:
             if pulse.ready - pulse.paused:
-                self._family.send("wake")
+                self._orders.wake()
             if pulse.due_in is not None and pulse.due_in < self._plan.poll_interval:
                 self._wake_at = now + max(0.0, pulse.due_in) + 0.001
         if self._maintenance is not None:
-            if outage:
-                self._maintenance.spare()
             self._maintenance.tick(connection, self._worker_id)
 
     def _fenced(self, connection: Connection) -> None:
         """Others have taken over what this worker held: its processes must stop before new ones start."""
         events.emit(events.WorkerFenced(name=self._plan.name))
+        self._health.fenced()
         self._mourn(self._family.kill())
         self._settle()
         self._register(connection)
 
-    def _tend_listener(self) -> None:
-        if self._listener.ensure():
-            self._family.send("wake")
-            self._family.send("check")
-        current = self._listener.fileno()
-        if current == self._listening:
-            return
-        if self._listening is not None:
-            self._selector.unregister(self._listening)
-        if current is not None:
-            self._selector.register(current, selectors.EVENT_READ, self._listener)
-        self._listening = current
-
     def _hear(self) -> None:
         woken = False
-        for channel, payload in self._listener.receive():
+        for channel, payload in self._ears.hear():
             if channel == CANCEL:
                 member = self._family.by_process(int(payload)) if payload.isdigit() else None
                 if member is not None:
                     member.send("check")
+            elif channel == COMMAND:
+                if payload == str(self._worker_id):
+                    self._poll_at = 0.0
             elif payload in self._plan.claimed:
                 woken = True
         if woken:
-            self._family.send("wake")
-        if self._listener.fileno() is None and self._listening is not None:
-            # the connection was lost: its number may be handed out anew at any moment
-            self._selector.unregister(self._listening)
-            self._listening = None
+            self._orders.wake()
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -338,6 +323,8 @@ class Supervisor:
             self._link.lost()
         events.emit(events.WorkerStopped(name=self._plan.name))
 
+    # --- what others are told ---------------------------------------------------------------------
+
     def _tell_ready(self) -> None:
         if not self.ready.is_set():
             self.ready.set()
@@ -349,32 +336,15 @@ class Supervisor:
             )
 
     def _report(self) -> None:
-        """Tell the service manager that the loop has turned, and what it saw."""
+        """Tell the service manager and the health endpoint that the loop has turned, and what it saw."""
+        self._health.turned(self._family, draining=self._draining, paused=self._orders.paused)
         self._manager.alive()
-        if self._deadline is not None:
+        if self._draining:
             self._manager.extend()
-        members = list(self._family)
-        running = sum(len(member.board.running()) for member in members)
-        state = "draining" if self._deadline is not None else "serving"
+        running = sum(len(member.board.running()) for member in self._family)
+        finished = self._family.finished
         away = ", database away" if self._link.pause > 0 else ""
         self._manager.status(
-            f"{state} {','.join(self._plan.served)}: {len(self._family.claiming)} of {self._plan.processes}"
-            f" processes claim, {running} steps run{away}"
+            f"{self._health.report.state} on {','.join(self._plan.served)}: {len(self._family.claiming)} of"
+            f" {self._plan.processes} processes claim; {running} attempts run, {finished} have ended{away}"
         )
-
-    def _nudge(self) -> None:
-        # it may be full of nudges already, or the worker has ended
-        with suppress(OSError):
-            self._self_pipe[1].send(b"!")
-
-    def _drain_pipe(self) -> None:
-        try:
-            while self._self_pipe[0].recv(4096):
-                pass
-        except BlockingIOError:
-            pass
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

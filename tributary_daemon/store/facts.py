@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class StepFacts(NamedTuple):
     """One step or intent with what surrounds it.
 
-    ``servers`` are the names of live workers that serve its queue; ``paused`` is about its queue;
+    ``servers`` are the names of running workers that serve its queue, ``resting`` those of paused ones;
+    ``paused`` is about its queue;
     ``offered``, ``enabled`` and ``runtime`` are about its handler's name.
     """
 
@@ -38,6 +39,7 @@ class StepFacts(NamedTuple):
     enabled: bool
     runtime: str
     servers: list[str]
+    resting: list[str]
     any_worker: bool
     now: datetime
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WorkerRow(NamedTuple):
-    """A worker beside one of its processes; the last seven are None or 0 when it has none."""
+    """A worker beside one of its processes; what follows ``now`` is empty when it has none."""
 
     worker_id: int
     name: str
@@ -20,12 +20,17 @@ class WorkerRow(NamedTuple):
     state: str
     alive: bool
     version: str
+    protocol: int
     queues: list[str]
     names: list[str]
     concurrency: int
     started_at: datetime
     beat_at: datetime
     failures: list[Any]
+    command: str | None
+    commanded_at: datetime | None
+    processes: int | None
+    now: datetime
     process_id: int | None
     process_pid: int | None
     runtime: str | None
@@ -33,6 +38,9 @@ class WorkerRow(NamedTuple):
     process_started_at: datetime | None
     process_beat_at: datetime | None
     running: int
+    slots: int | None
+    rss: int | None
+    current: list[dict[str, Any]]
 
 
 class HandlerRow(NamedTuple):
@@ -60,6 +68,20 @@ class QueueRow(NamedTuple):
     workers: int
 
 
+class FleetRow(NamedTuple):
+    """The fleet as a whole.
+
+    ``leader`` holds the role maintenance now. Nobody ever offered ``unoffered``; what is ready under
+    ``unserved`` no live worker claims. ``oldest_age``: seconds that a row of ``oldest_queue`` has been ready.
+    """
+
+    leader: str | None
+    unoffered: list[str]
+    unserved: list[str]
+    oldest_queue: str | None
+    oldest_age: float | None
+
+
 class ClockRow(NamedTuple):
     """The database's time, its server's version, and the number of shards."""
 
@@ -72,6 +94,24 @@ def workers() -> Operation[list[WorkerRow]]:
     """Read all workers, one row for each of their processes (one row for a worker without any)."""
     rows = yield Query(query("workers"))
     return [WorkerRow(*row) for row in rows]
+
+
+def command(name: str, word: str) -> Operation[tuple[str, ...]]:
+    """Tell workers to pause, resume, drain or stop; return the ids of those told.
+
+    Raises:
+        InvalidInput: no such command.
+        NotFound: no live worker has this name.
+        NotPossible: those that have it are draining.
+    """
+    rows = yield Query(query("command_worker"), {"name": name, "command": word})
+    return tuple(row[0] for row in rows)
+
+
+def facts() -> Operation[FleetRow]:
+    """Read what is true of the fleet as a whole."""
+    rows = yield Query(query("fleet_facts"), {})
+    return FleetRow(*rows[0])
 
 
 def handlers() -> Operation[list[HandlerRow]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from tributary_daemon.store.db import Connection
 
@@ -28,6 +29,8 @@ class Pulse:
         ready: served queues that hold available rows.
         due_in: seconds until the next scheduled row is due; None without one.
         paused: served queues that are paused.
+        command: what an operator wants of the worker: pause, drain, stop; None for nothing.
+        now: the database's time.
     """
 
     alive: bool
@@ -35,6 +38,25 @@ class Pulse:
     ready: frozenset[str]
     due_in: float | None
     paused: frozenset[str]
+    command: str | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What one process says of itself in a beat; None: nothing new.
+
+    Attributes:
+        process_id: of its row.
+        slots: how many attempts it may run at once.
+        rss: resident memory in bytes.
+        current: at most 20 of what it runs, as the column ``processes.current`` holds them.
+    """
+
+    process_id: int
+    slots: int | None = None
+    rss: int | None = None
+    current: Sequence[Mapping[str, Any]] | None = None
 
 
 def register_worker(
@@ -92,28 +114,54 @@ def release_waiting(connection: Connection, shards: int) -> int:
     return moved
 
 
-def supervise(
-    connection: Connection, worker_id: int, process_ids: Sequence[int], queues: Sequence[str], *,
-    wants_wake: bool, state: str,
+def beat_worker(
+    connection: Connection, worker_id: int, processes: Sequence[Vitals], queues: Sequence[str], *,
+    wants_wake: bool, state: str, wanted: int,
 ) -> Pulse:  # fmt: skip
-    """Beat for the worker and its processes, and look for work."""
+    """Beat for the worker and its processes, keep what these say of themselves, and look for work."""
     row = connection.execute(
-        "select alive, beaten, ready, due_in, paused"
-        " from tributary.supervise(%s, %s::bigint[], %s::text[], %s, %s)",
-        (worker_id, list(process_ids), list(queues), wants_wake, state),
+        "select alive, beaten, ready, due_in, paused, command, now from tributary.beat_worker("
+        "%s, %s, %s, %s, %s::text[], %s::bigint[], %s::integer[], %s::bigint[], %s::text[]::jsonb[])",
+        (
+            worker_id,
+            state,
+            wanted,
+            wants_wake,
+            list(queues),
+            [process.process_id for process in processes],
+            [process.slots for process in processes],
+            [process.rss for process in processes],
+            [_json_or_none(process.current) for process in processes],
+        ),
     ).fetchone()
     assert row is not None
-    return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]))
+    return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]), row[5], row[6])
 
 
-def rescue(connection: Connection, shards: int, lease: float) -> int:
-    """Take the attempts of dead processes away from them, in batches; return how many."""
+def inherit_command(connection: Connection, worker_id: int, former: int, known: str | None) -> None:
+    """Take over what an operator wanted of a worker that registers anew; ``known`` if its row is gone."""
+    connection.execute("select tributary.inherit_command(%s, %s, %s)", (worker_id, former, known))
+
+
+def _json_or_none(value: Sequence[Mapping[str, Any]] | None) -> str | None:
+    return None if value is None else json.dumps(list(value))
+
+
+def rescue(connection: Connection, shards: int, lease: float, expected: datetime | None = None) -> int:
+    """Take the attempts of dead processes away from them, in batches; return how many.
+
+    Args:
+        connection: in autocommit mode.
+        shards: number of shards.
+        lease: seconds that a lease outlives the last beat.
+        expected: what the database's time should be now; a clock that has jumped makes nobody look dead.
+    """
     rescued = 0
     for shard in range(shards):
         for _ in range(_MOST_RESCUES):
             row = connection.execute(
-                "select tributary.rescue(%s::smallint, make_interval(secs => %s), %s)",
-                (shard, lease, _RESCUED_AT_ONCE),
+                "select tributary.rescue(%s::smallint, make_interval(secs => %s), %s, %s::timestamptz)",
+                (shard, lease, _RESCUED_AT_ONCE, expected),
             ).fetchone()
             found = int(row[0]) if row else 0
             rescued += found

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 WAKE: Final = "tributary_wake"
 CANCEL: Final = "tributary_cancel"
+COMMAND: Final = "tributary_command"
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 10.0
 
 
 class Listener:
-    """Receives wake-ups and cancels. While it has no connection its owner polls.
+    """Receives wake-ups, cancels and commands. While it has no connection its owner polls.
 
     Args:
         url: direct, not through a pooler in transaction mode; None never listens.
@@ -49,6 +50,7 @@ class Listener:
             connection = connect(self._url, application_name=self._application_name, connect_timeout=5)
             connection.execute(f"LISTEN {WAKE}")
             connection.execute(f"LISTEN {CANCEL}")
+            connection.execute(f"LISTEN {COMMAND}")
         except (psycopg.Error, DatabaseUnreachable):
             self._pause()
             return False

@@ -73,6 +73,11 @@ Examples:
     metavar="SIZE",
     help="Replace a process whose resident memory reaches this, e.g. 1GiB [default: never].",
 )
+@click.option(
+    "--health",
+    metavar="HOST:PORT",
+    help="Answer /healthz and /readyz there; port 0 for a free one [env: TRIB_HEALTH_LISTEN].",
+)
 @click.option("--enable-shell", is_flag=True, default=None, help="Run the shell steps of workflows too.")
 def worker(
     *,
@@ -86,6 +91,7 @@ def worker(
     recycle_steps: int | None,
     recycle_age: float | None,
     recycle_memory: str | None,
+    health: str | None,
     enable_shell: bool | None,
 ) -> int:
     """Start a worker and serve queues until it is stopped."""
@@ -100,6 +106,7 @@ def worker(
         recycle_steps=recycle_steps,
         recycle_age=recycle_age,
         recycle_memory=recycle_memory,
+        health_listen=health,
         enable_shell=enable_shell,
     )
     options = WorkerOptions.of(config)

@@ -1,4 +1,4 @@
-"""``trib workers`` and ``trib handlers``."""
+"""``trib handlers``."""
 
 from __future__ import annotations
 
@@ -7,27 +7,11 @@ from typing import Any
 import click
 
 from tributary_daemon.cli import failures, looks
-from tributary_daemon.cli.blocks import Block, Lines, Span, Table, line
+from tributary_daemon.cli.blocks import Span, Table
 from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import View, document, output_option, show
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.model import durations
-
-
-@click.command(
-    cls=Command,
-    epilog="""\b
-Examples:
-  trib workers
-  trib workers -o json""",
-)
-@output_option
-def workers(output: str) -> int:
-    """List the workers and their processes."""
-    with opened() as client:
-        rows = document(client.workers())
-    show(View(rows, [row["name"] for row in rows], lambda: _workers(rows)), output)
-    return failures.COMPLETED
 
 
 @click.command(
@@ -44,41 +28,6 @@ def handlers(output: str) -> int:
         rows = document(client.handlers())
     show(View(rows, [row["name"] for row in rows], lambda: [_handlers(rows)]), output)
     return failures.COMPLETED
-
-
-def _workers(rows: list[dict[str, Any]]) -> list[Block]:
-    now = looks.now()
-    table = Table(
-        ("worker", "host", "state", "queues", "processes", "running", "slots", "beat", "version"),
-        tuple(
-            (
-                Span(row["name"], "name"),
-                Span(row["host"]),
-                Span(row["state"], "good") if row["alive"] else Span("gone", "bad"),
-                Span(",".join(row["queues"])),
-                Span(" ".join(str(process["pid"]) for process in row["processes"])),
-                Span(str(sum(process["running"] for process in row["processes"]))),
-                Span(str(row["concurrency"])),
-                Span(looks.ago(row["beat_at"], now)),
-                Span(row["version"], "faint"),
-            )
-            for row in rows
-        ),
-        frozenset({"running", "slots"}),
-        "no worker has registered; `trib worker` starts one",
-    )
-    failed = [
-        line(Span("not importable  ", "bad"), f"{row['name']}: {_failure(failure)}")
-        for row in rows
-        for failure in row["failures"]
-    ]
-    return [table, Lines(tuple(failed))] if failed else [table]
-
-
-def _failure(failure: Any) -> str:
-    if not isinstance(failure, dict):
-        return str(failure)
-    return f"{failure.get('module', '?')}: {failure.get('error', '?')}"
 
 
 def _handlers(rows: list[dict[str, Any]]) -> Table:

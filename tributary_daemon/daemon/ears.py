@@ -1,0 +1,54 @@
+"""The listener of a supervisor, and its place in the loop."""
+
+from __future__ import annotations
+
+import selectors
+from typing import TYPE_CHECKING
+
+from tributary_daemon.store.notify import Listener
+
+if TYPE_CHECKING:
+    from tributary_daemon.daemon.plan import WorkerPlan
+
+
+class Ears:
+    """Keeps a LISTEN connection registered with the loop's selector, through its losses.
+
+    Args:
+        plan: of the worker.
+        selector: of the loop.
+    """
+
+    def __init__(self, plan: WorkerPlan, selector: selectors.BaseSelector) -> None:
+        self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
+        self._selector = selector
+        self._registered: int | None = None
+
+    def tend(self) -> bool:
+        """Open what is missing; True when it was just opened: notifications were lost meanwhile."""
+        opened = self._listener.ensure()
+        current = self._listener.fileno()
+        if current != self._registered:
+            self._forget()
+            if current is not None:
+                self._selector.register(current, selectors.EVENT_READ, self)
+            self._registered = current
+        return opened
+
+    def hear(self) -> list[tuple[str, str]]:
+        """Return what has come as (channel, payload)."""
+        heard = self._listener.receive()
+        if self._listener.fileno() is None:
+            # the connection was lost: its number may be handed out anew at any moment
+            self._forget()
+        return heard
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._forget()
+        self._listener.close()
+
+    def _forget(self) -> None:
+        if self._registered is not None:
+            self._selector.unregister(self._registered)
+            self._registered = None
