@@ -8,6 +8,9 @@ ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /src
+# Compiled code is then checked by the hash of its source. By time, which layers round to seconds, half of it would
+# count as stale and be compiled anew at every start.
+ENV SOURCE_DATE_EPOCH=315532800
 RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/tributary
 
 # The secret is for those who install from an index of their own; it is in no layer.

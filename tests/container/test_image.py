@@ -95,7 +95,8 @@ def process_1(config, enter, on_top, tcp_database, tmp_path, eventually):
     try:
 
         def started():
-            assert unshare.poll() is None, log.read_text()
+            if unshare.poll() is not None:
+                pytest.fail(f"it ended with {unshare.returncode}:\n{log.read_text()}")
             return "worker started" in log.read_text()
 
         eventually(started, 60, "the worker starts")
@@ -170,12 +171,12 @@ def test_its_code_is_roots_and_compiled(container):
     assert container.run("sh", "-c", "id -u; id -g; find / -xdev -user 10001 2>/dev/null; true").split() == [
         str(USER), str(USER),
     ]  # fmt: skip
+    # flags of a .pyc: 3 is compared by hash; by time, what a layer rounds counts as changed
     stale = (
-        "import importlib.util as u, pathlib, struct, sysconfig\n"
+        "import importlib.util as util, pathlib, sysconfig\n"
         "for path in pathlib.Path(sysconfig.get_path('purelib')).rglob('*.py'):\n"
-        "    cached = pathlib.Path(u.cache_from_source(path))\n"
-        "    if not cached.exists() or struct.unpack('<4xII4x', cached.read_bytes()[:16])[1] != int(path.stat().st_mtime):\n"
-        "        print(path)\n"
+        "    cached = pathlib.Path(util.cache_from_source(path))\n"
+        "    if not cached.exists() or cached.read_bytes()[4] != 3: print(path)\n"
     )
     assert container.run("python", "-c", stale).split() == []
 
