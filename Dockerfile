@@ -22,6 +22,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY docs/errors.md docs/
 COPY schemas schemas
 COPY sql sql
+COPY systemd systemd
 COPY tributary_daemon tributary_daemon
 # A worker in a container goes to a server. Without this requirement the 40 MB of the embedded one stay out, also
 # when a package of handlers that requires Tributary is installed on top.
