@@ -69,10 +69,23 @@ class Workshop:
     place: Path
     driver: str
 
-    def buildah(self, *args, **kwargs):
-        """Run buildah on the workshop's own store."""
-        store = [f"--root={self.place}/store", f"--runroot={self.place}/run", f"--storage-driver={self.driver}"]
-        return run("buildah", *store, *args, **kwargs)
+    def command(self, *args):
+        """Return a command of buildah on the workshop's own store."""
+        store = [
+            f"--root={self.place}/store",
+            f"--runroot={self.place}/run",
+            f"--storage-driver={self.driver}",
+        ]
+        return ["buildah", *store, *args]
+
+    def buildah(self, *args):
+        """Run it to its end."""
+        return run(*self.command(*args))
+
+    def running(self, container, *command, **env):
+        """Return the command that runs ``command`` in a container as its user."""
+        settings = [f"--env={key}={value}" for key, value in env.items()]
+        return self.command("run", "--isolation=chroot", *settings, container, "--", *command)
 
     def build(self, context, tag, *options):
         """Build ``tag`` from the Dockerfile in ``context``; this machine's pip settings leave no trace."""
@@ -128,7 +141,9 @@ def _driver(place):
         (place / name).mkdir()
     layers = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
     tried = subprocess.run(
-        ["mount", "-t", "overlay", "-o", layers, "overlay", place / "merged"], capture_output=True, check=False
+        ["mount", "-t", "overlay", "-o", layers, "overlay", place / "merged"],
+        capture_output=True,
+        check=False,
     )
     if tried.returncode:
         return "vfs"
@@ -145,7 +160,11 @@ def base(request, workshop):
         with timed("debootstrap"):
             root = workshop.place / "debian"
             run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, root, timeout=900)
-            unneeded = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./var/log/*"]
+            unneeded = [
+                "--exclude=./var/cache/apt/*",
+                "--exclude=./var/lib/apt/lists/*",
+                "--exclude=./var/log/*",
+            ]
             run("tar", "-C", root, *unneeded, "-cf", tar, ".")
             shutil.rmtree(root)
     container = workshop.buildah("from", "scratch")
@@ -172,8 +191,7 @@ class Container:
 
     def run(self, *command, **env):
         """Run a command in it as its user, without a namespace of processes."""
-        settings = [f"--env={key}={value}" for key, value in env.items()]
-        return self.workshop.buildah("run", "--isolation=chroot", *settings, self.name, "--", *command)
+        return run(*self.workshop.running(self.name, *command, **env))
 
 
 @pytest.fixture(scope="session")

