@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # A worker. Build: docker build -t tributary .    Run, extend, stop: docs/container.md
 #
 # Both stages stand on one base, so that the virtual environment finds its interpreter where it left it. Any image

@@ -50,6 +50,12 @@ def run(*command, timeout=300, **kwargs):
     return said.stdout.strip()
 
 
+def free_port():
+    """Return a port of this machine, whose network the containers share, that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
 @contextmanager
 def timed(what):
     started = time.monotonic()
@@ -82,9 +88,9 @@ class Workshop:
         """Run it to its end."""
         return run(*self.command(*args))
 
-    def running(self, container, *command, **env):
+    def running(self, container, *command, env=()):
         """Return the command that runs ``command`` in a container as its user."""
-        settings = [f"--env={key}={value}" for key, value in env.items()]
+        settings = [f"--env={setting}" for setting in env]
         return self.command("run", "--isolation=chroot", *settings, container, "--", *command)
 
     def build(self, context, tag, *options):
@@ -189,9 +195,9 @@ class Container:
     name: str
     root: Path
 
-    def run(self, *command, **env):
+    def run(self, *command, env=()):
         """Run a command in it as its user, without a namespace of processes."""
-        return run(*self.workshop.running(self.name, *command, **env))
+        return run(*self.workshop.running(self.name, *command, env=env))
 
 
 @pytest.fixture(scope="session")
@@ -222,8 +228,7 @@ def tcp_server(workshop):
     password.write_text(word)
     for path in (data, password):
         os.chown(path, account.pw_uid, account.pw_gid)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "cwd": "/"}
     run(
         programs / "initdb", "-D", data, "--username=tributary", "--auth=scram-sha-256",
@@ -257,3 +262,9 @@ def tcp_database(tcp_server, eventually):
 
     eventually(create, 30, "the server starts")
     return f"{tcp_server}/{name}"
+
+
+@pytest.fixture
+def health():
+    """The setting that keeps this test's worker from a port that something else has."""
+    return f"TRIB_HEALTH_LISTEN=127.0.0.1:{free_port()}"

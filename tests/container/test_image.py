@@ -79,7 +79,7 @@ def on_top(workshop, image, tmp_path_factory):
 
 
 @pytest.fixture
-def process_1(config, enter, on_top, tcp_database, tmp_path, eventually):
+def process_1(config, enter, on_top, tcp_database, health, tmp_path, eventually):
     """A worker as process 1 of namespaces of its own; the URL comes from a secret."""
     inside = enter(on_top)
     (inside.root / "run/secrets").mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ def process_1(config, enter, on_top, tcp_database, tmp_path, eventually):
     log = tmp_path / "worker.log"
     with log.open("wb") as file:
         unshare = subprocess.Popen(
-            [*NAMESPACES, "sh", "-c", ENTER, "sh", inside.root, secret, *config["Env"], *worker],
+            [*NAMESPACES, "sh", "-c", ENTER, "sh", inside.root, secret, *config["Env"], health, *worker],
             stdin=subprocess.DEVNULL, stdout=file, stderr=file,
         )  # fmt: skip
     try:
@@ -110,9 +110,14 @@ def process_1(config, enter, on_top, tcp_database, tmp_path, eventually):
         print(log.read_text())
 
 
+def at(url):
+    """Return the setting that leads to a database."""
+    return f"TRIB_DATABASE_URL={url}"
+
+
 def submit(inside, url, *args):
     """Submit by the image's own `trib`, wait, return the document."""
-    return json.loads(inside.run("trib", "submit", *args, "--wait", "-o", "json", TRIB_DATABASE_URL=url))
+    return json.loads(inside.run("trib", "submit", *args, "--wait", "-o", "json", env=[at(url)]))
 
 
 def status(pid):
@@ -194,19 +199,21 @@ def test_without_a_database_it_says_what_to_set(container):
     assert said.endswith("exit 7")
 
 
-def test_a_worker_works_and_drains(workshop, container, tcp_database, tmp_path, eventually):
+def test_a_worker_works_and_drains(workshop, container, tcp_database, health, tmp_path, eventually):
     """In buildah's own isolation, which starts its processes among this machine's."""
     log = tmp_path / "worker.log"
     command = workshop.running(
-        container.name, "trib", "worker", "--processes", "1", TRIB_DATABASE_URL=tcp_database
+        container.name, "trib", "worker", "--processes", "1", env=[at(tcp_database), health]
     )
     with log.open("wb") as file:
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        running = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
     try:
         eventually(lambda: "worker started" in log.read_text(), 60, "the worker starts")
         done = submit(container, tcp_database, "trib.noop.v1", "-i", "hello=world")
         assert done["result"] == {"hello": "world"}
-        workers = json.loads(container.run("trib", "workers", "-o", "json", TRIB_DATABASE_URL=tcp_database))
+        workers = json.loads(container.run("trib", "workers", "-o", "json", env=[at(tcp_database)]))
         pid = workers[0]["pid"]
         assert set(status(pid)["Uid"].split()) == {str(USER)}
         os.kill(pid, signal.SIGTERM)
@@ -214,7 +221,7 @@ def test_a_worker_works_and_drains(workshop, container, tcp_database, tmp_path, 
         assert "worker stopped" in log.read_text()
     finally:
         if running.poll() is None:
-            running.terminate()
+            os.killpg(running.pid, signal.SIGKILL)
             running.wait(30)
 
 
@@ -227,10 +234,10 @@ def test_process_1_drains_at_sigterm(process_1, tcp_database, eventually):
     assert told["NoNewPrivs"] == "1"
     assert submit(inside, tcp_database, "demo.whoami.v1")["result"] == USER
     nap = ("trib.sleep.v1", "-i", "seconds=2", "-o", "name")
-    slow = inside.run("trib", "submit", *nap, TRIB_DATABASE_URL=tcp_database)
+    slow = inside.run("trib", "submit", *nap, env=[at(tcp_database)])
 
     def state():
-        return json.loads(inside.run("trib", "status", slow, "-o", "json", TRIB_DATABASE_URL=tcp_database))
+        return json.loads(inside.run("trib", "status", slow, "-o", "json", env=[at(tcp_database)]))
 
     eventually(lambda: state()["state"] == "running", 20, "it runs")
     os.kill(pid, signal.SIGTERM)
@@ -249,9 +256,9 @@ def test_process_1_reaps_orphans(process_1, tcp_database, eventually):
     assert [pair for pair in namespace(pid).values() if pair[0] == "Z"] == []
 
 
-def test_health_is_told_by_trib_health(process_1, config):
+def test_health_is_told_by_trib_health(process_1, health, config):
     _, pid, inside = process_1
-    if "health" not in inside.run("trib", "--help"):
+    if not re.search(r"^\s+health\b", inside.run("trib", "--help"), re.MULTILINE):
         pytest.skip("this trib has no `trib health` yet")
     test = config["Healthcheck"]["Test"]
     assert test == ["CMD", "trib", "health"]
@@ -267,7 +274,7 @@ def test_health_is_told_by_trib_health(process_1, config):
         *config["Env"],
     ]
     asked = subprocess.run(
-        [*there, *test[1:]],
+        [*there, "env", "-i", *config["Env"], health, *test[1:]],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert asked.returncode == 0, asked.stdout + asked.stderr
