@@ -59,7 +59,7 @@ constraints: $(VENV)/.python ## pin anew what the image installs (constraints.tx
 	@build/constraints/bin/python -m pip install -q '.[crypto,images]' hatchling
 	@{ echo "# What the container image installs. Made by: make constraints"; \
 	  build/constraints/bin/python -m pip freeze --exclude tributary-daemon; } > constraints.txt
-	@rm -rf build; git diff --stat -- constraints.txt
+	@rm -rf build/constraints; rmdir build 2>/dev/null || true; git diff --stat -- constraints.txt
 
 clean: ## remove .venv, caches and reports; databases stay
 	rm -rf $(VENV) $(OUT) build dist bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
