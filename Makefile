@@ -17,10 +17,10 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint check bench clean
+.PHONY: help run test lint check bench image image-test constraints clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.run ## run the main job: a census of Python's standard library, reports in out/
 	@$(BIN)/trib run workflows/stdlib_census.yaml --import ./workflows/census.py --concurrency 2 -i out=$(OUT) $(ARGS)
@@ -40,6 +40,26 @@ check: lint test ## lint and test
 bench: $(VENV)/.test ## measure throughput and latency beside their yardsticks (about ten minutes)
 	@$(BIN)/python -m bench.drain $(ARGS)
 	@$(BIN)/python -m bench.latency
+
+image: ## build the container image "tributary" with docker, podman or buildah (ARGS='--build-arg EXTRAS=[crypto]')
+	@if docker info >/dev/null 2>&1; then set -x; docker build -t tributary $(ARGS) .; \
+	elif command -v podman >/dev/null; then set -x; podman build --format docker -t tributary $(ARGS) .; \
+	elif command -v buildah >/dev/null; then set -x; buildah bud --format docker -t tributary $(ARGS) .; \
+	else \
+	  echo "error: neither a Docker engine nor podman nor buildah is here to build the image" >&2; \
+	  echo "  hint: start Docker, or install one (Debian, Ubuntu: apt-get install podman)" >&2; \
+	  exit 1; \
+	fi
+
+image-test: $(VENV)/.test ## build the image on a fresh Debian and try it (needs root, buildah, debootstrap; three minutes)
+	@$(BIN)/python -m pytest -q -s --image $(ARGS) tests/container
+
+constraints: $(VENV)/.python ## pin anew what the image installs (constraints.txt)
+	@rm -rf build/constraints && $(BIN)/python -m venv build/constraints
+	@build/constraints/bin/python -m pip install -q '.[crypto,images]' hatchling
+	@{ echo "# What the container image installs. Made by: make constraints"; \
+	  build/constraints/bin/python -m pip freeze --exclude tributary-daemon; } > constraints.txt
+	@rm -rf build/constraints; rmdir build 2>/dev/null || true; git diff --stat -- constraints.txt
 
 clean: ## remove .venv, caches and reports; databases stay
 	rm -rf $(VENV) $(OUT) build dist bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,8 +1,8 @@
 """Faults, what is observed, and how long recovery takes: `python -m bench.faults`.
 
-Every trial has a database of its own and workers with shipped defaults (two processes each). A fault is injected
-while a step runs; the time counts from the fault to the moment that the row of the table names, by the monotonic
-clock of this machine. Several trials run side by side: they mostly wait.
+Every trial has a database of its own and workers with shipped defaults (two processes each). A fault is
+injected while a step runs; the time counts from the fault to the moment that the row of the table names, by
+the monotonic clock of this machine. Several trials run side by side: they mostly wait.
 """
 
 from __future__ import annotations
