@@ -1,7 +1,7 @@
 -- Writes down what attempts led to. Every row is fenced by (step, seq at claim); returns only the refused tokens (LeaseLost).
--- Outcomes: completed, skipped, retry, discarded, aborted (discarded, and its run ends), snoozed, released, returned (released by
--- the process that knows that it never started), and for what a process took down: crashed (nobody knows whether it had started, or a suspect had),
--- suspected (it had started beside others), crashed_alone (nothing ran beside it).
+-- Outcomes: completed, skipped, retry, discarded, aborted (discarded, and its run ends), snoozed, released, crashed.
+-- returned is a release by the process that knows that the attempt never started. What a process took down: crashed if nobody knows
+-- whether it had started, or if a suspect had; suspected if it had started beside others; crashed_alone if nothing ran beside it.
 -- Locks, in this order: root runs by id (p_has_runs), step rows, counters. Writes follow the locks in statements of their own,
 -- whose snapshot sees the locked versions; the settings leave the planner one plan,
 -- whatever it knows of the tables: look-ups by key (the state stays outside, or a partial index is taken). p_queues, p_names, p_free: what the caller claims right afterwards, not worth a NOTIFY.

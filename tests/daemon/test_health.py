@@ -165,7 +165,7 @@ def test_vital_signs_tell_what_is_new(monkeypatch):
     signs, one, time = vitals.VitalSigns(), member(1, process_id=7), DatabaseClock()
     one.board = Board(30)
     (first,) = signs.of([one], time)
-    assert (first.slots, first.rss, first.current) == (4, 10 << 20, None)
+    assert (first.slots, first.rss, first.current) == (4, 10 << 20, [])
     assert not time.jumped(datetime(2026, 1, 1, tzinfo=UTC))
     for place in range(25):
         held = Held("run", 3, 1, "step", "a.b.v1", "s", "default", 1, 3, 0, "{}", started_at=49.0)

@@ -120,15 +120,15 @@ def _tell(names: tuple[str, ...], word: str, *, wait: bool, timeout: float | Non
     code = failures.COMPLETED
     told: list[str] = []
     with opened() as client:
+        # one that is told to end may be gone before it is looked up
+        before = document(client.workers())
         for name in names:
             try:
                 told += client.command_worker(name, word)
             except (NotFound, NotPossible, InvalidInput) as error:
                 failures.say_error(error.message, error.hint)
                 code = code or error.exit_code
-        rows = _rows(client, told)
-        # those that ended within the same moment are not in the table any more
-        found = {row["id"]: row for row in rows}
+        found = {row["id"]: row for row in before}
         shown = [
             found.get(worker, {"id": worker, "name": worker, "host": None}) for worker in dict.fromkeys(told)
         ]
