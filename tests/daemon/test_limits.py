@@ -33,6 +33,26 @@ def test_a_handler_that_ignores_its_timeout_is_ended_before_the_timeout_is_recor
     assert not [note for note in desk.notes("talks", run) if note["at"] > ended]
 
 
+def test_a_process_that_retires_is_replaced_before_it_has_ended(desk, rough):
+    """Its neighbours have ten seconds; nobody else waits for them."""
+    worker = rough("--queues", "default,heavy:1")
+    slow = desk.submit("t.hold.v1", {"gate": "slow"}, queue="heavy")
+    desk.noted("began", slow)
+    deaf = desk.submit("r.deaf.v1", max_attempts=1)
+    (began,) = desk.noted("began", deaf)
+    desk.wait(lambda: "process retired" in worker.log(), 30, "it was given up")
+    also_heavy = desk.submit("t.note.v1", queue="heavy")
+    probe = desk.submit("r.good.v1")
+    desk.until(probe, "completed")
+    assert not is_gone(began["pid"]), "the old one still gives its neighbour time"
+    assert desk.state(also_heavy) == "available", "heavy:1 is still taken"
+    desk.open("slow")
+    desk.until(slow, "completed")
+    assert desk.row(slow)[1] == 1
+    desk.until(also_heavy, "completed")
+    desk.until(deaf, "discarded")
+
+
 def test_the_next_attempt_of_a_deaf_handler_starts_when_the_first_is_gone(desk, rough):
     rough()
     run = desk.submit("r.deaf.v1", {"only": 1}, retry='{"delay": 0.01, "backoff": "fixed"}')
@@ -120,12 +140,13 @@ def test_a_memory_cap_ends_an_attempt_and_nothing_else(desk, rough):
 def test_timeouts_hold_while_the_database_is_silent(desk, rough):
     """The clock is a thread of its own: a statement that waits for a lock does not delay it."""
     rough()
-    run = desk.submit("t.spin.v1", timeout=1.0)
+    # not at most once: the start of such an attempt would wait for the lock
+    run = desk.submit("t.spin.v1", timeout=1.0, max_attempts=2)
     with desk.sql.transaction():
         desk.sql.execute("set local lock_timeout = '5s'")
         desk.wait(lambda: desk.state(run) == "running", 20, "it runs")
         # whatever the process wants to write now waits
         desk.sql.execute("lock table tributary.steps in exclusive mode")
         (note,) = desk.noted("timeout", run, timeout=10)
-    desk.until(run, "discarded")
+    desk.until(run, "scheduled")
     assert note["attempt"] == 1

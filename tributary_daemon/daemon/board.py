@@ -173,7 +173,7 @@ class Board:
                 allowed, group,
             ) = _ENTRY.unpack_from(self._memory, at)  # fmt: skip
             yield Entry(
-                (run_id.decode("ascii", "replace"), ordinal, seq), shard,
+                (run_id.rstrip(b"\0").decode("ascii", "replace"), ordinal, seq), shard,
                 name.rstrip(b"\0").decode("utf-8", "ignore"), attempt, what == _RUNNING,
                 bool(flags & _ISOLATED), bool(flags & _TIMED_OUT), bool(flags & _HEARTBEAT),
                 bool(flags & _FINAL), claimed_at, started_at, deadline, allowed, group,

@@ -31,7 +31,8 @@ class Child:
     """Listens to its supervisor and runs one `ProcessCore`.
 
     Messages are lines of JSON over a socket pair. In: the setup, then start, wake, check, pause, resume,
-    unhold, drain, exit. Out: offer (what its modules hold), ready, sign (life, and whether it is saturated).
+    unhold, drain, exit. Out: offer (what its modules hold), ready, sign (life, and whether it is saturated),
+    retiring.
 
     Args:
         control: its end of the socket pair.
@@ -66,7 +67,7 @@ class Child:
                     self._board = Board(places(setup.slots), fd=self._board_fd)
                     self._core = ProcessCore(
                         started, offer.registry, sign=self._signs(setup.silence_limit).give,
-                        ended=self._ended, board=self._board, disposable=True,
+                        ended=self._ended, retiring=self._retiring, board=self._board, disposable=True,
                     )  # fmt: skip
                     self._core.start()
                     self.send({"say": "ready", "pid": os.getpid()})
@@ -129,6 +130,9 @@ class Child:
                 self._leave(Exit.DRAINED)
             case what if self._core is not None:
                 self._core.obey(what)
+
+    def _retiring(self) -> None:
+        self.send({"say": "retiring"})
 
     def _ended(self, reason: Exit) -> None:
         self._leave(Exit.ORPHANED if self._orphaned else reason)

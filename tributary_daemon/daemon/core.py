@@ -47,6 +47,7 @@ class ProcessCore:
         registry: handlers by name.
         sign: called by the database thread once per turn, with whether it is saturated.
         ended: called once, from the database thread, with the reason.
+        retiring: called once if this process is to be replaced, before it has finished what runs.
         board: where it notes what runs; of its own if omitted.
         disposable: this process can be ended to end an attempt; what ignored its timeout is recorded by
             whoever does that. Otherwise it is recorded here, and its thread is left to itself.
@@ -59,11 +60,13 @@ class ProcessCore:
         *,
         sign: Callable[[bool], None],
         ended: Callable[[Exit], None],
+        retiring: Callable[[], None],
         board: Board | None = None,
         disposable: bool = False,
     ) -> None:
         self._inbox = Inbox()
         self._ended = ended
+        self._retiring = retiring
         self._reason = Exit.DRAINED
         self._disposable = disposable
         self._board = board or Board(places(setup.slots))
@@ -145,6 +148,7 @@ class ProcessCore:
             return
         self._reason = Exit.RETIRED
         events.emit(events.ProcessRetired(name=held.name, run_id=held.run_id))
+        self._retiring()
         self.drain()
         threading.Thread(target=self._give_up, name="retire", daemon=True).start()
 

@@ -104,7 +104,8 @@ class Family:
 
     def holds_bounded(self, member: Member) -> bool:
         """Whether the one that a member replaces still claims from queues with slots."""
-        return self._successors.get(member.number) is member
+        number = member.number
+        return self._successors.get(number) is member or any(old.number == number for old in self._leaving)
 
     def fill(self) -> None:
         """Spawn whoever is missing, unless its predecessors died too fast."""
@@ -138,6 +139,13 @@ class Family:
             if old is not None:
                 old.send("drain")
                 self._leaving.append(old)
+
+    def retires(self, member: Member) -> None:
+        """A member finishes what runs and then ends: its place is free for another one at once."""
+        member.draining = True
+        if self._members.get(member.number) is member:
+            del self._members[member.number]
+            self._leaving.append(member)
 
     def send(self, do: str) -> None:
         """Tell every started member something; a drain and an exit reach the others too."""

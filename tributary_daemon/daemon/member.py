@@ -227,7 +227,12 @@ class LocalMember:
             return
         setup = self.setup.started(process_id, names, shards, holds_bounded=holds_bounded, paused=paused)
         self._core = ProcessCore(
-            setup, self._offer.registry, sign=Signs(self._say).give, ended=self._ended, board=self.board
+            setup,
+            self._offer.registry,
+            sign=Signs(self._say).give,
+            ended=self._ended,
+            retiring=self._retiring,
+            board=self.board,
         )
         self._core.start()
         self._say({"say": "ready", "pid": os.getpid()})
@@ -267,6 +272,9 @@ class LocalMember:
         """Close the socket pair."""
         self._pipe.end.close()
         self._theirs.close()
+
+    def _retiring(self) -> None:
+        self._say({"say": "retiring"})
 
     def _ended(self, reason: Exit) -> None:
         self.board.part(reason)

@@ -189,6 +189,8 @@ class Supervisor:
                     events.emit(events.ProcessStarted(process=member.setup.label, pid=member.pid))
                     self._family.claims(member)
                     self._tell_ready()
+                case "retiring":
+                    self._family.retires(member)
 
     def _admit(self) -> None:
         """Start those who have offered; while the database is away they wait."""
