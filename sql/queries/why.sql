@@ -14,7 +14,7 @@ select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.qu
         where v.beat_at > tributary.clock() - interval '10 seconds' and v.state = 'paused'
           and exists (select from unnest(v.queues) as served where split_part(served, ':', 1) = s.queue)) as resting,
        exists (select from tributary.workers as v where v.beat_at > tributary.clock() - interval '10 seconds') as any_worker,
-       tributary.clock() as now
+       s.lone_crashes, tributary.clock() as now
 from tributary.steps as s
 left join lateral (
     select t.error

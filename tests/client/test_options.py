@@ -119,7 +119,8 @@ def facts(**changed):
         "queue": "default", "attempt": 1, "max_attempts": 3, "run_at": None, "started_at": None,
         "finished_at": None,
         "error": None, "worker": None, "pid": None, "paused": False, "paused_at": None, "offered": True,
-        "enabled": True, "runtime": "python", "servers": ["w"], "resting": [], "any_worker": True, "now": NOW,
+        "enabled": True, "runtime": "python", "servers": ["w"], "resting": [], "any_worker": True,
+        "lone_crashes": None, "now": NOW,
     }  # fmt: skip
     return StepFacts(**{**plain, **changed})
 
@@ -140,6 +141,7 @@ def facts(**changed):
             "no_handler",
             "no worker runs shell",
         ),
+        ({"state": "available", "lone_crashes": 2}, "suspect", "2 of the 3 crashes that prove its guilt"),
         ({"state": "waiting", "reason": "paused"}, "paused", "its run is paused"),
         ({"state": "scheduled", "run_at": NOW + timedelta(seconds=90)}, "scheduled", "in 1m30s"),
         ({"state": "scheduled", "reason": "retry", "run_at": NOW}, "retry", "attempt 1 of 3 failed"),
@@ -169,6 +171,6 @@ def test_reasons(changed, code, message):
         Need("off", "skipped", "condition", optional=False),
         Need("bad", "discarded", None, optional=False),
     ]
-    (reason,) = reasons(facts(**changed), needs)
+    reason = reasons(facts(**changed), needs)[-1]
     assert reason.code == code
     assert re.search(message, reason.message)

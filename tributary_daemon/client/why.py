@@ -31,7 +31,7 @@ class Reason:
         state: of that step, intent or run.
         code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
-            ``running``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
+            ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
             ``condition``, ``result``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
@@ -193,16 +193,18 @@ def reasons(fact: StepFacts, needs: Sequence[Need], *, run_reason: str | None = 
             listed = ", ".join(f"{need.id} ({need.state})" for need in open_needs) or "its needs"
             return [reason("needs", f"it needs {listed}")]
         case "scheduled":
-            return [_scheduled(fact, reason)]
+            return [_scheduled(fact, reason), *_suspected(fact, reason)]
         case "waiting":
             return _waiting(fact, reason, run_reason)
         case "available":
-            return [_held(fact, reason) or reason("ready", "ready; a worker will claim it")]
+            told = _held(fact, reason) or reason("ready", "ready; a worker will claim it")
+            return [told, *_suspected(fact, reason)]
         case "running":
             where = f" in {fact.worker}" if fact.worker else ""
             pid = f" (pid {fact.pid})" if fact.pid else ""
             since = f" for {_ago(fact)}" if fact.started_at else ""
-            return [reason("running", f"attempt {fact.attempt} runs{where}{pid}{since}")]
+            told = reason("running", f"attempt {fact.attempt} runs{where}{pid}{since}")
+            return [told, *_suspected(fact, reason)]
         case "skipped":
             return [_skipped(fact, needs, reason)]
         case "cancelled":
@@ -285,6 +287,15 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
     elif fact.runtime != "python":
         held = reason("runtime", f"it waits for a worker of the runtime {fact.runtime}")
     return held
+
+
+def _suspected(fact: StepFacts, reason: Any) -> list[Reason]:
+    if fact.lone_crashes is None:
+        return []
+    proof = (
+        f"{fact.lone_crashes} of the 3 crashes that prove its guilt" if fact.lone_crashes else "no proof yet"
+    )
+    return [reason("suspect", f"it had started when its process crashed, so it runs alone: {proof}")]
 
 
 def _skipped(fact: StepFacts, needs: Sequence[Need], reason: Any) -> Reason:

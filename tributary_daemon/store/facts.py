@@ -15,7 +15,7 @@ class StepFacts(NamedTuple):
 
     ``servers`` are the names of running workers that serve its queue, ``resting`` those of paused ones;
     ``paused`` is about its queue;
-    ``offered``, ``enabled`` and ``runtime`` are about its handler's name.
+    ``offered``, ``enabled`` and ``runtime`` are about its handler's name; ``lone_crashes`` as in the table.
     """
 
     ordinal: int
@@ -41,6 +41,7 @@ class StepFacts(NamedTuple):
     servers: list[str]
     resting: list[str]
     any_worker: bool
+    lone_crashes: int | None
     now: datetime
 
 
