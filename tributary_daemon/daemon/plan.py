@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tributary_daemon.daemon.attempts import CLOSING_QUEUE
 from tributary_daemon.daemon.setup import ProcessSetup
+from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
     from tributary_daemon.config import Config
@@ -34,6 +35,7 @@ class WorkerPlan:
         processes: children.
         concurrency: slots per process.
         imports: modules or files with handlers.
+        step_connections: how many attempts of a process hold a connection of their own at once.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
         drain_timeout: seconds.
@@ -58,6 +60,7 @@ class WorkerPlan:
     processes: int
     concurrency: int
     imports: tuple[str, ...]
+    step_connections: int
     enable_shell: bool
     directory: str | None
     drain_timeout: float
@@ -73,6 +76,11 @@ class WorkerPlan:
     def served(self) -> tuple[str, ...]:
         """The queues that its operator asked for."""
         return (*self.queues, *self.bounded)
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which the supervisor gives up a call: soon enough for a beat on another connection."""
+        return min(SILENCE, max(2.0, self.lease / 2))
 
     @property
     def claimed(self) -> tuple[str, ...]:
@@ -91,6 +99,7 @@ class WorkerPlan:
             queues=tuple(dict.fromkeys((*self.queues, self.closing))),
             bounded={queue: share for queue, share in shares.items() if share},
             slots=self.concurrency,
+            step_connections=self.step_connections,
             imports=self.imports,
             enable_shell=self.enable_shell,
             directory=self.directory,
@@ -135,6 +144,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         processes=options.processes or cores,
         concurrency=options.concurrency,
         imports=options.imports,
+        step_connections=config.step_connections or options.concurrency,
         enable_shell=options.enable_shell,
         directory=None,
         drain_timeout=options.drain_timeout,

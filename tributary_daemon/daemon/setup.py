@@ -23,6 +23,7 @@ class ProcessSetup:
         queues: queues without a bound.
         bounded: queue -> slots of this process in it.
         slots: steps that run at once.
+        step_connections: how many of them hold a connection of their own at once.
         imports: modules or files with handlers.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
@@ -40,6 +41,7 @@ class ProcessSetup:
     queues: tuple[str, ...] = ("default",)
     bounded: dict[str, int] = field(default_factory=dict)
     slots: int = 10
+    step_connections: int = 10
     imports: tuple[str, ...] = ()
     enable_shell: bool = False
     directory: str | None = None

@@ -52,7 +52,7 @@ class Supervisor:
         self._family = Family(
             plan.processes, lambda number: spawn(plan, number), self._selector, plan.silence_limit
         )
-        self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare)
+        self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare, silence=plan.silence)
         self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
         self._listening: int | None = None
         self._maintenance: Maintenance | None = None
@@ -273,7 +273,7 @@ class Supervisor:
         wanted = self._wants_wake
         pulse = membership.supervise(
             connection, self._worker_id, [member.process_id for member in started], self._plan.claimed,
-            wants_wake=wanted and self._deadline is None,
+            wants_wake=wanted and self._deadline is None and self._listener.listening,
             state="draining" if self._deadline is not None else "running",
         )  # fmt: skip
         outage, self._answered_at = (
@@ -288,6 +288,7 @@ class Supervisor:
                 self._family.send("wake")
             if pulse.due_in is not None and pulse.due_in < self._plan.poll_interval:
                 self._wake_at = now + max(0.0, pulse.due_in) + 0.001
+        self._listener.probe(connection)
         if self._maintenance is not None:
             if outage:
                 self._maintenance.spare()
@@ -304,6 +305,7 @@ class Supervisor:
         if self._listener.ensure():
             self._family.send("wake")
             self._family.send("check")
+            self._poll_at = 0.0
         current = self._listener.fileno()
         if current == self._listening:
             return

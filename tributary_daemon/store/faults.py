@@ -166,8 +166,13 @@ def _foreign(error: psycopg.Error, state: str, message: str, hint: str | None) -
         message = f"the connection to the database was lost: {message}"
         hint = hint or "it is safe to try again"
     elif state == "25006":
+        # nothing was written, so another server may be looked for and the statement repeated
+        make = DatabaseUnreachable
         message = f"this server only reads: {message}"
         hint = hint or "point TRIB_DATABASE_URL at the primary server"
+    elif state == "55P03":
+        message = f"somebody else holds a lock for too long: {message}"
+        hint = hint or "nothing was changed; it is safe to try again"
     elif state == "57014":
         message = f"the database cancelled the statement: {message}"
     elif isinstance(error, psycopg.DataError) and (not state or state in _BAD_VALUE):
