@@ -6,12 +6,13 @@ import os
 import platform
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import config as configuration
 from tributary_daemon import wiring
+from tributary_daemon.cli import connections
+from tributary_daemon.cli.finding import Finding
 from tributary_daemon.cli.output import document
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.options import WorkerOptions
@@ -23,39 +24,13 @@ from tributary_daemon.store.migrations import check_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tributary_daemon.cli.finding import Level
     from tributary_daemon.client.reader import Reader
     from tributary_daemon.config import Config
-
-Level = Literal["ok", "warn", "fail"]
 
 OLDEST: Final = 15
 NEWEST: Final = 18
 SKEW_SECONDS: Final = 1.0
-# a database thread for each process, then supervisor, LISTEN, and one `trib status`
-CONNECTIONS_BESIDE: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor.
-
-    Attributes:
-        check: what was looked at.
-        level: ``warn`` works but deserves a look; ``fail`` does not work.
-        message: what was found.
-        hint: what to do about it.
-        code: exit code of a failure.
-    """
-
-    check: str
-    level: Level
-    message: str
-    hint: str | None = None
-    code: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the finding as ``doctor -o json`` prints it."""
-        return {"check": self.check, "level": self.level, "message": self.message, "hint": self.hint}
 
 
 def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -76,12 +51,12 @@ def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
             yield Finding("connection", "ok", f"logged in as {row.user}, database {row.database}")
             yield _server(row)
             yield _clock(row)
-            yield _connections(row, config)
+            yield from connections.own(connection, url, row, config)
             verdict = _schema(connection, config, row)
             yield verdict
         if verdict.level == "ok":
             with wiring.open_reader(config, say=say) as reader:
-                yield from _fleet(reader)
+                yield from _fleet(reader, row, config, pooled=connection.pooled)
     for error in faults:
         yield Finding("database", "fail", error.message, error.hint, error.exit_code)
 
@@ -181,29 +156,6 @@ def _clock(row: server.ServerRow) -> Finding:
     return Finding("clock", "ok", f"within {SKEW_SECONDS:g} s of the database")
 
 
-def _connections(row: server.ServerRow, config: Config) -> Finding:
-    processes = config.processes or _cores()
-    needed = processes + CONNECTIONS_BESIDE
-    free = row.max_connections - row.reserved - row.connections
-    message = (
-        f"{free} of {row.max_connections} free; a worker with {processes} processes takes about {needed}"
-    )
-    if free < needed:
-        return Finding(
-            "connections",
-            "warn",
-            message,
-            "raise max_connections, lower --processes, or put a pooler in front",
-        )
-    return Finding("connections", "ok", message)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _schema(connection: db.Connection, config: Config, row: server.ServerRow) -> Finding:
     status = check_schema(connection)
     match status.verdict:
@@ -251,7 +203,7 @@ def _schema(connection: db.Connection, config: Config, row: server.ServerRow) ->
             return Finding("schema", "ok", status.version)
 
 
-def _fleet(reader: Reader) -> Iterator[Finding]:
+def _fleet(reader: Reader, row: server.ServerRow, config: Config, *, pooled: bool) -> Iterator[Finding]:
     workers = document(reader.workers())
     alive = [worker for worker in workers if worker["alive"]]
     if alive:
@@ -267,6 +219,7 @@ def _fleet(reader: Reader) -> Iterator[Finding]:
                 f"{worker['name']} cannot import {module}",
                 "`trib workers` shows the error",
             )
+    yield from connections.fleet(row, alive, config, pooled=pooled)
     letters = reader.dead_letters(limit=1_000)
     count = len(letters.items)
     if count:

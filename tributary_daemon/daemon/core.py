@@ -14,6 +14,7 @@ from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.inbox import Check, Drain, Inbox, Wake
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.slots import ConnectionSlots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,9 @@ class ProcessCore:
         self._inbox = Inbox()
         self._ended = ended
         self._reason = Exit.DRAINED
-        self._runtime = ProcessRuntime(setup.url, setup.process_id, self._inbox)
+        self._runtime = ProcessRuntime(
+            setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections)
+        )
         self._attempts = Attempts(self._runtime)
         self._isolation = Isolation(setup, self._runtime)
         self._crew = Crew(setup.slots, self._attempt, self._attempts.arun, self._inbox, self._stuck)

@@ -52,6 +52,16 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """The attempt wants a connection of its own; answered by `Granted` once there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """It may open one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The end; None when the attempt finished itself on its own connection."""
 
@@ -73,6 +83,9 @@ class Isolation:
     def run(self, held: Held) -> Outcome | None:
         """Run one attempt to its end, its timeout, its cancellation or its death."""
         assert held.handler is not None
+        if held.reads_progress:
+            # read here, so that the disposable process needs no connection for it
+            self._runtime.context(held)
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - this very interpreter
@@ -92,11 +105,16 @@ class Isolation:
             # also what the handler itself has started
             _kill_group(process.pid)
             process.wait()
+            self._runtime.slots.free(held)
 
     def _follow(self, end: socket.socket, held: Held) -> Outcome | None:
         deadline = time.monotonic() + _STARTUP_LIMIT
-        started = False
+        started = asked = False
         while not held.dropped:
+            if asked and self._runtime.slots.grant(held):
+                self._runtime.make_room()
+                send(end, Granted())
+                asked = False
             message = receive(end, _LOOK_EVERY)
             match message:
                 case Started():
@@ -105,6 +123,8 @@ class Isolation:
                     deadline = held.started_at + held.timeout if held.timeout is not None else float("inf")
                 case Beat(details):
                     self._runtime.heartbeat(held, details)
+                case Ask():
+                    asked = True
                 case Answer(outcome):
                     return outcome
             if time.monotonic() > deadline:

@@ -79,7 +79,7 @@ class WorkerPlan:
 
     @property
     def silence(self) -> float:
-        """Seconds after which the supervisor gives up a call: soon enough for a beat on another connection."""
+        """Seconds of silence after which the supervisor gives up a call, in time for a beat on another one."""
         return min(SILENCE, max(2.0, self.lease / 2))
 
     @property

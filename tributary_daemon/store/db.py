@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -16,8 +16,10 @@ from psycopg.pq import TransactionStatus
 
 from tributary_daemon.errors import SchemaError
 from tributary_daemon.store import faults, session
-from tributary_daemon.store.session import Peer
 from tributary_daemon.store.watched import SILENCE, AsyncWatched, Watched
+
+if TYPE_CHECKING:
+    from tributary_daemon.store.session import Peer
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]

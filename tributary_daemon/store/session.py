@@ -24,7 +24,7 @@ _NETWORK: Final = {
 OWN: Final[Mapping[str, str]] = MappingProxyType(
     {
         **_NETWORK,
-        # no statement of a worker comes near it; one that was cut at the client's side may end and be repeated
+        # longer than a client waits in silence: what was given up may still end, and its repeat finds that
         "statement_timeout": "60s",
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "30s",
