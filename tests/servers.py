@@ -155,9 +155,7 @@ class Relay:
             if self.swallow_new:
                 self._swallowed.add(number)
             for source, sink, login in ((client, server, first), (server, client, None)):
-                thread = threading.Thread(
-                    target=self._pass, args=(number, source, sink, login), daemon=True
-                )
+                thread = threading.Thread(target=self._pass, args=(number, source, sink, login), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
