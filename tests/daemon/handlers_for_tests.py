@@ -256,3 +256,18 @@ async def alate(step: Step, gate: str) -> dict:
             note(step, "refused")
             raise
     return {"attempt": step.attempt}
+
+
+@handler("t.ieffect.v1", isolation="process")
+def ieffect(step: Step, gate: str) -> dict:
+    """Write in a process of its own."""
+    note(step, "asks")
+    return effect(step, gate)
+
+
+@handler("t.iread.v1", isolation="process")
+def iread(step: Step, gate: str) -> object:
+    seen = step.progress
+    note(step, "began")
+    hold(step, gate)
+    return seen

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _RESCANS: Final = (0.005, 0.02, 0.1)
 _RECONCILE_EVERY: Final = 2.0
+# longer than a claim that was given up may go on in the server before it commits
+_WARY: Final = 90.0
 _LINGER: Final = 0.003
 
 
@@ -77,6 +79,7 @@ class DatabaseThread:
         self._progress: dict[Token, Progress] = {}
         self._rescans: list[float] = [0.0]
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
+        self._wary_until = 0.0
         self._draining = False
 
     @property
@@ -121,7 +124,7 @@ class DatabaseThread:
         until = [1.0, self._crew.patience()]
         if self._rescans:
             until.append(self._rescans[0] - now)
-        if self._held:
+        if self._held or now < self._wary_until:
             until.append(self._reconcile_at - now)
         return max(0.0, min(until))
 
@@ -208,7 +211,7 @@ class DatabaseThread:
             for claiming in self._claimings:
                 claiming.more = True
         self._save_progress(connection)
-        if self._held and now >= self._reconcile_at:
+        if now >= self._reconcile_at and (self._held or now < self._wary_until):
             self._reconcile(leases)
         for claiming in self._claimings:
             self._exchange(leases, claiming)
@@ -389,5 +392,6 @@ class DatabaseThread:
             else:
                 self._account(mine, refused, quiet=True)
         self._reconcile(leases)
+        self._wary_until = time.monotonic() + _WARY
         self._link.fresh = False
         self._wake()
