@@ -71,10 +71,8 @@ class Pair:
         with psycopg.connect(self.alone(0), autocommit=True) as primary:
             primary.execute("alter system set synchronous_standby_names = '*'")
             primary.execute("select pg_reload_conf()")
-            until(
-                lambda: primary.execute("select 1 from pg_stat_replication where sync_state = 'sync'").fetchone(),
-                30, "the standby is synchronous",
-            )  # fmt: skip
+            synced = "select 1 from pg_stat_replication where sync_state = 'sync'"
+            until(lambda: primary.execute(synced).fetchone(), 30, "the standby is synchronous")
 
     def kill(self, number):
         """Kill a server with all its processes at once."""

@@ -40,7 +40,7 @@ def test_every_connection_of_a_worker_goes_silent(desk, relay, crew):
     for run in effects:
         desk.until(run, "completed", 10 + LIMIT - (time.monotonic() - began))
     print(f"steps with a connection of their own ended after {time.monotonic() - began:.1f} s")
-    # the supervisor was back in time: no lease was lost, so nothing ran twice but what had lost its transaction
+    # the supervisor was back in time: no lease was lost, so only lost transactions ran twice
     assert desk.row(hold)[1:] == (1, None, 0)
     assert desk.one("select count(*), count(distinct id) from effects") == (2, 2)
     assert "worker fenced" not in worker.log()

@@ -14,7 +14,8 @@ from tributary_daemon.daemon.threads import interrupt, shield
 from tributary_daemon.errors import HandlerTimeout
 
 PEAK = (
-    "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'trib step'"
+    "select count(*) from pg_stat_activity"
+    " where datname = current_database() and application_name = 'trib step'"
 )
 
 

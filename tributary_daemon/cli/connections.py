@@ -35,7 +35,7 @@ def own(connection: Watched, url: str, row: ServerRow, config: Config) -> Iterat
         f" up to {need.most} with step.connection()"
     )
     if connection.pooled:
-        yield _pooler(pooler.shares_servers(connection, url), config)
+        yield _pooler(config, shared=pooler.shares_servers(connection, url))
         yield Finding("connections", "ok", f"{takes}; of the pooler (max_client_conn), not of the server")
     elif _room(row) < need.most:
         yield Finding("connections", "warn", f"{_described(row)}; {takes}", _LOWER)
@@ -70,7 +70,7 @@ def fleet(row: ServerRow, workers: Sequence[Any], config: Config, *, pooled: boo
         yield Finding("fleet connections", "ok", message)
 
 
-def _pooler(shared: bool, config: Config) -> Finding:
+def _pooler(config: Config, *, shared: bool) -> Finding:
     mode = "in transaction mode" if shared else "that gives each client a server of its own (session mode?)"
     message = f"a pooler {mode} stands between: nothing is prepared"
     if config.listen_url is None:

@@ -79,7 +79,7 @@ class WorkerPlan:
 
     @property
     def silence(self) -> float:
-        """Seconds of silence after which the supervisor gives up a call, in time for a beat on another one."""
+        """Seconds of silence after which the supervisor gives up a call, in time to beat on another one."""
         return min(SILENCE, max(2.0, self.lease / 2))
 
     @property

@@ -79,8 +79,7 @@ _LOGIN: tuple[tuple[str, str, str], ...] = (
     (
         r"session is read-only",
         "no server that takes writes answers at {place}",
-        "promote a standby, or wait until that is done; target_session_attrs in TRIB_DATABASE_URL says what is"
-        " looked for",
+        "promote a standby, or wait for it; target_session_attrs in the URL says what is looked for",
     ),
     (
         r"could not translate host name|[Nn]ame or service not known|nodename nor servname|failure in name",
