@@ -42,13 +42,13 @@ def until(probe, timeout, what):
 
 
 class PgBouncer:
-    """PgBouncer in transaction mode in front of the server of a URL.
+    """PgBouncer in front of the server of a URL.
 
     Attributes:
         url: the same database through it.
     """
 
-    def __init__(self, url, *, pool_size=4):
+    def __init__(self, url, *, pool_size=4, mode="transaction"):
         self.port = free_port()
         self.url = make_conninfo(url, host="127.0.0.1", port=self.port)
         self._directory = Path(tempfile.mkdtemp(prefix="bouncer-", dir=os.environ["TRIB_TEST_ROOT"]))
@@ -68,7 +68,7 @@ listen_addr = 127.0.0.1
 listen_port = {self.port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {pool_size}
 max_client_conn = 200
 logfile = {self._directory}/log

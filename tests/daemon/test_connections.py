@@ -8,6 +8,7 @@ import socket
 import threading
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
@@ -83,6 +84,28 @@ def test_a_lock_that_somebody_keeps_delays_a_finish_and_loses_nothing(desk, crew
     assert desk.row(run, 1)[1] == 1
     assert len(desk.notes("began")) == 1
     assert "process died" not in worker.log()
+
+
+@pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
+def test_an_attempt_that_asks_for_a_connection_during_an_outage_waits(desk, crew, name):
+    worker = crew()
+    run = desk.submit(name, {"gate": "gate"}, max_attempts=1)
+    desk.noted("began", run)
+    database = conninfo_to_dict(desk.url)["dbname"]
+    with psycopg.connect(make_conninfo(desk.url, dbname="postgres"), autocommit=True) as admin:
+        # nobody gets in any more; who is there is cut
+        admin.execute(f"alter database {database} connection limit 0")
+        admin.execute(f"alter database {database} allow_connections false")
+        try:
+            desk.cut("trib%")
+            desk.open()
+            desk.wait(lambda: worker.log().count("database lost") >= 4, 20, "it is away")
+            assert desk.row(run)[0] == "running"
+        finally:
+            admin.execute(f"alter database {database} allow_connections true")
+            admin.execute(f"alter database {database} connection limit -1")
+    desk.until(run, "completed")
+    assert desk.errors(run) == []
 
 
 class Proxy:

@@ -83,6 +83,20 @@ def test_a_pooler_is_recognised_and_nothing_is_left_behind_in_it(bouncer, databa
     assert settings_behind(bouncer.url) == {("0", 0)}
 
 
+def test_session_mode_is_told_apart_for_the_doctor_and_treated_alike(database):
+    if PGBOUNCER is None:
+        unavailable()
+    bouncer = PgBouncer(database, mode="session")
+    bouncer.start()
+    try:
+        with db.connect(bouncer.url, application_name="test", prepare_threshold=1) as connection:
+            assert connection.pooled
+            assert connection.prepare_threshold is None
+            assert not pooler.shares_servers(connection, bouncer.url)
+    finally:
+        bouncer.close()
+
+
 def test_intents_runs_and_exactly_once_effects(desk, pooled, crew):
     worker = crew("--concurrency", "4", processes=2)
     ids = [desk.submit("t.note.v1", {"n": n}) for n in range(60)]
@@ -105,7 +119,10 @@ def test_intents_runs_and_exactly_once_effects(desk, pooled, crew):
     # LISTEN was not tried, which is said once, with what to do about it
     assert log.count("listen pooled") == 1
     assert "TRIB_LISTEN_URL" in log
-    assert desk.one("select count(*) from pg_stat_activity where query ilike 'listen%%'") == (0,)
+    listening = (
+        "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%%'"
+    )
+    assert desk.one(listening) == (0,)
     assert desk.one("select bool_or(wants_wake) from tributary.workers") == (False,)
     assert worker.stop() == 0
 

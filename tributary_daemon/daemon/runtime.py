@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -12,7 +14,7 @@ from tributary_daemon.daemon.inbox import Progress
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.failures import record, retried
-from tributary_daemon.errors import TributaryError
+from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.handlers.step import StepContext
 from tributary_daemon.model.outcome import Completed, Discarded, Failed, Released, Snoozed
 from tributary_daemon.store import faults, leases, session
@@ -34,6 +36,9 @@ _IDLE_CONNECTIONS: Final = 2
 _PROBE: Final = 5.0
 _READ_ONLY: Final = "show transaction_read_only"
 _FAILOVER: Final = 1.0
+# how long an attempt waits for a database that is away, and how often it looks
+_OUTAGE: Final = 30.0
+_AGAIN: Final = 0.5
 
 
 class ProcessRuntime:
@@ -86,7 +91,7 @@ class ProcessRuntime:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None or not _is_alive(connection):
-                connection = connect(self._url, application_name=_NAME, autocommit=False, limits=session.STEP)
+                connection = self._connect()
             # how long its statements take is the handler's business
             connection.silence = None
             self._open[held] = connection
@@ -98,10 +103,31 @@ class ProcessRuntime:
         if held not in self._aopen:
             await self.slots.atake(held)
             self.make_room()
-            self._aopen[held] = await aconnect(
-                self._url, application_name=_NAME, autocommit=False, limits=session.STEP
-            )
+            self._aopen[held] = await self._aconnect()
         return self._aopen[held]
+
+    def _connect(self) -> Watched:
+        """Open a connection; an outage is waited for, as it is no reason to fail an attempt."""
+        until = time.monotonic() + _OUTAGE
+        while True:
+            try:
+                return connect(self._url, application_name=_NAME, autocommit=False, limits=session.STEP)
+            except DatabaseUnreachable:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_AGAIN)
+
+    async def _aconnect(self) -> AsyncWatched:
+        until = time.monotonic() + _OUTAGE
+        while True:
+            try:
+                return await aconnect(
+                    self._url, application_name=_NAME, autocommit=False, limits=session.STEP
+                )
+            except DatabaseUnreachable:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_AGAIN)
 
     def make_room(self) -> None:
         """Close what is kept for the next attempt where somebody else opens a connection now."""
@@ -140,6 +166,9 @@ class ProcessRuntime:
                 return None
             return Released("lease_lost")
         except psycopg.Error as error:
+            if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                # the next attempt finds another server
+                connection.close()
             return _failed(held, error)
         finally:
             self._give_back(connection)
@@ -212,27 +241,37 @@ class ProcessRuntime:
         connection.close()
 
     def _load(self, held: Held) -> StepFacts:
-        wanted = (held.run_id, held.ordinal)
-        with self._lock:
-            for last in (False, True):
-                try:
-                    if self._reader is None or self._reader.closed:
-                        self._reader = connect(
-                            self._url, application_name="trib step reader", limits=session.OWN
-                        )
-                        self._reader.silence = SILENCE
-                    if not held.in_run:
-                        return self._contexts.load_intent(self._reader, held.shard, held.run_id)
-                    return self._contexts.load(self._reader, held.shard, [wanted], progress=True)[wanted]
-                except LOST as error:
-                    if self._reader is not None:
-                        self._reader.close()
-                    self._reader = None
-                    if last and isinstance(error, psycopg.Error):
+        # the reader may have been cut while nobody used it; a thread waits for longer than the loop may
+        until = time.monotonic() + (0.0 if held.in_loop else _OUTAGE)
+        again = True
+        while True:
+            try:
+                with self._lock:
+                    return self._read(held)
+            except LOST as error:
+                if not again and time.monotonic() > until:
+                    if isinstance(error, psycopg.Error):
                         raise faults.translate(error) from error
-                    if last:
-                        raise
-        raise TributaryError("the surroundings of the step could not be read")
+                    raise
+            if not again:
+                time.sleep(_AGAIN)
+            again = False
+
+    def _read(self, held: Held) -> StepFacts:
+        """Read by the connection that all steps share; the caller holds the lock."""
+        wanted = (held.run_id, held.ordinal)
+        try:
+            if self._reader is None:
+                self._reader = connect(self._url, application_name=f"{_NAME} reader", limits=session.OWN)
+                self._reader.silence = SILENCE
+            if not held.in_run:
+                return self._contexts.load_intent(self._reader, held.shard, held.run_id)
+            return self._contexts.load(self._reader, held.shard, [wanted], progress=True)[wanted]
+        except LOST:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            raise
 
 
 def _is_alive(connection: Watched) -> bool:
