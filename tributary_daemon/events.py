@@ -149,6 +149,24 @@ class DatabaseLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ListenPooled(Event):
+    """LISTEN goes through a pooler, which loses notifications: the worker polls instead."""
+
+    level: ClassVar[str] = "warning"
+    name: str
+    hint: str = "set TRIB_LISTEN_URL to the server itself"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSilent(Event):
+    """A notification to itself did not come back for ``silent`` seconds: LISTEN starts anew."""
+
+    level: ClassVar[str] = "warning"
+    name: str
+    silent: float
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseLost(Event):
     """The token of an attempt no longer stands: its answer is dropped."""
 

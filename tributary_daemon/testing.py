@@ -27,6 +27,7 @@ from tributary_daemon.daemon.inbox import Inbox, Progress
 from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.errors import NotFound, NotPossible
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.model import durations
@@ -261,7 +262,7 @@ class Bench:
         inbox = Inbox()
         # the clock stands still meanwhile, so that what the step opens by itself may show the same time
         at = conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
-        powers = ProcessRuntime(at, self._process, inbox)
+        powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
         attempts = Attempts(powers)
         held.started_at = held.claimed_at
         try:

@@ -138,6 +138,22 @@ def test_workers_and_handlers_are_listed(trib, worker, eventually):
     assert re.search(r"^w1 ", trib("workers").stdout, re.MULTILINE)
     assert "trib.noop.v1" in trib("handlers").stdout
     assert "ok    workers" in trib("doctor").stdout
+    eventually(lambda: _workers(trib)()[0]["processes"], 20, "its process is registered")
+    (line,) = [row for row in _doctor(trib) if row["check"] == "fleet connections"]
+    assert line["level"] == "ok"
+    assert "1 worker alive: 4, up to 14 with step.connection()" in line["message"]
+    (line,) = [
+        row
+        for row in _doctor(trib, TRIB_STEP_CONNECTIONS="5000", TRIB_PROCESSES="2")
+        if row["check"] == "connections"
+    ]
+    assert line["level"] == "warn"
+    assert "a worker with 2 processes takes 6, up to 10006" in line["message"]
+    assert "TRIB_STEP_CONNECTIONS" in line["hint"]
+
+
+def _doctor(trib, **env):
+    return json.loads(trib("doctor", "-o", "json", env=env).stdout)
 
 
 def test_a_worker_that_has_drained_exits_0(trib, worker, eventually):

@@ -224,3 +224,50 @@ def die(step: Step, times: int) -> dict:
 @handler("t.when.v1")
 def when(step: Step) -> str:
     return datetime.now().astimezone().isoformat()
+
+
+@handler("t.late.v1", max_attempts=2)
+def late(step: Step, gate: str) -> dict:
+    """Write only once the gate is open."""
+    note(step, "began")
+    hold(step, gate)
+    with step.connection() as connection:
+        try:
+            connection.execute(
+                "insert into effects (id, attempt) values (%s, %s)", (step.run_id, step.attempt)
+            )
+        except Exception:
+            note(step, "refused")
+            raise
+    return {"attempt": step.attempt}
+
+
+@handler("t.alate.v1", max_attempts=2)
+async def alate(step: Step, gate: str) -> dict:
+    note(step, "began")
+    while not is_open(gate):
+        await asyncio.sleep(0.01)
+    async with step.connection() as connection:
+        try:
+            await connection.execute(
+                "insert into effects (id, attempt) values (%s, %s)", (step.run_id, step.attempt)
+            )
+        except Exception:
+            note(step, "refused")
+            raise
+    return {"attempt": step.attempt}
+
+
+@handler("t.ieffect.v1", isolation="process")
+def ieffect(step: Step, gate: str) -> dict:
+    """Write in a process of its own."""
+    note(step, "asks")
+    return effect(step, gate)
+
+
+@handler("t.iread.v1", isolation="process")
+def iread(step: Step, gate: str) -> object:
+    seen = step.progress
+    note(step, "began")
+    hold(step, gate)
+    return seen

@@ -7,6 +7,8 @@ import signal
 import socket
 import threading
 
+import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
@@ -53,6 +55,57 @@ def test_a_step_killed_between_its_insert_and_its_end_leaves_one_row(desk, crew)
     desk.until(run, "completed")
     assert desk.sql.execute("select attempt from effects").fetchall() == [(2,)]
     assert worker.process.poll() is None
+
+
+def test_a_claim_that_commits_after_its_connection_was_given_up_is_released(desk, crew):
+    crew("--name", "late")
+    run = desk.submit("t.note.v1", queue="elsewhere")
+    # what an old connection of the process would do, whose reply nobody reads any more
+    claimed = desk.sql.execute(
+        "select run_id::text from tributary.claim_steps(0::smallint,"
+        " (select process_id from tributary.processes), array['elsewhere'], array[0]::smallint[], array[''],"
+        " array[0]::bigint[], array['t.note.v1'], 1)"
+    ).fetchall()
+    assert claimed == [(run,)]
+    # it holds nothing, and yet it looks
+    desk.until(run, "available", 10)
+    assert desk.row(run)[1] == 0
+
+
+def test_a_lock_that_somebody_keeps_delays_a_finish_and_loses_nothing(desk, crew):
+    worker = crew()
+    run = desk.run("steps: {a: {task: t.hold.v1, with: {gate: gate}}}")
+    desk.noted("began")
+    with psycopg.connect(desk.url) as other:
+        other.execute("select from tributary.runs where run_id = %s for update", (run,))
+        desk.open()
+        desk.wait(lambda: "lock timeout" in worker.log(), 15, "it does not wait for ever")
+    desk.until_run(run, "completed")
+    assert desk.row(run, 1)[1] == 1
+    assert len(desk.notes("began")) == 1
+    assert "process died" not in worker.log()
+
+
+@pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
+def test_an_attempt_that_asks_for_a_connection_during_an_outage_waits(desk, crew, name):
+    worker = crew()
+    run = desk.submit(name, {"gate": "gate"}, max_attempts=1)
+    desk.noted("began", run)
+    database = conninfo_to_dict(desk.url)["dbname"]
+    with psycopg.connect(make_conninfo(desk.url, dbname="postgres"), autocommit=True) as admin:
+        # nobody gets in any more; who is there is cut
+        admin.execute(f"alter database {database} connection limit 0")
+        admin.execute(f"alter database {database} allow_connections false")
+        try:
+            desk.cut("trib%")
+            desk.open()
+            desk.wait(lambda: worker.log().count("database lost") >= 4, 20, "it is away")
+            assert desk.row(run)[0] == "running"
+        finally:
+            admin.execute(f"alter database {database} allow_connections true")
+            admin.execute(f"alter database {database} connection limit -1")
+    desk.until(run, "completed")
+    assert desk.errors(run) == []
 
 
 class Proxy:

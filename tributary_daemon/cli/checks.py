@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import config as configuration
 from tributary_daemon import wiring
-from tributary_daemon.cli import fleet_checks
+from tributary_daemon.cli import connections, fleet_checks
 from tributary_daemon.cli.findings import Finding
+from tributary_daemon.cli.output import document
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.options import WorkerOptions
 from tributary_daemon.errors import DatabaseError, SchemaError, TributaryError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 OLDEST: Final = 15
 NEWEST: Final = 18
 SKEW_SECONDS: Final = 1.0
-# a database thread for each process, then supervisor, LISTEN, and one `trib status`
-CONNECTIONS_BESIDE: Final = 3
 
 
 def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -51,11 +50,13 @@ def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
             yield Finding("connection", "ok", f"logged in as {row.user}, database {row.database}")
             yield _server(row)
             yield _clock(row)
-            yield _connections(row, config)
+            yield from connections.own(connection, url, row, config)
             verdict = _schema(connection, config, row)
             yield verdict
         if verdict.level == "ok":
             with wiring.open_reader(config, say=say) as reader:
+                alive = [worker for worker in document(reader.workers()) if worker["alive"]]
+                yield from connections.fleet(row, alive, config, pooled=connection.pooled)
                 yield from fleet_checks.examine(reader)
     yield from fleet_checks.endpoint(config.health_listen)
     for error in faults:
@@ -155,29 +156,6 @@ def _clock(row: server.ServerRow) -> Finding:
             "run a time service (chrony, systemd-timesyncd) on both; the database's time counts",
         )
     return Finding("clock", "ok", f"within {SKEW_SECONDS:g} s of the database")
-
-
-def _connections(row: server.ServerRow, config: Config) -> Finding:
-    processes = config.processes or _cores()
-    needed = processes + CONNECTIONS_BESIDE
-    free = row.max_connections - row.reserved - row.connections
-    message = (
-        f"{free} of {row.max_connections} free; a worker with {processes} processes takes about {needed}"
-    )
-    if free < needed:
-        return Finding(
-            "connections",
-            "warn",
-            message,
-            "raise max_connections, lower --processes, or put a pooler in front",
-        )
-    return Finding("connections", "ok", message)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _schema(connection: db.Connection, config: Config, row: server.ServerRow) -> Finding:

@@ -16,9 +16,11 @@ from psycopg.rows import tuple_row
 
 from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.store import db, faults
+from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
     from tributary_daemon.store.db import AsyncConnection, Connection, Operation
+    from tributary_daemon.store.watched import AsyncWatched, Watched
 
 T = TypeVar("T")
 Make = Callable[[], "Operation[T]"]
@@ -68,7 +70,7 @@ class Link:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._lock = threading.RLock()
-        self._connection: Connection | None = None
+        self._connection: Watched | None = None
         self._prepared = False
 
     def open(self) -> None:
@@ -93,25 +95,31 @@ class Link:
         """
         with self._lock:
             try:
-                return db.run(self.ready(), make())
+                return db.run(self._bounded(again=again), make())
             except DatabaseUnreachable:
                 self.close()
                 if not again:
                     raise
-            return db.run(self.ready(), make())
+            return db.run(self._bounded(again=again), make())
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Hold the connection, in a transaction of its own."""
         with self._lock:
-            held = self.ready()
+            held = self._bounded(again=False)
             try:
                 with held.transaction():
                     yield held
             except psycopg.Error as error:
                 raise faults.translate(error) from error
 
-    def ready(self) -> Connection:
+    def _bounded(self, *, again: bool) -> Connection:
+        """Return the connection; what may be repeated does not wait for a silent server for ever."""
+        connection = self.ready()
+        connection.silence = SILENCE if again else None
+        return connection
+
+    def ready(self) -> Watched:
         """Return an open connection; the caller holds the lock."""
         if self._connection is not None and _stale(self._connection):
             self.close()
@@ -135,7 +143,7 @@ class AsyncLink:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._lock = asyncio.Lock()
-        self._connection: AsyncConnection | None = None
+        self._connection: AsyncWatched | None = None
         self._prepared = False
 
     async def open(self) -> None:
@@ -152,18 +160,18 @@ class AsyncLink:
         """Run an operation; as `Link.run`."""
         async with self._lock:
             try:
-                return await db.arun(await self.ready(), make())
+                return await db.arun(await self._bounded(again=again), make())
             except DatabaseUnreachable:
                 await self._drop()
                 if not again:
                     raise
-            return await db.arun(await self.ready(), make())
+            return await db.arun(await self._bounded(again=again), make())
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Hold the connection, in a transaction of its own."""
         async with self._lock:
-            held = await self.ready()
+            held = await self._bounded(again=False)
             try:
                 async with held.transaction():
                     yield held
@@ -175,7 +183,12 @@ class AsyncLink:
             await self._connection.close()
             self._connection = None
 
-    async def ready(self) -> AsyncConnection:
+    async def _bounded(self, *, again: bool) -> AsyncConnection:
+        connection = await self.ready()
+        connection.silence = SILENCE if again else None
+        return connection
+
+    async def ready(self) -> AsyncWatched:
         """Return an open connection; the caller holds the lock."""
         if self._connection is not None and _stale(self._connection):
             await self._drop()

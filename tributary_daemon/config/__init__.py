@@ -79,6 +79,12 @@ class Config:
         metadata=_meta(parse.whole(1, 1024), "child processes of a worker; unset: the usable cores"),
     )
     concurrency: int = field(default=10, metadata=_meta(parse.whole(1, 10_000), "slots per process"))
+    step_connections: int | None = field(
+        default=None,
+        metadata=_meta(
+            parse.whole(1, 10_000), "attempts per process with step.connection() at once; unset: concurrency"
+        ),
+    )
     worker_name: str | None = field(
         default=None, metadata=_meta(parse.text, "name of this worker; unset: host name and process id")
     )

@@ -15,6 +15,7 @@ from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import Check, Drain, Finished, GivenUp, Inbox, Message, Pause, Unhold, Wake
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Discarded
 
@@ -70,7 +71,9 @@ class ProcessCore:
         self._reason = Exit.DRAINED
         self._disposable = disposable
         self._board = board or Board(places(setup.slots))
-        self._runtime = ProcessRuntime(setup.url, setup.process_id, self._inbox, self._board)
+        self._runtime = ProcessRuntime(
+            setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board
+        )
         self._attempts = Attempts(self._runtime)
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board)
         self._crew = Crew(

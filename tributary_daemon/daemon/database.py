@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _RESCANS: Final = (0.005, 0.02, 0.1)
 _RECONCILE_EVERY: Final = 2.0
+# longer than a claim that was given up may go on in the server before it commits
+_WARY: Final = 90.0
 _LINGER: Final = 0.003
 _NOT_FAILED: Final = frozenset({"completed", "skipped", "released", "returned", "snoozed"})
 _NOT_FINISHED: Final = frozenset({"released", "returned"})
@@ -98,6 +100,7 @@ class DatabaseThread:
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
         self._bounded = dict.fromkeys(setup.bounded, 0) if setup.holds_bounded else setup.bounded
         self._paused = setup.paused
+        self._wary_until = 0.0
         self._draining = False
 
     @property
@@ -143,7 +146,7 @@ class DatabaseThread:
         until = [1.0]
         if self._rescans:
             until.append(self._rescans[0] - now)
-        if self._holdings.held:
+        if self._holdings.held or now < self._wary_until:
             until.append(self._reconcile_at - now)
         if (stalls := self._holdings.waits_until()) is not None:
             until.append(stalls - now)
@@ -212,7 +215,7 @@ class DatabaseThread:
             for claiming in self._claimings:
                 claiming.more = True
         self._save_progress(connection)
-        if self._holdings.held and now >= self._reconcile_at:
+        if now >= self._reconcile_at and (self._holdings.held or now < self._wary_until):
             self._reconcile(leases)
         for claiming in self._claimings:
             self._exchange(leases, claiming)
@@ -365,5 +368,6 @@ class DatabaseThread:
             else:
                 self._account(mine, refused, quiet=True)
         self._reconcile(leases)
+        self._wary_until = time.monotonic() + _WARY
         self._link.fresh = False
         self._wake()

@@ -9,6 +9,7 @@ from tributary_daemon.store.notify import Listener
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.plan import WorkerPlan
+    from tributary_daemon.store.db import Connection
 
 
 class Ears:
@@ -23,6 +24,15 @@ class Ears:
         self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
         self._selector = selector
         self._registered: int | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether notifications arrive, as far as is known."""
+        return self._listener.listening
+
+    def probe(self, connection: Connection) -> None:
+        """Have a notification sent over ``connection``, if none has come for a while."""
+        self._listener.probe(connection)
 
     def tend(self) -> bool:
         """Open what is missing; True when it was just opened: notifications were lost meanwhile."""

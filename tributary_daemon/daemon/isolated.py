@@ -17,12 +17,14 @@ from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import Inbox, Message, Progress
 from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.runtime import ProcessRuntime
-from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Beat, Order, Started, receive, send
+from tributary_daemon.daemon.slots import ConnectionSlots
+from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Ask, Beat, Order, Started, receive, send
 from tributary_daemon.model.outcome import Discarded, ErrorRecord
 from tributary_daemon.model.states import Kind
 from tributary_daemon.observers import logs
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
 
 _IDLE: Final = 10.0
@@ -44,6 +46,25 @@ class _Forward(Inbox):
             send(self._end, Beat(item.details))
 
 
+class _AskingSlots(ConnectionSlots):
+    """The slots of an isolated attempt: the process that holds the lease has them."""
+
+    def __init__(self, end: socket.socket) -> None:
+        super().__init__(1)
+        self._end = end
+
+    def take(self, held: Held) -> None:
+        """Ask, and wait for the permission; the other side ends this process if that takes too long."""
+        if held not in self:
+            send(self._end, Ask())
+            receive(self._end, None)
+        super().take(held)
+
+    async def atake(self, held: Held) -> None:
+        """Do the same; nothing else runs in this loop."""
+        self.take(held)
+
+
 def main() -> None:
     """Serve orders until the process at the other end has no more for ten seconds, or is gone."""
     end = socket.socket(fileno=int(sys.argv[1]))
@@ -58,7 +79,7 @@ def main() -> None:
             sys.path[:] = [*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
             logs.configure(setup.log_format, setup.log_level)
             offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
-        runtime = ProcessRuntime(setup.url, setup.process_id, _Forward(end))
+        runtime = ProcessRuntime(setup.url, setup.process_id, _Forward(end), _AskingSlots(end))
         outcome = _run(order, offer, Attempts(runtime), end)
         send(end, Answer(outcome))
         runtime.close()

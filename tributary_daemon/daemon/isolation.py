@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon import events
 from tributary_daemon.daemon.deadlines import silent
 from tributary_daemon.daemon.endings import Exit, how
-from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Beat, Order, Started, receive, send
+from tributary_daemon.daemon.wire import (
+    NOT_IMPORTABLE,
+    Answer,
+    Ask,
+    Beat,
+    Granted,
+    Order,
+    Started,
+    receive,
+    send,
+)
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Crashed, Discarded, ErrorRecord, Outcome, Released
 
@@ -62,6 +72,9 @@ class Isolation:
 
     def run(self, held: Held) -> Outcome | None:
         """Run one attempt to its end, its timeout, its cancellation or its death."""
+        if held.reads_progress:
+            # read here, so that the isolated process needs no connection for it
+            self._runtime.context(held)
         memory = held.handler.memory if held.handler is not None else None
         asked = held.handler is not None and held.handler.isolation is not None
         # the handler is found again by its name over there: functions do not travel
@@ -82,6 +95,7 @@ class Isolation:
                 self._keep(process)
             else:
                 process.end()
+            self._runtime.slots.free(held)
         if not asked and isinstance(outcome, Discarded) and outcome.error.reason == NOT_IMPORTABLE:
             return self._here(held)
         return outcome
@@ -115,9 +129,13 @@ class Isolation:
 
     def _follow(self, process: _IsolatedProcess, held: Held) -> Outcome | None:
         until = time.monotonic() + _STARTUP_LIMIT
-        started = False
+        started = wants_connection = False
         process.whole = False
         while not held.dropped:
+            if wants_connection and self._runtime.slots.grant(held):
+                self._runtime.make_room()
+                send(process.socket, Granted())
+                wants_connection = False
             match receive(process.socket, _LOOK_EVERY):
                 case Started():
                     started = True
@@ -129,6 +147,8 @@ class Isolation:
                     until = held.started_at + held.timeout if held.timeout is not None else float("inf")
                 case Beat(details):
                     self._runtime.heartbeat(held, details)
+                case Ask():
+                    wants_connection = True
                 case Answer(outcome):
                     process.whole = True
                     return outcome

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tributary_daemon.daemon.attempts import CLOSING_QUEUE
 from tributary_daemon.daemon.recycling import Recycling
 from tributary_daemon.daemon.setup import ProcessSetup
+from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
     from tributary_daemon.config import Config
@@ -35,6 +36,7 @@ class WorkerPlan:
         processes: children.
         concurrency: slots per process.
         imports: modules or files with handlers.
+        step_connections: how many attempts of a process hold a connection of their own at once.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
         drain_timeout: seconds.
@@ -60,6 +62,7 @@ class WorkerPlan:
     processes: int
     concurrency: int
     imports: tuple[str, ...]
+    step_connections: int
     enable_shell: bool
     directory: str | None
     drain_timeout: float
@@ -78,6 +81,11 @@ class WorkerPlan:
         return (*self.queues, *self.bounded)
 
     @property
+    def silence(self) -> float:
+        """Seconds of silence after which the supervisor gives up a call, in time to beat on another one."""
+        return min(SILENCE, max(2.0, self.lease / 2))
+
+    @property
     def claimed(self) -> tuple[str, ...]:
         """The queues that it claims from: those served and that of closing steps."""
         return tuple(dict.fromkeys((*self.served, self.closing)))
@@ -94,6 +102,7 @@ class WorkerPlan:
             queues=tuple(dict.fromkeys((*self.queues, self.closing))),
             bounded={queue: share for queue, share in shares.items() if share},
             slots=self.concurrency,
+            step_connections=self.step_connections,
             imports=self.imports,
             enable_shell=self.enable_shell,
             directory=self.directory,
@@ -139,6 +148,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         processes=options.processes or cores,
         concurrency=options.concurrency,
         imports=options.imports,
+        step_connections=config.step_connections or options.concurrency,
         enable_shell=options.enable_shell,
         directory=None,
         drain_timeout=options.drain_timeout,

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from tributary_daemon.errors import DatabaseUnreachable
+from tributary_daemon.store import session
 from tributary_daemon.store.db import connect
+from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
     from tributary_daemon.store.db import Connection
 
 LOST = (psycopg.OperationalError, psycopg.InternalError, DatabaseUnreachable)
-"""What a lost connection raises; InternalError: the server became read-only under it."""
+"""What a lost connection raises; InternalError: the server became read-only under it.
+
+Statements that were cut by a limit (of locks, of time) and deadlocks are among them: they were rolled back,
+and a new connection repeats them.
+"""
 
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 5.0
@@ -32,13 +38,17 @@ class Reconnect:
     Args:
         url: of the database.
         application_name: shown in pg_stat_activity.
-        prepare: whether statements may be prepared.
+        prepare: whether statements may be prepared; never through a pooler.
+        silence: seconds without a word from the server after which a call is given up as lost.
     """
 
-    def __init__(self, url: str, application_name: str, *, prepare: bool = True) -> None:
+    def __init__(
+        self, url: str, application_name: str, *, prepare: bool = True, silence: float = SILENCE
+    ) -> None:
         self._url = url
         self._application_name = application_name
         self._prepare = prepare
+        self._silence = silence
         self._connection: Connection | None = None
         self._failures = 0
         self._not_before = 0.0
@@ -60,9 +70,14 @@ class Reconnect:
             return self._connection
         if self.pause > 0:
             raise DatabaseUnreachable("the database was lost a moment ago; it is tried again soon")
-        self._connection = connect(
-            self._url, application_name=self._application_name, prepare_threshold=3 if self._prepare else None
+        connection = connect(
+            self._url,
+            application_name=self._application_name,
+            prepare_threshold=3 if self._prepare else None,
+            limits=session.OWN,
         )
+        connection.silence = self._silence
+        self._connection = connection
         self._opened_at = time.monotonic()
         self.fresh = True
         return self._connection

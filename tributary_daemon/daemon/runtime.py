@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from tributary_daemon.daemon.inbox import Progress
 from tributary_daemon.daemon.outcomes import ended
+from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.failures import record, retried
-from tributary_daemon.errors import TributaryError
+from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.handlers.step import StepContext
-from tributary_daemon.model.outcome import Completed, Released
-from tributary_daemon.store import faults, leases
+from tributary_daemon.model.outcome import Completed, Discarded, Failed, Released, Snoozed
+from tributary_daemon.store import faults, leases, session
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.db import aconnect, connect
+from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.inbox import Inbox
+    from tributary_daemon.daemon.slots import ConnectionSlots
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.contexts import StepFacts
-    from tributary_daemon.store.db import AsyncConnection, Connection
+    from tributary_daemon.store.db import AsyncConnection, Connection, Row
+    from tributary_daemon.store.watched import AsyncWatched, Watched
 
-_IDLE_CONNECTIONS = 2
-NOTHING = "null"
+_NAME: Final = "trib step"
+_IDLE_CONNECTIONS: Final = 2
+_PROBE: Final = 5.0
+_READ_ONLY: Final = "show transaction_read_only"
+_FAILOVER: Final = 1.0
+# how long an attempt waits for a database that is away, and how often it looks
+_OUTAGE: Final = 30.0
+_AGAIN: Final = 0.5
+NOTHING: Final = "null"
 """Details of a heartbeat that reports no progress."""
 
 
@@ -39,20 +51,24 @@ class ProcessRuntime:
         url: of the database.
         process_id: whose leases these are.
         inbox: of the database thread.
+        slots: bounds the connections of attempts; those kept for the next attempt count too.
         board: of the process; None in one that runs a single attempt.
     """
 
-    def __init__(self, url: str, process_id: int, inbox: Inbox, board: Board | None = None) -> None:
+    def __init__(
+        self, url: str, process_id: int, inbox: Inbox, slots: ConnectionSlots, board: Board | None = None
+    ) -> None:
         self._board = board
         self._url = url
         self._process_id = process_id
         self._inbox = inbox
+        self.slots = slots
         self._lock = threading.Lock()
         self._contexts = Contexts()
-        self._reader: Connection | None = None
-        self._idle: list[Connection] = []
-        self._open: dict[Held, Connection] = {}
-        self._aopen: dict[Held, AsyncConnection] = {}
+        self._reader: Watched | None = None
+        self._idle: list[Watched] = []
+        self._open: dict[Held, Watched] = {}
+        self._aopen: dict[Held, AsyncWatched] = {}
 
     def context(self, attempt: Any) -> StepContext:
         """Return inputs, results and progress of an attempt; asks the database unless they are at hand."""
@@ -88,10 +104,13 @@ class ProcessRuntime:
         """Return the connection in whose transaction the step is going to be finished."""
         held: Held = attempt
         if held not in self._open:
+            self.slots.take(held)
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None or not _is_alive(connection):
-                connection = connect(self._url, application_name="trib step", autocommit=False)
+                connection = self._connect()
+            # how long its statements take is the handler's business
+            connection.silence = None
             self._open[held] = connection
         return self._open[held]
 
@@ -99,8 +118,39 @@ class ProcessRuntime:
         """Return the same for an async handler."""
         held: Held = attempt
         if held not in self._aopen:
-            self._aopen[held] = await aconnect(self._url, application_name="trib step", autocommit=False)
+            await self.slots.atake(held)
+            self.make_room()
+            self._aopen[held] = await self._aconnect()
         return self._aopen[held]
+
+    def _connect(self) -> Watched:
+        """Open a connection; an outage is waited for, as it is no reason to fail an attempt."""
+        until = time.monotonic() + _OUTAGE
+        while True:
+            try:
+                return connect(self._url, application_name=_NAME, autocommit=False, limits=session.STEP)
+            except DatabaseUnreachable:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_AGAIN)
+
+    async def _aconnect(self) -> AsyncWatched:
+        until = time.monotonic() + _OUTAGE
+        while True:
+            try:
+                return await aconnect(
+                    self._url, application_name=_NAME, autocommit=False, limits=session.STEP
+                )
+            except DatabaseUnreachable:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_AGAIN)
+
+    def make_room(self) -> None:
+        """Close what is kept for the next attempt where somebody else opens a connection now."""
+        with self._lock:
+            while self._idle and len(self.slots) + len(self._idle) > self.slots.most:
+                self._idle.pop().close()
 
     def settle(self, held: Held, outcome: Outcome) -> Outcome | None:
         """End the attempt's own transaction, if it opened one.
@@ -109,12 +159,21 @@ class ProcessRuntime:
             what the database thread still has to write: the outcome itself when there was no connection or
             the attempt did not complete (its effects are rolled back), None when it is written.
         """
-        if not self._open:
+        if not self.slots:
             return outcome
+        try:
+            return self._settle(held, outcome)
+        finally:
+            self.slots.free(held)
+
+    def _settle(self, held: Held, outcome: Outcome) -> Outcome | None:
         connection = self._open.pop(held, None)
         if connection is None:
             return outcome
+        connection.silence = SILENCE
         if not isinstance(outcome, Completed):
+            if _meets_read_only(outcome):
+                outcome = _judge(outcome, self._ask(connection))
             self._give_back(connection)
             return outcome
         try:
@@ -124,17 +183,33 @@ class ProcessRuntime:
                 return None
             return Released("lease_lost")
         except psycopg.Error as error:
+            if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                # the next attempt finds another server
+                connection.close()
             return _failed(held, error)
         finally:
             self._give_back(connection)
 
     async def asettle(self, held: Held, outcome: Outcome) -> Outcome | None:
         """Do what `settle` does for an async handler."""
-        connection = self._aopen.pop(held, None) if self._aopen else None
-        if connection is None:
+        if not self.slots:
             return outcome
         try:
+            return await self._asettle(held, outcome)
+        finally:
+            self.slots.free(held)
+
+    async def _asettle(self, held: Held, outcome: Outcome) -> Outcome | None:
+        connection = self._aopen.pop(held, None)
+        if connection is None:
+            return outcome
+        connection.silence = SILENCE
+        try:
             if not isinstance(outcome, Completed):
+                if _meets_read_only(outcome):
+                    await connection.rollback()
+                    cursor = await connection.execute(_READ_ONLY)
+                    return _judge(outcome, await cursor.fetchone())
                 return outcome
             statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
             cursor = await connection.execute(statement, params)
@@ -155,7 +230,17 @@ class ProcessRuntime:
                 connection.close()
             self._idle, self._open, self._reader = [], {}, None
 
-    def _give_back(self, connection: Connection) -> None:
+    def _ask(self, connection: Watched) -> Row | None:
+        """Return whether new transactions of this server only read: the handler may have asked for that."""
+        try:
+            connection.rollback()
+            row = connection.execute(_READ_ONLY).fetchone()
+            connection.close()
+        except psycopg.Error:
+            return None
+        return row
+
+    def _give_back(self, connection: Watched) -> None:
         """Roll back what is left of a transaction, and keep the connection only if that went well."""
         try:
             connection.rollback()
@@ -165,7 +250,7 @@ class ProcessRuntime:
             return
         with self._lock:
             if (
-                len(self._idle) < _IDLE_CONNECTIONS
+                len(self._idle) < min(_IDLE_CONNECTIONS, self.slots.most)
                 and connection.info.transaction_status == TransactionStatus.IDLE
             ):
                 self._idle.append(connection)
@@ -173,24 +258,42 @@ class ProcessRuntime:
         connection.close()
 
     def _load(self, held: Held) -> StepFacts:
-        wanted = (held.run_id, held.ordinal)
-        with self._lock:
-            for last in (False, True):
-                try:
-                    if self._reader is None or self._reader.closed:
-                        self._reader = connect(self._url, application_name="trib step reader")
-                    if not held.in_run:
-                        return self._contexts.load_intent(self._reader, held.shard, held.run_id)
-                    return self._contexts.load(self._reader, held.shard, [wanted], progress=True)[wanted]
-                except psycopg.OperationalError as error:
-                    self._reader = None
-                    if last:
+        # the reader may have been cut while nobody used it; a thread waits for longer than the loop may
+        until = time.monotonic() + (0.0 if held.in_loop else _OUTAGE)
+        again = True
+        while True:
+            try:
+                with self._lock:
+                    return self._read(held)
+            except LOST as error:
+                if not again and time.monotonic() > until:
+                    if isinstance(error, psycopg.Error):
                         raise faults.translate(error) from error
-        raise TributaryError("the surroundings of the step could not be read")
+                    raise
+            if not again:
+                time.sleep(_AGAIN)
+            again = False
+
+    def _read(self, held: Held) -> StepFacts:
+        """Read by the connection that all steps share; the caller holds the lock."""
+        wanted = (held.run_id, held.ordinal)
+        try:
+            if self._reader is None:
+                self._reader = connect(self._url, application_name=f"{_NAME} reader", limits=session.OWN)
+                self._reader.silence = SILENCE
+            if not held.in_run:
+                return self._contexts.load_intent(self._reader, held.shard, held.run_id)
+            return self._contexts.load(self._reader, held.shard, [wanted], progress=True)[wanted]
+        except LOST:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            raise
 
 
-def _is_alive(connection: Connection) -> bool:
+def _is_alive(connection: Watched) -> bool:
     """Return whether an idle connection still answers: it may have been cut while nobody used it."""
+    connection.silence = _PROBE
     try:
         connection.execute("")
         connection.rollback()
@@ -202,5 +305,17 @@ def _is_alive(connection: Connection) -> bool:
 
 def _failed(held: Held, error: psycopg.Error) -> Outcome:
     """The transaction failed: nothing of it was kept, unless it died in its COMMIT; the fence tells."""
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return Snoozed(_FAILOVER)
     translated = faults.translate(error)
     return retried(record(translated, held, reason="transaction"), translated, held)
+
+
+def _meets_read_only(outcome: Outcome) -> bool:
+    """Return whether an attempt failed because it could not write."""
+    return isinstance(outcome, Failed | Discarded) and outcome.error.type.endswith("ReadOnlySqlTransaction")
+
+
+def _judge(outcome: Outcome, row: Row | None) -> Outcome:
+    """An attempt that met a server which only reads is not to blame: it comes again, uncounted."""
+    return Snoozed(_FAILOVER) if row == ("on",) else outcome

@@ -25,6 +25,7 @@ class ProcessSetup:
         slots: steps that run at once.
         paused: claims nothing until it is told to resume.
         holds_bounded: claims nothing from bounded queues until told: the process it replaces still does.
+        step_connections: how many of them hold a connection of their own at once.
         imports: modules or files with handlers.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
@@ -45,6 +46,7 @@ class ProcessSetup:
     slots: int = 10
     paused: bool = False
     holds_bounded: bool = False
+    step_connections: int = 10
     imports: tuple[str, ...] = ()
     enable_shell: bool = False
     directory: str | None = None

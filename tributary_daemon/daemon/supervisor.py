@@ -60,7 +60,7 @@ class Supervisor:
         )  # fmt: skip
         self._stops = Stops(self._selector)
         self._ears = Ears(plan, self._selector)
-        self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare)
+        self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare, silence=plan.silence)
         self._admission = Admission(plan.names)
         self._orders = Orders(plan.name, self._family)
         self._vitals = VitalSigns()
@@ -154,6 +154,7 @@ class Supervisor:
         if self._ears.tend():
             self._orders.wake()
             self._family.send("check")
+            self._poll_at = 0.0
         self._report()
 
     def _lost(self, error: Exception) -> None:
@@ -261,7 +262,8 @@ class Supervisor:
         started = self._family.started
         pulse = membership.beat_worker(
             connection, self._worker_id, self._vitals.of(started, self._clock), self._plan.claimed,
-            wants_wake=self._wants_wake and not self._draining and not self._orders.paused,
+            wants_wake=self._wants_wake and not self._draining and not self._orders.paused
+            and self._ears.listening,
             state=self._orders.state(draining=self._draining), wanted=self._plan.processes,
         )  # fmt: skip
         self._health.answered()
@@ -281,6 +283,7 @@ class Supervisor:
                 self._orders.wake()
             if pulse.due_in is not None and pulse.due_in < self._plan.poll_interval:
                 self._wake_at = now + max(0.0, pulse.due_in) + 0.001
+        self._ears.probe(connection)
         if self._maintenance is not None:
             self._maintenance.tick(connection, self._worker_id)
 

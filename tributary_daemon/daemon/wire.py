@@ -40,6 +40,16 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """The attempt wants a connection of its own; answered by `Granted` once there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """It may open one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The end; None when the attempt finished itself on its own connection."""
 

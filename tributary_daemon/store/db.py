@@ -6,7 +6,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -14,7 +15,11 @@ from psycopg import IsolationLevel, conninfo
 from psycopg.pq import TransactionStatus
 
 from tributary_daemon.errors import SchemaError
-from tributary_daemon.store import faults
+from tributary_daemon.store import faults, session
+from tributary_daemon.store.watched import SILENCE, AsyncWatched, Watched
+
+if TYPE_CHECKING:
+    from tributary_daemon.store.session import Peer
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -29,7 +34,10 @@ _NETWORK = {
     "keepalives_count": 2,
     "tcp_user_timeout": 30_000,
 }
-
+# several hosts are tried one after the other, and a lease does not wait for long
+_ONE_HOST = 10
+_EACH_HOST = 3
+_NO_LIMITS: Mapping[str, str] = MappingProxyType({})
 
 # autocommit connections whose single statements would run at another isolation level
 _OTHER_DEFAULT: WeakSet[Connection | AsyncConnection] = WeakSet()
@@ -51,37 +59,44 @@ def connect(
     *,
     application_name: str,
     autocommit: bool = True,
-    connect_timeout: float = 10,
+    connect_timeout: float | None = None,
     prepare_threshold: int | None = None,
-) -> Connection:
+    limits: Mapping[str, str] = _NO_LIMITS,
+) -> Watched:
     """Open a connection.
 
     Every transaction that psycopg begins on it says READ COMMITTED itself. Where the role or database
     has another default, ``run`` begins one for each Query. So nothing depends on that default, and no
     session state is left behind a pooler.
 
+    With several hosts in the URL, the one that takes writes is looked for, unless the URL says otherwise.
+
     Args:
         url: libpq URL or key=value string; what it sets itself wins over the defaults here.
         application_name: shown in pg_stat_activity.
         autocommit: as in psycopg.
-        connect_timeout: seconds, for each host of the URL.
-        prepare_threshold: after how many uses a statement is prepared; None (never) is right behind a pooler.
+        connect_timeout: seconds, for each host of the URL; 10, or 3 where there are several.
+        prepare_threshold: after how many uses a statement is prepared; None is never, as behind any pooler.
+        limits: settings of the session (`session.OWN`, `session.STEP`); not set through a pooler.
 
     Raises:
         DatabaseUnreachable: no server, login refused, or database missing; the message says which.
     """
     try:
-        connection = psycopg.Connection[Row].connect(
+        connection = Watched.connect(
             _complete(url, application_name, connect_timeout),
-            autocommit=autocommit,
+            autocommit=True,
             prepare_threshold=prepare_threshold,
         )
     except psycopg.Error as error:
         raise faults.unreachable(error, url) from None
     try:
+        connection.silence = SILENCE
+        greeted = run(connection, _greeting(limits, connection.info.backend_pid))
+        connection.silence = None
         connection.isolation_level = IsolationLevel.READ_COMMITTED
-        if autocommit and run(connection, _default_isolation()) != "read committed":
-            _OTHER_DEFAULT.add(connection)
+        connection.autocommit = autocommit
+        _note(connection, greeted)
     except BaseException:
         connection.close()
         raise
@@ -93,41 +108,59 @@ async def aconnect(
     *,
     application_name: str,
     autocommit: bool = True,
-    connect_timeout: float = 10,
+    connect_timeout: float | None = None,
     prepare_threshold: int | None = None,
-) -> AsyncConnection:
+    limits: Mapping[str, str] = _NO_LIMITS,
+) -> AsyncWatched:
     """Open an async connection; arguments and errors as for ``connect``."""
     try:
-        connection = await psycopg.AsyncConnection[Row].connect(
+        connection = await AsyncWatched.connect(
             _complete(url, application_name, connect_timeout),
-            autocommit=autocommit,
+            autocommit=True,
             prepare_threshold=prepare_threshold,
         )
     except psycopg.Error as error:
         raise faults.unreachable(error, url) from None
     try:
+        connection.silence = SILENCE
+        greeted = await arun(connection, _greeting(limits, connection.info.backend_pid))
+        connection.silence = None
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-        if autocommit and await arun(connection, _default_isolation()) != "read committed":
-            _OTHER_DEFAULT.add(connection)
+        await connection.set_autocommit(autocommit)
+        _note(connection, greeted)
     except BaseException:
         await connection.close()
         raise
     return connection
 
 
-def _default_isolation() -> Operation[str]:
-    rows = yield Query("SHOW default_transaction_isolation")
-    return str(rows[0][0])
+def _greeting(limits: Mapping[str, str], login_pid: int) -> Operation[Peer]:
+    text, params = session.greeting(query("session_limits") if limits else "", limits, login_pid)
+    rows = yield Query(text, params or ())
+    return session.peer(rows[0], login_pid)
 
 
-def _complete(url: str, application_name: str, connect_timeout: float) -> str:
+def _note(connection: Watched | AsyncWatched, peer: Peer) -> None:
+    """Keep what the greeting told: nothing may be prepared where the server changes under a connection."""
+    connection.pooled = peer.pooled
+    if peer.pooled:
+        connection.prepare_threshold = None
+    if connection.autocommit and peer.isolation != "read committed":
+        _OTHER_DEFAULT.add(connection)
+
+
+def _complete(url: str, application_name: str, connect_timeout: float | None) -> str:
+    given = conninfo.conninfo_to_dict(url)
+    several = "," in str(given.get("hostaddr") or given.get("host") or "")
+    seconds = connect_timeout or (_EACH_HOST if several else _ONE_HOST)
     ours: dict[str, str | int] = {
         **_NETWORK,
         "application_name": application_name,
         # libpq counts whole seconds and takes 0 for ever
-        "connect_timeout": max(1, round(connect_timeout)),
+        "connect_timeout": max(1, round(seconds)),
     }
-    given = conninfo.conninfo_to_dict(url)
+    if several:
+        ours["target_session_attrs"] = "read-write"
     return conninfo.make_conninfo(url, **{key: value for key, value in ours.items() if key not in given})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -76,6 +77,11 @@ _LOGIN: tuple[tuple[str, str, str], ...] = (
         "try again in a few seconds",
     ),
     (
+        r"session is read-only",
+        "no server that takes writes answers at {place}",
+        "promote a standby, or wait for it; target_session_attrs in the URL says what is looked for",
+    ),
+    (
         r"could not translate host name|[Nn]ame or service not known|nodename nor servname|failure in name",
         "the host of {place} cannot be resolved",
         "check the host in TRIB_DATABASE_URL",
@@ -128,12 +134,19 @@ def unreachable(error: psycopg.Error, url: str) -> DatabaseError:
 
 
 def place(url: str) -> str:
-    """Return ``host:port`` (or the socket's directory) of a libpq URL for messages."""
+    """Return ``host:port`` (or the socket's directory) of a libpq URL for messages, of every host it has."""
     parts = conninfo.conninfo_to_dict(url)
-    host = str(parts.get("host") or parts.get("hostaddr") or "the local socket")
-    if host.startswith(("/", "@")):
-        return f"the socket in {host}"
-    return host if host == "the local socket" else f"{host}:{parts.get('port') or 5432}"
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
+    # one port is for all of them
+    ports = str(parts.get("port") or "").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    return ", ".join(_place(host, port) for host, port in zip_longest(hosts, ports, fillvalue=""))
+
+
+def _place(host: str, port: str) -> str:
+    if not host:
+        return "the local socket"
+    return f"the socket in {host}" if host.startswith(("/", "@")) else f"{host}:{port or 5432}"
 
 
 def translate(error: psycopg.Error) -> TributaryError:
@@ -166,8 +179,13 @@ def _foreign(error: psycopg.Error, state: str, message: str, hint: str | None) -
         message = f"the connection to the database was lost: {message}"
         hint = hint or "it is safe to try again"
     elif state == "25006":
+        # nothing was written, so another server may be looked for and the statement repeated
+        make = DatabaseUnreachable
         message = f"this server only reads: {message}"
         hint = hint or "point TRIB_DATABASE_URL at the primary server"
+    elif state == "55P03":
+        message = f"somebody else holds a lock for too long: {message}"
+        hint = hint or "nothing was changed; it is safe to try again"
     elif state == "57014":
         message = f"the database cancelled the statement: {message}"
     elif isinstance(error, psycopg.DataError) and (not state or state in _BAD_VALUE):

@@ -14,7 +14,8 @@ class ServerRow(NamedTuple):
     """What a server is and how much room it has.
 
     ``version_number`` counts as PostgreSQL does (180006); ``now`` is its real time, never a faked one;
-    ``reserved`` connections are kept for superusers; ``in_recovery`` servers take no writes.
+    ``reserved`` connections are kept for superusers; ``ours`` are those of Tributary's programs;
+    ``in_recovery`` servers take no writes.
     """
 
     version_number: int
@@ -23,6 +24,7 @@ class ServerRow(NamedTuple):
     max_connections: int
     reserved: int
     connections: int
+    ours: int
     in_recovery: bool
     user: str
     database: str

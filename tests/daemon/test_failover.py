@@ -1,0 +1,145 @@
+"""The primary is killed under load and its standby promoted; servers that only read for a while."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+import psycopg
+import pytest
+
+from tests.conftest import system_binaries
+from tests.replication import Pair
+from tributary_daemon.app import Client
+from tributary_daemon.daemon.embedded_binaries import choose
+from tributary_daemon.errors import DatabaseUnreachable, EmbeddedError
+from tributary_daemon.store import db
+from tributary_daemon.store.migrations import Migrator
+
+
+@pytest.fixture
+def pair(request):
+    """A primary and a synchronous standby of the kind that the other tests use."""
+    choice = request.config.getoption("--postgres")
+    try:
+        started = Pair(system_binaries() if choice == "system" else choose(None))
+    except EmbeddedError as error:
+        pytest.skip(f"no PostgreSQL programs to make a standby with: {error}")
+    try:
+        started.start()
+        Migrator(started.url).up()
+        yield started
+    finally:
+        started.close()
+
+
+class Producer:
+    """Submits without a pause; what was acknowledged is in ``ids``."""
+
+    def __init__(self, url):
+        self.ids = []
+        self.refused = 0
+        self._url = url
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._produce, daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        self._enough.set()
+        self._thread.join(60)
+
+    def _produce(self):
+        number = 0
+        with Client(self._url) as client:
+            while not self._enough.is_set():
+                try:
+                    receipt = client.submit("t.note.v1", {"n": number}, idempotency_key=f"n{number}")
+                except DatabaseUnreachable:
+                    # the same key once more: it is stored once, whatever became of the first try
+                    self.refused += 1
+                    self._enough.wait(0.05)
+                    continue
+                self.ids.append(str(receipt.id))
+                number += 1
+
+
+@pytest.mark.timeout(180)
+def test_the_primary_is_killed_and_the_standby_promoted(pair, crew, trib_env, tmp_path, eventually):
+    trib_env["TRIB_DATABASE_URL"] = pair.url
+    with psycopg.connect(pair.alone(0), autocommit=True) as sql:
+        sql.execute("create table effects (id text, attempt int, pid int)")
+    worker = crew("--name", "over", "--concurrency", "4", processes=2)
+    producer = Producer(pair.url)
+    with Client(pair.url) as client:
+        held = [str(client.submit("t.hold.v1", {"gate": "gate"}).id) for _ in range(2)]
+        effect = str(
+            client.submit(
+                "t.effect.v1", {"gate": "gate"}, retry={"delay": 0.05, "backoff": "fixed"}, max_attempts=3
+            ).id
+        )
+        notes = tmp_path / "notes.jsonl"
+        eventually(lambda: notes.exists() and "inserted" in notes.read_text(), 20, "it inserted")
+        eventually(lambda: len(producer.ids) > 50, 30, "there is load")
+        pair.kill(0)
+        before = len(producer.ids)
+        # for long enough that the pauses between its tries have grown
+        eventually(lambda: worker.log().count("database lost") > 15, 30, "the worker has noticed")
+        eventually(lambda: producer.refused > 0, 10, "and so have producers")
+        pair.promote()
+        promoted = time.monotonic()
+        probe = eventually(lambda: len(producer.ids) > before and producer.ids[-1], 20, "submits go on")
+        print(f"submits went on {time.monotonic() - promoted:.2f} s after the promotion")
+        client.wait(probe, timeout=20)
+        recovered = time.monotonic() - promoted
+        print(f"the worker went on {recovered:.2f} s after the promotion")
+        producer.stop()
+        (tmp_path / "gate").touch()
+        for run in [*producer.ids, *held, effect]:
+            assert client.wait(run, timeout=30).state == "completed"
+    with psycopg.connect(pair.alone(1), autocommit=True) as sql:
+        # nothing that was acknowledged is missing, and effects are there once
+        stored = {str(row[0]) for row in sql.execute("select run_id from tributary.steps").fetchall()}
+        assert {*producer.ids, *held, effect} <= stored
+        assert len(stored) == len(producer.ids) + 3
+        assert sql.execute("select count(*) from effects").fetchone() == (1,)
+        attempts = sql.execute(
+            "select max(attempt) from tributary.steps where run_id = any (%s)", (held,)
+        ).fetchone()
+    assert attempts == (1,)
+    assert recovered < 8
+    assert "process died" not in worker.log()
+    assert worker.stop() == 0
+
+
+def test_a_standby_is_passed_over_and_named_when_it_is_all_there_is(pair):
+    swapped = f"postgresql://trib@127.0.0.1:{pair.ports[1]},127.0.0.1:{pair.ports[0]}/postgres"
+    with db.connect(swapped, application_name="test") as connection:
+        assert connection.execute("select pg_is_in_recovery()").fetchone() == (False,)
+        assert connection.info.port == pair.ports[0]
+    pair.kill(0)
+    with pytest.raises(DatabaseUnreachable) as caught:
+        db.connect(pair.url, application_name="test")
+    assert f"127.0.0.1:{pair.ports[0]}, 127.0.0.1:{pair.ports[1]}" in caught.value.message
+    assert "takes writes" in caught.value.message
+    assert "promote" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
+def test_a_server_that_only_reads_is_no_reason_to_fail_an_attempt(desk, crew, name):
+    worker = crew("--name", "reads")
+    late = desk.submit(name, {"gate": "gate"})
+    desk.noted("began", late)
+    database = psycopg.conninfo.conninfo_to_dict(desk.url)["dbname"]
+    desk.sql.execute(f"alter database {database} set default_transaction_read_only = on")
+    desk.open()
+    # its own connection is new and cannot write; the others still can
+    desk.noted("refused", late, count=2)
+    assert desk.cut("trib%") >= 2
+    said = re.compile("database lost.*read-only")
+    desk.wait(lambda: len(said.findall(worker.log())) >= 2, 10, "now all of them only read")
+    desk.sql.execute(f"alter database {database} reset default_transaction_read_only")
+    desk.until(late, "completed")
+    assert desk.row(late)[1] == 1
+    assert desk.errors(late) == []
+    assert desk.one("select count(*) from effects") == (1,)
