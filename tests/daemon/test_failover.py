@@ -23,7 +23,7 @@ def pair(request):
     """A primary and a synchronous standby of the kind that the other tests use."""
     choice = request.config.getoption("--postgres")
     try:
-        started = Pair(system_binaries() if choice == "system" else choose(None))
+        started = Pair(choose(None, system_binaries() if choice == "system" else None))
     except EmbeddedError as error:
         pytest.skip(f"no PostgreSQL programs to make a standby with: {error}")
     try:

@@ -67,16 +67,15 @@ def test_the_supervisor_alone_goes_silent_and_keeps_its_leases(desk, relay, crew
 
 def test_listen_alone_goes_silent(desk, relay, crew):
     worker = crew("--name", "half")
-    # whoever has just been opened is listening
-    desk.wait(lambda: desk.one("select bool_and(wants_wake) from tributary.workers") == (True,), 10, "LISTEN")
+    open_now = (
+        "select count(*) from pg_stat_activity where application_name = 'trib half listen'"
+        " and datname = current_database() and query ilike 'listen tributary_probe%%'"
+    )
+    desk.wait(lambda: desk.one(open_now) == (1,), 10, "LISTEN")
     assert relay.swallow(b"trib half listen\0") == 1
     began = time.monotonic()
     desk.wait(lambda: "listen silent" in worker.log(), LIMIT, "it is noticed")
     print(f"the silence of LISTEN was noticed after {time.monotonic() - began:.1f} s")
-    open_now = (
-        "select count(*) from pg_stat_activity where application_name = 'trib half listen'"
-        " and datname = current_database()"
-    )
     # the server keeps the old one until it, too, notices
     desk.wait(lambda: desk.one(open_now)[0] >= 1, 10, "it listens again")
     desk.until(desk.submit("t.note.v1"), "completed")

@@ -123,7 +123,8 @@ def test_intents_runs_and_exactly_once_effects(desk, pooled, crew):
         "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%%'"
     )
     assert desk.one(listening) == (0,)
-    assert desk.one("select bool_or(wants_wake) from tributary.workers") == (False,)
+    wanted = "select bool_or(wants_wake) from tributary.workers"
+    desk.wait(lambda: desk.one(wanted) == (False,), 5, "nobody has to send notifications")
     assert worker.stop() == 0
 
 

@@ -15,7 +15,8 @@ from tributary_daemon.errors import HandlerTimeout
 
 PEAK = (
     "select count(*) from pg_stat_activity"
-    " where datname = current_database() and application_name = 'trib step'"
+    # one that was closed may take a moment to end, but has no transaction any more
+    " where datname = current_database() and application_name = 'trib step' and xact_start is not null"
 )
 
 
