@@ -30,6 +30,9 @@ class FakeRuntime:
         self.loads += 1
         return self.given
 
+    def own_group(self, attempt, group):
+        self.groups = [*getattr(self, "groups", []), group]
+
     def heartbeat(self, attempt, details):
         self.beats.append((attempt.run_id, details))
 

@@ -55,11 +55,19 @@ def compose(text: str, problems: Problems) -> Node | None:
             codes.SYNTAX, "a lone surrogate is no character", Place(line, column, line, column + 1)
         )
         return None
+    return _composed(text, _LOADER, problems)
+
+
+def _composed(text: str, loader: Any, problems: Problems) -> Node | None:
     composer = _Composer(problems)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(text, Loader=loader):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
+        if loader is not yaml.SafeLoader and "nesting" in str(error.problem):
+            # newer libyaml has a limit of its own (1,000) and looks ahead before it hands out an event:
+            # the scanner in Python comes to the place where ours is exceeded
+            return _composed(text, yaml.SafeLoader, problems)
         _syntax_error(error, problems)
         return None
     except yaml.reader.ReaderError as error:

@@ -65,12 +65,12 @@ async def run_group(
         cwd=directory,
         start_new_session=True,
     )
-    started(process.pid)
     assert process.stdout is not None
     assert process.stderr is not None
     tails = [_Tail(process.stdout), _Tail(process.stderr)]
     readers = [asyncio.ensure_future(tail.read()) for tail in tails]
     try:
+        started(process.pid)
         await _exit_of(process)
     except asyncio.CancelledError:
         _signal_group(process.pid, signal.SIGTERM)
