@@ -74,6 +74,8 @@ def test_a_line_for_each_worker_and_one_for_each_process(trib, register, connect
 def test_commands_say_who_was_told(trib, register, connection):
     register("a")
     register("b")
+    # nobody beats for them, and commands take their time on a busy machine
+    connection.execute("update tributary.workers set beat_at = beat_at + interval '1 minute'")
     done = trib("workers", "pause", "a", "b")
     assert (done.returncode, done.stdout) == (0, "told to pause  a  on box\ntold to pause  b  on box\n")
     assert "running, pause" in trib("workers").stdout

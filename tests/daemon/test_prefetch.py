@@ -54,7 +54,7 @@ def test_nothing_sits_in_a_process_while_another_has_a_slot_free(desk, rough):
     dice = random.Random(7)
     since = desk.one("select clock_timestamp()")[0]
     count = 0
-    for _ in range(6):
+    for _ in range(3):
         # a burst of short ones brings both into full swing, then long ones come among them
         with desk.sql.transaction():
             for _ in range(1500):

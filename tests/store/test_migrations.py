@@ -241,6 +241,7 @@ def test_a_statement_limit_of_the_role_does_not_stop_a_migration(migrator, folde
 def test_a_lost_session_of_the_lock_stops_before_the_next_change(migrator, folder, rows):
     kill = (
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'trib migrate lock'"
+        " and datname = current_database()"
     )
     sql(folder, THREE, "create table three (id int)", "drop table three")
     sql(folder, TWO, f"create table two (id int); {kill}", "drop table two")

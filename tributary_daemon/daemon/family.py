@@ -118,6 +118,12 @@ class Family:
 
     def renew(self) -> None:
         """Begin to replace one member that has done enough."""
+        for number in list(self._successors):
+            member = self._members.get(number)
+            if member is not None and not member.draining and self._recycling.is_urgent(member):
+                # bounded memory comes before an undisturbed service
+                member.send("drain")
+                self.retires(member)
         if self._successors:
             return
         now = time.monotonic()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.member import Member
 
 _JITTER: Final = 0.1
+_URGENT: Final = 1.5
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -43,6 +44,10 @@ class Recycling:
         if self.memory is not None and (used := resident(member.pid) or 0) >= self.memory:
             return f"{used / 2**20:.0f} MiB of memory"
         return None
+
+    def is_urgent(self, member: Member) -> bool:
+        """Whether a member holds so much memory that it must not take more work until it is replaced."""
+        return self.memory is not None and (resident(member.pid) or 0) >= _URGENT * self.memory
 
 
 def resident(pid: int) -> int | None:

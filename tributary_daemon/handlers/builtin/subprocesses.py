@@ -56,21 +56,26 @@ async def run_group(
     Raises:
         OSError: it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(environment),
-        cwd=directory,
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(environment),
+            cwd=directory,
+            start_new_session=True,
+        )
     )
+    process, cancelled = await _settled(starting)
     assert process.stdout is not None
     assert process.stderr is not None
     tails = [_Tail(process.stdout), _Tail(process.stderr)]
     readers = [asyncio.ensure_future(tail.read()) for tail in tails]
     try:
         started(process.pid)
+        if cancelled:
+            raise asyncio.CancelledError
         await _exit_of(process)
     except asyncio.CancelledError:
         _signal_group(process.pid, signal.SIGTERM)
@@ -89,6 +94,23 @@ async def run_group(
         process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - closes pipes held by others
     assert process.returncode is not None
     return Ended(process.returncode, tails[0].text(), tails[1].text())
+
+
+async def _settled(starting: asyncio.Future[Process]) -> tuple[Process, bool]:
+    """Return the process, and whether this task was cancelled while it started.
+
+    It may be at work before asyncio has handed it out: a cancel in that moment must not kill it alone,
+    without its group and its grace.
+    """
+    cancelled = False
+    while not starting.done():
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            cancelled = True
+        except OSError:
+            break
+    return starting.result(), cancelled
 
 
 async def _exit_of(process: Process) -> None:
