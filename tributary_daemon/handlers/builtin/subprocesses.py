@@ -75,7 +75,7 @@ async def run_group(
     try:
         started(process.pid)
         if cancelled:
-            raise asyncio.CancelledError
+            raise asyncio.CancelledError  # noqa: TRY301 - the same path as that of a cancel a moment later
         await _exit_of(process)
     except asyncio.CancelledError:
         _signal_group(process.pid, signal.SIGTERM)
