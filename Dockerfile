@@ -66,7 +66,8 @@ USER 10001:10001
 
 # SIGTERM drains: give `docker stop` longer than the drain timeout (60 s), e.g. docker stop --time 75.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["trib", "health"]
+# Liveness, not readiness: some orchestrators replace what is unhealthy, and a database that is away is no reason.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["trib", "health", "--live"]
 
 # No shell and no init in between: the supervisor is process 1, gets the signals and reaps what is orphaned.
 ENTRYPOINT ["trib"]

@@ -65,7 +65,7 @@ def test_process_1_is_trib_and_is_told_to_drain():
 
 
 def test_its_health_is_asked_of_trib():
-    assert instructions("HEALTHCHECK")[0].endswith('CMD ["trib", "health"]')
+    assert instructions("HEALTHCHECK")[0].endswith('CMD ["trib", "health", "--live"]')
 
 
 def test_all_installs_are_pinned():
