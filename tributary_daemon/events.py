@@ -106,6 +106,24 @@ class ProcessStuck(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SpawnFailed(Event):
+    """The system refused another process; it is tried again."""
+
+    level: ClassVar[str] = "error"
+    place: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementFailed(Event):
+    """What the end of a process means could not be written; what it held is given back uncounted."""
+
+    level: ClassVar[str] = "error"
+    process: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessRecycled(Event):
     """A process has done enough: another one takes its place, then it drains."""
 

@@ -19,6 +19,10 @@ declare
     v_lows bigint[];
 begin
     update processes p set beat_at = clock() where p.process_id = claim.process;
+    if not found then
+        raise exception 'process % is not registered', process
+            using errcode = 'TR004', hint = 'call tributary.register_process first; a process that was silent too long registers anew';
+    end if;
     -- 1 something, 2 a suspect
     select coalesce(max(case when s.lone_crashes is null then 1 else 2 end), 0) into v_holds
     from generate_series(0, shard_count() - 1) as n(shard)
@@ -45,16 +49,18 @@ begin
             from find_lanes(v_shard, claim.queues, 64) as l;
             return query
                 select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, c.payload::jsonb
-                from claim_steps(v_shard, claim.process, v_queues, v_priorities, v_tenants, v_lows, claim.names, v_left) as c;
+                from claim_attempts(v_shard, claim.process, v_queues, v_priorities, v_tenants, v_lows, claim.names, v_left) as c;
             get diagnostics v_got = row_count;
             v_left := v_left - v_got;
             exit when v_left <= 0 or v_queues is null;
         end loop;
         if v_left > 0 then
-            -- bounded housekeeping, for fleets without a single trib worker: what was submitted in the moment in which its name was
-            -- offered for the first time, and what dead processes held
+            -- bounded housekeeping: what was submitted in the moment in which its name was offered for the first time, and, in fleets
+            -- without a single trib worker, what dead processes held
             perform release_waiting(v_shard, 500);
-            perform rescue(v_shard, '10 seconds', 100, null);
+            if not exists (select from workers w where w.beat_at > clock() - interval '1 minute') then
+                perform rescue(v_shard, '10 seconds', 100);
+            end if;
         end if;
     end loop;
 end $$;

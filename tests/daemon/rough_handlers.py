@@ -114,6 +114,13 @@ def lone(step: Step, how: str = "good") -> int:
         case "close fds":
             os.closerange(3, 256)
             time.sleep(60)
+        case "fork":
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            os._exit(6)
+        case "slow start":
+            return 1
         case "child":
             child = subprocess.Popen(["sleep", "60"], start_new_session=False)
             note(step, "child", child=child.pid)

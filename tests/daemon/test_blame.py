@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import psycopg
 import pytest
 
 
@@ -153,7 +154,7 @@ def test_a_worker_that_dies_twice_with_a_step_makes_it_a_suspect(desk, rough):
         worker.kill()
         desk.sql.execute("update tributary.processes set beat_at = beat_at - interval '20 seconds'")
         desk.sql.execute("update tributary.leaders set expires_at = expires_at - interval '1 minute'")
-        desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100, null)")
+        desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100)")
         assert desk.one(query, run)[0] == (None if death == 1 else 0)
     rough("--name", "w3")
     desk.noted("began", run, count=3)
@@ -166,9 +167,36 @@ def test_a_worker_that_dies_twice_with_a_step_makes_it_a_suspect(desk, rough):
 def test_process_groups_of_shell_steps_end_with_a_crashed_process(desk, rough):
     rough("--enable-shell")
     path = desk.home / "shell.pid"
-    run = desk.run(f"steps:\n  s: {{run: 'echo $$ > {path}; sleep 300 & wait'}}\n")
+    run = desk.run(f"steps:\n  s: {{run: 'sleep 0.5; echo $$ > {path}; sleep 300 & wait'}}\n")
     shell = int(desk.wait(lambda: path.exists() and path.read_text().strip(), 20, "the script runs"))
     (process,) = desk.pids()
     os.kill(process, signal.SIGKILL)
     desk.wait(lambda: not Path(f"/proc/{shell}").exists(), 10, "its group is gone")
     desk.until_run(run, "failed")
+
+
+def test_an_isolated_process_that_has_forked_and_ends_is_noticed(desk, rough):
+    """What it forked holds its socket open."""
+    rough()
+    bad = desk.submit("r.lone.v1", {"how": "fork"}, max_attempts=1)
+    desk.until(bad, "discarded", timeout=20)
+    assert "exit code 6" in desk.errors(bad)[-1][3]
+
+
+def test_a_handler_without_a_timeout_that_holds_the_interpreter_is_blamed_and_not_its_neighbours(desk, rough):
+    rough("--concurrency", "4")
+    hog = desk.submit("r.hogs.v1", {"only": 1, "seconds": 100})
+    desk.noted("began", hog)
+    # this one is past its timeout by then, through no fault of its own
+    beside = desk.submit("r.good.v1", {"ms": 10}, timeout=0.5)
+    desk.until(beside, "completed", timeout=90)
+    desk.until(hog, "completed", timeout=90)
+    assert desk.row(hog)[1] == 2
+    assert desk.row(hog)[3] == 1, "a crash of its own"
+
+
+def test_a_process_that_nobody_registered_is_handed_nothing(desk):
+    run = desk.submit("t.note.v1")
+    desk.sql.execute("update tributary.steps set lone_crashes = 0, crashes = 1 where run_id = %s", (run,))
+    with pytest.raises(psycopg.Error, match="not registered"):
+        desk.sql.execute("select * from tributary.claim(42, '{default}', '{t.note.v1}')")

@@ -25,6 +25,7 @@ from tributary_daemon.daemon.orders import Orders
 from tributary_daemon.errors import ConfigError
 
 PLAN = SimpleNamespace(name="w1", version="1.0", silence_limit=60.0, processes=2)
+RUN = "0199aaaa-0000-7000-8000-000000000001"
 NOW = 1_000.0
 WELL = HealthReport(
     name="w1", version="1.0", turned_at=NOW, turn_within=60.0, state="running", reachable=True,
@@ -168,7 +169,7 @@ def test_vital_signs_tell_what_is_new(monkeypatch):
     assert (first.slots, first.rss, first.current) == (4, 10 << 20, [])
     assert not time.jumped(datetime(2026, 1, 1, tzinfo=UTC))
     for place in range(25):
-        held = Held("run", 3, 1, "step", "a.b.v1", "s", "default", 1, 3, 0, "{}", started_at=49.0)
+        held = Held(RUN, 3, 1, "step", "a.b.v1", "s", "default", 1, 3, 0, "{}", started_at=49.0)
         one.board.begin(place, held)
     (soon,) = signs.of([one], time)
     assert (soon.slots, soon.rss, soon.current) == (None, None, None)
@@ -178,7 +179,7 @@ def test_vital_signs_tell_what_is_new(monkeypatch):
     assert later.rss is None, "a page more is nothing new"
     assert len(later.current) == 20
     assert (later.current[0]["id"], later.current[0]["ordinal"], later.current[0]["name"]) == (
-        "run",
+        RUN,
         3,
         "a.b.v1",
     )

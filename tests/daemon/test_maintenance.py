@@ -29,7 +29,10 @@ def leader(monkeypatch):
 
     for name, answer in {"lead": True, "rescue": 0, "promote": 0, "release_waiting": 0, "tidy": 0}.items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
-    return Maintenance(1, 10.0, DatabaseClock()), clock, calls
+    keeper = Maintenance(1, 10.0, DatabaseClock())
+    # past the time in which a new leader takes nothing from anybody
+    clock[0] += 10
+    return keeper, clock, calls
 
 
 def test_a_round_is_done_once_per_tick(leader):
@@ -49,6 +52,7 @@ def test_nobody_is_rescued_until_all_have_had_the_time_to_beat_again(leader):
         keeper.tick(None, 1)
         clock[0] += TICK
     assert "rescue" not in calls
+    assert "tidy" not in calls
     assert "promote" in calls
     clock[0] += TICK
     keeper.tick(None, 1)
@@ -71,3 +75,16 @@ def test_a_rescue_goes_on_while_batches_come_back_full():
 
     assert membership.rescue(Connection(), 1, 10.0) == 1003
     assert answers == []
+
+
+def test_a_new_leader_takes_nothing_from_anybody_until_all_could_have_beaten(leader):
+    """It does not know whether the database was away a moment ago."""
+    _, clock, calls = leader
+    fresh = Maintenance(1, 10.0, DatabaseClock())
+    for _ in range(3):
+        fresh.tick(None, 1)
+        clock[0] += TICK
+    assert not {"rescue", "tidy"} & set(calls)
+    clock[0] += TICK
+    fresh.tick(None, 1)
+    assert "rescue" in calls

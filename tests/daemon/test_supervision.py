@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 DIES = """\
@@ -65,7 +66,7 @@ def test_a_supervisor_stopped_beyond_its_lease_is_refused_and_starts_anew(desk, 
         desk.noted("began", run, count=2)
         desk.wait(lambda: "lease lost" in first.log(), 20, "the child hears of it while its parent stands")
     assert desk.row(run)[1] == 2
-    desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100, null)")
+    desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100)")
     desk.open()
     desk.until(run, "completed")
     assert desk.row(run)[1] == 2
@@ -166,3 +167,22 @@ def test_the_clock_of_the_server_may_jump(desk, rough, jump):
     for worker in (*workers, fourth):
         assert "worker fenced" not in worker.log()
         assert worker.process.poll() is None
+
+
+def test_a_lock_on_what_a_dead_process_held_does_not_stop_the_beat(desk, rough):
+    worker = rough(processes=2)
+    run = desk.submit("t.hold.v1", {"gate": "never", "first": True})
+    (began,) = desk.noted("began", run)
+    beat = "select max(beat_at) from tributary.workers"
+    with psycopg.connect(desk.url) as other:
+        other.execute("select from tributary.steps where run_id = %s for update", (run,))
+        os.kill(began["pid"], signal.SIGKILL)
+        desk.wait(lambda: "process died" in worker.log(), 20, "it is buried")
+        for _ in range(3):
+            before = desk.one(beat)
+            desk.wait(lambda before=before: desk.one(beat) > before, 9, "it beats on")
+        probe = desk.submit("r.good.v1")
+        desk.until(probe, "completed")
+    desk.until(run, "completed", timeout=40)
+    assert desk.row(run)[1] == 2
+    assert "worker fenced" not in worker.log()

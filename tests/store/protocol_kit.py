@@ -18,7 +18,7 @@ QUEUES = ("default", "~closing")
 
 
 class Claimed(NamedTuple):
-    """One row of claim_steps."""
+    """One row of claim_attempts."""
 
     run_id: str
     ordinal: int
@@ -158,7 +158,7 @@ class Process:
         rows = self.connection.execute(
             """select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
                       payload, options, lone_crashes
-               from tributary.claim_steps(0::smallint, %s, %s::text[], %s::smallint[], %s::text[],
+               from tributary.claim_attempts(0::smallint, %s, %s::text[], %s::smallint[], %s::text[],
                                           %s::bigint[], %s::text[], %s) order by seq, ordinal""",
             (self.id, queues, priorities, tenants, lows, self.names, most),
         ).fetchall()
@@ -225,7 +225,7 @@ class Process:
 
 def rescue(connection):
     """Take the attempts of silent processes away; return how many."""
-    return scalar(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500, null)")
+    return scalar(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500)")
 
 
 @contextmanager

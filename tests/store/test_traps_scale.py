@@ -107,7 +107,7 @@ def buffers(connection, statement, *params):
     return sum(int(number) for number in re.findall(r"(?:hit|read)=(\d+)", found))
 
 
-CLAIM = """select * from tributary.claim_steps(0::smallint, %s, '{default}', '{0}', array[''],
+CLAIM = """select * from tributary.claim_attempts(0::smallint, %s, '{default}', '{0}', array[''],
                                                array[%s]::bigint[], array['t.work.v1'], 100)"""
 
 
@@ -203,7 +203,5 @@ def test_housekeeping_of_a_large_table_takes_bounded_steps(connection):
     process = kit.Process(connection)
     process.claim(500)
     process.fall_silent()
-    assert (
-        buffers(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500, null)") < 60_000
-    )
+    assert buffers(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500)") < 60_000
     assert kit.scalar(connection, "select count(*) from tributary.steps where reason = 'crashed'") == 500

@@ -10,7 +10,7 @@ from tributary_daemon.daemon.offers import matching
 from tributary_daemon.store import membership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.store.db import Connection
@@ -37,9 +37,9 @@ class Admission:
         """A member says what its modules hold."""
         self._offers[member] = message
 
-    def forget(self, pid: int) -> None:
-        """A process has ended before it was admitted."""
-        self._offers = {member: offer for member, offer in self._offers.items() if member.pid != pid}
+    def keep(self, alive: Collection[Member]) -> None:
+        """Forget those that have ended before they were admitted."""
+        self._offers = {member: offer for member, offer in self._offers.items() if member in alive}
 
     def admit(
         self,

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,10 +29,13 @@ _ALLOWED_AT: Final = struct.calcsize("=BBhhiq36s64sddd")
 _GROUP_AT: Final = struct.calcsize("=BBhhiq36s64sdddd")
 _SIZE: Final = 192
 _COUNTS: Final = struct.Struct("=QQ")
-_PARTING_AT: Final = _COUNTS.size
+_TICK: Final = struct.Struct("=d")
+_TICK_AT: Final = _COUNTS.size
+_PARTING_AT: Final = _TICK_AT + _TICK.size
+_RUN_ID: Final = 36
 _HEADER_SIZE: Final = 64
 
-_RUNNING, _ENDED = 1, 2
+_EMPTY, _RUNNING, _ENDED = 0, 1, 2
 _ISOLATED, _TIMED_OUT, _HEARTBEAT, _FINAL = 1, 2, 4, 8
 
 
@@ -89,46 +93,63 @@ class Board:
 
     Args:
         places: how many attempts may run at once, threads and loop together.
-        fd: of the supervisor's file, inherited; a new file is made without it.
+        fd: of a file that both sides map (`anonymous`); without it the board is this process's alone.
     """
 
     def __init__(self, places: int, *, fd: int | None = None) -> None:
-        size = _HEADER_SIZE + places * _SIZE
-        self.fd = _anonymous(size) if fd is None else fd
         self.places = places
-        self._memory = mmap.mmap(self.fd, size)
+        self._memory = mmap.mmap(-1 if fd is None else fd, size_of(places))
         self._finished = self._failed = 0
 
     # --- the process's side -----------------------------------------------------------------------
 
-    def begin(self, place: int, held: Held) -> None:
-        """User code is about to run for this lease."""
+    def begin(self, place: int, held: Held, *, limited: bool = True) -> None:
+        """User code is about to run for this lease.
+
+        Args:
+            place: that is free.
+            held: the lease.
+            limited: its timeout counts from its start; False while its own process comes up.
+        """
         assert held.started_at is not None
-        limit = held.timeout
+        limit = held.timeout if limited else None
+        at = _HEADER_SIZE + place * _SIZE
+        # the supervisor may look, and this process may be killed, at any moment: what the entry is comes last
+        self._memory[at] = _EMPTY
         _ENTRY.pack_into(
-            self._memory, _HEADER_SIZE + place * _SIZE,
-            _RUNNING, _ISOLATED if held.isolated else 0, held.attempt, held.shard, held.ordinal, held.seq,
+            self._memory, at,
+            _EMPTY, _ISOLATED if held.isolated else 0, held.attempt, held.shard, held.ordinal, held.seq,
             held.run_id.encode(), held.name.encode(), held.claimed_at, held.started_at,
             math.inf if limit is None else held.started_at + limit, limit or 0.0, 0,
         )  # fmt: skip
+        self._memory[at] = _RUNNING
         held.place = place
+
+    def tick(self) -> None:
+        """A thread of this process has had its turn: nothing holds the interpreter."""
+        _TICK.pack_into(self._memory, _TICK_AT, time.monotonic())
 
     def end(self, held: Held) -> None:
         """User code has ended for this lease; its entry stays until the place is used again."""
-        if held.place is not None:
-            self._memory[_HEADER_SIZE + held.place * _SIZE] = _ENDED
-            held.place = None
+        place, held.place = held.place, None
+        if place is not None:
+            self._memory[_HEADER_SIZE + place * _SIZE] = _ENDED
 
     def own_group(self, held: Held, group: int) -> None:
         """Note a process group that has to end with this attempt, whatever becomes of this process."""
-        if held.place is not None:
-            struct.pack_into("=i", self._memory, _HEADER_SIZE + held.place * _SIZE + _GROUP_AT, group)
+        place = held.place
+        if place is not None:
+            struct.pack_into("=i", self._memory, _HEADER_SIZE + place * _SIZE + _GROUP_AT, group)
 
     def overdue(self, held: Held, seconds: float, *, silent: bool, final: bool) -> None:
         """This lease ignored a limit of ``seconds``: whoever ends this process records that."""
-        if held.place is None:
+        place = held.place
+        if place is None:
             return
-        at = _HEADER_SIZE + held.place * _SIZE
+        at = _HEADER_SIZE + place * _SIZE
+        if _ENTRY.unpack_from(self._memory, at)[5] != held.seq:
+            # it has ended in this moment, and another attempt has its place
+            return
         struct.pack_into("=d", self._memory, at + _ALLOWED_AT, seconds)
         self._memory[at + _FLAGS_AT] |= _TIMED_OUT | (_HEARTBEAT if silent else 0) | (_FINAL if final else 0)
 
@@ -149,6 +170,12 @@ class Board:
         """Attempts that have ended so far, and how many of them not well."""
         finished, failed = _COUNTS.unpack_from(self._memory, 0)
         return finished, failed
+
+    @property
+    def ticked_at(self) -> float:
+        """Monotonic seconds of the last `tick`; 0 before the first."""
+        at: float = _TICK.unpack_from(self._memory, _TICK_AT)[0]
+        return at
 
     @property
     def parting(self) -> int | None:
@@ -172,8 +199,12 @@ class Board:
                 what, flags, attempt, shard, ordinal, seq, run_id, name, claimed_at, started_at, deadline,
                 allowed, group,
             ) = _ENTRY.unpack_from(self._memory, at)  # fmt: skip
+            run_id = run_id.rstrip(b"\0")
+            if len(run_id) != _RUN_ID:
+                # killed while it was written
+                continue
             yield Entry(
-                (run_id.rstrip(b"\0").decode("ascii", "replace"), ordinal, seq), shard,
+                (run_id.decode("ascii", "replace"), ordinal, seq), shard,
                 name.rstrip(b"\0").decode("utf-8", "ignore"), attempt, what == _RUNNING,
                 bool(flags & _ISOLATED), bool(flags & _TIMED_OUT), bool(flags & _HEARTBEAT),
                 bool(flags & _FINAL), claimed_at, started_at, deadline, allowed, group,
@@ -182,11 +213,15 @@ class Board:
     def close(self) -> None:
         """Let go of the memory."""
         self._memory.close()
-        os.close(self.fd)
 
 
-def _anonymous(size: int) -> int:
-    """Return the number of a new file without a name."""
+def size_of(places: int) -> int:
+    """Return the bytes that a board of so many places takes."""
+    return _HEADER_SIZE + places * _SIZE
+
+
+def anonymous(size: int) -> int:
+    """Return the number of a new file without a name; whoever asked closes it."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("trib-board", os.MFD_CLOEXEC)
     else:

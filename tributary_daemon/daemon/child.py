@@ -16,6 +16,7 @@ from tributary_daemon.daemon.board import Board, places
 from tributary_daemon.daemon.core import ProcessCore
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.offers import offered
+from tributary_daemon.daemon.settlement import end_groups
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.daemon.signs import Signs
 from tributary_daemon.observers import logs
@@ -140,6 +141,9 @@ class Child:
     def _leave(self, reason: Exit) -> None:
         if self._board is not None:
             self._board.part(reason)
+            if reason == Exit.ORPHANED:
+                # nobody is left who would: a shell step must not run beside its next attempt
+                end_groups(self._board.entries())
         leave(reason)
 
 

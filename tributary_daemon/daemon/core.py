@@ -75,7 +75,7 @@ class ProcessCore:
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board
         )
         self._attempts = Attempts(self._runtime)
-        self._isolation = Isolation(setup, self._attempts, self._runtime, self._board)
+        self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(
             setup.slots,
             self._attempt,
@@ -133,6 +133,9 @@ class ProcessCore:
             self._isolation.close()
             self._runtime.close()
             self._ended(self._reason)
+
+    def _watch(self, held: Held) -> None:
+        self._crew.watch(held)
 
     def _overdue(self, held: Held) -> None:
         """An attempt ignored its limit: finish the neighbours, then end, finished or not."""

@@ -47,7 +47,7 @@ class Crew:
         self._inbox = inbox
         self._threads = HandlerThreads(slots, run, self._report, board)
         self._loop = HandlerLoop(slots, arun, self._report, board, range(slots, 2 * slots))
-        self._deadlines = Deadlines(self._loop.cancel, on_overdue)
+        self._deadlines = Deadlines(self._loop.cancel, on_overdue, board.tick)
 
     def start(self) -> None:
         """Start threads, loop and clock."""
@@ -68,6 +68,10 @@ class Crew:
             self._loop.put([held for held in leases if held.in_loop])
         self._deadlines.add(leases)
         self._threads.put(threads)
+
+    def watch(self, held: Held) -> None:
+        """Hold a lease to its limits that was given as an isolated one and runs here after all."""
+        self._deadlines.add([held])
 
     def take_back(self, held: Iterable[Held]) -> list[Held]:
         """Return those of the held leases that have not started; they will not start."""

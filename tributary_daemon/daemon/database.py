@@ -155,7 +155,9 @@ class DatabaseThread:
     def _absorb(self, message: Message) -> None:
         match message:
             case Finished(held, outcome):
-                self._holdings.reported(held, outcome)
+                if self._holdings.reported(held, outcome):
+                    self._pace.finished(1)
+                    self._board.count(1, 0)
             case Wake():
                 self._wake()
             case Check():

@@ -32,9 +32,13 @@ class Deadlines:
     Args:
         cancel: ends the task of an async handler.
         overdue: called once for a lease that went on past its grace.
+        tick: called with every look.
     """
 
-    def __init__(self, cancel: Callable[[Held], None], overdue: Callable[[Held], None]) -> None:
+    def __init__(
+        self, cancel: Callable[[Held], None], overdue: Callable[[Held], None], tick: Callable[[], None]
+    ) -> None:
+        self._tick = tick
         self._cancel = cancel
         self._overdue = overdue
         self._incoming: deque[Held] = deque()
@@ -76,17 +80,21 @@ class Deadlines:
 
     def look(self, now: float) -> None:
         """Look at every lease once."""
+        self._tick()
         while self._incoming:
             self._timed.add(self._incoming.popleft())
         self._timed = {held for held in self._timed if not held.reported}
         for held in [held for held in self._timed if self._is_over(held, now)]:
-            self._timed.discard(held)
             if held.in_loop:
                 if held.silent_for is not None:
                     self._cancel(held)
                 self._late[held] = now + LOOP_GRACE
             elif interrupt(held, HandlerTimeout):
                 self._late[held] = now + GRACE
+            else:
+                # between two steps of its thread: looked at again
+                continue
+            self._timed.discard(held)
         for held, until in list(self._late.items()):
             if held.reported:
                 del self._late[held]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.board import Entry
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.recycling import Recycling
+    from tributary_daemon.store.leases import Token
 
 _CALM: Final = 60.0
 _LONGEST_PAUSE: Final = 10.0
@@ -58,7 +59,11 @@ class Family:
         self._members: dict[int, Member] = {}
         self._successors: dict[int, Member] = {}
         self._leaving: list[Member] = []
+        self._deaf: set[Member] = set()
+        self._dying: list[Member] = []
         self._look_at = 0.0
+        # attempts past their deadline at the last look
+        self._late: dict[Member, frozenset[Token]] = {}
         self._finished = 0
         self._not_before = dict.fromkeys(range(size), 0.0)
         self._failures = dict.fromkeys(range(size), 0)
@@ -114,7 +119,7 @@ class Family:
             if number not in self._members and number in self._successors:
                 self._succeed(number)
             elif number not in self._members and now >= self._not_before[number]:
-                self._members[number] = self._new(number)
+                self._start(number, self._members)
 
     def renew(self) -> None:
         """Begin to replace one member that has done enough."""
@@ -133,7 +138,7 @@ class Family:
             reason = self._recycling.reason(member, now)
             if reason is not None:
                 events.emit(events.ProcessRecycled(process=member.setup.label, pid=member.pid, reason=reason))
-                self._successors[number] = self._new(number)
+                self._start(number, self._successors)
                 return
 
     def claims(self, member: Member) -> None:
@@ -153,6 +158,12 @@ class Family:
             del self._members[member.number]
             self._leaving.append(member)
 
+    def hang_up(self, member: Member) -> None:
+        """Nothing can be heard from a member any more: it is not listened to, and has to end."""
+        if member not in self._deaf:
+            self._deaf.add(member)
+            self._selector.unregister(member.fileno())
+
     def send(self, do: str) -> None:
         """Tell every started member something; a drain and an exit reach the others too."""
         for member in self:
@@ -170,6 +181,7 @@ class Family:
         if looks:
             self._look_at = now + _LOOK_EVERY
         dead: list[Death] = []
+        self._dying = [member for member in self._dying if member.exit_code() is None]
         for member in self:
             code = member.exit_code()
             if code is not None:
@@ -181,8 +193,10 @@ class Family:
                 member.ask()
                 member.kill()
                 entries = tuple(_overdue(entry, now) for entry in member.board.entries())
-                late = any(entry.timed_out for entry in entries)
-                dead.append(self._remove(member, KILLED, planned=late, entries=entries, why=why))
+                # one that could still speak has only failed to end who is late; one that could not is held
+                # by whoever ran in it
+                alone = any(entry.timed_out for entry in entries) and not _quiet(member, now)
+                dead.append(self._remove(member, KILLED, planned=alone, entries=entries, why=why))
         return dead
 
     def kill(self) -> list[Death]:
@@ -200,18 +214,38 @@ class Family:
         limit = self._silence_limit if member.process_id else max(self._silence_limit, _STARTUP_LIMIT)
         if silent > limit:
             return f"no sign of life for {silent:.0f} s"
-        patience = _QUIET if silent > _QUIET else _SELF_HELP
-        late = [entry for entry in member.board.running() if now > entry.deadline + patience]
+        if member in self._deaf and silent > _QUIET:
+            return "its connection to the supervisor is closed"
+        patience = _QUIET if _quiet(member, now) else _SELF_HELP
+        before = self._late.get(member, frozenset())
+        running = {entry.token: entry for entry in member.board.running() if now > entry.deadline + patience}
+        self._late[member] = frozenset(running)
+        # seen twice: an entry may be read while it is written
+        late = [entry for token, entry in running.items() if token in before]
         if late:
             return (
                 f"{late[0].name} ran {now - late[0].started_at:.0f} s, its timeout is {late[0].allowed:g} s"
             )
         return None
 
-    def _new(self, number: int) -> Member:
-        member = self._spawn(number)
+    def _start(self, number: int, places: dict[int, Member]) -> None:
+        try:
+            member = self._spawn(number)
+        except OSError as error:
+            # no memory, no process number, no file number: whoever works goes on, and it is tried again
+            events.emit(events.SpawnFailed(place=number + 1, error=error.strerror or str(error)))
+            self._pause(number, failed=True)
+            return
         self._selector.register(member.fileno(), selectors.EVENT_READ, member)
-        return member
+        places[number] = member
+
+    def _pause(self, number: int, *, failed: bool) -> None:
+        """The first replacement comes at once; what dies at its start must not be spawned in a storm."""
+        failures = self._failures[number] + 1 if failed else 0
+        self._failures[number] = failures
+        self._not_before[number] = time.monotonic() + (
+            0.0 if failures <= 1 else min(_LONGEST_PAUSE, 0.5 * 2.0 ** (failures - 2))
+        )
 
     def _succeed(self, number: int) -> None:
         self._members[number] = self._successors.pop(number)
@@ -221,13 +255,19 @@ class Family:
     ) -> Death:
         end_groups(entries)
         self._finished += member.board.counts[0]
-        self._selector.unregister(member.fileno())
+        self._late.pop(member, None)
+        if member in self._deaf:
+            self._deaf.discard(member)
+        else:
+            self._selector.unregister(member.fileno())
+        if member.exit_code() is None:
+            self._dying.append(member)
         death = Death(member.setup.label, member.pid, member.process_id, code, planned, entries, why)
         member.close()
         number = member.number
         if member in self._leaving:
             self._leaving.remove(member)
-            if number in self._members:
+            if number in self._members and not self.holds_bounded(self._members[number]):
                 self._members[number].send("unhold")
             return death
         successor = self._successors.get(number) is member
@@ -237,15 +277,15 @@ class Family:
             del self._members[number]
         calm = time.monotonic() - member.started_at > _CALM
         expected = planned and code != Exit.FAILED
-        failures = 0 if calm or expected else self._failures[number] + 1
-        self._failures[number] = failures
-        # the first replacement comes at once; a process that dies at its start must not be spawned in a storm
-        self._not_before[number] = time.monotonic() + (
-            0.0 if failures <= 1 else min(_LONGEST_PAUSE, 0.5 * 2.0 ** (failures - 2))
-        )
+        self._pause(number, failed=not (calm or expected))
         if not successor and number in self._successors:
             self._successors[number].send("unhold")
         return death
+
+
+def _quiet(member: Member, now: float) -> bool:
+    """Whether no thread of a member has had a turn lately: something holds its interpreter."""
+    return now - max(member.signed_at, member.board.ticked_at) > _QUIET
 
 
 def _overdue(entry: Entry, now: float) -> Entry:

@@ -40,6 +40,7 @@ class Held(Lease):
         given_up: it ignored its timeout; the end of this process, which is near, ends it.
         place: on the board of the process while user code runs.
         beat_at: monotonic seconds of its last heartbeat.
+        in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
     flags: int = 0
@@ -56,6 +57,7 @@ class Held(Lease):
     given_up: bool = False
     place: int | None = None
     beat_at: float | None = None
+    in_place: bool = False
 
     @property
     def token(self) -> Token:
@@ -75,6 +77,8 @@ class Held(Lease):
     @property
     def isolated(self) -> bool:
         """Whether it runs in a process of its own: its handler asked for one, or it is a suspect."""
+        if self.in_place:
+            return False
         return self.lone_crashes is not None or (
             self.handler is not None and self.handler.isolation is not None
         )
@@ -82,7 +86,7 @@ class Held(Lease):
     @property
     def in_loop(self) -> bool:
         """Whether it runs in the event loop rather than in a thread."""
-        return self.handler is not None and self.handler.is_async and not self.isolated
+        return self.handler is not None and self.handler.is_async and not (self.isolated or self.in_place)
 
     @property
     def heartbeat_timeout(self) -> float | None:

@@ -73,18 +73,23 @@ class Holdings:
         else:
             self.ready.append(held)
 
-    def reported(self, held: Held, outcome: Outcome | None) -> None:
-        """The crew is done with it; None when there is nothing to write."""
+    def reported(self, held: Held, outcome: Outcome | None) -> bool:
+        """The crew is done with it; None when there is nothing to write.
+
+        Returns:
+            whether the attempt has finished itself, on its own connection.
+        """
         if held.reported:
-            return
+            return False
         held.reported = True
         self._took(held)
         if held.dropped or held.recalled:
-            return
+            return False
         if outcome is None:
             self.forget(held)
-        else:
-            self.end(held, outcome)
+            return True
+        self.end(held, outcome)
+        return False
 
     def end(self, held: Held, outcome: Outcome) -> None:
         """Note an outcome that is to be written."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -32,9 +34,11 @@ from tributary_daemon.daemon.wire import (
     send,
 )
 from tributary_daemon.engine.failures import timed_out
-from tributary_daemon.model.outcome import Crashed, Discarded, ErrorRecord, Outcome, Released
+from tributary_daemon.model.outcome import Crashed, Discarded, ErrorRecord, Outcome, Released, Snoozed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tributary_daemon.daemon.attempts import Attempts
     from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
@@ -45,6 +49,7 @@ _STARTUP_LIMIT: Final = 60.0
 _LOOK_EVERY: Final = 0.05
 _LAST_MOMENT: Final = 2.0
 _KEPT: Final = 2
+_UNBORN: Final = 3
 
 
 class Isolation:
@@ -58,11 +63,20 @@ class Isolation:
         attempts: runs a suspect here whose handler no other process can import (a worker inside a program).
         runtime: takes the progress of isolated attempts.
         board: of the process.
+        watch: holds such a suspect to its limits.
     """
 
     def __init__(
-        self, setup: ProcessSetup, attempts: Attempts, runtime: ProcessRuntime, board: Board
+        self,
+        setup: ProcessSetup,
+        attempts: Attempts,
+        runtime: ProcessRuntime,
+        board: Board,
+        *,
+        watch: Callable[[Held], None],
     ) -> None:
+        self._watch = watch
+        self._unborn: Counter[str] = Counter()
         self._setup = setup
         self._attempts = attempts
         self._runtime = runtime
@@ -81,7 +95,10 @@ class Isolation:
         order = Order(self._setup, replace(held, handler=None, place=None), memory)
         process = None if asked else self._reuse(order)
         if process is None:
-            process = _IsolatedProcess()
+            try:
+                process = _IsolatedProcess()
+            except OSError as error:
+                return self._not_up(held, f"a process for it cannot be started: {error.strerror or error}")
             process.give(order)
         self._board.own_group(held, process.pid)
         answered = False
@@ -89,7 +106,12 @@ class Isolation:
             outcome = self._follow(process, held)
             answered = not held.dropped
         except (EOFError, OSError):
-            outcome = _died(held, process.last_code())
+            code = process.last_code()
+            outcome = (
+                _died(held, code)
+                if process.started
+                else self._not_up(held, f"the process that it was to run in ended at once, with {how(code)}")
+            )
         finally:
             if answered and not asked and process.whole:
                 self._keep(process)
@@ -100,7 +122,20 @@ class Isolation:
             return self._here(held)
         return outcome
 
+    def _not_up(self, held: Held, message: str) -> Outcome:
+        """Nothing of the attempt ran: it is tried again uncounted, but not for ever."""
+        self._unborn[held.name] += 1
+        if self._unborn[held.name] < _UNBORN:
+            return Snoozed(float(self._unborn[held.name]))
+        del self._unborn[held.name]
+        return _crashed(held, message, None)
+
     def _here(self, held: Held) -> Outcome | None:
+        held.in_place = True
+        held.started_at = time.monotonic()
+        if held.place is not None:
+            self._board.begin(held.place, held)
+        self._watch(held)
         if held.handler is not None and held.handler.is_async:
             return asyncio.run(self._attempts.arun(held))
         return self._attempts.run(held)
@@ -129,8 +164,8 @@ class Isolation:
 
     def _follow(self, process: _IsolatedProcess, held: Held) -> Outcome | None:
         until = time.monotonic() + _STARTUP_LIMIT
-        started = wants_connection = False
-        process.whole = False
+        wants_connection = False
+        process.whole = process.started = False
         while not held.dropped:
             if wants_connection and self._runtime.slots.grant(held):
                 self._runtime.make_room()
@@ -138,7 +173,8 @@ class Isolation:
                 wants_connection = False
             match receive(process.socket, _LOOK_EVERY):
                 case Started():
-                    started = True
+                    process.started = True
+                    self._unborn.pop(held.name, None)
                     held.started_at = time.monotonic()
                     held.beat_at = None
                     if held.place is not None:
@@ -152,12 +188,17 @@ class Isolation:
                 case Answer(outcome):
                     process.whole = True
                     return outcome
+                case None if process.is_gone:
+                    # what it has forked may hold its socket open for ever
+                    raise EOFError
             now = time.monotonic()
-            if started and (silence := silent(held, now)) is not None:
+            if process.started and (silence := silent(held, now)) is not None:
                 held.silent_for = silence
                 return timed_out(held)
             if now > until:
-                return timed_out(held) if started else _died(held, None)
+                if process.started:
+                    return timed_out(held)
+                return self._not_up(held, f"a process for it did not come up within {_STARTUP_LIMIT:g} s")
         return Released("cancelled")
 
 
@@ -167,11 +208,12 @@ class _IsolatedProcess:
     Attributes:
         socket: to talk to it.
         whole: it has answered its last order and waits for another.
+        started: user code runs in it.
     """
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
-        self.whole = False
+        self.whole = self.started = False
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-m", "tributary_daemon.daemon.isolated", str(theirs.fileno())],
@@ -195,6 +237,11 @@ class _IsolatedProcess:
             return False
         return True
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended, and has said all that it had to say."""
+        return self._process.poll() is not None and not select.select([self.socket], [], [], 0)[0]
+
     def last_code(self) -> int:
         """Return its exit code, now that its socket is closed."""
         try:
@@ -210,13 +257,15 @@ class _IsolatedProcess:
         self._process.wait()
 
 
-def _died(held: Held, code: int | None) -> Outcome:
+def _died(held: Held, code: int) -> Outcome:
     if code == Exit.BROKEN:
         message = "the process that it ran alone in could not go on: the handler closed its file descriptors"
-    elif code is not None:
-        message = f"the process that it ran alone in ended with {how(code)}"
     else:
-        message = f"the process that it was to run in did not come up within {_STARTUP_LIMIT:g} s"
+        message = f"the process that it ran alone in ended with {how(code)}"
+    return _crashed(held, message, code)
+
+
+def _crashed(held: Held, message: str, code: int | None) -> Outcome:
     record = ErrorRecord("ProcessDied", message, held.attempt, "crashed", exit_code=code)
     events.emit(
         events.StepFailed(

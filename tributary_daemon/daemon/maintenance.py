@@ -16,6 +16,7 @@ TICK: Final = 2.0
 _LEADS_FOR: Final = 6.0
 _TIDY_EVERY: Final = 5.0
 _SILENT: Final = 60.0
+_FIRST: Final = 6.0
 
 
 class Maintenance:
@@ -33,10 +34,11 @@ class Maintenance:
         self._clock = clock
         self._due = 0.0
         self._tidy_due = 0.0
-        self._rescue_due = 0.0
+        # a new leader does not know whether there was an outage: who lives beats again within this time
+        self._rescue_due = time.monotonic() + min(lease, _FIRST)
 
     def spare(self) -> None:
-        """Rescue nothing for the time of a lease."""
+        """Take nothing from anybody for the time of a lease."""
         self._rescue_due = time.monotonic() + self._lease
 
     def rescue(self, connection: Connection) -> None:
@@ -61,4 +63,5 @@ class Maintenance:
             self._tidy_due = now + _TIDY_EVERY
             membership.promote(connection, self._shards)
             membership.release_waiting(connection, self._shards)
-            membership.tidy(connection, _SILENT)
+            if now >= self._rescue_due:
+                membership.tidy(connection, _SILENT)

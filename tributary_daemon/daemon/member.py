@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tributary_daemon.daemon.board import Board, places
+from tributary_daemon.daemon.board import Board, anonymous, places, size_of
 from tributary_daemon.daemon.core import ProcessCore
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.signs import Signs
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.setup import ProcessSetup
 
 _TO_WRITE: Final = 0.1
+_TO_DIE: Final = 2.0
+_REPEATED: Final = frozenset({"wake", "check"})
 
 
 class Member(Protocol):
@@ -54,6 +56,9 @@ class Member(Protocol):
     @property
     def pid(self) -> int: ...
 
+    @property
+    def hung_up(self) -> bool: ...
+
     def fileno(self) -> int: ...
 
     def start(
@@ -81,6 +86,7 @@ class _Pipe:
         self.end.setblocking(False)
         self._rest = b""
         self._unsent = b""
+        self.hung_up = False
 
     def messages(self) -> list[dict[str, Any]]:
         while True:
@@ -91,16 +97,22 @@ class _Pipe:
             except OSError:
                 data = b""
             if not data:
+                self.hung_up = True
                 break
             self._rest += data
         self._flush()
         *lines, self._rest = self._rest.split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:
+            # a handler has written into the socket: nothing that comes from it can be believed
+            self.hung_up = True
+            return []
 
     def send(self, message: dict[str, Any]) -> None:
         line = json.dumps(message).encode() + b"\n"
         # a member that does not read would be told the same again and again
-        if line not in self._unsent:
+        if message.get("do") not in _REPEATED or line not in self._unsent:
             self._unsent += line
         self._flush()
 
@@ -127,22 +139,35 @@ class ChildMember:
         self.draining = False
         self.started_at = self.signed_at = time.monotonic()
         self.ready = False
-        self.board = Board(places(setup.slots))
-        ours, theirs = socket.socketpair()
-        self._pipe = _Pipe(ours)
-        numbers = [theirs.fileno(), self.board.fd]
-        with theirs:
+        with ExitStack() as opened:
+            ours, theirs = socket.socketpair()
+            opened.callback(theirs.close)
+            kept = opened.enter_context(ExitStack())
+            kept.callback(ours.close)
+            fd = anonymous(size_of(places(setup.slots)))
+            opened.callback(os.close, fd)
+            self.board = Board(places(setup.slots), fd=fd)
+            kept.callback(self.board.close)
+            numbers = [theirs.fileno(), fd]
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-m", "tributary_daemon.daemon.child", *map(str, numbers)],
                 pass_fds=numbers,
                 stdin=subprocess.DEVNULL,
             )
+            # only what a failed start would leave behind is closed
+            kept.pop_all()
+        self._pipe = _Pipe(ours)
         self._pipe.send(setup.to_json())
 
     @property
     def pid(self) -> int:
         """Process id of the operating system."""
         return self._process.pid
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether nothing can be heard from it any more."""
+        return self._pipe.hung_up
 
     def fileno(self) -> int:
         """File number of the control socket."""
@@ -182,7 +207,9 @@ class ChildMember:
         """Kill and reap it."""
         if self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        # one that the kernel does not let die is reaped later
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_TO_DIE)
 
     def close(self) -> None:
         """Close the control socket and the board."""
@@ -213,6 +240,11 @@ class LocalMember:
     def pid(self) -> int:
         """Process id of the operating system: the caller's own."""
         return os.getpid()
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether nothing can be heard from it any more."""
+        return self._pipe.hung_up
 
     def fileno(self) -> int:
         """File number that becomes readable when there are messages."""

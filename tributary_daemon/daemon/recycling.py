@@ -41,13 +41,21 @@ class Recycling:
             return f"{member.board.counts[0]} steps finished"
         if self.age is not None and now - member.started_at >= self.age * stretch:
             return f"{now - member.started_at:.0f} s old"
-        if self.memory is not None and (used := resident(member.pid) or 0) >= self.memory:
+        # a limit below what a process starts with must not replace it before it has done anything
+        if self._holds_too_much(member, 1.0) and member.board.counts[0]:
+            used = resident(member.pid) or 0
             return f"{used / 2**20:.0f} MiB of memory"
         return None
 
     def is_urgent(self, member: Member) -> bool:
         """Whether a member holds so much memory that it must not take more work until it is replaced."""
-        return self.memory is not None and (resident(member.pid) or 0) >= _URGENT * self.memory
+        return self._holds_too_much(member, _URGENT)
+
+    def _holds_too_much(self, member: Member, factor: float) -> bool:
+        # the memory of a program with a worker inside is not the worker's
+        if self.memory is None or member.pid == os.getpid():
+            return False
+        return (resident(member.pid) or 0) >= factor * self.memory
 
 
 def resident(pid: int) -> int | None:

@@ -31,6 +31,11 @@ class ServiceManager:
         self._status = ""
 
     @property
+    def listens(self) -> bool:
+        """Whether there is a service manager."""
+        return bool(self._address)
+
+    @property
     def watchdog_every(self) -> float | None:
         """Seconds between two signs that the manager's watchdog wants; None when it has none."""
         return self._every

@@ -66,7 +66,13 @@ class Death:
         found = [(entry.shard, self._timed_out(entry)) for entry in self.entries if _is_late(entry)]
         if self.planned and not self.broken:
             return found
-        # isolated attempts ran in processes of their own: they cannot have done it
+        # isolated attempts ran in processes of their own, and are no suspects; that they ended with this one
+        # counts all the same, or one that kills it would run again for ever
+        found += [
+            (entry.shard, self._crashed(entry, "crashed", 0))
+            for entry in self.entries
+            if entry.isolated and entry.running and not _is_late(entry)
+        ]
         near = [entry for entry in self.entries if not entry.isolated and not _is_late(entry)]
         running = [entry for entry in near if entry.running]
         ended = [entry for entry in near if not entry.running]
@@ -152,6 +158,12 @@ def settle(connection: Connection, death: Death, shards: int) -> None:
         outcomes = death.outcomes()
         for shard in sorted({shard for shard, _ in outcomes}):
             leases.exchange(shard, [ended for at, ended in outcomes if at == shard], [])
+        forget(connection, death, shards)
+
+
+def forget(connection: Connection, death: Death, shards: int) -> None:
+    """Give back uncounted all that a process held, and forget it."""
+    if death.process_id:
         release(connection, [death.process_id], shards)
         membership.leave(connection, None, [death.process_id])
 

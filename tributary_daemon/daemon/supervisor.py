@@ -20,9 +20,10 @@ from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.orders import Orders
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.daemon.sdnotify import ServiceManager
-from tributary_daemon.daemon.settlement import Death, settle
+from tributary_daemon.daemon.settlement import Death, forget, settle
 from tributary_daemon.daemon.stops import Stops
 from tributary_daemon.daemon.vitals import VitalSigns
+from tributary_daemon.errors import TributaryError
 from tributary_daemon.store import membership
 from tributary_daemon.store.notify import CANCEL, COMMAND
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _SATURATED_FOR: Final = 1.0
 _OUTAGE: Final = 2.0
+_SETTLE_AGAIN: Final = 1.0
+_STATUS_EVERY: Final = 1.0
 
 
 class Supervisor:
@@ -69,10 +72,13 @@ class Supervisor:
         self._clock = DatabaseClock()
         self._maintenance: Maintenance | None = None
         self._deaths: list[Death] = []
+        self._settle_at = 0.0
         self._worker_id = 0
+        self._owns_process = False
         self._shards = 1
         self._answered_at = time.monotonic()
         self._poll_at = 0.0
+        self._status_at = 0.0
         self._wake_at: float | None = None
         self._deadline: float | None = None
         self._saturated_since: float | None = None
@@ -107,8 +113,9 @@ class Supervisor:
         """Work until drained; return the exit code.
 
         Args:
-            signals: take SIGTERM and SIGINT; False where the caller owns them.
+            signals: take SIGTERM and SIGINT, and as PID 1 reap orphans; False where the caller owns them.
         """
+        self._owns_process = signals
         if signals:
             self._stops.take_signals()
         try:
@@ -146,9 +153,9 @@ class Supervisor:
         elif self._stops.count > 1 or time.monotonic() > self._deadline:
             self._mourn(self._family.kill())
         try:
-            self._settle()
-            self._admit()
             self._poll()
+            self._admit()
+            self._settle()
         except LOST as error:
             self._lost(error)
         if self._ears.tend():
@@ -159,6 +166,8 @@ class Supervisor:
 
     def _lost(self, error: Exception) -> None:
         self._health.lost(error)
+        # whether the last beat was written is not known
+        self._vitals.forget()
         if self._link.lost():
             events.emit(events.DatabaseLost(process=self._plan.name, error=str(error)))
         # nobody sleeps out the pause: signals and children go on
@@ -180,7 +189,7 @@ class Supervisor:
     def _listen_to(self, member: Member) -> None:
         for message in member.messages():
             member.signed_at = time.monotonic()
-            match message["say"]:
+            match message.get("say"):
                 case "offer":
                     self._admission.offered(member, message)
                 case "sign":
@@ -192,6 +201,8 @@ class Supervisor:
                     self._tell_ready()
                 case "retiring":
                     self._family.retires(member)
+        if member.hung_up:
+            self._family.hang_up(member)
 
     def _admit(self) -> None:
         """Start those who have offered; while the database is away they wait."""
@@ -203,23 +214,39 @@ class Supervisor:
 
     def _bury(self) -> None:
         self._mourn(self._family.bury())
-        strays.reap({member.pid for member in self._family})
+        if self._owns_process:
+            strays.reap({member.pid for member in self._family})
 
     def _mourn(self, deaths: list[Death]) -> None:
         for death in deaths:
             ended = events.ProcessExited if death.wanted or self._draining else events.ProcessDied
             events.emit(ended(process=death.label, pid=death.pid, code=death.code))
             death.tell()
-            self._admission.forget(death.pid)
             if death.code == Exit.FENCED and not self._draining:
                 self._poll_at = 0.0
+        if deaths:
+            self._admission.keep(set(self._family))
         self._deaths += deaths
 
     def _settle(self) -> None:
-        """Write down what deaths mean; while the database is away they are remembered, and not beaten for."""
+        """Write down what deaths mean; while the database is away they are remembered, and not beaten for.
+
+        One that has to wait for a lock must not keep the others waiting, nor the next beat: it goes to the
+        end of the line, and is tried again after a second.
+        """
+        if time.monotonic() < self._settle_at:
+            return
         while self._deaths and self._link.pause == 0:
-            settle(self._link.connection(), self._deaths[0], self._shards)
-            del self._deaths[0]
+            death = self._deaths.pop(0)
+            try:
+                settle(self._link.connection(), death, self._shards)
+            except LOST:
+                self._deaths.append(death)
+                self._settle_at = time.monotonic() + _SETTLE_AGAIN
+                raise
+            except TributaryError as error:
+                events.emit(events.SettlementFailed(process=death.label, error=error.message))
+                forget(self._link.connection(), death, self._shards)
             if not self._deaths and self._maintenance is not None:
                 self._maintenance.rescue(self._link.connection())
 
@@ -320,6 +347,7 @@ class Supervisor:
         self._family.send("drain")
 
     def _leave(self) -> None:
+        self._settle_at = 0.0
         try:
             self._settle()
             membership.leave(self._link.connection(), self._worker_id, [])
@@ -346,6 +374,10 @@ class Supervisor:
         self._manager.alive()
         if self._draining:
             self._manager.extend()
+        now = time.monotonic()
+        if not self._manager.listens or now < self._status_at:
+            return
+        self._status_at = now + _STATUS_EVERY
         running = sum(len(member.board.running()) for member in self._family)
         finished = self._family.finished
         away = ", database away" if self._link.pause > 0 else ""

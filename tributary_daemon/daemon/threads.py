@@ -91,7 +91,7 @@ class HandlerThreads:
             try:
                 if outcome is None and not written:
                     held.started_at = time.monotonic()
-                    self._board.begin(place, held)
+                    self._board.begin(place, held, limited=not held.isolated)
                     held.thread_id = threading.get_ident()
                     outcome = self._run(held)
                     written = outcome is None

@@ -26,6 +26,10 @@ class VitalSigns:
         self._told: dict[int, Vitals] = {}
         self._due = 0.0
 
+    def forget(self) -> None:
+        """Tell everything anew: what the last beat said may be lost."""
+        self._told.clear()
+
     def of(self, members: Iterable[Member], clock: DatabaseClock) -> list[Vitals]:
         """Return what the next beat says of these members, in their order.
 

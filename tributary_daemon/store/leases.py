@@ -21,7 +21,7 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
            payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes
-    from tributary.claim_steps(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
+    from tributary.claim_attempts(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
                                %s::text[], %s)
 """
 _FINISH: Final = """

@@ -160,7 +160,7 @@ def rescue(connection: Connection, shards: int, lease: float, expected: datetime
     for shard in range(shards):
         for _ in range(_MOST_RESCUES):
             row = connection.execute(
-                "select tributary.rescue(%s::smallint, make_interval(secs => %s), %s, %s::timestamptz)",
+                "select tributary.rescue_dead(%s::smallint, make_interval(secs => %s), %s, %s::timestamptz)",
                 (shard, lease, _RESCUED_AT_ONCE, expected),
             ).fetchone()
             found = int(row[0]) if row else 0
