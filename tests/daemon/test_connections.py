@@ -58,9 +58,11 @@ def test_a_step_killed_between_its_insert_and_its_end_leaves_one_row(desk, crew)
 
 
 def test_a_claim_that_commits_after_its_connection_was_given_up_is_released(desk, crew):
-    crew("--name", "late")
+    worker = crew("--name", "late")
+    assert desk.cut("trib late/1") == 1
+    desk.wait(lambda: "database lost" in worker.log(), 10, "it lost a connection")
     run = desk.submit("t.note.v1", queue="elsewhere")
-    # what an old connection of the process would do, whose reply nobody reads any more
+    # what the old connection of the process would do, whose reply nobody reads any more
     claimed = desk.sql.execute(
         "select run_id::text from tributary.claim_attempts(0::smallint,"
         " (select process_id from tributary.processes), array['elsewhere'], array[0]::smallint[], array[''],"

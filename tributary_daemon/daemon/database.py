@@ -101,6 +101,7 @@ class DatabaseThread:
         self._bounded = dict.fromkeys(setup.bounded, 0) if setup.holds_bounded else setup.bounded
         self._paused = setup.paused
         self._wary_until = 0.0
+        self._connected_before = False
         self._draining = False
 
     @property
@@ -370,6 +371,8 @@ class DatabaseThread:
             else:
                 self._account(mine, refused, quiet=True)
         self._reconcile(leases)
-        self._wary_until = time.monotonic() + _WARY
+        if self._connected_before:
+            self._wary_until = time.monotonic() + _WARY
+        self._connected_before = True
         self._link.fresh = False
         self._wake()
