@@ -4,8 +4,8 @@ BIN    := $(VENV)/bin
 OUT    ?= out
 ARGS   ?=
 TESTS  ?= tests
-# Three tests per core, as many of them wait for processes and signals; more than eight disturb each other.
-JOBS   ?= $(shell n=$$(( 3 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) )); [ "$$n" -gt 8 ] && echo 8 || echo "$$n")
+# Four tests per core, as many of them wait for processes and signals; more than eight disturb each other.
+JOBS   ?= $(shell n=$$(( 4 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) )); [ "$$n" -gt 8 ] && echo 8 || echo "$$n")
 
 # The newest Python that starts and is at least 3.11 (a version manager's shim may exist and not start).
 # PYTHON=/path/to/python names one yourself.
