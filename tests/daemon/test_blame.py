@@ -184,7 +184,7 @@ def test_an_isolated_process_that_has_forked_and_ends_is_noticed(desk, rough):
 
 
 def test_a_handler_without_a_timeout_that_holds_the_interpreter_is_the_suspect(desk, rough):
-    """Its neighbour is past its timeout by then, through no fault of its own, and is not taken for the cause."""
+    """Its neighbour is past its timeout by then, through no fault of its own."""
     rough("--concurrency", "4")
     again = '{"delay": 0.01, "backoff": "fixed"}'
     beside = desk.submit("t.hold.v1", {"gate": "never", "first": True}, timeout=1.5, retry=again)

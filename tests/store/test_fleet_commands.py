@@ -151,8 +151,8 @@ def test_processes_say_what_they_are_and_nothing_new_is_not_written(connection, 
     explained = kit.scalar(
         connection,
         "explain (analyze, wal, format json) select * from tributary.beat_worker("
-        " %s, 'running', 1, true, '{default}', array[%s]::bigint[], array[null]::int[], array[null]::bigint[],"
-        " array[null]::jsonb[])",
+        " %s, 'running', 1, true, '{default}', array[%s]::bigint[], array[null]::int[],"
+        " array[null]::bigint[], array[null]::jsonb[])",
         worker, process,
     )  # fmt: skip
     assert explained[0]["Plan"]["WAL Records"] > 0
