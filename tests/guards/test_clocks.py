@@ -1,4 +1,4 @@
-"""Time is the database's, waits are measured by monotonic clocks: a jump of a machine's clock changes nothing."""
+"""Time is the database's, waits are monotonic: a jump of a machine's clock changes nothing."""
 
 from __future__ import annotations
 
