@@ -105,6 +105,9 @@ def process_1(config, enter, on_top, tcp_database, health, tmp_path, eventually)
         yield unshare, int(children[0]), inside
     finally:
         if unshare.poll() is None:
+            # --kill-child alone is not enough: it is forgotten when the worker changes its user
+            for child in Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
             unshare.kill()
         unshare.wait(30)
         print(log.read_text())
