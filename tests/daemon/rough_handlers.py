@@ -77,13 +77,6 @@ def end(step: Step, how: str, gate: str | None = None) -> str:
             time.sleep(30)
         case "signals":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        case "stack":
-            sys.setrecursionlimit(10**8)
-
-            def deeper(n: int) -> int:
-                return deeper(n + 1) + json.loads("[" * 0 + "1")
-
-            deeper(0)
         case "set":
             return {1, 2}
         case "lambda":
@@ -119,8 +112,6 @@ def lone(step: Step, how: str = "good") -> int:
                 time.sleep(60)
                 os._exit(0)
             os._exit(6)
-        case "slow start":
-            return 1
         case "child":
             child = subprocess.Popen(["sleep", "60"], start_new_session=False)
             note(step, "child", child=child.pid)

@@ -100,11 +100,12 @@ def test_a_process_without_a_sign_of_life_is_killed_and_its_step_becomes_a_suspe
 
 
 def test_an_isolated_process_is_killed_at_its_timeout_with_all_it_has_started(desk, rough):
-    rough()
+    worker = rough()
     run = desk.submit("r.lone.v1", {"how": "child"}, timeout=1.5, max_attempts=1)
     (note,) = desk.noted("child", run)
     desk.until(run, "discarded")
     assert desk.row(run)[2] == "timeout"
+    assert "timed out after 1.5s" in worker.log(), "the log says so"
     desk.wait(lambda: is_gone(note["pid"]) and is_gone(note["child"]), 10, "both are gone")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 
-import pytest
-
 
 def pids_of(desk):
     return [
@@ -79,9 +77,8 @@ def test_slots_of_a_queue_are_not_doubled_while_a_process_is_replaced(desk, roug
     desk.until(waiting, "completed")
 
 
-@pytest.mark.parametrize("flag", [("--recycle-age", "1s")])
-def test_a_process_is_replaced_at_its_age(desk, rough, flag):
-    worker = rough(*flag)
+def test_a_process_is_replaced_at_its_age(desk, rough):
+    worker = rough("--recycle-age", "1s")
     (old,) = desk.pids()
     desk.wait(
         lambda: "s old" in worker.log() and old not in desk.pids() and desk.pids(), 30, "it is replaced"

@@ -16,6 +16,7 @@ from tributary_daemon.daemon.inbox import Check, Drain, Finished, GivenUp, Inbox
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
+from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Discarded
 
@@ -149,7 +150,7 @@ class ProcessCore:
             )  # fmt: skip
             self._inbox.put(GivenUp(held))
         else:
-            self._inbox.put(Finished(held, outcome))
+            self._inbox.put(Finished(held, tell(held, outcome)))
         if self._reason is Exit.RETIRED:
             return
         self._reason = Exit.RETIRED

@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon import events
 from tributary_daemon.daemon.deadlines import silent
 from tributary_daemon.daemon.endings import Exit, how
 from tributary_daemon.daemon.wire import (
@@ -33,6 +32,7 @@ from tributary_daemon.daemon.wire import (
     receive,
     send,
 )
+from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Crashed, Discarded, ErrorRecord, Outcome, Released, Snoozed
 
@@ -194,10 +194,10 @@ class Isolation:
             now = time.monotonic()
             if process.started and (silence := silent(held, now)) is not None:
                 held.silent_for = silence
-                return timed_out(held)
+                return tell(held, timed_out(held))
             if now > until:
                 if process.started:
-                    return timed_out(held)
+                    return tell(held, timed_out(held))
                 return self._not_up(held, f"a process for it did not come up within {_STARTUP_LIMIT:g} s")
         return Released("cancelled")
 
@@ -267,17 +267,4 @@ def _died(held: Held, code: int) -> Outcome:
 
 def _crashed(held: Held, message: str, code: int | None) -> Outcome:
     record = ErrorRecord("ProcessDied", message, held.attempt, "crashed", exit_code=code)
-    events.emit(
-        events.StepFailed(
-            run_id=held.run_id,
-            step=held.step_id or held.name,
-            name=held.name,
-            attempt=held.attempt,
-            type=record.type,
-            message=record.message,
-            reason=record.reason,
-            delay=None,
-            traceback=None,
-        )
-    )
-    return Crashed(record)
+    return tell(held, Crashed(record))

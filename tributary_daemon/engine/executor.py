@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import events
 from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
 from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
-from tributary_daemon.model.outcome import Completed, Discarded, Failed, Outcome, Released
+from tributary_daemon.model.outcome import Completed, Crashed, Discarded, Failed, Outcome, Released
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -36,10 +36,10 @@ def execute_sync(handler: Handler, lease: Lease, step: Step) -> Outcome:
     """
     marks = _bind(lease)
     try:
-        return _tell(lease, _attempt(handler, lease, step))
+        return tell(lease, _attempt(handler, lease, step))
     except (HandlerTimeout, StepCancelled) as error:
         # raised into this thread just before or after the handler's own code
-        return _tell(lease, outcome_of(error, handler, lease))
+        return tell(lease, outcome_of(error, handler, lease))
     finally:
         _unbind(marks)
 
@@ -62,7 +62,7 @@ async def execute_async(handler: Handler, lease: Lease, step: Step) -> Outcome:
     """
     marks = _bind(lease)
     try:
-        return _tell(lease, await _aattempt(handler, lease, step))
+        return tell(lease, await _aattempt(handler, lease, step))
     finally:
         _unbind(marks)
 
@@ -112,8 +112,9 @@ def _unbind(marks: tuple[Token[Any], Token[Any], Token[Any]]) -> None:
     _ATTEMPT.reset(marks[2])
 
 
-def _tell(lease: Lease, outcome: Outcome) -> Outcome:
-    if isinstance(outcome, (Failed, Discarded)):
+def tell(lease: Lease, outcome: Outcome) -> Outcome:
+    """Say that an attempt did not end well, if it did not; return its outcome."""
+    if isinstance(outcome, (Failed, Discarded, Crashed)):
         error = outcome.error
         events.emit(
             events.StepFailed(
