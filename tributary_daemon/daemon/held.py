@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.engine.lease import Lease
@@ -121,6 +122,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def _options(text: str, kind: str) -> tuple[Retry | None, float | None]:
     options = json.loads(text)
     timeout = options.get("timeout")

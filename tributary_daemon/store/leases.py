@@ -28,8 +28,9 @@ _CLAIM: Final = """
 """
 _FINISH: Final = """
     select run_id::text, ordinal, seq
-    from tributary.finish_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[],
-                                 %s::text[], %s::text[], %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s)
+    from tributary.finish_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
+                                 %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
+                                 %s::text[], %s::text[], %s)
 """
 _LANES: Final = (
     "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s::text[])"
