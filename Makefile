@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint check bench image image-test constraints clean
+.PHONY: help run test plans lint check bench image image-test constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ run: $(VENV)/.run ## run the main job: a census of Python's standard library, re
 
 test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spec ARGS='-k name' narrow it)
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS) $(TESTS)
+
+plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready and 5M finished rows (two minutes, 5 GB)
+	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
 
 lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff check .

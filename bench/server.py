@@ -15,7 +15,7 @@ from psycopg import conninfo, sql
 from tributary_daemon.daemon import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SETTINGS = {
     "shared_buffers": "2GB",
@@ -27,19 +27,23 @@ SETTINGS = {
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(*, settings: Mapping[str, str] | None = None, programs: Path | None = None) -> Iterator[str]:
     """Yield the URL of a server: that of BENCH_SERVER, else a temporary one, removed afterwards.
 
     fsync and synchronous_commit are on. An own server is stopped and its data are removed at the end.
+
+    Args:
+        settings: of a server that differs from the others; it is always a temporary one.
+        programs: the directory of PostgreSQL's programs, or of wrappers around them; the same holds.
     """
     given = os.environ.get("BENCH_SERVER")
-    if given:
+    if given and not settings and not programs:
         yield given
         return
     home = Path(tempfile.mkdtemp(prefix="trib-bench-"))
     home.chmod(0o755)
     try:
-        yield embedded.ensure_running(home, settings=SETTINGS)
+        yield embedded.ensure_running(home, settings={**SETTINGS, **(settings or {})}, bin_dir=programs)
     finally:
         embedded.stop(home)
         shutil.rmtree(home, ignore_errors=True)
@@ -59,6 +63,16 @@ def url_of(at: str, name: str) -> str:
     return conninfo.make_conninfo(at, dbname=name)
 
 
+def drop_databases(at: str) -> None:
+    """Drop every database that a measurement has made: those named bench_*."""
+    with psycopg.connect(at, autocommit=True) as connection:
+        names = connection.execute(
+            "select datname from pg_database where datname like 'bench\\_%'"
+        ).fetchall()
+        for (name,) in names:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
 def settle(url: str, *, analyze: bool) -> None:
     """Write out what loading left behind, so that no measurement pays for it."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -67,21 +81,21 @@ def settle(url: str, *, analyze: bool) -> None:
         connection.execute("checkpoint")
 
 
-def steady_rate(url: str, finish_times: str) -> float:
-    """Return rows per second between the first and the last twentieth of all finishes.
+def finish_rate(url: str, finish_times: str) -> float:
+    """Return rows per second from the first to the last of all finishes: start-up is left out.
 
-    The same definition for everything that is compared: start-up and the tail are left out.
+    The same definition for everything that is compared.
 
     Args:
         url: the database.
         finish_times: a query of one column, the times at which rows were finished.
     """
     query = sql.SQL(
-        "select count(*), percentile_disc(0.05) within group (order by at),"
-        " percentile_disc(0.95) within group (order by at) from ({}) as finished (at)"
+        "with finished (at) as ({}) select count(*) filter (where at > (select min(at) from finished)),"
+        " extract(epoch from max(at) - min(at))::float8 from finished"
     ).format(sql.SQL(finish_times))
     with psycopg.connect(url) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None
-    count, first, last = row
-    return float(0.9 * count / max((last - first).total_seconds(), 1e-6))
+    later, seconds = row
+    return float(later / max(seconds, 1e-6))
