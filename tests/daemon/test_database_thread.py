@@ -94,6 +94,7 @@ def row(n, max_attempts=3):
         "",
         None,
         None,
+        f"(0,{n})",
     )
 
 

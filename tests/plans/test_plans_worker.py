@@ -20,10 +20,11 @@ def process(look):
 
 
 def held(look, number=0):
-    """Return (run_ids, ordinals, seqs) of what one of the loaded processes holds."""
+    """Return (tids, run_ids, ordinals, seqs) of what one of the loaded processes holds."""
     return look.connection.execute(
-        """select array_agg(run_id), array_agg(ordinal), array_agg(seq) from (
-               select * from tributary.steps where state = 'running' and shard = 0 and process_id = %s limit %s) s""",
+        """select array_agg(s.tid), array_agg(run_id), array_agg(ordinal), array_agg(seq) from (
+               select ctid as tid, * from tributary.steps
+               where state = 'running' and shard = 0 and process_id = %s limit %s) s""",
         (look.processes[number], CLAIMED),
     ).fetchone()
 
@@ -74,10 +75,10 @@ def test_releasing_what_waited_for_a_handler(look):
 
 
 def test_finishing_intents(look):
-    run_ids, ordinals, seqs = held(look)
+    tids, run_ids, ordinals, seqs = held(look)
     n = len(run_ids)
     params = (
-        0, look.processes[0], run_ids, ordinals, seqs, ["completed"] * n, ["1"] * n, [None] * n, [None] * n,
+        0, look.processes[0], tids, run_ids, ordinals, seqs, None, ["1"] * n, None, None,
         [0.0] * n, False, ["default"], [NAME], 100,
     )  # fmt: skip
     assert look.first_pages(leases._FINISH, *params) < 3_500
@@ -85,11 +86,11 @@ def test_finishing_intents(look):
 
 @pytest.mark.parametrize("outcome", ["retry", "discarded", "released"])
 def test_finishing_intents_that_did_not_go_well(look, outcome):
-    run_ids, ordinals, seqs = held(look)
+    _, run_ids, ordinals, seqs = held(look)
     n = len(run_ids)
     error = json.dumps({"type": "Failed", "message": "no"})
     params = (
-        0, look.processes[0], run_ids, ordinals, seqs, [outcome] * n, [None] * n, [error] * n, [10.0] * n,
+        0, look.processes[0], None, run_ids, ordinals, seqs, [outcome] * n, [None] * n, [error] * n, [10.0] * n,
         [0.0] * n, False, ["default"], [NAME], 100,
     )  # fmt: skip
     assert look.first_pages(leases._FINISH, *params) < 8_000
@@ -103,13 +104,13 @@ def step_batch(look, name, most):
     rows = look.connection.execute(
         f"""update tributary.steps set state = 'running', attempt = 1, process_id = %s,
                    claimed_at = clock_timestamp()
-            where ctid = any (array({tids})) returning run_id, ordinal, seq""",
+            where ctid = any (array({tids})) returning ctid, run_id, ordinal, seq""",
         (own.id, name, most),
     ).fetchall()
     n = len(rows)
-    run_ids, ordinals, seqs = ([row[k] for row in rows] for k in range(3))
+    tids, run_ids, ordinals, seqs = ([row[k] for row in rows] for k in range(4))
     return n, (
-        0, own.id, run_ids, ordinals, seqs, ["completed"] * n, ["1"] * n, [None] * n, [None] * n, [0.0] * n,
+        0, own.id, tids, run_ids, ordinals, seqs, None, ["1"] * n, None, None, [0.0] * n,
         True, ["default"], [NAME], 100,
     )  # fmt: skip
 
@@ -162,7 +163,7 @@ def test_reconciling_what_a_process_holds(look):
 
 
 def test_marking_starts(look):
-    assert look.pages(leases._STARTED, 0, *held(look)) < 3_500
+    assert look.pages(leases._STARTED, 0, *held(look)[1:]) < 3_500
 
 
 def test_a_beat(look):
