@@ -15,7 +15,7 @@ from psycopg import conninfo, sql
 from tributary_daemon.daemon import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SETTINGS = {
     "shared_buffers": "2GB",
@@ -27,19 +27,23 @@ SETTINGS = {
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(*, settings: Mapping[str, str] | None = None, programs: Path | None = None) -> Iterator[str]:
     """Yield the URL of a server: that of BENCH_SERVER, else a temporary one, removed afterwards.
 
     fsync and synchronous_commit are on. An own server is stopped and its data are removed at the end.
+
+    Args:
+        settings: of a server that differs from the others; it is always a temporary one.
+        programs: the directory of PostgreSQL's programs, or of wrappers around them; the same holds.
     """
     given = os.environ.get("BENCH_SERVER")
-    if given:
+    if given and not settings and not programs:
         yield given
         return
     home = Path(tempfile.mkdtemp(prefix="trib-bench-"))
     home.chmod(0o755)
     try:
-        yield embedded.ensure_running(home, settings=SETTINGS)
+        yield embedded.ensure_running(home, settings={**SETTINGS, **(settings or {})}, bin_dir=programs)
     finally:
         embedded.stop(home)
         shutil.rmtree(home, ignore_errors=True)
@@ -57,6 +61,16 @@ def fresh_database(at: str, name: str) -> str:
 def url_of(at: str, name: str) -> str:
     """Return the connection string of database ``name`` on the server ``at``."""
     return conninfo.make_conninfo(at, dbname=name)
+
+
+def drop_databases(at: str) -> None:
+    """Drop every database that a measurement has made: those named bench_*."""
+    with psycopg.connect(at, autocommit=True) as connection:
+        names = connection.execute(
+            "select datname from pg_database where datname like 'bench\\_%'"
+        ).fetchall()
+        for (name,) in names:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def settle(url: str, *, analyze: bool) -> None:
