@@ -1,11 +1,12 @@
 -- The only place that deletes history: these rows, found and locked by the caller, by ctid alone, see complete_steps.
+-- One plan for all: the settings leave no other.
 create or replace function tributary.delete_rows(
     p_shard smallint, p_runs tid[], p_steps tid[], p_payloads tid[], p_keys tid[], p_edges tid[], p_events tid[], p_attempts tid[],
     p_progress tid[], p_letters tid[]
 ) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_indexscan to off

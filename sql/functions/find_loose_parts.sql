@@ -1,6 +1,7 @@
 -- Where rows are that belong to these runs and intents, but to none of their steps alone: edges and events. A run may have far more of
--- them than steps, so these are at most p_limit of each; is_all tells whether there are no more.
-create or replace function tributary.find_loose_parts(p_shard smallint, p_ids uuid[], p_limit integer)
+-- them than steps, so these are at most p_limit of each; is_all tells whether there are no more. All ids lie from p_first to p_last:
+-- where that range is empty, as with work that went well, nothing is looked up by id.
+create or replace function tributary.find_loose_parts(p_shard smallint, p_ids uuid[], p_first uuid, p_last uuid, p_limit integer)
 returns table (is_all boolean, edges tid[], events tid[])
 language plpgsql stable
 set search_path to tributary, pg_temp
@@ -17,10 +18,12 @@ begin
     edges := array(
         select e.tid from unnest(v_ids) as u(id)
         cross join lateral (select e.ctid as tid from edges e where e.shard = p_shard and e.run_id = u.id offset 0) as e
+        where exists (select from edges e where e.shard = p_shard and e.run_id between p_first and p_last)
         limit p_limit);
     events := array(
         select l.tid from unnest(v_ids) as u(id)
         cross join lateral (select l.ctid as tid from event_log l where l.shard = p_shard and l.run_id = u.id offset 0) as l
+        where exists (select from event_log l where l.shard = p_shard and l.run_id between p_first and p_last)
         limit p_limit);
     is_all := cardinality(edges) < p_limit and cardinality(events) < p_limit;
     return next;

@@ -2,11 +2,11 @@
 -- and runs that ended more than p_keep ago, and rests, the steps of a run whose row is gone already. A dead letter keeps its work until
 -- it is p_keep_letters old (null: until it is requeued or dropped), a root keeps its children. p_states, p_tenant: null for all.
 -- Ids grow with time, so what has ended long ago lies before the id of that moment; only ids that somebody made up lie behind those of
--- tomorrow. What lies between is never looked at. next_after: where the next window begins; null when this was the last one.
+-- tomorrow. What lies between is never looked at. last_id: the last of the window; next_after: where the next one begins, null for nowhere.
 -- Locks: none. Index: steps_pkey, one window of it; whatever stays costs its place in the window, once per sweep.
 create or replace function tributary.find_prunable(
     p_shard smallint, p_after uuid, p_ordinal integer, p_keep interval, p_keep_letters interval, p_states text[], p_tenant text, p_limit integer
-) returns table (intents tid[], runs tid[], rests uuid[], step_tids tid[], step_runs uuid[], next_after uuid, next_ordinal integer)
+) returns table (intents tid[], runs tid[], rests uuid[], step_tids tid[], step_runs uuid[], last_id uuid, next_after uuid, next_ordinal integer)
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
@@ -61,12 +61,12 @@ begin
             where heads.finished_at < v_old and letter.stays is null and root.stays is null
               and (p_states is null or heads.state::text = any (p_states)) and (p_tenant is null or heads.tenant_id = p_tenant)
         ), last as materialized (
-            select seen.run_id, seen.ordinal from seen offset p_limit - 1 limit 1
+            select count(*) as n, (array_agg(seen.run_id))[count(*)] as run_id, (array_agg(seen.ordinal))[count(*)] as ordinal from seen
         )
         select intents.tids, runs_found.tids,
                (select array_agg(heads.run_id) from heads where heads.tid is null),
                (select array_agg(seen.tid) from seen where seen.kind <> 'intent'),
                (select array_agg(seen.run_id) from seen where seen.kind <> 'intent'),
-               coalesce(last.run_id, case when p_after < v_made_up then v_made_up end), last.ordinal
-        from intents cross join runs_found left join last on true;
+               last.run_id, case when last.n >= p_limit then last.run_id when p_after < v_made_up then v_made_up end, last.ordinal
+        from intents cross join runs_found cross join last;
 end $$;

@@ -50,7 +50,7 @@ begin
         for update skip locked
     ) as locked;
 
-    select * into v_loose from find_loose_parts(p_shard, v_going || v_rows.ids, p_limit);
+    select * into v_loose from find_loose_parts(p_shard, v_going || v_rows.ids, p_after, v_found.last_id, p_limit);
     if v_loose.is_all then
         next_after := v_found.next_after;
         -- what stays is passed over as a whole, what goes row by row
@@ -68,7 +68,8 @@ begin
     runs := coalesce(cardinality(v_heads.ids), 0);
     intents := v_rows.intents;
     select * into v_parts
-    from find_parts(p_shard, v_heads.ids || v_rows.ids, array_fill(0, array[runs]) || v_rows.ordinals, v_heads.tenants || v_rows.tenants, v_heads.keys);
+    from find_parts(p_shard, v_heads.ids || v_rows.ids, array_fill(0, array[runs]) || v_rows.ordinals, v_heads.tenants || v_rows.tenants,
+                    v_heads.keys, p_after, v_found.last_id);
     perform delete_rows(p_shard, v_heads.tids, v_rows.tids, v_parts.payloads, v_parts.keys, v_loose.edges, v_loose.events,
                         v_parts.attempts, v_parts.progress, v_parts.letters);
     return next;

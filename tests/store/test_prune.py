@@ -239,6 +239,6 @@ def test_a_sweep_object_passes_all_shards_and_adapts_its_batches(connection, pro
         assert under_way.pause > 0
     assert (under_way.runs, under_way.intents) == (0, 2_000)
     assert 0 < under_way.idle < under_way.seconds
-    # 250 rows at first, then as many as fit into 10 ms; shard 1 is empty
+    # 250 rows at first, then as many as fit into 15 ms; shard 1 is empty
     assert 4 <= batches <= 60
     assert prune_kit.left(connection) == {}

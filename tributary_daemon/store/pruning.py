@@ -11,7 +11,7 @@ from tributary_daemon.store.db import Operation, Query, query
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TARGET: Final = 0.010
+_TARGET: Final = 0.015
 _FEWEST: Final = 50
 _MOST: Final = 5_000
 _FIRST: Final = 250
@@ -88,7 +88,7 @@ def _batch(runs: int, intents: int, after: str | None, ordinal: int) -> Batch:
 class Sweep:
     """One pass over all shards, a batch at a time.
 
-    Batches are as large as fits into 10 ms, by the time that the ones before took: rows may be large, have
+    Batches are as large as fits into 15 ms, by the time that the ones before took: rows may be large, have
     many belongings, or stay, and machines differ.
 
     Attributes:
