@@ -72,7 +72,7 @@ def check(data: bytes, value: Any, *, what: str = "payload", max_bytes: int = MA
     # models write NaN as null, everything else as a bare word; both also occur in innocent documents
     if (b"null" in data or b"NaN" in data or b"Infinity" in data) and _has_non_finite(value):
         raise _refusal(value, what, "it contains NaN or infinity")
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth(data) > MAX_DEPTH:
+    if len(data) > MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth(data) > MAX_DEPTH:
         raise _too_deep(what)
     return data.decode()
 

@@ -49,7 +49,7 @@ begin
             from find_lanes(v_shard, claim.queues, 64) as l;
             return query
                 select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, c.payload::jsonb
-                from claim_attempts(v_shard, claim.process, v_queues, v_priorities, v_tenants, v_lows, claim.names, v_left) as c;
+                from claim_leases(v_shard, claim.process, v_queues, v_priorities, v_tenants, v_lows, claim.names, v_left) as c;
             get diagnostics v_got = row_count;
             v_left := v_left - v_got;
             exit when v_left <= 0 or v_queues is null;

@@ -1,4 +1,4 @@
--- claim_attempts without what it has learnt since: for workers of the release before it.
+-- claim_leases without what it has learnt since, like claim_attempts: for workers older still.
 create or replace function tributary.claim_steps(
     p_shard smallint, p_process bigint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     p_names text[], p_n integer
@@ -11,5 +11,5 @@ language sql volatile
 as $$
     select c.run_id, c.ordinal, c.seq, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id, c.attempt,
            c.attempt_base, c.max_attempts, c.crashes, c.flags, c.payload, c.options
-    from tributary.claim_attempts(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, p_names, p_n) as c;
+    from tributary.claim_leases(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, p_names, p_n) as c;
 $$;

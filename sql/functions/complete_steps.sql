@@ -3,7 +3,7 @@
 create or replace function tributary.complete_steps(p_shard smallint, p_tids tid[], p_results text[], p_elapsed float8[], p_now timestamptz) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off

@@ -12,7 +12,7 @@ create or replace function tributary.finish_steps(
 ) returns table (run_id uuid, ordinal integer, seq bigint)
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off
@@ -25,6 +25,9 @@ declare
     v_kinds step_kind[];
     v_now timestamptz;
     v_refused boolean;
+    v_good integer[];
+    v_rest integer[];
+    v_rest_ends smallint[];
     v_ends smallint[];
 begin
     if p_has_runs then
@@ -43,38 +46,38 @@ begin
         for update offset 0
     ) as held
     where held.state = 'running' and held.seq = t.seq;
+    if v_tids is null then
+        return query select * from unnest(p_run_ids, p_ordinals, p_seqs);
+        return;
+    end if;
     v_now := clock();
     v_refused := cardinality(v_tids) is distinct from cardinality(p_run_ids);
     if not p_has_runs and 'intent' <> any (v_kinds) then
         raise exception 'a step of a run was finished without the lock on its run' using errcode = 'TR001';
     end if;
 
-    if not v_refused and p_outcomes = array_fill('completed'::text, array[cardinality(p_outcomes)]) then
+    v_good := array(select n from unnest(v_at) with ordinality as t(i, n) where p_outcomes[t.i] = 'completed');
+    v_ends := array_fill(0::smallint, array[cardinality(v_tids)]);
+    if cardinality(v_good) > 0 then
         -- the path of work that goes well: nothing but the row is written
-        perform complete_steps(p_shard, v_tids, p_results, p_elapsed, v_now);
-        if p_has_runs then
-            v_ends := array_fill(0::smallint, array[cardinality(v_tids)]);
-        end if;
-    elsif v_tids is not null then
-        v_ends := finish_mixed(
-            p_shard, v_tids,
-            array(select p_outcomes[i] from unnest(v_at) i), array(select p_results[i] from unnest(v_at) i),
-            array(select p_errors[i] from unnest(v_at) i), array(select p_delays[i] from unnest(v_at) i),
-            array(select p_elapsed[i] from unnest(v_at) i), v_now);
+        perform complete_steps(p_shard, array(select v_tids[n] from unnest(v_good) n), array(select p_results[v_at[n]] from unnest(v_good) n),
+                               array(select p_elapsed[v_at[n]] from unnest(v_good) n), v_now);
+    end if;
+    if cardinality(v_good) < cardinality(v_tids) then
+        v_rest := array(select n from generate_series(1, cardinality(v_tids)) n where n <> all (v_good));
+        v_rest_ends := finish_mixed(
+            p_shard, array(select v_tids[n] from unnest(v_rest) n),
+            array(select p_outcomes[v_at[n]] from unnest(v_rest) n), array(select p_results[v_at[n]] from unnest(v_rest) n),
+            array(select p_errors[v_at[n]] from unnest(v_rest) n), array(select p_delays[v_at[n]] from unnest(v_rest) n),
+            array(select p_elapsed[v_at[n]] from unnest(v_rest) n), v_now);
+        v_ends := array(select coalesce(r.e, 0::smallint) from generate_series(1, cardinality(v_tids)) with ordinality as t(n, i)
+                        left join unnest(v_rest, v_rest_ends) as r(n, e) using (n) order by t.i);
     end if;
 
-    if p_has_runs and v_tids is not null then
-        if 'closing' = any (v_kinds) then
-            perform end_closing(p_shard, p_run_ids[i], v_ends[n], p_results[i], p_errors[i], v_now)
-            from unnest(v_at, v_kinds) with ordinality as c(i, kind, n)
-            where c.kind = 'closing' and v_ends[n] >= 0;
-        end if;
-        perform settle_steps(
-            p_shard,
-            array(select p_run_ids[i] from unnest(v_at, v_kinds) with ordinality c(i, kind, n) where c.kind = 'step' and v_ends[n] >= 0),
-            array(select p_ordinals[i] from unnest(v_at, v_kinds) with ordinality c(i, kind, n) where c.kind = 'step' and v_ends[n] >= 0),
-            array(select v_ends[n] from unnest(v_at, v_kinds) with ordinality c(i, kind, n) where c.kind = 'step' and v_ends[n] >= 0),
-            v_now, p_queues, p_names, p_free);
+    if p_has_runs then
+        perform settle_ended(
+            p_shard, array(select p_run_ids[i] from unnest(v_at) i), array(select p_ordinals[i] from unnest(v_at) i), v_kinds, v_ends,
+            array(select p_results[i] from unnest(v_at) i), array(select p_errors[i] from unnest(v_at) i), v_now, p_queues, p_names, p_free);
         perform abort_run(p_shard, u.run_id, v_now)
         from (select distinct p_run_ids[i] as run_id from unnest(v_at) i where p_outcomes[i] = 'aborted' and p_ordinals[i] > 0) as u;
     end if;
@@ -83,6 +86,6 @@ begin
         return query
             select t.run_id, t.ordinal, t.seq
             from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as t(run_id, ordinal, seq, i)
-            where v_at is null or t.i <> all (v_at);
+            where t.i <> all (v_at);
     end if;
 end $$;

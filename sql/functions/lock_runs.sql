@@ -2,7 +2,11 @@
 create or replace function tributary.lock_runs(p_shard smallint, p_run_ids uuid[]) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 begin
     perform from (

@@ -6,7 +6,7 @@ create or replace function tributary.settle_steps(
 ) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off
@@ -21,6 +21,8 @@ declare
     v_tids tid[];
     v_counts integer[];
     v_bad boolean[];
+    v_run_ats timestamptz[];
+    v_states step_state[];
     v_queues text[] := '{}';
     v_mine integer := 0;
     v_freed text[];
@@ -39,22 +41,37 @@ begin
             ) as e
             group by ended.run_id, e.child
         )
-        select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad) into v_tids, v_counts, v_bad
+        select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad), array_agg(due.run_at),
+               array_agg(case when held.unmet > hit.n then 'blocked'
+                              when (hit.bad or held.flags & 2 = 2) and held.flags & 4 = 0 then 'skipped'
+                              when held.reason = 'no_handler' then 'waiting'
+                              when due.run_at > p_now then 'scheduled'
+                              else 'available' end::step_state)
+        into v_tids, v_counts, v_bad, v_run_ats, v_states
         from hit
         cross join lateral (
-            select s.ctid as tid, s.state from steps s
+            select s.ctid as tid, s.state, s.unmet, s.flags, s.reason, s.run_at from steps s
             where s.shard = p_shard and s.run_id = hit.run_id and s.ordinal = hit.child
             for update offset 0
         ) as held
+        cross join lateral (
+            select case when held.flags & 16 = 16 and held.unmet = hit.n
+                        then (select due_at(p.options -> 'run_after', p_now) from payloads p
+                              where p.shard = p_shard and p.run_id = hit.run_id and p.ordinal = hit.child)
+                        else held.run_at end as run_at
+        ) as due
         where held.state = 'blocked';
         exit when v_tids is null;
 
         select array_agg(d.run_id) filter (where d.state = 'skipped'), array_agg(d.ordinal) filter (where d.state = 'skipped'),
-               array_agg(d.queue) filter (where d.state = 'available' and not (d.queue = any (p_queues) and d.name = any (p_names))),
-               count(*) filter (where d.state = 'available' and d.queue = any (p_queues) and d.name = any (p_names)),
+               array_agg(d.queue) filter (where d.state = 'available' and not d.own),
+               count(*) filter (where d.state = 'available' and d.own),
                array_agg(distinct d.queue) filter (where d.state = 'available')
         into v_run_ids, v_ordinals, v_freed, v_own, v_queues
-        from decide_steps(p_shard, v_tids, v_counts, v_bad, p_now) as d;
+        from (
+            select w.*, w.queue = any (p_queues) and w.name = any (p_names) as own
+            from write_decisions(p_shard, v_tids, v_counts, v_bad, v_run_ats, v_states, p_now) as w
+        ) as d;
         v_mine := v_mine + v_own;
         -- more than the caller takes at once, or not for the caller: somebody else has to be told
         perform wake(case when v_mine > p_free then v_queues else v_freed end);

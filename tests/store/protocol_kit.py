@@ -18,7 +18,7 @@ QUEUES = ("default", "~closing")
 
 
 class Claimed(NamedTuple):
-    """One row of claim_attempts."""
+    """One row of claim_leases."""
 
     run_id: str
     ordinal: int
@@ -32,6 +32,7 @@ class Claimed(NamedTuple):
     payload: str | None
     options: str | None
     lone_crashes: int | None = None
+    tid: str | None = None
 
 
 def offer(connection, *names, **options):
@@ -157,8 +158,8 @@ class Process:
         """Claim from the given lanes."""
         rows = self.connection.execute(
             """select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
-                      payload, options, lone_crashes
-               from tributary.claim_attempts(0::smallint, %s, %s::text[], %s::smallint[], %s::text[],
+                      payload, options, lone_crashes, tid::text
+               from tributary.claim_leases(0::smallint, %s, %s::text[], %s::smallint[], %s::text[],
                                           %s::bigint[], %s::text[], %s) order by seq, ordinal""",
             (self.id, queues, priorities, tenants, lows, self.names, most),
         ).fetchall()
@@ -167,18 +168,23 @@ class Process:
     def finish(self, claimed, outcome="completed", *, result="null", error=None, delay=None, elapsed=0.0):
         """Write down one outcome for all rows, or one for each; return the refused tokens."""
         outcomes = [outcome] * len(claimed) if isinstance(outcome, str) else list(outcome)
+        usual = set(outcomes) == {"completed"}
+        if usual:
+            # as a worker does: in the order of the locks, with the places where the claim has left the rows
+            claimed = sorted(claimed, key=lambda item: (item.run_id, item.ordinal, item.seq))
         failed = {"type": "Failed", "message": "no"} if error is None else error
         rows = self.connection.execute(
             """select run_id::text, ordinal, seq
-               from tributary.finish_steps(0::smallint, %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[],
-                                           %s::text[], %s::text[], %s::float8[], %s::float8[],
-                                           %s, %s, %s, 100)""",
+               from tributary.finish_leases(0::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
+                                            %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
+                                            %s, %s, %s, 100)""",
             (
                 self.id,
+                [item.tid for item in claimed] if usual else None,
                 [item.run_id for item in claimed],
                 [item.ordinal for item in claimed],
                 [item.seq for item in claimed],
-                outcomes,
+                None if usual else outcomes,
                 [result] * len(claimed),
                 [
                     json.dumps(failed) if word in {"retry", "discarded", "aborted"} or error else None

@@ -40,8 +40,8 @@ def test_a_cut_between_claim_and_reply_leaves_nothing_behind(database, connectio
     cut = socket.socket(fileno=other.fileno())
     # the claim is on its way; its reply finds nobody
     other.pgconn.send_query_params(
-        b"""select * from tributary.claim_attempts(0::smallint, $1::bigint, '{default}', '{0}', array[''],
-                                                   '{0}', array[$2], 45)""",
+        b"""select count(*) from tributary.claim_leases(0::smallint, $1::bigint, '{default}', '{0}',
+                                                        array[''], '{0}', array[$2], 45)""",
         [str(process.id).encode(), kit.NAME.encode()],
     )
     other.pgconn.flush()
@@ -194,7 +194,7 @@ def test_a_stale_process_claims_nothing_until_it_has_beaten(connection, process)
     [
         "tributary.claim(1, '{default}', '{t.work.v1}')",
         "tributary.heartbeat(1)",
-        "tributary.claim_attempts(0::smallint, 1, '{default}', '{0}', array[''], '{0}', '{x}', 1)",
+        "tributary.claim_leases(0::smallint, 1, '{default}', '{0}', array[''], '{0}', '{x}', 1)",
     ],
 )
 def test_who_never_registered_is_refused(connection, call):

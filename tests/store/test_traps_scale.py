@@ -107,7 +107,7 @@ def buffers(connection, statement, *params):
     return sum(int(number) for number in re.findall(r"(?:hit|read)=(\d+)", found))
 
 
-CLAIM = """select * from tributary.claim_attempts(0::smallint, %s, '{default}', '{0}', array[''],
+CLAIM = """select * from tributary.claim_leases(0::smallint, %s, '{default}', '{0}', array[''],
                                                array[%s]::bigint[], array['t.work.v1'], 100)"""
 
 

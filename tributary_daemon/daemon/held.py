@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.engine.lease import Lease
@@ -40,6 +41,7 @@ class Held(Lease):
         given_up: it ignored its timeout; the end of this process, which is near, ends it.
         place: on the board of the process while user code runs.
         beat_at: monotonic seconds of its last heartbeat.
+        tid: where its claim has left its row; stale once the row is written again.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -58,6 +60,7 @@ class Held(Lease):
     place: int | None = None
     beat_at: float | None = None
     in_place: bool = False
+    tid: str = ""
 
     @property
     def token(self) -> Token:
@@ -115,10 +118,11 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
-        handler, time.monotonic(),
+        handler, time.monotonic(), tid=row[18],
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def _options(text: str, kind: str) -> tuple[Retry | None, float | None]:
     options = json.loads(text)
     timeout = options.get("timeout")

@@ -54,7 +54,7 @@ class Progress:
     details: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finished:
     """An attempt has an outcome; None when it is written already, or nobody's."""
 

@@ -27,24 +27,24 @@ RETURNED: Final = "returned"
 
 def ended(held: Held, outcome: Outcome) -> Ended:
     """Return the outcome of a held lease as the finish takes it."""
-    token, elapsed, in_run = held.token, held.elapsed, held.in_run
+    key, elapsed, in_run = (held.run_id, held.ordinal, held.seq, held.tid), held.elapsed, held.in_run
     match outcome:
         case Completed(result):
-            return Ended(token, "completed", result, None, None, elapsed, in_run)
+            return Ended(*key, "completed", result, None, None, elapsed, in_run)
         case Failed(error, delay):
-            return Ended(token, "retry", None, _text(error), delay, elapsed, in_run)
+            return Ended(*key, "retry", None, _text(error), delay, elapsed, in_run)
         case Discarded(error, abort_run):
             word = "aborted" if abort_run and in_run else "discarded"
-            return Ended(token, word, None, _text(error), None, elapsed, in_run)
+            return Ended(*key, word, None, _text(error), None, elapsed, in_run)
         case Snoozed(delay):
-            return Ended(token, "snoozed", None, None, delay, elapsed, in_run)
+            return Ended(*key, "snoozed", None, None, delay, elapsed, in_run)
         case Released(reason):
             word = "returned" if reason == RETURNED else "released"
-            return Ended(token, word, None, None, None, elapsed, in_run)
+            return Ended(*key, word, None, None, None, elapsed, in_run)
         case Crashed(error):
-            return Ended(token, "crashed_alone", None, _text(error), None, elapsed, in_run)
+            return Ended(*key, "crashed_alone", None, _text(error), None, elapsed, in_run)
         case Skipped(trace):
-            return Ended(token, "skipped", json.dumps(trace), None, None, elapsed, in_run)
+            return Ended(*key, "skipped", json.dumps(trace), None, None, elapsed, in_run)
         case _:
             assert_never(outcome)
 

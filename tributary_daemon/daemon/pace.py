@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 HORIZON: Final = 0.05
-MOST: Final = 500
+MOST: Final = 1000
 _HALF_LIFE: Final = 0.25
 _LEAST_SPAN: Final = 0.01
 

@@ -130,9 +130,8 @@ def _is_late(entry: Entry) -> bool:
 
 def _ended(entry: Entry, outcome: str, record: ErrorRecord) -> Ended:
     # only intents have ordinal 0, and no run to be locked
-    return Ended(
-        entry.token, outcome, None, json.dumps(record.to_json()), None, entry.elapsed, entry.token[1] > 0
-    )
+    error = json.dumps(record.to_json())
+    return Ended(*entry.token, "", outcome, None, error, None, entry.elapsed, entry.token[1] > 0)
 
 
 def end_groups(entries: Iterable[Entry]) -> None:

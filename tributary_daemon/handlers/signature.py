@@ -58,7 +58,8 @@ class Signature:
             InvalidInput: it does not fit; the message names every fault.
         """
         try:
-            value = self.reader.validate_json(payload)
+            # straight to the core: the adapter's own methods handle options that are not used here
+            value = self.reader.validator.validate_json(payload)
         except ValidationError as error:
             raise InvalidInput(explain(error, "payload")) from error
         if self.whole is not None:
@@ -75,8 +76,8 @@ class Signature:
         if self.writer is None:
             return codec.dumps(result, what="result")
         try:
-            checked = self.writer.validate_python(result, strict=True)
-            data = self.writer.dump_json(checked, warnings="error")
+            checked = self.writer.validator.validate_python(result, strict=True)
+            data = self.writer.serializer.to_json(checked, warnings="error")
         except ValidationError as error:
             raise InvalidInput(explain(error, "result")) from error
         except PydanticSerializationError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 
 from tributary_daemon.store import faults
+from tributary_daemon.store.arrays import numbers, plain, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,14 +21,16 @@ Token = tuple[str, int, int]
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
-           payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes
-    from tributary.claim_attempts(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
+           payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes,
+           tid::text
+    from tributary.claim_leases(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
                                %s::text[], %s)
 """
 _FINISH: Final = """
     select run_id::text, ordinal, seq
-    from tributary.finish_steps(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[],
-                                %s::text[], %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s)
+    from tributary.finish_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
+                                 %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
+                                 %s::text[], %s::text[], %s)
 """
 _LANES: Final = (
     "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s::text[])"
@@ -62,12 +65,14 @@ class ClaimRequest:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """One outcome on its way into the table.
+class Ended(NamedTuple):
+    """One outcome on its way into the table. Sorts as its row is locked: by key.
 
     Attributes:
-        token: fence of the attempt.
+        run_id: of the step, with ``ordinal`` and ``seq`` the fence of the attempt.
+        ordinal: of the step.
+        seq: of the step at its claim.
+        tid: where the claim has left its row; empty when that is not known.
         outcome: a word that finish_steps knows.
         result: JSON text of a completed attempt.
         error: JSON text of the error record.
@@ -76,7 +81,10 @@ class Ended:
         in_run: the step belongs to a run, which has to be locked.
     """
 
-    token: Token
+    run_id: str
+    ordinal: int
+    seq: int
+    tid: str
     outcome: str
     result: str | None = None
     error: str | None = None
@@ -100,8 +108,8 @@ class Leases:
     ) -> None:
         self.connection = connection
         self._process_id = process_id
-        self._names = list(names)
-        self._queues = list(queues)
+        self._names = quoted(names)
+        self._queues = quoted(queues)
 
     def exchange(
         self, shard: int, ended: Sequence[Ended], claims: Sequence[ClaimRequest]
@@ -167,32 +175,16 @@ class Leases:
         return [(row[0], row[1], row[2]) for row in rows]
 
     def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> tuple[Any, ...]:
-        usual = all(item.outcome == "completed" for item in ended)
-        return (
-            shard,
-            self._process_id,
-            [item.token[0] for item in ended],
-            [item.token[1] for item in ended],
-            [item.token[2] for item in ended],
-            [item.outcome for item in ended],
-            [item.result for item in ended],
-            None if usual else [item.error for item in ended],
-            None if usual else [item.delay for item in ended],
-            [item.elapsed for item in ended],
-            any(item.in_run for item in ended),
-            self._queues,
-            self._names,
-            free,
-        )
+        return _finish_params(shard, self._process_id, ended, (self._queues, self._names, free))
 
     def _claim_params(self, shard: int, request: ClaimRequest) -> tuple[Any, ...]:
         return (
             shard,
             self._process_id,
-            [lane.queue for lane in request.lanes],
-            [lane.priority for lane in request.lanes],
-            [lane.tenant for lane in request.lanes],
-            list(request.lows),
+            quoted(lane.queue for lane in request.lanes),
+            numbers(lane.priority for lane in request.lanes),
+            quoted(lane.tenant for lane in request.lanes),
+            numbers(request.lows),
             self._names,
             request.most,
         )
@@ -218,10 +210,32 @@ def finish_on(connection: Connection, shard: int, process_id: int, ended: Ended)
 
 def finish_params(shard: int, process_id: int, ended: Ended) -> tuple[str, tuple[Any, ...]]:
     """Return statement and parameters of `finish_on`, for an async connection."""
-    return _FINISH, (
-        shard, process_id, [ended.token[0]], [ended.token[1]], [ended.token[2]], [ended.outcome],
-        [ended.result], [ended.error], [ended.delay], [ended.elapsed], ended.in_run, [], [], 0,
-    )  # fmt: skip
+    return _FINISH, _finish_params(shard, process_id, [ended], ("{}", "{}", 0))
+
+
+def _finish_params(
+    shard: int, process_id: int, ended: Iterable[Ended], served: tuple[str, str, int]
+) -> tuple[Any, ...]:
+    """``served``: queues and names that the caller claims next, and how many rows: not worth a wake-up."""
+    run_ids, ordinals, seqs, tids, outcomes, results, errors, delays, elapsed, in_run = zip(
+        *sorted(ended), strict=True
+    )
+    usual = outcomes.count("completed") == len(outcomes) and "" not in tids
+    return (
+        shard,
+        process_id,
+        quoted(tids) if usual else None,
+        plain(run_ids),
+        numbers(ordinals),
+        numbers(seqs),
+        None if usual else plain(outcomes),
+        quoted(results),
+        None if usual else quoted(errors),
+        None if usual else numbers(delays),
+        numbers(elapsed),
+        any(in_run),
+        *served,
+    )
 
 
 def _lanes(rows: Sequence[Row]) -> list[tuple[Lane, int]]:
