@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bench.server import fresh_database, settle, steady_rate
-from tributary_daemon import Client, Migrator, Workflow
+from bench import shapes
+from bench.server import finish_rate, fresh_database, settle
+from tributary_daemon import Client, Migrator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,22 @@ FINISH_TIMES = "select finished_at from tributary.steps where state = 'completed
 ALL_WELL = """
     select count(*), count(*) filter (where s.state = 'completed' and s.attempt = 1 and s.result = p.payload)
     from tributary.steps s join tributary.payloads p using (shard, run_id, ordinal)
+"""
+SAMPLE = """
+    create temporary table sample as
+    select shard, run_id, ordinal, seq, ctid as place from tributary.steps order by random() limit 100
+"""
+FINISH_AGAIN = """
+    select count(*), count(refused.run_id)
+    from sample as s left join lateral tributary.finish_steps(
+        s.shard, 0, array[s.run_id], array[s.ordinal], array[s.seq], array['completed'], array['"again"'],
+        array[null::text], array[null::float8], array[0::float8], true, '{}', '{}', 0
+    ) as refused on true
+"""
+WRITTEN = """
+    select count(*)
+    from sample left join tributary.steps s using (shard, run_id, ordinal)
+    where s.ctid is distinct from sample.place or s.result = '"again"'
 """
 
 
@@ -92,7 +109,7 @@ def wait(probe: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 def intents(at: str, *, count: int, processes: int) -> float:
-    """Drain ``count`` intents; return the steady rate per second."""
+    """Drain ``count`` intents; return their rate per second."""
     url = database(at)
     with Client(url) as client:
         client.submit_many("bench.noop.v1", ({"i": i} for i in range(count)))
@@ -100,27 +117,42 @@ def intents(at: str, *, count: int, processes: int) -> float:
 
 
 def chains(at: str, *, runs: int, steps: int, processes: int) -> float:
-    """Drain ``runs`` chains of ``steps`` steps; return the steady rate of steps per second."""
+    """Drain ``runs`` chains of ``steps`` steps; return the rate of steps per second."""
+    return drain_runs(shaped(at, shapes.chain(steps), runs), runs * steps, processes)
+
+
+def shaped(at: str, shape: shapes.Shape, runs: int) -> str:
+    """Return the URL of a fresh database that holds ``runs`` runs of a shape."""
     url = database(at)
-    workflow = Workflow("bench.chain.v1")
-    for k in range(steps):
-        workflow.add(f"s{k}", "bench.noop.v1", {"i": k}, needs=[f"s{k - 1}"] if k else [])
     with Client(url) as client:
-        client.register(workflow)
+        client.register(shapes.workflow("bench.shape.v1", shape))
     with psycopg.connect(url) as connection:
         connection.execute(
-            "select tributary.submit_workflow('bench.chain.v1') from generate_series(1, %s)", (runs,)
+            "select tributary.submit_workflow('bench.shape.v1') from generate_series(1, %s)", (runs,)
         )
-    return drain(url, UNFINISHED_RUNS, runs * steps, processes)
+    return url
 
 
-def drain(url: str, unfinished: str, count: int, processes: int) -> float:
-    """Start a worker on what is stored, wait for the end, check every row, return the steady rate.
+def drain_runs(url: str, steps: int, processes: int) -> float:
+    """Drain runs of ``steps`` steps in all; return the rate of steps per second."""
+    return drain(url, UNFINISHED_RUNS, steps, processes)
+
+
+def drain(url: str, unfinished: str, count: int, processes: int, *, analyze: bool = True) -> float:
+    """Start a worker on what is stored, wait for the end, check every row, return the rate.
+
+    Args:
+        url: the database.
+        unfinished: a query of one boolean: is there work left?
+        count: how many rows there are.
+        processes: of the worker.
+        analyze: vacuum and analyze before, as for everything that is compared.
 
     Raises:
-        RuntimeError: a row is not completed, took several attempts, or has another result than its input.
+        RuntimeError: a row is not completed, took several attempts, has another result than its input, or
+            could be finished once more.
     """
-    settle(url, analyze=False)
+    settle(url, analyze=analyze)
     with psycopg.connect(url, autocommit=True) as connection:
 
         def ended() -> bool:
@@ -130,6 +162,20 @@ def drain(url: str, unfinished: str, count: int, processes: int) -> float:
         with worker(url, processes):
             wait(ended, PATIENCE, f"{count} rows to be finished")
         found = connection.execute(ALL_WELL).fetchone()
-    if found != (count, count):
-        raise RuntimeError(f"of {count} rows, {found} are there and as they should be")
-    return steady_rate(url, FINISH_TIMES)
+        if found != (count, count):
+            raise RuntimeError(f"of {count} rows, {found} are there and as they should be")
+        refuses_stale_finishes(connection)
+    return finish_rate(url, FINISH_TIMES)
+
+
+def refuses_stale_finishes(connection: psycopg.Connection) -> None:
+    """Finish sampled attempts a second time, with the tokens that finished them.
+
+    Raises:
+        RuntimeError: one was not refused, or a row was written.
+    """
+    connection.execute(SAMPLE)
+    row = connection.execute(FINISH_AGAIN).fetchone()
+    written = connection.execute(WRITTEN).fetchone()
+    if row is None or row[0] != row[1] or written != (0,):
+        raise RuntimeError(f"second finishes: (sampled, refused) {row}, rows written {written}")

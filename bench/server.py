@@ -81,21 +81,21 @@ def settle(url: str, *, analyze: bool) -> None:
         connection.execute("checkpoint")
 
 
-def steady_rate(url: str, finish_times: str) -> float:
-    """Return rows per second between the first and the last twentieth of all finishes.
+def finish_rate(url: str, finish_times: str) -> float:
+    """Return rows per second from the first to the last of all finishes: start-up is left out.
 
-    The same definition for everything that is compared: start-up and the tail are left out.
+    The same definition for everything that is compared.
 
     Args:
         url: the database.
         finish_times: a query of one column, the times at which rows were finished.
     """
     query = sql.SQL(
-        "select count(*), percentile_disc(0.05) within group (order by at),"
-        " percentile_disc(0.95) within group (order by at) from ({}) as finished (at)"
+        "with finished (at) as ({}) select count(*) filter (where at > (select min(at) from finished)),"
+        " extract(epoch from max(at) - min(at))::float8 from finished"
     ).format(sql.SQL(finish_times))
     with psycopg.connect(url) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None
-    count, first, last = row
-    return float(0.9 * count / max((last - first).total_seconds(), 1e-6))
+    later, seconds = row
+    return float(later / max(seconds, 1e-6))

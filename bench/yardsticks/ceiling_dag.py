@@ -1,4 +1,4 @@
-"""Yardstick for runs: chains through one fused, fenced function call; no handler is called at all."""
+"""Yardstick for runs: any shape through one fused, fenced function call; no handler is called at all."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import multiprocessing
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench.server import fresh_database, settle, steady_rate
+from bench.server import finish_rate, fresh_database, settle
+
+if TYPE_CHECKING:
+    from bench.shapes import Shape
 
 SCHEMA = Path(__file__).with_suffix(".sql")
 CALL = "select * from finish_and_claim(%s, %s::bigint[], %s::int[], %s::text[], 'default', %s, %s)"
 
 
-def load(url: str, runs: int, steps: int) -> None:
-    """Store ``runs`` chains of ``steps`` steps each."""
+def load(url: str, shape: Shape, runs: int) -> None:
+    """Store ``runs`` runs of a shape."""
+    steps = len(shape)
+    edges = [(parent, child) for child, parents in enumerate(shape) for parent in parents]
     with psycopg.connect(url) as connection:
         connection.execute(SCHEMA.read_text(encoding="utf-8"))
         with connection.cursor() as cursor:
@@ -28,13 +33,14 @@ def load(url: str, runs: int, steps: int) -> None:
             columns = "id, execution_id, name, state, seq, waiting, args"
             with cursor.copy(f"copy steps ({columns}) from stdin") as copy:
                 for run in range(runs):
-                    copy.write_row((run * steps, run, "noop.v1", "a", run * steps, 0, '{"k":0}'))
-                    for k in range(1, steps):
-                        copy.write_row((run * steps + k, run, "noop.v1", "b", None, 1, f'{{"k":{k}}}'))
+                    for k, parents in enumerate(shape):
+                        at = run * steps + k
+                        ready = ("b", None) if parents else ("a", at)
+                        copy.write_row((at, run, "noop.v1", *ready, len(parents), f'{{"k":{k}}}'))
             with cursor.copy("copy deps from stdin") as copy:
                 for run in range(runs):
-                    for k in range(1, steps):
-                        copy.write_row((run * steps + k - 1, run * steps + k))
+                    for parent, child in edges:
+                        copy.write_row((run * steps + parent, run * steps + child))
         connection.execute("select setval('ready_seq', %s)", (runs * steps + 1,))
     settle(url, analyze=True)
 
@@ -61,17 +67,16 @@ def loop(url: str, batch: int, total: int, finished: Any) -> None:
                 time.sleep(0.001)
 
 
-def measure(at: str, *, runs: int, steps: int, processes: int, batch: int = 500) -> float:
-    """Drain chains; return the steady rate of steps per second."""
+def measure(at: str, *, shape: Shape, runs: int, processes: int, batch: int = 500) -> float:
+    """Drain runs of a shape; return the rate of steps per second."""
     url = fresh_database(at, "bench_ceiling_dag")
-    load(url, runs, steps)
+    load(url, shape, runs)
+    total = runs * len(shape)
     context = multiprocessing.get_context("spawn")
     finished = context.Value("q", 0)
-    workers = [
-        context.Process(target=loop, args=(url, batch, runs * steps, finished)) for _ in range(processes)
-    ]
+    workers = [context.Process(target=loop, args=(url, batch, total, finished)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(120)
-    return steady_rate(url, "select finished_at from steps where state = 'c'")
+    return finish_rate(url, "select finished_at from steps where state = 'c'")

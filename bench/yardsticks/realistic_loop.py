@@ -15,7 +15,7 @@ import psycopg
 import pydantic
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
-from bench.server import fresh_database, settle, steady_rate
+from bench.server import finish_rate, fresh_database, settle
 
 SCHEMA = Path(__file__).with_suffix(".sql")
 CALL = """select * from finish_and_claim(0::smallint, %s, %s::bigint[], %s::int[], %s::bigint[], %s::text[],
@@ -84,7 +84,7 @@ def loop(url: str, process: int, batch: int, total: int, finished: Any) -> None:
 
 
 def measure(at: str, *, count: int, processes: int, batch: int = 500) -> float:
-    """Drain ``count`` intents; return the steady rate per second."""
+    """Drain ``count`` intents; return the rate per second."""
     url = fresh_database(at, "bench_realistic_loop")
     with psycopg.connect(url) as connection:
         connection.execute(SCHEMA.read_text(encoding="utf-8"))
@@ -102,4 +102,4 @@ def measure(at: str, *, count: int, processes: int, batch: int = 500) -> float:
         worker.start()
     for worker in workers:
         worker.join(120)
-    return steady_rate(url, "select finished_at from steps where state = 'c'")
+    return finish_rate(url, "select finished_at from steps where state = 'c'")
