@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from bench import product
-from bench.server import steady_rate
+from bench.server import finish_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ def _fill(url: str, statement: str, count: int, parameters: dict[str, object]) -
 def drain_rate(
     url: str, most: int, *, processes: int = 2, beside: AbstractContextManager[object] | None = None
 ) -> float:
-    """Let `trib worker` finish ``most`` of the intents that are ready; return the steady rate per second.
+    """Let `trib worker` finish ``most`` of the intents that are ready; return their rate per second.
 
     Args:
         url: the database.
@@ -135,7 +135,7 @@ def drain_rate(
             product.wait(lambda: ended() > 0, product.PATIENCE, "the first finish")
             with beside or nullcontext():
                 product.wait(lambda: ended() >= most, product.PATIENCE, f"{most} rows to be finished")
-    return steady_rate(
+    return finish_rate(
         url,
         f"select finished_at from tributary.steps where state = 'completed' and finished_at > '{row[0]}'",
     )
