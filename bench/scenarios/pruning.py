@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bench import load, product
@@ -23,17 +25,20 @@ _ENDED = """
 """
 
 
+_LEFT = "select count(*) from tributary.steps where finished_at < now() - interval '1 day'"
+
+
 class Prune:
     """`trib prune` of everything older than a day, in a process of its own.
 
     Attributes:
-        began: when, by the server's clock.
-        ended: when.
+        windows: from when to when (the server's clock) the drain was alone, beside it, alone again.
     """
 
-    def __init__(self, url: str) -> None:
-        self.began = self.ended = 0.0
+    def __init__(self, url: str, alone: float) -> None:
+        self.windows: list[tuple[float, float]] = []
         self._url = url
+        self._alone = alone
         self._command = [sys.executable, "-m", "tributary_daemon", "--database-url", url]
         self._command += ["prune", "--older-than", "1d"]
         self._thread = threading.Thread(target=self._run)
@@ -47,9 +52,16 @@ class Prune:
 
     def _run(self) -> None:
         with load.opened(self._url) as connection:
-            self.began = load.number(connection, _NOW)
+            # the first second is the start of the worker
+            time.sleep(1.0)
+            marks = [load.number(connection, _NOW)]
+            time.sleep(self._alone)
+            marks.append(load.number(connection, _NOW))
             subprocess.run(self._command, check=True, capture_output=True, timeout=product.PATIENCE)
-            self.ended = load.number(connection, _NOW)
+            marks.append(load.number(connection, _NOW))
+            time.sleep(self._alone)
+            marks.append(load.number(connection, _NOW))
+        self.windows = list(pairwise(marks))
 
 
 class Waits:
@@ -81,45 +93,40 @@ class Waits:
 
 @scenario(
     "pruning",
-    short={"kept": 150_000, "ready": 150_000, "rounds": 1},
-    full={"kept": 1_000_000, "ready": 1_000_000, "rounds": 3},
+    short={"kept": 150_000, "ready": 450_000, "alone": 3.0, "rounds": 1},
+    full={"kept": 1_000_000, "ready": 2_000_000, "alone": 10.0, "rounds": 3},
 )
-def pruning(at: str, *, kept: int, ready: int, rounds: int) -> Outcome:
-    """Finished work is pruned at full speed while a worker drains."""
-    alone, beside, pruned, waits = [], [], [], []
+def pruning(at: str, *, kept: int, ready: int, alone: float, rounds: int) -> Outcome:
+    """Finished work is pruned while a worker drains: the rate meanwhile against that before and after."""
+    free, beside, pruned, waits = [], [], [], []
     for _ in range(rounds):
         url = product.database(at)
         load.finished(url, kept, "40 days")
         load.ready(url, ready)
-        alone.append(load.drain_rate(url, ready * 6 // 10))
-        url = product.database(at)
-        load.finished(url, kept, "40 days")
-        load.ready(url, ready)
-        prune, watched = Prune(url), Waits(url)
+        prune, watched = Prune(url, alone), Waits(url)
         with watched:
             load.drain_rate(url, 1, beside=prune)
         with load.opened(url) as connection:
-            took = prune.ended - prune.began
-            beside.append(load.number(connection, _ENDED.format(prune.began, prune.ended)) / took)
-            left = load.number(
-                connection,
-                "select count(*) from tributary.steps where finished_at < now() - interval '1 day'",
+            if load.number(connection, _LEFT):
+                raise RuntimeError("some of the old work is left")
+            before, meanwhile, after = (
+                load.number(connection, _ENDED.format(*window)) / (window[1] - window[0])
+                for window in prune.windows
             )
-        if left:
-            raise RuntimeError(f"{left:.0f} rows are left")
-        pruned.append(kept / took)
+        free.append((before + after) / 2)
+        beside.append(meanwhile)
+        pruned.append(kept / (prune.windows[1][1] - prune.windows[1][0]))
         waits.append(watched.longest * 1000)
+    lost = [100 * (1 - there / here) for here, there in zip(free, beside, strict=True)]
     return Outcome(
         rows=[
-            row("drain rate, nothing pruned", alone, "/s"),
-            row("drain rate, pruning", beside, "/s"),
-            row(
-                "rate lost", [100 * (1 - b / a) for a, b in zip(alone, beside, strict=True)], "%", at_most=20
-            ),
+            row("drain rate before and after", free, "/s"),
+            row("drain rate meanwhile", beside, "/s"),
+            row("rate lost", lost, "%", at_most=20),
             row("intents pruned", pruned, "/s"),
             row("pruned per finished", [p / b for p, b in zip(pruned, beside, strict=True)], "x", at_least=1),
             row("longest wait for a lock", waits, "ms", at_most=100),
         ],
-        raw={"alone": alone, "beside": beside, "pruned": pruned, "waits": waits},
+        raw={"free": free, "beside": beside, "pruned": pruned, "waits": waits},
         notes=["Whoever waits for a lock is looked at 20 times a second."],
     )

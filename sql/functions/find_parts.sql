@@ -4,11 +4,12 @@ create or replace function tributary.find_parts(p_shard smallint, p_ids uuid[], 
 returns table (payloads tid[], keys tid[], attempts tid[], progress tid[], letters tid[])
 language plpgsql stable
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off
 set enable_bitmapscan to off
+set enable_sort to off
 as $$
 #variable_conflict use_column
 declare
@@ -30,18 +31,19 @@ begin
         cross join lateral (
             select a.ctid as tid from attempts a where a.shard = p_shard and a.run_id = u.id and a.ordinal = u.ordinal offset 0
         ) as a
-        where exists (select from attempts a where a.shard = p_shard and a.run_id between p_first and p_last));
+        where (select true from attempts a where a.shard = p_shard and a.run_id between p_first and p_last order by a.run_id limit 1));
     progress := array(
         select p.tid from unnest(p_ids, p_ordinals) as u(id, ordinal)
         cross join lateral (
             select p.ctid as tid from progress p where p.shard = p_shard and p.run_id = u.id and p.ordinal = u.ordinal offset 0
         ) as p
-        where exists (select from progress p where p.shard = p_shard and p.run_id between p_first and p_last));
+        where (select true from progress p where p.shard = p_shard and p.run_id between p_first and p_last order by p.run_id limit 1));
     letters := array(
         select d.tid from unnest(p_ids, p_ordinals) as u(id, ordinal)
         cross join lateral (
-            select d.ctid as tid from dead_letters d where d.shard = p_shard and d.run_id = u.id and d.ordinal = u.ordinal offset 0
+            select d.ctid as tid from dead_letters d
+            where d.shard = p_shard and d.run_id between u.id and u.id and d.ordinal = u.ordinal order by d.run_id offset 0
         ) as d
-        where exists (select from dead_letters d where d.shard = p_shard and d.run_id between p_first and p_last));
+        where (select true from dead_letters d where d.shard = p_shard and d.run_id between p_first and p_last order by d.run_id limit 1));
     return next;
 end $$;

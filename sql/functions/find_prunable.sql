@@ -3,17 +3,19 @@
 -- it is p_keep_letters old (null: until it is requeued or dropped), a root keeps its children. p_states, p_tenant: null for all.
 -- Ids grow with time, so what has ended long ago lies before the id of that moment; only ids that somebody made up lie behind those of
 -- tomorrow. What lies between is never looked at. last_id: the last of the window; next_after: where the next one begins, null for nowhere.
--- Locks: none. Index: steps_pkey, one window of it; whatever stays costs its place in the window, once per sweep.
+-- Locks: none. Index: steps_pkey, one window of it; whatever stays costs its place in the window, once per sweep. The order asked for leaves
+-- one index, without a sort, where a table has several that begin with the shard: the plan is made once, maybe over empty tables.
 create or replace function tributary.find_prunable(
     p_shard smallint, p_after uuid, p_ordinal integer, p_keep interval, p_keep_letters interval, p_states text[], p_tenant text, p_limit integer
 ) returns table (intents tid[], runs tid[], rests uuid[], step_tids tid[], step_runs uuid[], last_id uuid, next_after uuid, next_ordinal integer)
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off
 set enable_bitmapscan to off
+set enable_sort to off
 as $$
 #variable_conflict use_column
 declare
@@ -33,8 +35,9 @@ begin
             from seen
             left join lateral (
                 select true as stays from dead_letters d
-                where seen.state = 'discarded' and d.shard = p_shard and d.run_id = seen.run_id and (v_old_letter < d.created_at) is not false
-                limit 1
+                where seen.state = 'discarded' and d.shard = p_shard and d.run_id between seen.run_id and seen.run_id
+                  and (v_old_letter < d.created_at) is not false
+                order by d.run_id limit 1
             ) as letter on true
             where seen.kind = 'intent' and seen.finished_at < v_old and letter.stays is null
               and (p_states is null or seen.state::text = any (p_states)) and (p_tenant is null or seen.tenant_id = p_tenant)
@@ -50,8 +53,8 @@ begin
             from heads
             left join lateral (
                 select true as stays from dead_letters d
-                where d.shard = p_shard and d.run_id = heads.run_id and (v_old_letter < d.created_at) is not false
-                limit 1
+                where d.shard = p_shard and d.run_id between heads.run_id and heads.run_id and (v_old_letter < d.created_at) is not false
+                order by d.run_id limit 1
             ) as letter on true
             left join lateral (
                 select true as stays from runs r

@@ -93,3 +93,30 @@ def test_a_month_is_measured_in_ids(connection):
     assert kit.scalar(connection, "select tributary.first_id('0001-01-01')::text").startswith(
         "00000000-0000-7"
     )
+
+
+def test_a_plan_made_over_empty_tables_stays_right_when_letters_and_events_pile_up(connection):
+    kit.advance(connection, "31 days")
+    fill(connection, 3_000, finished=1)
+    connection.execute("vacuum analyze")
+    # the plans are made now
+    for _ in range(2):
+        buffers(connection, BATCH, *pruning.START)
+    connection.execute(
+        """
+        with made as (select tributary.new_id() as id, n from generate_series(1, 100000) as n),
+        letters as (
+            insert into tributary.dead_letters (run_id, created_at, ordinal, shard, attempt, kind, name,
+                                                queue, reason, error)
+            select id, now(), 0, 0, 1, 'intent', 't', 'q', 'x', '{}' from made)
+        insert into tributary.event_log (run_id, at, shard, type) select id, now(), 0, 'x' from made
+        """
+    )
+    connection.execute(
+        """insert into tributary.event_log (run_id, at, shard, type)
+           select run_id, now(), 0, 'x' from tributary.steps order by run_id limit 1000"""
+    )
+    connection.execute("update tributary.steps set state = 'discarded'")
+    # with events and states of a thousand rows to look up, each by its key
+    assert buffers(connection, BATCH, *pruning.START) < 40_000
+    assert kit.scalar(connection, "select count(*) from tributary.event_log") == 100_000

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TARGET: Final = 0.015
+_PAUSE: Final = 1.25
 _FEWEST: Final = 50
 _MOST: Final = 5_000
 _FIRST: Final = 250
@@ -131,5 +132,5 @@ class Sweep:
             self.idle += took
         # by half or double at most: one slow batch may have waited for the disk
         self._limit = min(max(self._limit * min(max(_TARGET / took, 0.5), 2.0), _FEWEST), _MOST)
-        self.pause = took
+        self.pause = _PAUSE * took
         self._shard, self._place = (self._shard + 1, START) if done.next is None else (self._shard, done.next)
