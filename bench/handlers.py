@@ -27,3 +27,23 @@ def noop(args: Number) -> Number:
 def stamp(args: Number) -> Began:  # noqa: ARG001 - measured is the way of an input, too
     """Return when the handler was entered (seconds since the epoch)."""
     return Began(at=time.time())
+
+
+@handler("bench.spin.v1")
+def spin(args: Number) -> Number:
+    """Use a millisecond of CPU."""
+    until = time.thread_time() + 0.001
+    while time.thread_time() < until:
+        pass
+    return args
+
+
+@handler("bench.echo.v1")
+def echo(args: dict[str, str]) -> dict[str, str]:
+    """Return what it was given."""
+    return args
+
+
+@handler("bench.swallow.v1")
+def swallow(args: dict[str, str]) -> None:
+    """Return nothing, whatever it was given."""

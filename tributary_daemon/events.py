@@ -68,6 +68,23 @@ class HealthServed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPruned(Event):
+    """Work that ended longer ago than the setting ``keep`` was removed."""
+
+    runs: int
+    intents: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PruningFailed(Event):
+    """History could not be pruned; it is tried again."""
+
+    level: ClassVar[str] = "error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessStarted(Event):
     """A process of a worker claims."""
 

@@ -28,7 +28,10 @@ begin
             select s.run_id, false, s.state::text, s.queue, s.reason is distinct from 'no_handler'
             from keys k join steps s on s.shard = k.shard and s.run_id = k.run_id and s.ordinal = 0
             where k.shard = v_shard and k.tenant_id = p_tenant and k.key = p_key;
-        if not found then
+        if not found and not exists (select from keys k where k.shard = v_shard and k.tenant_id = p_tenant and k.key = p_key) then
+            -- who held the key was pruned in this very moment
+            return query select * from submit_row(p_name, p_payload, p_key, p_submit, p_config, p_run_at, p_tenant, p_private, p_id);
+        elsif not found then
             raise exception 'idempotency key % belongs to a run of workflow %', quote_literal(p_key), p_name
                 using errcode = 'TR002', hint = 'submit it as a workflow, or use another key';
         end if;

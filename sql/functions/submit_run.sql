@@ -32,7 +32,11 @@ begin
             select r.run_id, false, r.state::text, '{}'::text[]
             from keys k join runs r on r.shard = k.shard and r.run_id = k.run_id
             where k.shard = v_shard and k.tenant_id = p_tenant and k.key = p_key;
-        if not found then
+        if not found and not exists (select from keys k where k.shard = v_shard and k.tenant_id = p_tenant and k.key = p_key) then
+            -- who held the key was pruned in this very moment
+            return query select * from submit_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, p_run_at, p_labels, p_tenant,
+                                                  p_payloads, p_private, p_runner);
+        elsif not found then
             raise exception 'idempotency key % belongs to an intent named %', quote_literal(p_key), p_name
                 using errcode = 'TR002', hint = 'submit it as an intent, or use another key';
         end if;

@@ -7,6 +7,7 @@ import pytest
 from tributary_daemon.daemon import maintenance
 from tributary_daemon.daemon.clock import DatabaseClock
 from tributary_daemon.daemon.maintenance import TICK, Maintenance
+from tributary_daemon.daemon.pruner import Pruner
 from tributary_daemon.store import membership
 
 
@@ -29,7 +30,7 @@ def leader(monkeypatch):
 
     for name, answer in {"lead": True, "rescue": 0, "promote": 0, "release_waiting": 0, "tidy": 0}.items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
-    keeper = Maintenance(1, 10.0, DatabaseClock())
+    keeper = Maintenance(1, 10.0, DatabaseClock(), Pruner(None, 1))
     # past the time in which a new leader takes nothing from anybody
     clock[0] += 10
     return keeper, clock, calls
@@ -80,7 +81,7 @@ def test_a_rescue_goes_on_while_batches_come_back_full():
 def test_a_new_leader_takes_nothing_from_anybody_until_all_could_have_beaten(leader):
     """It does not know whether the database was away a moment ago."""
     _, clock, calls = leader
-    fresh = Maintenance(1, 10.0, DatabaseClock())
+    fresh = Maintenance(1, 10.0, DatabaseClock(), Pruner(None, 1))
     for _ in range(3):
         fresh.tick(None, 1)
         clock[0] += TICK

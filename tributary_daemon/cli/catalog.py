@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "handlers": Entry("commands.handlers:handlers", "List the handlers that workers have offered", _FLEET),
     "queue": Entry("commands.queue:queue", "List, pause and resume queues", _FLEET),
     "dlq": Entry("commands.dlq:dlq", "List, show, requeue and drop dead letters", _FLEET),
+    "prune": Entry("commands.prune:prune", "Remove work that ended long ago", _FLEET),
     "migrate": Entry("commands.migrate:migrate", "Bring the database schema up or down", _SETUP),
     "doctor": Entry("commands.doctor:doctor", "Check this installation and say what to mend", _SETUP),
     "config": Entry("commands.config:config", "Show the settings and where each one comes from", _SETUP),

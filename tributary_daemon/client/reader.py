@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from tributary_daemon.client import operations, overview, reading, waiting, workforce
+from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
     from tributary_daemon.client.documents import Document, Page, Summary
     from tributary_daemon.client.fleet_records import FleetDocument, WorkerDocument
     from tributary_daemon.client.options import RunAfter, Settings
+    from tributary_daemon.client.pruning import Pruned
     from tributary_daemon.client.records import (
         DeadLetterDocument,
         EventDocument,
@@ -232,6 +233,40 @@ class Reader:
     def drop(self, reference: str) -> None:
         """Forget a dead letter; the work stays discarded."""
         self._link.run(lambda: overview.drop(reference), again=False)
+
+    def prune(
+        self,
+        older_than: float | str | timedelta,
+        *,
+        states: Iterable[str] = (),
+        dead_letters_older_than: float | str | timedelta | None = None,
+        dry_run: bool = False,
+        seen: Callable[[Pruned], None] | None = None,
+    ) -> Pruned:
+        """Remove work that ended long ago, with all that belongs to it; its idempotency keys are free again.
+
+        Work goes in short transactions of its own, so that nothing waits for it. What somebody holds at
+        that moment stays, and what is interrupted goes on with the next call.
+
+        Args:
+            older_than: since its end: seconds, timedelta or ``"30d"``.
+            states: in which it ended: ``completed``, ``failed``, ``cancelled``, ``discarded``; empty for any.
+            dead_letters_older_than: work with dead letters goes when these are older than this; None: it
+                stays until they are requeued or dropped.
+            dry_run: only count.
+            seen: called after each batch with what went so far.
+
+        Raises:
+            InvalidInput: a duration or a state is malformed.
+        """
+        wanted = pruning.retention(self._settings, older_than, states, dead_letters_older_than)
+        sweep = self._link.run(lambda: pruning.sweep(wanted, dry_run=dry_run), again=True)
+        while not sweep.ended:
+            self._link.run(sweep.batch, again=True)
+            if seen is not None:
+                seen(pruning.so_far(sweep))
+            time.sleep(sweep.pause)
+        return pruning.so_far(sweep)
 
     def queues(self) -> tuple[QueueDocument, ...]:
         """Read the queues that were ever paused, hold work, or are served."""

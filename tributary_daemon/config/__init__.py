@@ -125,6 +125,19 @@ class Config:
             parse.address, "HOST:PORT where a worker answers /healthz and /readyz; unset: nowhere"
         ),
     )
+    keep: float | None = field(
+        default=None,
+        metadata=_meta(
+            parse.retention, "how long work is kept after its end, e.g. 30d; unset or forever: for ever"
+        ),
+    )
+    keep_dead_letters: float | None = field(
+        default=None,
+        metadata=_meta(
+            parse.retention,
+            "how long a dead letter keeps its work; unset or forever: until it is requeued or dropped",
+        ),
+    )
     max_payload: int = field(
         default=1_048_576, metadata=_meta(parse.size, "largest payload or result, e.g. 1MiB")
     )

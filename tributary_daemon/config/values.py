@@ -98,6 +98,11 @@ def duration(low: float = 0.0) -> Callable[[Any], float]:
     return parse
 
 
+def retention(value: Any) -> float | None:
+    """Parse for how long something is kept: a duration of at least a minute, or ``forever``."""
+    return None if value == "forever" else duration(60.0)(value)
+
+
 def names(value: Any) -> tuple[str, ...]:
     """Parse a list of names, or names joined by commas."""
     parts = value.split(",") if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""What one worker per database does for all: rescue, promotion, waiting names, leftovers."""
+"""What one worker per database does for all: rescue, promotion, waiting names, leftovers, retention."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tributary_daemon.store import membership
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.clock import DatabaseClock
+    from tributary_daemon.daemon.pruner import Pruner
     from tributary_daemon.store.db import Connection
 
 TICK: Final = 2.0
@@ -26,16 +27,24 @@ class Maintenance:
         shards: number of shards.
         lease: seconds that a process's leases outlive its last beat.
         clock: of the database.
+        pruner: of finished work.
     """
 
-    def __init__(self, shards: int, lease: float, clock: DatabaseClock) -> None:
+    def __init__(self, shards: int, lease: float, clock: DatabaseClock, pruner: Pruner) -> None:
         self._shards = shards
         self._lease = lease
         self._clock = clock
+        self._pruner = pruner
+        self._leads = False
         self._due = 0.0
         self._tidy_due = 0.0
         # a new leader does not know whether there was an outage: who lives beats again within this time
         self._rescue_due = time.monotonic() + min(lease, _FIRST)
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until `prune` has something to do; at most a tick."""
+        return min(self._pruner.due_in, TICK) if self._leads else TICK
 
     def spare(self) -> None:
         """Take nothing from anybody for the time of a lease."""
@@ -55,7 +64,8 @@ class Maintenance:
         if now < self._due:
             return
         self._due = now + TICK
-        if not membership.lead(connection, "maintenance", worker_id, _LEADS_FOR):
+        self._leads = membership.lead(connection, "maintenance", worker_id, _LEADS_FOR)
+        if not self._leads:
             return
         self.rescue(connection)
         # a backstop: processes promote what is due themselves, workers release what waits for their names
@@ -65,3 +75,8 @@ class Maintenance:
             membership.release_waiting(connection, self._shards)
             if now >= self._rescue_due:
                 membership.tidy(connection, _SILENT)
+
+    def prune(self, connection: Connection) -> None:
+        """Prune finished work for some milliseconds, if it led at the last tick."""
+        if self._leads:
+            self._pruner.batch(connection)

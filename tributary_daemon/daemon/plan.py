@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tributary_daemon.daemon.attempts import CLOSING_QUEUE
 from tributary_daemon.daemon.recycling import Recycling
 from tributary_daemon.daemon.setup import ProcessSetup
+from tributary_daemon.store.pruning import Retention
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class WorkerPlan:
         lease: seconds.
         silence_limit: seconds.
         recycling: when a process has done enough.
+        retention: what finished work it prunes when it does the maintenance; None for none.
         prepare: whether statements are prepared.
         log_format: of the processes.
         log_level: of the processes.
@@ -71,6 +73,7 @@ class WorkerPlan:
     lease: float
     silence_limit: float
     recycling: Recycling
+    retention: Retention | None
     prepare: bool
     log_format: str
     log_level: str
@@ -116,7 +119,14 @@ class WorkerPlan:
     def private(self, queue: str, *, directory: str) -> WorkerPlan:
         """Return the plan of `trib run`: one private queue, closing steps included, and shell steps."""
         return replace(
-            self, queues=(queue,), bounded={}, closing=queue, enable_shell=True, names=(), directory=directory
+            self,
+            queues=(queue,),
+            bounded={},
+            closing=queue,
+            enable_shell=True,
+            names=(),
+            directory=directory,
+            retention=None,
         )
 
 
@@ -157,6 +167,9 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         lease=config.lease,
         silence_limit=config.silence_limit,
         recycling=Recycling(options.recycle_steps, options.recycle_age, options.recycle_memory),
+        retention=None
+        if config.keep is None
+        else Retention(keep=config.keep, keep_letters=config.keep_dead_letters),
         prepare=True,
         log_format=log_format,
         log_level=config.log_level,

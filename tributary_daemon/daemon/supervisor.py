@@ -18,6 +18,7 @@ from tributary_daemon.daemon.family import Family
 from tributary_daemon.daemon.health import Health
 from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.orders import Orders
+from tributary_daemon.daemon.pruner import Pruner
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.daemon.sdnotify import ServiceManager
 from tributary_daemon.daemon.settlement import Death, forget, settle
@@ -102,7 +103,8 @@ class Supervisor:
         """
         connection = self._link.connection()
         self._shards = membership.shard_count(connection)
-        self._maintenance = Maintenance(self._shards, self._plan.lease, self._clock)
+        pruner = Pruner(self._plan.retention, self._shards)
+        self._maintenance = Maintenance(self._shards, self._plan.lease, self._clock, pruner)
         self._register(connection)
 
     def stop(self) -> None:
@@ -156,6 +158,7 @@ class Supervisor:
             self._poll()
             self._admit()
             self._settle()
+            self._prune()
         except LOST as error:
             self._lost(error)
         if self._ears.tend():
@@ -180,6 +183,8 @@ class Supervisor:
             until.append(self._wake_at - now)
         if self._draining:
             until.append(0.1)
+        elif self._maintenance is not None:
+            until.append(self._maintenance.due_in)
         if self._manager.watchdog_every is not None:
             until.append(self._manager.watchdog_every / 2)
         return max(0.0, min(until))
@@ -249,6 +254,10 @@ class Supervisor:
                 forget(self._link.connection(), death, self._shards)
             if not self._deaths and self._maintenance is not None:
                 self._maintenance.rescue(self._link.connection())
+
+    def _prune(self) -> None:
+        if self._maintenance is not None and not self._draining and self._link.pause == 0:
+            self._maintenance.prune(self._link.connection())
 
     def _weigh(self) -> None:
         """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""
