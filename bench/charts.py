@@ -94,9 +94,9 @@ def _bars(axes: Axes, chart: Bars) -> None:
     middles = [median(chart.values[name]) for name in names]
     below = [middle - min(chart.values[name]) for name, middle in zip(names, middles, strict=True)]
     above = [max(chart.values[name]) - middle for name, middle in zip(names, middles, strict=True)]
-    axes.barh(
-        names, middles, color=[_colour(name) for name in names], edgecolor=_OTHER, height=0.62, zorder=2
-    )
+    colours = [_colour(name) for name in names]
+    edges = [_OTHER if colour == _BARE else colour for colour in colours]
+    axes.barh(names, middles, color=colours, edgecolor=edges, height=0.62, zorder=2)
     axes.errorbar(
         middles, names, xerr=[below, above], fmt="none", ecolor=_INK, elinewidth=1.2, capsize=4, zorder=3
     )
