@@ -171,9 +171,9 @@ def test_what_has_not_been_handed_over_is_not_asked_back_from_the_crew(thread):
     thread.crew.take_back = lambda asked: [held for held in asked if held.in_loop]
     thread._hand_over(0, [row(n) for n in range(4)] + [async_row(4)])
     thread._give(FakeLeases())
-    assert [held.run_id for held in thread._holdings.ready] == ["run4"]
+    assert [held.run_id for held in thread._holdings.ready] == ["async4"]
     thread._recall()
-    assert [item.run_id for _, item in thread._holdings.ended] == ["run4"]
+    assert [item.run_id for _, item in thread._holdings.ended] == ["async4"]
     assert thread._holdings.handed == 4
 
 
