@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench import load, product
 from bench.charts import Lines
 from bench.scenario import Outcome, row, scenario
+from bench.server import settle
 from tributary_daemon import Client
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def backlog(at: str, *, few: int, many: int, rounds: int) -> Outcome:
         for name, wanted in variants.items():
             url = product.database(at)
             load.ready(url, **wanted)
+            settle(url, analyze=True)
             most = min(few, wanted["count"] * (100 - wanted.get("blocked", 0)) // 100) * 9 // 10
             prober = load.Prober(url)
             rates[name].append(load.drain_rate(url, most, beside=prober))
@@ -71,6 +73,7 @@ def history(at: str, *, steps: list[int], drained: int) -> Outcome:
         load.finished(url, count - kept)
         kept = count
         load.ready(url, drained * 11 // 10)
+        settle(url, analyze=True)
         rates.append((count, load.drain_rate(url, drained)))
         for name, seconds in _looks(url).items():
             looks.setdefault(name, []).append((count, seconds * 1000))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench import load, product
 from bench.scenario import Outcome, row, scenario
-from bench.server import server
+from bench.server import server, settle
 from tributary_daemon import Client
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def slow_disk(at: str, *, count: int, rounds: int, seconds: float) -> Outcome:
             for rates, where in ((fast, at), (slow, slow_at)):
                 url = product.database(where)
                 load.ready(url, count * 11 // 10)
+                settle(url, analyze=True)
                 rates.append(load.drain_rate(url, count))
             submitted.append(_submits(product.database(slow_at), 16, seconds))
         with load.opened(slow_at) as connection:

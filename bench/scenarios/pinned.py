@@ -12,6 +12,7 @@ import psycopg
 from bench import load, product
 from bench.charts import Lines
 from bench.scenario import Outcome, row, scenario
+from bench.server import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,9 +45,11 @@ def pinned_xmin(at: str, *, seconds: int, drained: int, rounds: int) -> Outcome:
     for _ in range(rounds):
         url = product.database(at)
         load.ready(url, drained * 11 // 10)
+        settle(url, analyze=True)
         free.append(load.drain_rate(url, drained))
         url = product.database(at)
         load.ready(url, drained * 11 // 10)
+        settle(url, analyze=True)
         with pinned(url):
             held.append(load.drain_rate(url, drained))
     late = [waiting for when, waiting in offered if when > seconds * 0.8]

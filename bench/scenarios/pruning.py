@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench import load, product
 from bench.scenario import Outcome, row, scenario
+from bench.server import settle
 
 if TYPE_CHECKING:
     from typing import Self
@@ -103,6 +104,7 @@ def pruning(at: str, *, kept: int, ready: int, alone: float, rounds: int) -> Out
         url = product.database(at)
         load.finished(url, kept, "40 days")
         load.ready(url, ready)
+        settle(url, analyze=True)
         prune, watched = Prune(url, alone), Waits(url)
         with watched:
             load.drain_rate(url, 1, beside=prune)

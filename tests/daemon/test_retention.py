@@ -103,10 +103,10 @@ def test_batches_alternate_with_pauses_and_sweeps_with_rests(steps, told):
     assert keeper.due_in == 0
     steps.answers = [moves(3, 2), ends(0, 1)]
     keeper.batch(None)
-    assert keeper.due_in == pytest.approx(1.0)
+    assert keeper.due_in == pytest.approx(1.25)
     keeper.batch(None)
     assert len(steps.answers) == 1
-    steps.clock += 1.0
+    steps.clock += 1.25
     keeper.batch(None)
     assert keeper.due_in == pytest.approx(60.0)
     assert told == [events.HistoryPruned(runs=3, intents=3, seconds=2.0)]
@@ -117,8 +117,8 @@ def test_a_sweep_in_vain_rests_the_longer_and_says_nothing(steps, told):
     steps.answers = [moves(0, 0) for _ in range(9)] + [ends(0, 0)]
     while steps.answers:
         keeper.batch(None)
-        steps.clock += 1.0
-    assert keeper.due_in == pytest.approx(199.0)
+        steps.clock += 2.0
+    assert keeper.due_in == pytest.approx(198.0)
     assert told == []
 
 
@@ -127,8 +127,9 @@ def test_a_long_sweep_says_every_minute_how_far_it_is(steps, told):
     steps.answers = [moves(0, 1) for _ in range(40)] + [ends(0, 1)]
     while steps.answers:
         keeper.batch(None)
-        steps.clock += 1.0
-    assert [event.intents for event in told] == [31, 10]
+        steps.clock += 2.0
+    # a batch and its pause take three seconds
+    assert [event.intents for event in told] == [21, 20]
 
 
 def test_an_error_is_told_and_waited_out_a_lost_connection_is_not_its_business(steps, told):

@@ -23,8 +23,9 @@ _TELL_EVERY: Final = 60.0
 class Pruner:
     """Sweeps over the key, rests, sweeps again; one batch per call.
 
-    Between batches it pauses a little longer than the last one took, between sweeps for a minute, or longer
-    when much of the sweep was spent on what stays: looking in vain takes at most a twentieth of a connection.
+    Between batches it pauses a little longer than the last one took, between sweeps for a minute, or
+    longer when much of the sweep was spent on what stays: looking in vain takes at most a twentieth of
+    one connection.
 
     Args:
         retention: what may go; None for nothing.
