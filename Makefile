@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint check bench image image-test constraints clean
+.PHONY: help run test plans lint check bench bench-full image image-test constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ run: $(VENV)/.run ## run the main job: a census of Python's standard library, re
 test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spec ARGS='-k name' narrow it)
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS) $(TESTS)
 
+plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready and 5M finished rows (two minutes, 5 GB)
+	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
+
 lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -38,9 +41,11 @@ lint: $(VENV)/.check ## check style, types and floors
 
 check: lint test ## lint and test
 
-bench: $(VENV)/.test ## measure throughput and latency beside their yardsticks (about ten minutes)
-	@$(BIN)/python -m bench.drain $(ARGS)
-	@$(BIN)/python -m bench.latency
+bench: $(VENV)/.bench ## measure beside other systems and the yardsticks, short form (under ten minutes; ARGS='--only latency')
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-full: $(VENV)/.bench ## measure everything at full size (an hour or more)
+	@$(BIN)/python -m bench --full $(ARGS)
 
 image: ## build the container image "tributary" with docker, podman or buildah (ARGS='--build-arg EXTRAS=[crypto]')
 	@if docker info >/dev/null 2>&1; then set -x; docker build -t tributary $(ARGS) .; \
@@ -63,7 +68,7 @@ constraints: $(VENV)/.python ## pin anew what the image installs (constraints.tx
 	@rm -rf build/constraints; rmdir build 2>/dev/null || true; git diff --stat -- constraints.txt
 
 clean: ## remove .venv, caches and reports; databases stay
-	rm -rf $(VENV) $(OUT) build dist bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OUT) build dist bench/results bench/.environments .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.python:
@@ -90,6 +95,10 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.python
 	@echo "installing Tributary and its test tools into $(VENV)"
 	@$(BIN)/python -m pip install -q -e '.[test]' && touch $@ $(VENV)/.run
 
+$(VENV)/.bench: pyproject.toml | $(VENV)/.python
+	@echo "installing Tributary and what its benchmark draws with into $(VENV)"
+	@$(BIN)/python -m pip install -q -e '.[bench]' && touch $@ $(VENV)/.run
+
 $(VENV)/.check: pyproject.toml | $(VENV)/.python
 	@echo "installing Tributary, its test and check tools into $(VENV)"
-	@$(BIN)/python -m pip install -q -e '.[test,check]' && touch $@ $(VENV)/.test $(VENV)/.run
+	@$(BIN)/python -m pip install -q -e '.[test,check]' && touch $@ $(VENV)/.test $(VENV)/.bench $(VENV)/.run

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-OURS = "trib"  # systems whose name begins so are drawn in the accent colour
-_ACCENT, _OTHER, _INK, _FAINT = "#0f6fb5", "#9fb3c1", "#22303a", "#e3e8ec"
+OURS, LIMIT = "trib", "yardstick"  # systems whose names begin so are drawn in colours of their own
+_ACCENT, _OTHER, _BARE, _INK, _FAINT = "#0f6fb5", "#9fb3c1", "#e9eef2", "#22303a", "#e3e8ec"
+_FEW = 30  # points of a line that are worth a marker each
 _LINES = (_ACCENT, "#d1622b", "#3d8f5f", "#8a5fa8", "#b58a0f", "#5c6b76")
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -93,8 +94,9 @@ def _bars(axes: Axes, chart: Bars) -> None:
     middles = [median(chart.values[name]) for name in names]
     below = [middle - min(chart.values[name]) for name, middle in zip(names, middles, strict=True)]
     above = [max(chart.values[name]) - middle for name, middle in zip(names, middles, strict=True)]
-    colours = [_ACCENT if name.startswith(OURS) else _OTHER for name in names]
-    axes.barh(names, middles, color=colours, height=0.62, zorder=2)
+    colours = [_colour(name) for name in names]
+    edges = [_OTHER if colour == _BARE else colour for colour in colours]
+    axes.barh(names, middles, color=colours, edgecolor=edges, height=0.62, zorder=2)
     axes.errorbar(
         middles, names, xerr=[below, above], fmt="none", ecolor=_INK, elinewidth=1.2, capsize=4, zorder=3
     )
@@ -113,9 +115,18 @@ def _bars(axes: Axes, chart: Bars) -> None:
     axes.tick_params(length=0)
 
 
+def _colour(name: str) -> str:
+    if name.startswith(OURS):
+        return _ACCENT
+    return _BARE if name.startswith(LIMIT) else _OTHER
+
+
 def _lines(axes: Axes, chart: Lines) -> None:
     for colour, (name, points) in zip(cycle(_LINES), chart.series.items(), strict=False):
-        axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=2, marker="o", markersize=4)
+        marker = "o" if len(points) <= _FEW else ""
+        axes.plot(
+            *zip(*points, strict=True), color=colour, label=name, linewidth=2, marker=marker, markersize=4
+        )
     axes.set_xlabel(chart.x)
     axes.set_ylabel(chart.y)
     if chart.log_x:

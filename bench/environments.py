@@ -29,9 +29,10 @@ def interpreter(name: str) -> Path:
     python = home / "bin" / "python"
     if _made(home, wanted):
         return python
+    print(f"making the environment of {name} ...", flush=True)
     shutil.rmtree(home, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(home)], name)
-    _run([str(python), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS / f"{name}.txt")], name)
+    _run([sys.executable, "-m", "venv", str(home)])
+    _run([str(python), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS / f"{name}.txt")])
     _mark(home, wanted)
     return python
 
@@ -51,7 +52,7 @@ def node() -> tuple[Path, Path]:
     if not _made(home, wanted):
         # npm is a script that looks for node on the path
         install = f'PATH="{programs}:$PATH" npm ci --no-audit --no-fund'
-        _run(["/bin/sh", "-c", install], "graphile", cwd=home)
+        _run(["/bin/sh", "-c", install], cwd=home)
         _mark(home, wanted)
     return programs / "node", home
 
@@ -65,8 +66,7 @@ def _mark(home: Path, wanted: str) -> None:
     (home / ".made").write_text(wanted, encoding="utf-8")
 
 
-def _run(command: list[str], name: str, *, cwd: Path | None = None) -> None:
-    print(f"making the environment of {name} ...", flush=True)
+def _run(command: list[str], *, cwd: Path | None = None) -> None:
     try:
         done = subprocess.run(
             command, cwd=cwd, capture_output=True, text=True, timeout=_PATIENCE, check=False

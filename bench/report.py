@@ -83,7 +83,7 @@ class Report:
             text = self._shown(scenario, outcome)
             kept = {"rows": [asdict(row) for row in outcome.rows], "notes": outcome.notes, "raw": outcome.raw}
         print(text, flush=True)
-        self._sections.append(f"## {scenario.name}\n\n{scenario.summary} ({seconds:.0f} s)\n\n{text}")
+        self._sections.append(f"## {scenario.name}\n\n{scenario.summary} Took {seconds:.0f} s.\n\n{text}")
         self._raw["scenarios"][scenario.name] = {"seconds": round(seconds, 1), **kept}
         body = "\n\n".join((f"# Benchmark\n\n{self._heading}", *self._sections))
         (self.folder / "report.md").write_text(f"{body}\n", encoding="utf-8")
@@ -91,7 +91,8 @@ class Report:
 
     def _shown(self, scenario: Scenario, outcome: Outcome) -> str:
         parts = [table(HEADS, map(line, outcome.rows))] if outcome.rows else []
-        parts += [f"- {note}" for note in outcome.notes]
+        if outcome.notes:
+            parts.append("\n".join(f"- {note}" for note in outcome.notes))
         if outcome.charts:
             from bench.charts import draw  # noqa: PLC0415 - matplotlib is needed only where something is drawn
 

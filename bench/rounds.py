@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +72,8 @@ def fastest(at: str, peer: Peer, work: Mapping[str, int], tries: int) -> tuple[M
     """
     if not tries:
         return peer.variants[0], f"{peer.name}: {spelled(peer.variants[0])}"
-    measures = {
-        spelled(variant): lambda variant=variant: systems.drain(at, peer, variant, work)
-        for variant in peer.variants
+    measures: Measure = {
+        spelled(variant): partial(systems.drain, at, peer, variant, work) for variant in peer.variants
     }
     rates = interleave(measures, tries).rates
     best = max(peer.variants, key=lambda variant: median(rates.get(spelled(variant), [0.0])))

@@ -44,19 +44,44 @@ class Peer:
 
 
 QUEUES = (
-    Peer("PgQueuer", "pgqueuer", "pgqueuer_drain", tuple({"batch": size} for size in (1000, 500, 100))),
+    Peer(
+        "PgQueuer",
+        "pgqueuer",
+        "pgqueuer_drain",
+        (
+            {"driver": "connection", "batch": 1000},
+            {"driver": "connection", "batch": 2000},
+            {"driver": "connection", "batch": 500},
+            {"driver": "connection", "batch": 100},
+            {"driver": "pool", "batch": 1000},
+        ),
+    ),
     Peer(
         "graphile-worker",
         "graphile",
         "node",
-        tuple({"localQueue": 500, "concurrency": jobs} for jobs in (24, 48)),
+        (
+            {"localQueue": 500, "concurrency": 24},
+            {"localQueue": 1000, "concurrency": 24},
+            {"localQueue": 500, "concurrency": 48},
+        ),
     ),
-    Peer("awa", "awa", "awa_drain", tuple({"concurrency": jobs} for jobs in (256, 128, 512)), pace=10_000),
+    Peer(
+        "awa",
+        "awa",
+        "awa_drain",
+        (
+            {"engine": "canonical", "concurrency": 256},
+            {"engine": "queue_storage", "concurrency": 256},
+            {"engine": "canonical", "concurrency": 128},
+        ),
+        pace=10_000,
+    ),
     Peer(
         "procrastinate",
         "procrastinate",
         "procrastinate_drain",
-        tuple({"concurrency": jobs} for jobs in (50, 20)),
+        ({"concurrency": 50}, {"concurrency": 20}),
         pace=800,
     ),
 )
@@ -65,8 +90,10 @@ WORKFLOWS = (
         "DBOS",
         "dbos",
         "dbos_steps",
-        tuple(
-            {"mode": mode, "threads": 8, "connections": 20} for mode in ("start_workflow", "threads", "async")
+        (
+            {"mode": "start_workflow", "threads": 8, "connections": 20},
+            {"mode": "threads", "threads": 8, "connections": 20},
+            {"mode": "async", "threads": 8, "connections": 20},
         ),
         pace=420,
     ),

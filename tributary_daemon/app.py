@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tributary_daemon.config import Config
     from tributary_daemon.wiring import Say
 
-__all__ = ["AsyncClient", "Client", "database_url", "open_client", "private_worker", "run_worker"]
+__all__ = ["AsyncClient", "Client", "database_url", "private_worker", "run_worker"]
 
 
 class Client(client.Client):
@@ -67,23 +67,6 @@ class AsyncClient(async_client.AsyncClient):
             lambda: private_worker_async(merged, WorkerOptions.of(merged), say=say, local=True),
         )
         self.config = merged
-
-
-def open_client(config: Config, *, say: Say | None = None) -> Client:
-    """Return a client, connected, on a database whose schema this code can use.
-
-    Args:
-        config: where the database is; a missing schema is created unless it forbids that.
-        say: told when the embedded database is used; stderr unless given.
-
-    Raises:
-        DatabaseUnreachable: no connection, or no database is configured and none may be started.
-        SchemaError: the schema cannot be used.
-        EmbeddedError: the embedded server does not start.
-    """
-    opened = Client(config=config, say=say)
-    opened.connect()
-    return opened
 
 
 def _merged(url: str | None, config: Config | None) -> Config:

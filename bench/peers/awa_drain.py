@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CHUNK = 2_000
+_SCHEMA = "awa"
 
 
 @dataclass
@@ -23,15 +24,19 @@ class Noop:
 
 
 def load(asked: Mapping[str, Any]) -> None:
-    asyncio.run(insert(asked))
+    asyncio.run(enqueue(asked))
 
 
-async def insert(asked: Mapping[str, Any]) -> None:
+async def enqueue(asked: Mapping[str, Any]) -> None:
     client = AsyncClient(asked["url"])
     await client.migrate()
+    insert = client.insert_many_copy
+    if asked["engine"] == "queue_storage":
+        await client.install_queue_storage(schema=_SCHEMA)
+        insert = client.enqueue_many_copy
     for start in range(0, asked["jobs"], _CHUNK):
         numbers = range(start, min(start + _CHUNK, asked["jobs"]))
-        await client.insert_many_copy([Noop(i) for i in numbers], queue="default")
+        await insert([Noop(i) for i in numbers], queue="default")
     await client.close()
 
 
@@ -43,7 +48,8 @@ def work(asked: Mapping[str, Any], finishes: harness.Finishes) -> None:
         async def noop(_job: Any) -> None:
             finishes.note()
 
-        await client.start([("default", asked["concurrency"])])
+        schema = _SCHEMA if asked["engine"] == "queue_storage" else None
+        await client.start([("default", asked["concurrency"])], queue_storage_schema=schema)
         # its workers never end by themselves, and what the other process has done is seen by looking
         while finishes.publish() < asked["jobs"]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

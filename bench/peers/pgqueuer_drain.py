@@ -30,6 +30,7 @@ async def enqueue(asked: Mapping[str, Any]) -> None:
     connection = await asyncpg.connect(asked["url"])
     queries = Queries(AsyncpgDriver(connection))
     await queries.install()
+    await queries.optimize_autovacuum()
     for start in range(0, asked["jobs"], _CHUNK):
         numbers = range(start, min(start + _CHUNK, asked["jobs"]))
         payloads = [json.dumps({"i": i}).encode() for i in numbers]
@@ -39,15 +40,18 @@ async def enqueue(asked: Mapping[str, Any]) -> None:
 
 def work(asked: Mapping[str, Any], finishes: harness.Finishes) -> None:
     async def drain() -> None:
-        async with asyncpg.create_pool(asked["url"], min_size=2, max_size=6) as pool:
-            worker = PgQueuer(AsyncpgPoolDriver(pool))
+        if asked["driver"] == "pool":
+            driver = AsyncpgPoolDriver(await asyncpg.create_pool(asked["url"], min_size=2, max_size=6))
+        else:
+            driver = AsyncpgDriver(await asyncpg.connect(asked["url"]))
+        worker = PgQueuer(driver)
 
-            @worker.entrypoint("noop")
-            async def noop(job: Job) -> None:
-                json.loads(job.payload or b"null")
-                finishes.note()
+        @worker.entrypoint("noop")
+        async def noop(job: Job) -> None:
+            json.loads(job.payload or b"null")
+            finishes.note()
 
-            await worker.qm.run(batch_size=asked["batch"], mode=QueueExecutionMode.drain)
+        await worker.qm.run(batch_size=asked["batch"], mode=QueueExecutionMode.drain)
 
     uvloop.run(drain())
 

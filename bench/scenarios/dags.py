@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ from bench.systems import PROCESSES, WORKFLOWS, amount
 from bench.yardsticks import ceiling_dag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from bench.systems import Peer
 
 STEPS = 10  # of a run of the peers, and of a narrow one of ours
-CHAIN, FAN, WIDE, LONG = "chains of 10", "fans of 10", "one wide fan", "one long chain"
+CHAIN, FAN, WIDE, LONG = "chains of 10 steps", "fans of 10 steps", "one wide fan", "one long chain"
 PEER_BAR, CEILING_BAR, HOP_BAR = 50.0, 0.6, 2.0
 HOPS = """
     select extract(epoch from child.started_at - parent.finished_at)::float8 * 1000
@@ -46,18 +47,21 @@ def dags(at: str, *, runs: int, wide: int, long: int, rounds: int, seconds: floa
         (WIDE, shapes.fan(wide), 1, 500),
         (LONG, shapes.chain(long), 1, 10),
     ):
-        measures[f"trib, {name}"] = _ours(at, shape, count, hops if name == LONG else None)
-        measures[f"yardstick, {name}"] = _ceiling(at, shape, count, batch)
+        measures[f"trib, {name}"] = partial(_ours, at, shape, count, hops if name == LONG else [])
+        measures[f"yardstick, {name}"] = partial(
+            ceiling_dag.measure, at, shape=shape, runs=count, processes=PROCESSES, batch=batch
+        )
     for peer in WORKFLOWS:
-        work = {"runs": amount(peer, runs * STEPS, seconds) // STEPS, "steps": STEPS}
+        many = {"runs": amount(peer, runs * STEPS, seconds) // STEPS, "steps": STEPS}
         try:
-            variant, note = fastest(at, peer, work, tries)
+            variant, note = fastest(at, peer, many, tries)
         except UnavailableError as error:
             outcome.notes.append(f"{peer.name} is missing: {error}")
             continue
         outcome.notes.append(note)
-        measures[peer.name] = lambda peer=peer, variant=variant, work=work: systems.drain(
-            at, peer, variant, work
+        measures[f"{peer.name}, {CHAIN}"] = partial(systems.drain, at, peer, variant, many)
+        measures[f"{peer.name}, {LONG}"] = partial(
+            systems.drain, at, peer, variant, {"runs": 1, "steps": long}
         )
     found = interleave(measures, rounds)
     outcome.notes += found.notes()
@@ -66,39 +70,44 @@ def dags(at: str, *, runs: int, wide: int, long: int, rounds: int, seconds: floa
         *rows(found),
         row("parent's end -> child's start, p50", median(hops), "ms", at_most=HOP_BAR),
     ]
-    outcome.charts.append(
-        Bars("Steps of runs, two processes", "steps finished per second, log scale", found.rates, log=True)
-    )
+    outcome.charts = [chart(found, shape) for shape in (CHAIN, FAN, WIDE, LONG)]
     return outcome
 
 
-def _ours(at: str, shape: shapes.Shape, runs: int, hops: list[float] | None) -> Callable[[], float]:
-    def measure() -> float:
-        url = product.shaped(at, shape, runs)
-        rate = product.drain_runs(url, runs * len(shape), PROCESSES)
-        if hops is not None:
-            with psycopg.connect(url) as connection:
-                hops.extend(milliseconds for (milliseconds,) in connection.execute(HOPS))
-        return rate
-
-    return measure
-
-
-def _ceiling(at: str, shape: shapes.Shape, runs: int, batch: int) -> Callable[[], float]:
-    return lambda: ceiling_dag.measure(at, shape=shape, runs=runs, processes=PROCESSES, batch=batch)
+def _ours(at: str, shape: shapes.Shape, runs: int, hops: list[float]) -> float:
+    url = product.shaped(at, shape, runs)
+    rate = product.drain_runs(url, runs * len(shape), PROCESSES)
+    with psycopg.connect(url) as connection:
+        hops.extend(milliseconds for (milliseconds,) in connection.execute(HOPS))
+    return rate
 
 
 def rows(found: Rounds) -> list[Row]:
     """Return the rates, then the ratios to the yardstick and to every peer."""
     made = [row(name, rates, "/s") for name, rates in found.rates.items()]
     for shape in (CHAIN, FAN, WIDE, LONG):
-        ours, ceiling = f"trib, {shape}", f"yardstick, {shape}"
-        made.append(row(f"trib / yardstick, {shape}", found.ratios(ours, ceiling), "x", at_least=CEILING_BAR))
-        if shape == LONG:
-            continue
-        made += [
-            row(f"trib / {peer.name}, {shape}", found.ratios(ours, peer.name), "x", at_least=PEER_BAR)
-            for peer in WORKFLOWS
-            if peer.name in found.rates
-        ]
+        ours = f"trib, {shape}"
+        ratios = found.ratios(ours, f"yardstick, {shape}")
+        made.append(row(f"trib / yardstick, {shape}", ratios, "x", at_least=CEILING_BAR))
+        for peer in WORKFLOWS:
+            theirs = rival(peer, shape)
+            if theirs in found.rates:
+                bar = None if shape == LONG else PEER_BAR
+                made.append(
+                    row(f"trib / {peer.name}, {shape}", found.ratios(ours, theirs), "x", at_least=bar)
+                )
     return made
+
+
+def rival(peer: Peer, shape: str) -> str:
+    """Return what of a peer a shape is compared with: within a run it does one step after another."""
+    return f"{peer.name}, {LONG if shape == LONG else CHAIN}"
+
+
+def chart(found: Rounds, shape: str) -> Bars:
+    """Return the plot of a shape: Tributary, the yardstick, and the peers."""
+    names = {"trib worker": f"trib, {shape}", "yardstick": f"yardstick, {shape}"}
+    names |= {peer.name: rival(peer, shape) for peer in WORKFLOWS}
+    values = {name: found.rates[known] for name, known in names.items() if known in found.rates}
+    title = f"{shape[0].upper()}{shape[1:]}, two processes"
+    return Bars(title, "steps finished per second, log scale", values, log=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from bench import load, product
@@ -138,46 +136,3 @@ def two_processes(at: str, *, seconds: int, rounds: int) -> Outcome:
         ],
         raw={"one": one, "two": two},
     )
-
-
-@scenario("start", short={"rounds": 3}, full={"rounds": 20})
-def start(at: str, *, rounds: int) -> Outcome:
-    """How long a command takes, and a worker until it claims."""
-    url = product.database(at)
-    with Client(url) as client:
-        work = client.submit("bench.noop.v1", {"i": 1}).id
-    helps = [_seconds([*_TRIB, "--help"], url) for _ in range(rounds)]
-    looks = [_seconds([*_TRIB, "status", work], url) for _ in range(rounds)]
-    readies = [_ready_seconds(url) for _ in range(rounds)]
-    rows = [
-        row("trib --help", [1000 * taken for taken in helps], "ms", at_most=150),
-        row("trib status", [1000 * taken for taken in looks], "ms", at_most=400),
-        row("worker ready", readies, "s", at_most=1.5),
-    ]
-    return Outcome(rows, {"help": helps, "status": looks, "ready": readies, "median": median(readies)})
-
-
-def _seconds(command: list[str], url: str) -> float:
-    began = time.perf_counter()
-    subprocess.run(command, env={**os.environ, "TRIB_DATABASE_URL": url}, check=True, capture_output=True)
-    return time.perf_counter() - began
-
-
-def _ready_seconds(url: str) -> float:
-    """Start a worker of one process; return the seconds until it says that it has started."""
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [*_TRIB, "worker", "--processes", "1"],
-        env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_LOG_FORMAT": "json"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as worker:
-        assert worker.stderr is not None
-        for line in worker.stderr:
-            if '"worker started"' in line:
-                break
-        taken = time.perf_counter() - began
-        worker.terminate()
-        worker.stderr.read()
-    return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench import product, systems
@@ -30,14 +31,12 @@ def intents(at: str, *, counts: Sequence[int], rounds: int, seconds: float, trie
     chosen = choose(at, min(counts), seconds, tries, outcome)
     for count in counts:
         measures: Measure = {
-            OURS: lambda count=count: product.intents(at, count=count, processes=PROCESSES),
-            LOOP: lambda count=count: realistic_loop.measure(at, count=count, processes=PROCESSES),
+            OURS: partial(product.intents, at, count=count, processes=PROCESSES),
+            LOOP: partial(realistic_loop.measure, at, count=count, processes=PROCESSES),
         }
         for peer, variant in chosen:
             work = {"jobs": amount(peer, count, seconds)}
-            measures[peer.name] = lambda peer=peer, variant=variant, work=work: systems.drain(
-                at, peer, variant, work
-            )
+            measures[peer.name] = partial(systems.drain, at, peer, variant, work)
         found = interleave(measures, rounds)
         outcome.raw[str(count)] = found.rates
         outcome.notes += found.notes()

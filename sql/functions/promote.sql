@@ -1,5 +1,5 @@
 -- Makes up to p_limit due rows available; returns how many. Bounded housekeeping of every short claim, the leader is the backstop.
--- Locks: step rows by SKIP LOCKED. Index: steps_due.
+-- Locks: step rows by SKIP LOCKED (due_steps).
 create or replace function tributary.promote(p_shard smallint, p_limit integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -11,13 +11,8 @@ set enable_bitmapscan to off
 set enable_indexscan to off
 as $$
 declare
-    v_tids tid[];
+    v_tids tid[] := due_steps(p_shard, clock(), p_limit);
 begin
-    v_tids := array(
-        select s.ctid from steps s
-        where s.shard = p_shard and s.state = 'scheduled' and s.run_at <= clock()
-        order by s.run_at limit p_limit
-        for update skip locked);
     if cardinality(v_tids) > 0 then
         update steps s set state = 'available', seq = greatest(s.seq + 1, clock_us() + due.i)
         from unnest(v_tids) with ordinality as due(tid, i)

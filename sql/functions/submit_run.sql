@@ -45,19 +45,24 @@ begin
 
     v_count := jsonb_array_length(v_plan -> 'steps');
     with plan as materialized (
-        select x.id, x.ordinal, x.name, x.dynamic, x.continue_on_error, x.run_after,
-               coalesce(cardinality(x.needs), 0) as unmet,
-               coalesce(p_payloads -> x.id, x."with") as payload,
-               r.name is not null as known,
-               resolve_options(x.options, p_submit, r.options, v_plan -> 'defaults', p_config) as options
+        select x.*, coalesce(x.options, '{}') as own
         from jsonb_to_recordset(v_plan -> 'steps') as x(
                  id text, ordinal integer, name text, needs integer[], "with" jsonb, dynamic boolean,
                  options jsonb, run_after jsonb, continue_on_error boolean)
-        left join registry r on r.name = x.name and r.offered_at is not null
+    ), resolved as materialized (
+        -- resolving costs more than storing, and most steps of a large workflow have equal options
+        select d.name, d.own, r.name is not null as known,
+               resolve_options(d.own, p_submit, r.options, v_plan -> 'defaults', p_config) as options
+        from (select distinct p.name, p.own from plan p) as d
+        left join registry r on r.name = d.name and r.offered_at is not null
     ), timed as materialized (
         -- only a step without needs can know its time now; the others count from the end of their needs
-        select p.*, case when p.unmet = 0 then greatest(p_run_at, due_at(p.run_after, v_now)) end as due
+        select p.id, p.ordinal, p.name, p.dynamic, p.continue_on_error, p.run_after, needs.unmet, r.known, r.options,
+               coalesce(p_payloads -> p.id, p."with") as payload,
+               case when needs.unmet = 0 then greatest(p_run_at, due_at(p.run_after, v_now)) end as due
         from plan p
+        join resolved r on r.name = p.name and r.own = p.own
+        cross join lateral (select coalesce(cardinality(p.needs), 0) as unmet) as needs
     ), stored as (
         insert into steps (run_id, seq, created_at, run_at, ordinal, unmet, kind, state, shard, priority, flags,
                            max_attempts, tenant_id, name, queue, step_id, reason)
@@ -87,7 +92,8 @@ begin
 
     insert into edges (run_id, parent, child, shard)
     select v_id, need, x.ordinal, v_shard
-    from jsonb_to_recordset(v_plan -> 'steps') as x(ordinal integer, needs integer[]), unnest(x.needs) as need;
+    from jsonb_to_recordset(v_plan -> 'steps') as x(ordinal integer, needs integer[]), unnest(x.needs) as need
+    order by need, x.ordinal;  -- as their index has them
 
     insert into runs (run_id, root_id, revision_id, created_at, run_at, shard, priority, remaining, next_ordinal,
                       closing_ordinal, tenant_id, name, idempotency_key, runner_id, labels)

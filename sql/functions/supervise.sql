@@ -6,6 +6,9 @@ create or replace function tributary.supervise(
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
+set enable_bitmapscan to off
+set enable_seqscan to off
+set enable_sort to off
 as $$
 #variable_conflict use_column
 declare
@@ -19,11 +22,15 @@ begin
     get diagnostics v_beaten = row_count;
     return query
         select v_alive, v_beaten,
-               array(select q from generate_series(0, shard_count() - 1) as shard, unnest(p_queues) as q
-                     where exists (select from steps s where s.shard = shard::smallint and s.queue = q and s.state = 'available')),
+               array(select q.name
+                     from generate_series(0, shard_count() - 1) as n(shard)
+                     cross join unnest(p_queues) as q(name)
+                     -- a probe each: asked whether any exists, a planner that knows of many reads them all
+                     cross join lateral (select from steps s where s.shard = n.shard::smallint and s.queue = q.name and s.state = 'available'
+                                         limit 1) as found),
                (select extract(epoch from min(next.run_at) - v_now)::float8
-                from generate_series(0, shard_count() - 1) as shard
-                cross join lateral (select s.run_at from steps s where s.shard = shard::smallint and s.state = 'scheduled'
+                from generate_series(0, shard_count() - 1) as n(shard)
+                cross join lateral (select s.run_at from steps s where s.shard = n.shard::smallint and s.state = 'scheduled'
                                     order by s.run_at limit 1) as next),
                array(select q.name from queues q where q.paused and q.name = any (p_queues));
 end $$;

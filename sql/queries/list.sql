@@ -9,54 +9,22 @@ with shards as materialized (
 )
 select page.*
 from (
-    select found.*
+    select r.run_id, 'run' as kind, r.name, r.state, r.reason, null::text as queue, null::smallint as attempt,
+           null::smallint as max_attempts, r.priority, r.labels, r.created_at, r.started_at, r.finished_at,
+           r.steps_ended, r.steps_total, r.warnings
     from cut, shards
-    cross join lateral (
-        select r.run_id, 'run' as kind, r.name, now.state, r.reason, null::text as queue, null::smallint as attempt,
-               null::smallint as max_attempts, r.priority, r.labels, r.created_at, live.started_at, r.finished_at,
-               r.next_ordinal - 2 - r.remaining as steps_ended, r.next_ordinal - 2 as steps_total, r.warnings
-        from tributary.runs as r
-        cross join lateral (
-            select min(coalesce(s.started_at, s.claimed_at)) as started_at
-            from tributary.steps as s
-            where s.shard = r.shard and s.run_id = r.run_id and s.kind = 'step'
-        ) as live
-        cross join lateral (
-            select tributary.run_state_now(r.shard, r.run_id, r.state, r.run_at) as state offset 0
-        ) as now
-        where r.shard = shards.shard
-          and r.run_id < coalesce(%(after)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-          and %(kind)s::text is distinct from 'intent'
-          and (%(stored)s::text is null or r.state::text = %(stored)s::text)
-          and (%(name)s::text is null or r.name = %(name)s::text)
-          and (%(tenant)s::text is null or r.tenant_id = %(tenant)s::text)
-          and (%(labels)s::jsonb is null or r.labels @> %(labels)s::jsonb)
-          and (cut.since is null or r.created_at >= cut.since)
-          and (%(state)s::text is null or now.state = %(state)s::text)
-        order by r.run_id desc
-        limit %(limit)s::integer
-    ) as found
+    cross join lateral tributary.list_runs(
+        shards.shard, %(after)s::uuid, %(state)s::text, %(stored)s::text, %(name)s::text, %(tenant)s::text,
+        %(labels)s::jsonb, cut.since, %(limit)s::integer) as r
+    where %(kind)s::text is distinct from 'intent'
     union all
-    select found.*
+    select s.run_id, 'intent', s.name, s.state, s.reason, s.queue, s.attempt, s.max_attempts, s.priority,
+           '{}'::jsonb, s.created_at, s.started_at, s.finished_at, null::integer, null::integer, 0
     from cut, shards
-    cross join lateral (
-        select s.run_id, 'intent', s.name, s.state::text, s.reason, s.queue, s.attempt, s.max_attempts, s.priority,
-               '{}'::jsonb, s.created_at,
-               case when s.state in ('running', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end,
-               s.finished_at, null::integer, null::integer, 0
-        from tributary.steps as s
-        where s.shard = shards.shard
-          and s.run_id < coalesce(%(after)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-          and s.ordinal = 0 and s.kind = 'intent'
-          and %(kind)s::text is distinct from 'run'
-          and %(labels)s::jsonb is null
-          and (%(state)s::text is null or s.state::text = %(state)s::text)
-          and (%(name)s::text is null or s.name = %(name)s::text)
-          and (%(tenant)s::text is null or s.tenant_id = %(tenant)s::text)
-          and (cut.since is null or s.created_at >= cut.since)
-        order by s.run_id desc
-        limit %(limit)s::integer
-    ) as found
+    cross join lateral tributary.list_intents(
+        shards.shard, %(after)s::uuid, %(state)s::text, %(name)s::text, %(tenant)s::text, cut.since,
+        %(limit)s::integer) as s
+    where %(kind)s::text is distinct from 'run' and %(labels)s::jsonb is null
 ) as page
 order by page.run_id desc
 limit %(limit)s::integer

@@ -279,28 +279,6 @@ def test_run_after_is_a_delay_or_a_time(client):
     assert client.get(fixed.id).to_json()["run_at"] == "2040-01-31T07:00:00.000000Z"
 
 
-def test_submit_many_records_all_in_order(client, database):
-    ids = client.submit_many("test.a.v1", ({"n": n, "text": "a\\b\t\n"} for n in range(500)), priority=2)
-    assert len(set(ids)) == 500
-    found = rows(
-        database,
-        "select p.payload from tributary.steps s"
-        " join tributary.payloads p using (shard, run_id, ordinal) order by s.seq",
-    )
-    assert [row[0] for row in found] == [{"n": n, "text": "a\\b\t\n"} for n in range(500)]
-    document = client.get(ids[7])
-    assert (document.payload["n"], document.priority, document.state) == (7, 2, "waiting")
-    assert client.submit_many("test.a.v1", []) == []
-
-
-def test_submit_many_stores_all_or_nothing(client, database):
-    with pytest.raises(CodecError, match=r"payloads\[2\]"):
-        client.submit_many("test.a.v1", [{}, {}, {"n": float("inf")}])
-    with pytest.raises(InvalidInput, match="neither idempotency key nor labels"):
-        client.submit_many("test.a.v1", [{}], idempotency_key="k")
-    assert stored(database)["steps"] == 0
-
-
 def test_dry_run_stores_nothing(client, database, chain):
     before = stored(database)
     plan = client.dry_run(chain, {"email": "a@b.c"}, priority=3)

@@ -94,6 +94,7 @@ def row(n, max_attempts=3):
         "",
         None,
         None,
+        f"(0,{n})",
     )
 
 
@@ -163,6 +164,17 @@ def test_a_drain_gives_back_each_lease_once_however_often_it_comes(thread):
     assert thread._holdings.handed == 0
     assert not thread._holdings.once
     assert not thread._holdings.ready
+
+
+def test_what_has_not_been_handed_over_is_not_asked_back_from_the_crew(thread):
+    """The loop takes back whatever it is asked for that has not started, given to it or not."""
+    thread.crew.take_back = lambda asked: [held for held in asked if held.in_loop]
+    thread._hand_over(0, [row(n) for n in range(4)] + [async_row(4)])
+    thread._give(FakeLeases())
+    assert [held.run_id for held in thread._holdings.ready] == ["async4"]
+    thread._recall()
+    assert [item.run_id for _, item in thread._holdings.ended] == ["async4"]
+    assert thread._holdings.handed == 4
 
 
 def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(thread):

@@ -22,7 +22,7 @@ def test_no_file_is_longer_than_400_lines(folder):
         path.relative_to(ROOT).as_posix(): lines(path)
         for pattern in ("*.py", "*.sql")
         for path in (ROOT / folder).rglob(pattern)
-        if lines(path) > MOST_LINES
+        if ".environments" not in path.parts and lines(path) > MOST_LINES  # those are other people's
     }
     assert not long, "split them by role"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -46,16 +48,24 @@ def test_durations_are_shown_without_surprises(value):
     assert not shown.startswith("-")
 
 
-@given(st.one_of(st.none(), st.integers(0, ids.SLOTS - 1)))
-def test_ids_are_version_7_and_keep_their_slot(slot):
-    made = ids.new_id(slot)
-    assert made.version == 7
-    assert slot is None or ids.slot_of(made) == slot
+def test_ids_are_version_7_and_lead_to_their_slot():
+    for made in ids.new_ids(1000):
+        read = UUID(made)
+        assert str(read) == made
+        assert (read.version, read.variant) == (7, RFC_4122)
+        assert ids.slot_of(made) == read.int & (ids.SLOTS - 1)
 
 
-def test_ids_grow_with_time():
-    made = [ids.new_id().int >> 64 for _ in range(1000)]
-    assert made == sorted(made)
+def test_ids_tell_when_they_were_made():
+    before = time.time_ns() // 1_000_000
+    (made,) = ids.new_ids(1)
+    assert before <= UUID(made).int >> 80 <= time.time_ns() // 1_000_000
+
+
+def test_ids_grow_even_when_the_clock_stands_still(monkeypatch):
+    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    made = [UUID(text).int >> 64 for text in ids.new_ids(1000)]
+    assert made == sorted(set(made))
 
 
 def test_every_state_has_its_transitions_and_the_ended_ones_only_those_of_a_retry():

@@ -264,3 +264,31 @@ def test_a_cycle_of_ten_thousand_steps_is_found_and_shortened(refused_with):
     problem = refused_with(chain(10_000).replace("s0: {", "s0: {needs: s9999, "), "TRB106")
     assert "more)" in problem.message
     assert len(problem.message) < 300
+
+
+def test_a_loaded_workflow_leaves_no_work_for_the_collector():
+    text = "steps:\n" + "".join(f"  s{n}: {{task: a.b.v1, with: {{n: {n}}}}}\n" for n in range(500))
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        spec = load_text(text)
+        # its nodes are many, and have to go by themselves: a cycle would keep them until a collection
+        assert gc.collect() < 100
+    finally:
+        if enabled:
+            gc.enable()
+    assert len(spec.steps) == 500
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_loading_leaves_the_collector_as_it_was(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        load_text("steps: {a: {task: a.b.v1}}")
+        with pytest.raises(InvalidWorkflow):
+            load_text("steps: [")
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()

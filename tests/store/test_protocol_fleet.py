@@ -110,3 +110,24 @@ def test_a_short_public_claim_takes_from_the_dead(connection):
     )
     assert connection.execute(claim, (alive, ["other.work.v1"])).fetchall() == []
     assert connection.execute(claim, (alive, ["other.work.v1"])).fetchall() == [(intent, 2)]
+
+
+def test_a_supervisor_sees_the_work_of_every_shard(connection):
+    connection.execute(
+        "insert into tributary.meta (key, value) values ('shards', '2')"
+        " on conflict (key) do update set value = excluded.value"
+    )
+    kit.offer(connection)
+    pulse = "select ready, due_in from tributary.supervise(1, '{}', '{default, none}', true, 'running')"
+    assert connection.execute(pulse).fetchone() == ([], None)
+    for slot in (0, 1):
+        connection.execute(
+            """select tributary.submit_row(%s, '{}', null, null, null, tributary.clock() + %s::interval, '',
+                                           null, tributary.new_id(%s))""",
+            (kit.NAME, f"{2 - slot} hours", slot),
+        )
+    ready, due_in = connection.execute(pulse).fetchone()
+    assert (ready, round(due_in / 3600)) == ([], 1)
+    connection.execute("update tributary.steps set state = 'available', seq = seq + 1 where shard = 1")
+    ready, due_in = connection.execute(pulse).fetchone()
+    assert (ready, round(due_in / 3600)) == (["default"], 2)

@@ -11,7 +11,7 @@ from tributary_daemon import codec
 from tributary_daemon.client import options
 from tributary_daemon.client.submitting import check_payload
 from tributary_daemon.errors import InvalidInput, TributaryError
-from tributary_daemon.store import db, faults, submit
+from tributary_daemon.store import copying, db, faults, submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,12 +27,12 @@ def encode(name: str, payloads: Iterable[Any], settings: Settings) -> list[str]:
     Raises:
         InvalidInput: one of them is refused; the message says which.
     """
+    limit = settings.max_payload
     texts = []
     for index, payload in enumerate(payloads):
-        text = codec.dumps(
-            {} if payload is None else payload, what=f"payloads[{index}]", max_bytes=settings.max_payload
-        )
-        check_payload(name, text, what=f"payloads[{index}]: ")
+        what = f"payloads[{index}]"
+        text = codec.dumps({} if payload is None else payload, what=what, max_bytes=limit)
+        check_payload(name, text, what=what)
         texts.append(text)
     return texts
 
@@ -40,34 +40,34 @@ def encode(name: str, payloads: Iterable[Any], settings: Settings) -> list[str]:
 def write(connection: Connection, name: str, texts: list[str], terms: submit.Terms) -> list[str]:
     """Write the intents in the transaction that the caller has begun; return their ids in order."""
     prepared = db.run(connection, submit.prepare(name, terms))
-    places = list(submit.slots(len(texts), prepared.shards))
+    batch = copying.Batch(name, terms.tenant, prepared, texts)
     with _translated(), connection.cursor() as cursor:
-        with cursor.copy(submit.COPY_STEPS) as copy:
-            for row in submit.step_rows(name, terms.tenant, prepared, places):
-                copy.write_row(row)
-        with cursor.copy(submit.COPY_PAYLOADS) as copy:
-            for row in submit.payload_rows(prepared, places, texts):
-                copy.write_row(row)
+        with cursor.copy(copying.COPY_STEPS) as copy:
+            for block in batch.steps():
+                copy.write(block)
+        with cursor.copy(copying.COPY_PAYLOADS) as copy:
+            for block in batch.payloads():
+                copy.write(block)
     if prepared.state == "available":
         db.run(connection, submit.wake(prepared.queue))
-    return [str(new) for new, _ in places]
+    return batch.ids
 
 
 async def awrite(connection: AsyncConnection, name: str, texts: list[str], terms: submit.Terms) -> list[str]:
     """Write the intents as `write` does, on an async connection."""
     prepared = await db.arun(connection, submit.prepare(name, terms))
-    places = list(submit.slots(len(texts), prepared.shards))
+    batch = copying.Batch(name, terms.tenant, prepared, texts)
     with _translated():
         async with connection.cursor() as cursor:
-            async with cursor.copy(submit.COPY_STEPS) as copy:
-                for row in submit.step_rows(name, terms.tenant, prepared, places):
-                    await copy.write_row(row)
-            async with cursor.copy(submit.COPY_PAYLOADS) as copy:
-                for row in submit.payload_rows(prepared, places, texts):
-                    await copy.write_row(row)
+            async with cursor.copy(copying.COPY_STEPS) as copy:
+                for block in batch.steps():
+                    await copy.write(block)
+            async with cursor.copy(copying.COPY_PAYLOADS) as copy:
+                for block in batch.payloads():
+                    await copy.write(block)
     if prepared.state == "available":
         await db.arun(connection, submit.wake(prepared.queue))
-    return [str(new) for new, _ in places]
+    return batch.ids
 
 
 def terms(settings: Settings, given: SubmitOptions) -> submit.Terms:

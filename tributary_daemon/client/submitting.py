@@ -232,8 +232,13 @@ def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) ->
     return _Intent(name, text)
 
 
-def check_payload(name: str, payload: str, *, what: str = "") -> None:
+def check_payload(name: str, payload: str, *, what: str | None = None) -> None:
     """Check a payload against the handler of that name, if this process has it.
+
+    Args:
+        name: of the handler.
+        payload: JSON text.
+        what: where it stands, told first in the message.
 
     Raises:
         InvalidInput: it does not fit the handler's input type.
@@ -244,7 +249,8 @@ def check_payload(name: str, payload: str, *, what: str = "") -> None:
         REGISTRY.get(name).signature.validate(payload)
     except InvalidInput as error:
         raise InvalidInput(
-            f"{what}{name} does not take this payload: {error.message}", hint=error.hint
+            f"{f'{what}: ' if what else ''}{name} does not take this payload: {error.message}",
+            hint=error.hint,
         ) from error
 
 
@@ -267,7 +273,7 @@ def _run(
             check_payload(
                 step.name,
                 codec.dumps(value, what=what, max_bytes=settings.max_payload),
-                what=f"step {step.id!r}: ",
+                what=f"step {step.id!r}",
             )
     return _Run(
         spec,

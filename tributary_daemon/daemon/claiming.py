@@ -85,9 +85,12 @@ class Claiming:
         return rows
 
     def hurry(self) -> None:
-        """A wake-up came, maybe for an unknown lane: look again without waiting for the share of time."""
+        """A wake-up came: known lanes are asked first; if they do not fill the claim, look for unknown ones.
+
+        That look does not wait for its share of time. Where known lanes do fill it, the next survey finds a
+        better priority within its 100 ms, as under load.
+        """
         self._look_at = min(self._look_at, time.monotonic() + 0.002)
-        self._survey_at = 0.0
 
     def _survey(self, leases: Leases) -> None:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority."""

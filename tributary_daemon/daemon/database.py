@@ -183,7 +183,7 @@ class DatabaseThread:
 
     def _recall(self) -> None:
         """Give back what has not started: it is returned, and will not start."""
-        taken = self._crew.take_back(self._holdings.held.values())
+        taken = self._crew.take_back(self._holdings.handed_over())
         for held in self._holdings.recall(taken):
             self._holdings.end(held, Released(RETURNED))
 

@@ -55,6 +55,11 @@ class Holdings:
         """Return what is held of one shard."""
         return [held for held in self.held.values() if held.shard == shard]
 
+    def handed_over(self) -> list[Held]:
+        """Return what the crew has got and has not reported yet."""
+        here = {id(held) for held in (*self.once, *self.ready)}
+        return [held for held in self.held.values() if not held.reported and id(held) not in here]
+
     def room(self, bounded: Mapping[str, int]) -> dict[str, int]:
         """Return how many more leases each bounded queue may have."""
         room = dict(bounded)

@@ -21,6 +21,8 @@ class Pace:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._rate = 0.0
+        # how much of the average has been seen: what came before the first steps does not weigh it down
+        self._seen = 0.0
         self._counted = 0
         self._since = time.monotonic()
 
@@ -35,13 +37,17 @@ class Pace:
         if passed >= _LEAST_SPAN:
             weight = 0.5 ** (passed / _HALF_LIFE)
             self._rate = self._rate * weight + (self._counted / passed) * (1 - weight)
+            if self._counted or self._seen:
+                self._seen = self._seen * weight + (1 - weight)
             self._counted = 0
             self._since = now
         # steps that last longer than the horizon are never fetched ahead: they would wait here while
         # another process has a slot free
-        return max(self._slots, min(MOST, int(self._rate * HORIZON)))
+        rate = self._rate / self._seen if self._seen else 0.0
+        return max(self._slots, min(MOST, int(rate * HORIZON)))
 
     def stalled(self) -> None:
         """What was fetched ahead found no slot: forget the rate that promised one."""
         self._rate = 0.0
+        self._seen = 1.0
         self._counted = 0

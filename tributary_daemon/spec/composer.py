@@ -61,8 +61,10 @@ def compose(text: str, problems: Problems) -> Node | None:
 def _composed(text: str, loader: Any, problems: Problems) -> Node | None:
     composer = _Composer(problems)
     try:
-        for event in yaml.parse(text, Loader=loader):
-            composer.take(event)
+        stream = loader(text)
+        while (event := stream.get_event()) is not None:
+            if (take := _TAKERS.get(type(event))) is not None:
+                take(composer, event)
     except yaml.MarkedYAMLError as error:
         if loader is not yaml.SafeLoader and "nesting" in str(error.problem):
             # newer libyaml has a limit of its own (1,000) and looks ahead before it hands out an event:
@@ -103,22 +105,8 @@ class _Composer:
         self._aliased_nodes = 0
         self._aliased_characters = 0
         self._documents = 0
-        self._takers: dict[type, Callable[[Any], None]] = {
-            yaml.ScalarEvent: self._scalar,
-            yaml.MappingStartEvent: self._start,
-            yaml.SequenceStartEvent: self._start,
-            yaml.MappingEndEvent: self._end,
-            yaml.SequenceEndEvent: self._end,
-            yaml.AliasEvent: self._alias,
-            yaml.DocumentStartEvent: self._document,
-        }
 
-    def take(self, event: Any) -> None:
-        take = self._takers.get(type(event))
-        if take is not None:
-            take(event)
-
-    def _document(self, event: yaml.DocumentStartEvent) -> None:
+    def document(self, event: yaml.DocumentStartEvent) -> None:
         self._documents += 1
         if self._documents > 1:
             self._fail(
@@ -132,7 +120,7 @@ class _Composer:
         self._problems.error(code, message, place, hint=hint)
         raise _Stop
 
-    def _scalar(self, event: Any) -> None:
+    def scalar(self, event: Any) -> None:
         text: str = event.value
         plain = not event.style
         node = Scalar(text, event.start_mark, event.end_mark, plain=plain)
@@ -152,7 +140,7 @@ class _Composer:
             self._anchors[event.anchor] = (node, 1, len(text))
         self._attach(node)
 
-    def _start(self, event: Any) -> None:
+    def start(self, event: Any) -> None:
         if event.tag is not None:
             self._tag(event.tag, _place(event))
         if len(self._open) >= MAX_DEPTH:
@@ -170,7 +158,7 @@ class _Composer:
             # an alias to it before its end is an alias to itself
             self._anchors.pop(event.anchor, None)
 
-    def _end(self, event: Any) -> None:
+    def end(self, event: Any) -> None:
         opened = self._open.pop()
         node = opened.node
         node.end = event.end_mark
@@ -179,7 +167,7 @@ class _Composer:
             self._anchors[opened.anchor] = (node, *size)
         self._attach(node)
 
-    def _alias(self, event: Any) -> None:
+    def alias(self, event: Any) -> None:
         place = _place(event)
         if any(opened.anchor == event.anchor for opened in self._open):
             self._fail(
@@ -237,13 +225,13 @@ class _Composer:
             self.root = node
             return
         opened = self._open[-1]
-        parent = opened.node
+        parent, key = opened.node, opened.key
         if isinstance(parent, Sequence):
             parent.items.append(node)
-        elif opened.key is None:
+        elif key is None:
             opened.key = self._key(node)
         else:
-            key, opened.key = opened.key, None
+            opened.key = None
             self._put(parent, key, node)
 
     def _key(self, node: Node) -> Scalar:
@@ -277,6 +265,18 @@ class _Composer:
                 key,
                 hint=f"keep one of them{where}",
             )
+
+
+# of functions, not of bound methods: a composer in a cycle would keep all nodes for the collector to find
+_TAKERS: Final[dict[type, Callable[[_Composer, Any], None]]] = {
+    yaml.ScalarEvent: _Composer.scalar,
+    yaml.MappingStartEvent: _Composer.start,
+    yaml.SequenceStartEvent: _Composer.start,
+    yaml.MappingEndEvent: _Composer.end,
+    yaml.SequenceEndEvent: _Composer.end,
+    yaml.AliasEvent: _Composer.alias,
+    yaml.DocumentStartEvent: _Composer.document,
+}
 
 
 def _without_colon(key: Scalar, value: Node) -> bool:

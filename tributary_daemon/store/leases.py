@@ -92,6 +92,11 @@ class Ended(NamedTuple):
     elapsed: float | None = None
     in_run: bool = False
 
+    @property
+    def token(self) -> Token:
+        """The fence of the attempt."""
+        return self[:3]
+
 
 class Leases:
     """Claims and finishes of one process on one connection (autocommit off between calls).
@@ -125,19 +130,17 @@ class Leases:
             TributaryError: the database refused.
         """
         free = sum(request.most for request in claims)
+        # made beforehand: the server does not wait for them in the middle of the transaction
+        finish = self._finish_params(shard, ended, free) if ended else None
+        wanted = [self._claim_params(shard, request) for request in claims]
         connection = self.connection
         try:
             with connection.pipeline():
                 connection.execute(_BEGIN)
-                finish = (
-                    connection.execute(_FINISH, self._finish_params(shard, ended, free)) if ended else None
-                )
-                cursors = [
-                    connection.execute(_CLAIM, self._claim_params(shard, request), prepare=True)
-                    for request in claims
-                ]
+                written = connection.execute(_FINISH, finish, prepare=True) if finish else None
+                cursors = [connection.execute(_CLAIM, params, prepare=True) for params in wanted]
                 connection.execute("COMMIT")
-            refused = [(row[0], row[1], row[2]) for row in finish.fetchall()] if finish is not None else []
+            refused = [(row[0], row[1], row[2]) for row in written.fetchall()] if written is not None else []
             rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors]
         except (psycopg.OperationalError, psycopg.InternalError):
             raise

@@ -1,17 +1,16 @@
-"""Recording work: one statement for each intent or run, COPY for many intents."""
+"""Recording work: one statement for each intent or run; many intents are made ready for COPY."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from tributary_daemon.model import ids
 from tributary_daemon.store.db import Operation, Query, query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -192,52 +191,6 @@ def prepare(name: str, terms: Terms) -> Operation[Prepared]:
 def wake(queue: str) -> Operation[None]:
     """Tell waiting supervisors, at commit, that a queue has work."""
     yield Query(query("wake"), {"queue": queue})
-
-
-COPY_STEPS: Final = (
-    "COPY tributary.steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority,"
-    " max_attempts, tenant_id, name, queue, reason) FROM STDIN"
-)
-COPY_PAYLOADS: Final = "COPY tributary.payloads (run_id, ordinal, shard, payload, options) FROM STDIN"
-
-
-def slots(count: int, shards: int) -> Iterator[tuple[UUID, int]]:
-    """Yield ``count`` new ids with the shard that each leads to."""
-    for _ in range(count):
-        new = ids.new_id()
-        yield new, ids.slot_of(new) % shards
-
-
-def step_rows(
-    name: str, tenant: str, prepared: Prepared, places: Sequence[tuple[UUID, int]]
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of `COPY_STEPS`, one for each (id, shard) of ``places``."""
-    for index, (new, shard) in enumerate(places):
-        yield (
-            new,
-            prepared.first_seq + index,
-            prepared.now,
-            prepared.run_at,
-            0,
-            "intent",
-            prepared.state,
-            shard,
-            prepared.priority,
-            prepared.max_attempts,
-            tenant,
-            name,
-            prepared.queue,
-            prepared.reason,
-        )
-
-
-def payload_rows(
-    prepared: Prepared, places: Sequence[tuple[UUID, int]], payloads: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of `COPY_PAYLOADS`; ``payloads`` are JSON texts, in the order of ``places``."""
-    options = None if prepared.options is None else json.dumps(prepared.options)
-    for (new, shard), payload in zip(places, payloads, strict=True):
-        yield new, 0, shard, payload, options
 
 
 def revision_of(digest: str) -> UUID:

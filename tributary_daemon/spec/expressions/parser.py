@@ -18,6 +18,7 @@ from tributary_daemon.spec.expressions.syntax import (
     Name,
     Node,
     Not,
+    Path,
     check_depth,
 )
 from tributary_daemon.spec.nearest import suggest
@@ -43,10 +44,11 @@ def parse(source: str, names: Collection[str]) -> Node:
     Raises:
         ExpressionError: kind ``lexing`` or ``parsing``.
     """
-    return _parse_path(source, names) or _Parser(source, names).parse()
+    path = read_path(source, names)
+    return _Parser(source, names).parse() if path is None else tree_of(path)
 
 
-def _parse_path(source: str, names: Collection[str]) -> Node | None:
+def read_path(source: str, names: Collection[str]) -> Path | None:
     """Read ``context.name.name``, as most expressions are, without the lexer; None for anything else."""
     found = _PATH.fullmatch(source) if len(source) <= MAX_LENGTH else None
     if found is None or found.group(1).lower() not in names:
@@ -54,8 +56,13 @@ def _parse_path(source: str, names: Collection[str]) -> Node | None:
     root, words = found.group(1), found.group(2).split(".")[1:]
     if root in CONSTANTS or len(words) >= MAX_DEPTH:
         return None
-    node: Node = Name(root.lower(), found.start(1))
-    for word in words:
+    return Path(root.lower(), tuple(words), found.start(1))
+
+
+def tree_of(path: Path) -> Node:
+    """Return the syntax tree of what `read_path` has read."""
+    node: Node = Name(path.root, path.position)
+    for word in path.parts:
         node = Index(node, Literal(word))
     return node
 

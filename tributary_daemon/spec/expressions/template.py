@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tributary_daemon.spec.expressions.errors import ExpressionError
 from tributary_daemon.spec.expressions.evaluator import Compiled, Scope, compile_node
 from tributary_daemon.spec.expressions.functions import check_size
-from tributary_daemon.spec.expressions.parser import parse
-from tributary_daemon.spec.expressions.syntax import Path, paths
+from tributary_daemon.spec.expressions.parser import parse, read_path, tree_of
+from tributary_daemon.spec.expressions.syntax import Node, Path, paths
 from tributary_daemon.spec.expressions.values import to_text
 
 if TYPE_CHECKING:
@@ -30,18 +30,26 @@ class Expression:
     Attributes:
         source: its text.
         paths: every mention of a context.
-        references: the same as tuples of words, e.g. ``("steps", "a", "result", "b")``.
     """
 
-    __slots__ = ("_run", "_tree", "paths", "references", "source")
+    __slots__ = ("_run", "_tree", "paths", "source")
 
     def __init__(self, source: str, names: Collection[str]) -> None:
-        tree = parse(source, names)
         self.source = source
-        self.paths: tuple[Path, ...] = tuple(sorted(paths(tree), key=lambda path: path.position))
-        self.references = frozenset(path.fixed() for path in self.paths)
-        self._tree = tree
         self._run: Compiled | None = None
+        self._tree: Node | None = None
+        self.paths: tuple[Path, ...]
+        if (path := read_path(source, names)) is not None:
+            # a tree of it is made when it is evaluated: who checks a file needs none
+            self.paths = (path,)
+        else:
+            self._tree = parse(source, names)
+            self.paths = tuple(sorted(paths(self._tree), key=lambda path: path.position))
+
+    @property
+    def references(self) -> frozenset[tuple[str, ...]]:
+        """The paths as tuples of words, e.g. ``("steps", "a", "result", "b")``."""
+        return frozenset(path.fixed() for path in self.paths)
 
     def evaluate(self, contexts: Mapping[str, Any], *, strict_missing: bool = False) -> Any:
         """Return the value; arrays and objects may be parts of the contexts themselves.
@@ -57,7 +65,7 @@ class Expression:
         run = self._run
         if run is None:
             # checking a file needs no closures; two threads at once would make equal ones
-            run = self._run = compile_node(self._tree)
+            run = self._run = compile_node(self._tree or tree_of(self.paths[0]))
         return run(Scope(folded, strict=strict_missing))
 
 

@@ -1,0 +1,116 @@
+# ruff: noqa: E501 - statements of SQL
+"""Plans of what clients send: submits, and what is read; 50 ms are some 5,000 pages in memory."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.plans.filling import FAN, NAME
+from tests.store import protocol_kit as kit
+from tributary_daemon.store import dead_letters, events, facts, fleet, intents, lists, runs, submit
+from tributary_daemon.store.lists import Filter
+
+QUICK = 5_000
+IDS = {
+    "ready": "select run_id from tributary.steps where kind = 'intent' and state = 'available' order by run_id limit 1",
+    "finished": "select run_id from tributary.steps where kind = 'intent' and state = 'completed' order by run_id limit 1",
+    "discarded": "select run_id from tributary.dead_letters order by run_id limit 1",
+    "finished run": "select run_id from tributary.runs where state = 'completed' order by run_id limit 1",
+    "live run": "select run_id from tributary.runs where name = 'w.live.v1' limit 1",
+    "fan": "select run_id from tributary.runs where name = 'w.fan.v1' limit 1",
+}
+
+
+def an_id(look, what):
+    return str(kit.scalar(look.connection, IDS[what]))
+
+
+def revision(plan):
+    return submit.Revision("w.new.v1", plan.revision_hash(), "", json.dumps(plan.plan()))
+
+
+def test_submitting_an_intent(look):
+    assert look.pages_of(submit.intent(NAME, '{"n": 1}', submit.Terms())) < 400
+    assert look.pages_of(submit.intent(NAME, '{"n": 1}', submit.Terms(key="k"))) < 400
+    assert look.pages("select tributary.submit_intent(%s, '{}')", NAME) < 400
+
+
+def test_submitting_a_run(look):
+    spec = kit.workflow("w.new.v1", {f"s{k}": (f"s{k - 1}",) if k else () for k in range(10)})
+    assert look.pages_of(submit.run_of_spec(revision(spec), "{}", None, submit.Terms())) < 1_000
+
+
+def test_preparing_a_batch(look):
+    assert look.pages_of(submit.prepare(NAME, submit.Terms())) < 120
+
+
+@pytest.mark.parametrize("what", ["ready", "finished", "discarded"])
+def test_status_of_an_intent(look, what):
+    known = an_id(look, what)
+    assert look.pages_of(runs.state(known)) < 50
+    assert look.pages_of(intents.intent(known)) < 50
+    assert look.pages_of(intents.attempts(known, 0)) < 50
+    assert look.pages_of(facts.facts(known, None)) < 100
+
+
+@pytest.mark.parametrize("what", ["finished run", "live run"])
+def test_status_of_a_run(look, what):
+    known = an_id(look, what)
+    for operation in (runs.state, runs.run, runs.edges, runs.steps, runs.plan, runs.payloads):
+        assert look.pages_of(operation(known)) < 150, operation
+
+
+def test_status_of_a_wide_run(look):
+    known = an_id(look, "fan")
+    assert FAN == 1_000
+    for operation in (runs.run, runs.steps, runs.edges):
+        assert look.pages_of(operation(known)) < 8 * FAN, operation
+
+
+LISTED = {
+    "all": Filter(),
+    "runs": Filter(kind="run"),
+    "intents": Filter(kind="intent"),
+    "a name of many": Filter(name=NAME),
+    "available": Filter(state="available", kind="intent"),
+    "a tenant": Filter(tenant="t1"),
+    "everybody": Filter(tenant=""),
+    "an hour": Filter(age=3600.0),
+    "a label": Filter(labels={"n": "7"}),
+    "available runs": Filter(state="available", kind="run"),
+}
+
+
+@pytest.mark.parametrize("what", LISTED)
+def test_a_page_of_a_list(look, what):
+    assert look.pages_of(lists.page(LISTED[what])) < QUICK
+
+
+def test_a_page_further_on(look):
+    for what in ("ready", "finished", "finished run"):
+        assert look.pages_of(lists.page(Filter(after=an_id(look, what)))) < QUICK
+
+
+def test_finding_the_newest(look):
+    assert look.pages_of(lists.latest()) < 150
+
+
+@pytest.mark.parametrize("what", ["finished", "discarded", "finished run", "live run"])
+def test_events_of_one(look, what):
+    assert look.pages_of(events.page(an_id(look, what), None, 50)) < 300
+
+
+def test_events_of_all(look):
+    assert look.pages_of(events.page(None, None, 50)) < 20 * QUICK
+
+
+def test_dead_letters(look):
+    assert look.pages_of(dead_letters.page(50, None, None)) < 200
+    assert look.pages_of(dead_letters.of(an_id(look, "discarded"), None)) < 50
+
+
+def test_workers(look):
+    # 2,000 running rows are looked at
+    assert look.pages_of(fleet.workers()) < QUICK

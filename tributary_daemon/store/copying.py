@@ -1,0 +1,91 @@
+"""Many intents of one name as the text of two COPYs, made while the server stores what came before.
+
+The lines are written here, not by psycopg: adapting fourteen values costs more than storing the row.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.model import ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tributary_daemon.store.submit import Prepared
+
+COPY_STEPS: Final = (
+    "COPY tributary.steps (run_id, seq, shard, created_at, run_at, ordinal, kind, state, priority,"
+    " max_attempts, tenant_id, name, queue, reason) FROM STDIN"
+)
+COPY_PAYLOADS: Final = "COPY tributary.payloads (run_id, shard, ordinal, payload, options) FROM STDIN"
+
+_BLOCK: Final = 64 * 1024
+_SPECIAL: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+class Batch:
+    """The rows of many intents, for one COPY after the other: first the steps, then the payloads.
+
+    Args:
+        name: of the intents.
+        tenant: of the intents.
+        prepared: what holds for all of them.
+        payloads: JSON texts.
+
+    Attributes:
+        ids: of the intents in the order of their payloads; complete when `steps` is read to its end.
+    """
+
+    def __init__(self, name: str, tenant: str, prepared: Prepared, payloads: Sequence[str]) -> None:
+        self.ids: list[str] = []
+        self._name = name
+        self._tenant = tenant
+        self._prepared = prepared
+        self._payloads = payloads
+
+    def steps(self) -> Iterator[str]:
+        """Yield the rows of `COPY_STEPS` in blocks."""
+        return _blocks(self._step_lines())
+
+    def payloads(self) -> Iterator[str]:
+        """Yield the rows of `COPY_PAYLOADS` in blocks."""
+        return _blocks(self._payload_lines())
+
+    def _step_lines(self) -> Iterator[str]:
+        given = self._prepared
+        shards = given.shards
+        same = _fields(
+            given.now, given.run_at, 0, "intent", given.state, given.priority, given.max_attempts,
+            self._tenant, self._name, given.queue, given.reason,
+        )  # fmt: skip
+        for seq, new in enumerate(ids.new_ids(len(self._payloads)), given.first_seq):
+            self.ids.append(new)
+            yield f"{new}\t{seq}\t{ids.slot_of(new) % shards}\t{same}\n"
+
+    def _payload_lines(self) -> Iterator[str]:
+        shards = self._prepared.shards
+        options = self._prepared.options
+        same = _fields(None if options is None else json.dumps(options))
+        for new, payload in zip(self.ids, self._payloads, strict=True):
+            # of what COPY would take for its own, JSON holds the backslash only
+            text = payload.replace("\\", r"\\")
+            yield f"{new}\t{ids.slot_of(new) % shards}\t0\t{text}\t{same}\n"
+
+
+def _fields(*values: Any) -> str:
+    return "\t".join(r"\N" if value is None else str(value).translate(_SPECIAL) for value in values)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[str]:
+    waiting: list[str] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size >= _BLOCK:
+            yield "".join(waiting)
+            waiting.clear()
+            size = 0
+    yield "".join(waiting)
