@@ -48,10 +48,14 @@ _FINISHED = f"""
 """
 _AT_ONCE = 250_000
 _FEWEST = 20
+_NOTHING_LEFT = """
+    select not exists (select from tributary.steps where shard = 0 and state = 'available')
+           and not exists (select from tributary.steps where shard = 0 and state = 'running')
+"""
 _UPDATED = "select coalesce(pg_stat_get_tuples_updated('tributary.steps'::regclass), 0)"
 _CLAIM = """
     select array_agg(run_id), array_agg(ordinal), array_agg(seq), array_agg(payload)
-    from tributary.claim_attempts(0::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
+    from tributary.claim_leases(0::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
                                   array['bench.noop.v1'], 500)
 """
 _FINISH = """
@@ -134,7 +138,10 @@ def drain_rate(
         with product.worker(url, processes):
             product.wait(lambda: ended() > 0, product.PATIENCE, "the first finish")
             with beside or nullcontext():
-                product.wait(lambda: ended() >= most, product.PATIENCE, f"{most} rows to be finished")
+                product.wait(
+                    lambda: ended() >= most or _one(connection, _NOTHING_LEFT), product.PATIENCE,
+                    f"{most} rows to be finished",
+                )  # fmt: skip
     return finish_rate(
         url,
         f"select finished_at from tributary.steps where state = 'completed' and finished_at > '{row[0]}'",

@@ -32,7 +32,7 @@ class _Written:
         return self._at - before
 
 
-@scenario("wal", short={"count": 20_000, "single": 500}, full={"count": 200_000, "single": 5_000})
+@scenario("wal", short={"count": 10_000, "single": 500}, full={"count": 200_000, "single": 5_000})
 def wal(_at: str, *, count: int, single: int) -> Outcome:
     """Bytes of write-ahead log per no-op intent, full-page images left out."""
     with server(settings=_QUIET) as own:
@@ -67,7 +67,7 @@ def _bytes(at: str, count: int, single: int, payload: object, name: str) -> tupl
         return together, alone, written.since() / (count + single)
 
 
-@scenario("never-analyzed", short={"count": 60_000, "rounds": 1}, full={"count": 200_000, "rounds": 3})
+@scenario("never-analyzed", short={"count": 40_000, "rounds": 1}, full={"count": 200_000, "rounds": 3})
 def never_analyzed(at: str, *, count: int, rounds: int) -> Outcome:
     """The first intents right after `trib migrate up`, against an analyzed database."""
     fresh: list[float] = []

@@ -25,7 +25,7 @@ _PROGRAMS = "select setting from pg_config where name = 'BINDIR'"
 
 @scenario(
     "slow-disk",
-    short={"count": 60_000, "rounds": 1, "seconds": 3},
+    short=None,
     full={"count": 300_000, "rounds": 3, "seconds": 20},
 )
 def slow_disk(at: str, *, count: int, rounds: int, seconds: float) -> Outcome:

@@ -87,7 +87,7 @@ def _cpu(pids: list[int]) -> float:
     return used / _TICKS
 
 
-@scenario("large", short={"count": 200}, full={"count": 1_000})
+@scenario("large", short={"count": 100}, full={"count": 1_000})
 def large(at: str, *, count: int) -> Outcome:
     """Intents whose payload and result are 1 MiB each."""
     url = product.database(at)
@@ -115,7 +115,7 @@ def large(at: str, *, count: int) -> Outcome:
     )
 
 
-@scenario("two-processes", short={"seconds": 4, "rounds": 1}, full={"seconds": 20, "rounds": 5})
+@scenario("two-processes", short={"seconds": 3, "rounds": 1}, full={"seconds": 20, "rounds": 5})
 def two_processes(at: str, *, seconds: int, rounds: int) -> Outcome:
     """Handlers that use 1 ms of CPU each, with one process and with two."""
     one: list[float] = []

@@ -35,7 +35,7 @@ def pinned(url: str) -> Iterator[None]:
 
 @scenario(
     "pinned-xmin",
-    short={"seconds": 12, "drained": 60_000, "rounds": 1},
+    short={"seconds": 5, "drained": 40_000, "rounds": 1},
     full={"seconds": 600, "drained": 1_500_000, "rounds": 1},
 )
 def pinned_xmin(at: str, *, seconds: int, drained: int, rounds: int) -> Outcome:

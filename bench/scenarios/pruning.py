@@ -94,7 +94,7 @@ class Waits:
 
 @scenario(
     "pruning",
-    short={"kept": 150_000, "ready": 450_000, "alone": 3.0, "rounds": 1},
+    short={"kept": 100_000, "ready": 300_000, "alone": 2.0, "rounds": 1},
     full={"kept": 1_000_000, "ready": 2_000_000, "alone": 10.0, "rounds": 3},
 )
 def pruning(at: str, *, kept: int, ready: int, alone: float, rounds: int) -> Outcome:

@@ -74,10 +74,8 @@ def test_what_is_too_young_is_not_looked_at(connection):
     # the first call reads the catalogs
     buffers(connection, LOOK, *pruning.START)
     fill(connection, 50_000, finished=1)
-    # the better of two: when the table was analyzed in this moment, the first plans anew and probes the
-    # ends of its indexes
-    looked = min(buffers(connection, LOOK, *pruning.START) for _ in range(2))
-    assert looked < 200
+    # of two: somebody else's change of the catalogs makes one of them read these anew
+    assert min(buffers(connection, LOOK, *pruning.START) for _ in range(2)) < 100
     found = db.run(connection, pruning.count(0, MONTH, pruning.START, 1_000))
     assert found[:2] == (0, 0)
     assert found.next.run_id > kit.scalar(
