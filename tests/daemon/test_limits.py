@@ -148,6 +148,6 @@ def test_timeouts_hold_while_the_database_is_silent(desk, rough):
         desk.wait(lambda: desk.state(run) == "running", 20, "it runs")
         # whatever the process wants to write now waits
         desk.sql.execute("lock table tributary.steps in exclusive mode")
-        (note,) = desk.noted("timeout", run, timeout=20)
+        (note,) = desk.noted("timeout", run, timeout=10)
     desk.until(run, "scheduled")
     assert note["attempt"] == 1

@@ -242,15 +242,17 @@ class DatabaseThread:
             self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._account(mine, refused)
+        self._hand_over(claiming.shard, rows)
         if want > 0 and not claiming.more and len(rows) < want:
+            # what is claimed starts first: the look may wait, for a lock too
+            if self._holdings.ready:
+                self._give(leases)
             for row in rows:
                 if row[6] in room:
                     room[row[6]] -= 1
-            rows += claiming.look(leases, want - len(rows), room)
+            self._hand_over(claiming.shard, claiming.look(leases, want - len(rows), room))
             if claiming.deferred is not None and claiming.deferred not in self._rescans:
                 heapq.heappush(self._rescans, claiming.deferred)
-        if rows:
-            self._hand_over(claiming.shard, rows)
 
     def _account(
         self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token], *, quiet: bool = False
