@@ -35,6 +35,24 @@ def test_the_setting_says_what_may_go_when_the_command_does_not(trib, sql):
     assert "2 intents" in trib("prune", env={"TRIB_KEEP": "30d"}).stdout
 
 
-@pytest.mark.parametrize("args", [["--older-than", "soon"], ["--older-than", "1d", "--state", "running"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--older-than", "soon"],
+        ["--older-than", "30"],
+        ["--dead-letters-older-than", "90"],
+        ["--older-than", "1d", "--state", "running"],
+    ],
+)
 def test_malformed_options_exit_2(trib, args):
     assert trib("prune", *args).returncode == 2
+
+
+@pytest.mark.parametrize("keep", ["30", "0", "1s"])
+def test_a_retention_without_its_unit_or_shorter_than_a_minute_removes_nothing(trib, sql, keep):
+    aging.finished(sql, 1, "1 day")
+    refused = trib("prune", env={"TRIB_KEEP": keep})
+    assert refused.returncode == 2
+    assert "TRIB_KEEP" in refused.stderr
+    count = "select count(*) from tributary.steps where state = 'completed'"
+    assert sql.execute(count).fetchone() == (1,)

@@ -26,6 +26,16 @@ def duration(text: str) -> float:
         raise click.BadParameter(f"{error.message}; {error.hint}") from None
 
 
+def age(text: str) -> float:
+    """Return the seconds of a duration that says what may be removed: its unit must be written.
+
+    A bare number is seconds elsewhere; who means days here would lose all but the last ones.
+    """
+    if text.strip().isdecimal():
+        raise click.BadParameter(f"{text!r} has no unit; write {text}d for days, {text}h for hours")
+    return duration(text)
+
+
 def moment(text: str) -> datetime:
     """Return a time in RFC 3339, with its offset from UTC, as an aware datetime."""
     try:

@@ -99,8 +99,13 @@ def duration(low: float = 0.0) -> Callable[[Any], float]:
 
 
 def retention(value: Any) -> float | None:
-    """Parse for how long something is kept: a duration of at least a minute, or ``forever``."""
-    return None if value == "forever" else duration(60.0)(value)
+    """Parse for how long something is kept: a duration of at least a minute with its unit, or ``forever``."""
+    if value == "forever":
+        return None
+    if not isinstance(value, str) or value.strip().isdecimal():
+        # elsewhere seconds are meant; who means days here would lose all but the last ones
+        raise Refused(f"{value} has no unit, write {value}d for days")
+    return duration(60.0)(value)
 
 
 def names(value: Any) -> tuple[str, ...]:

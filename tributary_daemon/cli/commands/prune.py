@@ -38,7 +38,7 @@ _ELSEWHERE: Final = 10.0
 @click.command(cls=Command, epilog=_EPILOG)
 @click.option(
     "--older-than",
-    type=values.duration,
+    type=values.age,
     metavar="DURATION",
     help="What ended longer ago, e.g. 30d. Default: the setting keep.",
 )
@@ -53,7 +53,7 @@ _ELSEWHERE: Final = 10.0
 @click.option(
     "--dead-letters-older-than",
     "letters",
-    type=values.duration,
+    type=values.age,
     metavar="DURATION",
     help="Also work whose dead letters are older. Default: the setting keep_dead_letters.",
 )
