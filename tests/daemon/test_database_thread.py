@@ -158,7 +158,7 @@ def test_a_drain_gives_back_each_lease_once_however_often_it_comes(thread):
     thread._hand_over(0, [row(9)])
     for _ in range(2):
         thread._absorb(Drain())
-    tokens = [item.token for _, item in thread._holdings.ended]
+    tokens = [item[:3] for _, item in thread._holdings.ended]
     assert len(tokens) == len(set(tokens)) == 5
     assert {item.outcome for _, item in thread._holdings.ended} == {"returned"}
     assert thread._holdings.handed == 0
@@ -187,7 +187,7 @@ def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(
         thread._settle_accounts(leases)
     assert len(thread._holdings.ended) == 3
     thread._settle_accounts(leases)
-    assert [(item.token[0], item.outcome) for item in leases.written] == [
+    assert [(item.run_id, item.outcome) for item in leases.written] == [
         ("run0", "completed"), ("run1", "retry"), ("run2", "completed"),
     ]  # fmt: skip
     assert thread.idle

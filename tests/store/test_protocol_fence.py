@@ -60,6 +60,32 @@ def test_a_cut_between_claim_and_reply_leaves_nothing_behind(database, connectio
     assert process.work_off() == 45
 
 
+def test_a_row_that_moved_since_its_claim_is_finished_all_the_same(connection, process):
+    kit.intent(connection)
+    claimed = take_one(process)
+    connection.execute("update tributary.steps set reason = 'moved' where run_id = %s", (claimed.run_id,))
+    (place,) = connection.execute("select ctid::text from tributary.steps").fetchone()
+    assert place != claimed.tid
+    assert process.finish([claimed], result='"mine"') == []
+    found = kit.row(connection, claimed.run_id)
+    assert (found["state"], found["result"]) == ("completed", "mine")
+    assert process.finish([claimed]) == [token(claimed)]
+
+
+def test_a_place_that_is_another_rows_by_now_finishes_nothing_there(connection, process):
+    for _ in range(3):
+        kit.intent(connection)
+    first, second, third = process.claim()
+    swapped = [first._replace(tid=second.tid), second._replace(tid="(4000000,7)")]
+    assert process.finish(swapped) == []
+    assert kit.row(connection, third.run_id)["state"] == "running"
+    lost = third._replace(seq=third.seq + 1)
+    assert process.finish([lost]) == [token(lost)]
+    assert process.finish([third]) == []
+    states = connection.execute("select distinct state::text, attempt from tributary.steps").fetchall()
+    assert states == [("completed", 1)]
+
+
 def test_reconcile_names_what_is_lost(connection, process):
     kit.intent(connection)
     kit.intent(connection)

@@ -92,11 +92,6 @@ class Ended(NamedTuple):
     elapsed: float | None = None
     in_run: bool = False
 
-    @property
-    def token(self) -> Token:
-        """The fence of the attempt."""
-        return self[:3]
-
 
 class Leases:
     """Claims and finishes of one process on one connection (autocommit off between calls).
