@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,4 +102,21 @@ def test_the_pace_follows_what_is_finished(monkeypatch):
         # ten slots of 50 ms each: what is fetched ahead would only wait
         measured.finished(10)
         measured.target()
+    assert measured.target() == 10
+
+
+def test_the_pace_is_known_after_one_round(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    measured = pace.Pace(10)
+    now[0] += 30.0
+    # nothing to do for a while: that is no pace
+    assert measured.target() == 10
+    now[0] += 0.02
+    measured.finished(200)
+    assert measured.target() == pytest.approx(10_000 * pace.HORIZON, abs=1)
+    measured.stalled()
+    now[0] += 0.02
+    measured.finished(1)
+    # what found no slot is not promised again by a single good round
     assert measured.target() == 10
