@@ -11,6 +11,7 @@ set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_indexscan to off
 set enable_indexonlyscan to off
+set jit to off
 as $$
 begin
     delete from runs r where r.ctid = any (p_runs) and r.shard = p_shard;

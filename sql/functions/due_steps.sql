@@ -8,6 +8,7 @@ set plan_cache_mode to force_custom_plan
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off
+set jit to off
 as $$
 begin
     return array(

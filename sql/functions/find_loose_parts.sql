@@ -11,6 +11,7 @@ set enable_mergejoin to off
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off
+set jit to off
 as $$
 #variable_conflict use_column
 begin

@@ -10,6 +10,7 @@ create or replace function tributary.finish_leases(
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
+set jit to off
 as $$
 #variable_conflict use_column
 declare

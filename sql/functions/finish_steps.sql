@@ -17,6 +17,7 @@ set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off
 set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare

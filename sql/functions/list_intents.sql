@@ -10,6 +10,7 @@ set search_path to tributary, pg_temp
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off
+set jit to off
 as $$
     select s.run_id, s.name, s.state::text, s.reason, s.queue, s.attempt, s.max_attempts, s.priority, s.created_at,
            case when s.state in ('running', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end,

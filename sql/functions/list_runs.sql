@@ -13,6 +13,7 @@ set search_path to tributary, pg_temp
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off
+set jit to off
 as $$
     select r.run_id, r.name, now.state, r.reason, r.priority, r.labels, r.created_at, live.started_at, r.finished_at,
            r.next_ordinal - 2 - r.remaining, r.next_ordinal - 2, r.warnings

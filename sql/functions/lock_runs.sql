@@ -7,6 +7,7 @@ set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off
 set enable_bitmapscan to off
+set jit to off
 as $$
 begin
     perform from (

@@ -9,6 +9,7 @@ set enable_mergejoin to off
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_indexscan to off
+set jit to off
 as $$
 declare
     v_tids tid[] := due_steps(p_shard, clock(), p_limit);

@@ -114,8 +114,9 @@ def test_a_worker_shows_its_processes_and_what_they_run(desk, crew, client):
     desk.noted("began", count=4)
     desk.wait(
         lambda: len(client.workers()[0].processes) == 2
-        and all(process.rss and process.slots for process in client.workers()[0].processes),
-        20, "both have said what they are",
+        and all(process.rss and process.slots for process in client.workers()[0].processes)
+        and sum(len(process.current) for process in client.workers()[0].processes) == len(ids),
+        20, "both have said what they are and what they run",
     )  # fmt: skip
     (shown,) = client.workers()
     assert (shown.pid, shown.wanted, shown.state) == (worker.pid, 2, "running")
