@@ -5,15 +5,15 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.daemon.handoff import Handoff
 from tributary_daemon.engine.failures import record, retried, timed_out
 from tributary_daemon.errors import HandlerTimeout, StepCancelled
 from tributary_daemon.model.outcome import Released
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
@@ -41,7 +41,7 @@ class HandlerThreads:
         board: Board,
     ) -> None:
         self._board = board
-        self._queue: SimpleQueue[Held | None] = SimpleQueue()
+        self._queue: Handoff[Held | None] = Handoff()
         self._run = run
         self._report = report
         self._threads = [
@@ -56,27 +56,20 @@ class HandlerThreads:
 
     def stop(self) -> None:
         """Let every thread end after what is queued."""
-        for _ in self._threads:
-            self._queue.put(None)
+        self._queue.put([None] * len(self._threads))
 
-    def put(self, leases: Iterable[Held]) -> None:
+    def put(self, leases: Sequence[Held]) -> None:
         """Queue leases; they start in this order as threads become free."""
-        for held in leases:
-            self._queue.put(held)
+        self._queue.put(leases)
 
     def take_back(self) -> list[Held]:
         """Return what is queued and has not started; it will not start."""
-        taken: list[Held] = []
-        try:
-            while True:
-                held = self._queue.get(block=False)
-                if held is not None:
-                    taken.append(held)
-        except Empty:
-            return taken
+        return [held for held in self._queue.take_back() if held is not None]
 
     def _serve(self, place: int) -> None:
-        while (held := self._queue.get()) is not None:
+        bed = threading.Lock()
+        bed.acquire()
+        while (held := self._queue.get(bed)) is not None:
             if held.dropped or held.recalled:
                 self._report(held, None)
             else:
