@@ -209,9 +209,8 @@ def page(wanted: lists.Filter) -> Operation[Page[Summary]]:
         )
     if wanted.after is not None and not _FULL.fullmatch(wanted.after.lower()):
         raise InvalidInput(f"{wanted.after!r} is no cursor", hint="use the `after` of the page before")
-    rows = yield from lists.page(wanted)
-    items = tuple(_summary(row) for row in rows)
-    return Page(items=items, after=items[-1].id if len(items) == wanted.limit else None)
+    rows, after = yield from lists.page(wanted)
+    return Page(items=tuple(_summary(row) for row in rows), after=after)
 
 
 def _summary(row: lists.ListRow) -> Summary:
