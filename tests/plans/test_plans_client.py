@@ -132,6 +132,12 @@ def test_finding_the_newest(look):
     assert look.pages_of(lists.latest()) < 150
 
 
+def test_finding_a_part_of_an_id(look):
+    # 100,000 rows of each kind, as they lie
+    for part in ("abcdef12", an_id(look, "ready")[-8:]):
+        assert look.pages_of(lists.matching(part, 11)) < 3 * QUICK
+
+
 @pytest.mark.parametrize("what", ["finished", "discarded", "finished run", "live run"])
 def test_events_of_one(look, what):
     assert look.pages_of(events.page(an_id(look, what), None, 50)) < 300

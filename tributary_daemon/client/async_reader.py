@@ -160,7 +160,7 @@ class AsyncReader:
         """Return the full id that a head, a tail or ``@latest`` means; a full id is not looked up.
 
         Raises:
-            NotFound: nothing among the newest 100,000 fits.
+            NotFound: nothing among the newest 100,000 of each kind fits.
             AmbiguousId: several fit.
         """
         return await self._link.run(lambda: reading.resolve_id(text), again=True)

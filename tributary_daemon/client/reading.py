@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 OPTIONAL: Final = 1
 _FULL: Final = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
-_PART: Final = re.compile(r"[0-9a-f]+")
+_PART: Final = re.compile(r"[0-9a-f]{1,32}")
 _SHORTEST: Final = 6
 _CANDIDATES: Final = 10
 _LARGEST_PAGE: Final = 10_000
@@ -222,7 +222,7 @@ def resolve_id(text: str) -> Operation[str]:
     """Return the full id that ``text`` means: itself, ``@latest``, or a unique head or tail.
 
     Raises:
-        NotFound: nothing among the newest 100,000 fits.
+        NotFound: nothing among the newest 100,000 of each kind fits.
         AmbiguousId: several fit, and the message lists them; or it is too short to tell.
     """
     wanted = text.strip().lower()

@@ -108,7 +108,7 @@ def page(wanted: Filter) -> Operation[tuple[list[ListRow], str | None]]:
 
 
 def matching(part: str, limit: int) -> Operation[list[FoundRow]]:
-    """Find ids among the newest 100,000 that start or end with ``part`` (lower-case hexadecimal digits)."""
+    """Find ids among the newest 100,000 of each kind that start or end with ``part``, lower-case digits."""
     return (yield from _newest(part, WINDOW, limit))
 
 
