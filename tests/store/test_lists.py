@@ -272,6 +272,11 @@ def test_a_database_with_history_is_migrated_up_and_down(filled, database):
     right = expected(filled, state="failed")
     migrator.down_to(BEFORE)
     assert filled.execute(indexes).fetchone() == (0,)
+    # what a build that broke off may leave
+    filled.execute("create index steps_unusual on tributary.steps (shard)")
     assert migrator.up().names
     assert filled.execute(indexes).fetchone() == (2,)
+    assert "(shard, state, run_id)" in kit.scalar(
+        filled, "select pg_get_indexdef('tributary.steps_unusual'::regclass)"
+    )
     assert [work for page in pages(filled, state="failed") for work in page] == right

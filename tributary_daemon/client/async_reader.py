@@ -89,6 +89,8 @@ class AsyncReader:
     ) -> Page[Summary]:
         """Read one page of runs and intents, newest first.
 
+        A page with a cursor may be short, or empty: one call looks at the newest 50,000 of each kind.
+
         Args:
             state: as shown.
             kind: ``run`` or ``intent``.
