@@ -101,6 +101,22 @@ def test_list_filters_and_pages(trib, order):
     assert "no runs or intents fit" in trib("list", "--state", "failed").stdout
 
 
+def test_a_list_says_when_it_has_not_looked_at_everything(trib, connection):
+    connection.execute(
+        """insert into tributary.steps
+               (run_id, seq, created_at, finished_at, ordinal, kind, state, shard, name)
+           select tributary.new_id(), n, now(), now(), 0, 'intent', 'completed', 0, 'a.b.v1'
+           from generate_series(1, 50001) as n"""
+    )
+    connection.execute("update tributary.steps set tenant_id = 'acme' where seq = 1")
+    found = trib("list", "--limit", "5", env={"TRIB_TENANT": "acme"})
+    assert "none of those looked at fits" in found.stdout
+    assert "only part of the history was looked at" in found.stderr
+    rest = trib("list", "--after", found.stderr.split()[-1], "-o", "name", env={"TRIB_TENANT": "acme"})
+    assert len(rest.stdout.split()) == 1
+    assert rest.stderr == ""
+
+
 def test_why_names_the_missing_worker(trib):
     trib("submit", "a.b.v1")
     done = trib("why", "@latest")

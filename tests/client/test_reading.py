@@ -191,6 +191,18 @@ def test_ids_by_head_tail_and_latest(client):
         client.get("01234567-89ab-7def-8123-456789abcdef")
 
 
+def test_every_head_and_tail_that_is_long_enough_means_its_id(client, diamond):
+    for known in (client.submit("test.a.v1").id, client.submit(diamond).id):
+        digits = known.replace("-", "")
+        assert {client.resolve_id(digits[-count:]) for count in range(12, 33)} == {known}
+        # ids of one moment share their first digits
+        assert {client.resolve_id(digits[:count]) for count in range(20, 33)} == {known}
+        with pytest.raises(NotFound):
+            client.resolve_id(digits[-12:-1] + ("1" if digits[-1] == "0" else "0"))
+    with pytest.raises(NotFound, match="is not an id"):
+        client.resolve_id("0" * 33)
+
+
 def test_latest_of_nothing_is_not_found(client):
     with pytest.raises(NotFound, match="no run or intent yet"):
         client.get("@latest")

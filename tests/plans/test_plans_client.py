@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from tests.plans.filling import FAN, NAME
+from tests.plans.filling import FAN, LATE, NAME
 from tests.store import protocol_kit as kit
+from tributary_daemon.model.states import RunState, StepState
 from tributary_daemon.store import dead_letters, events, facts, fleet, intents, lists, runs, submit
 from tributary_daemon.store.lists import Filter
 
@@ -69,23 +71,67 @@ def test_status_of_a_wide_run(look):
         assert look.pages_of(operation(known)) < 8 * FAN, operation
 
 
+STATES = tuple(dict.fromkeys([*map(str, RunState), *map(str, StepState)]))
+DERIVED = ("scheduled", "available", "running", "waiting")
 LISTED = {
     "all": Filter(),
     "runs": Filter(kind="run"),
     "intents": Filter(kind="intent"),
     "a name of many": Filter(name=NAME),
-    "available": Filter(state="available", kind="intent"),
+    "a name of no intent that is ready": Filter(name=LATE, state="available"),
     "a tenant": Filter(tenant="t1"),
     "everybody": Filter(tenant=""),
     "an hour": Filter(age=3600.0),
+    "a failure of the hour": Filter(age=3600.0, state="failed"),
     "a label": Filter(labels={"n": "7"}),
-    "available runs": Filter(state="available", kind="run"),
+    "a label of many": Filter(labels={"team": "a"}),
+    "a label and a state": Filter(labels={"team": "b"}, state="failed"),
+    "running intents": Filter(state="running", kind="intent"),
+    **{state: Filter(state=state) for state in STATES if state not in DERIVED},
+    **{f"{state} runs": Filter(state=state, kind="run") for state in STATES if state not in DERIVED},
+    **{f"{state} intents": Filter(state=state, kind="intent") for state in STATES if state not in DERIVED},
+}
+# what ends with a full window, looks at 4,000 that are ready, or asks 1,000 runs for their state: 20 ms,
+# the same pages again and again
+SEARCHED = {
+    "available intents": Filter(state="available", kind="intent"),
+    "a name of runs": Filter(name="w.done.v1"),
+    "a name of one run": Filter(name="w.fan.v1"),
+    "a name of none": Filter(name="t.nothing.v1"),
+    "a tenant of none": Filter(tenant="nobody"),
+    "a label of none": Filter(labels={"team": "b"}),
+    **{state: Filter(state=state) for state in DERIVED},
+    **{f"{state} runs": Filter(state=state, kind="run") for state in DERIVED},
+}
+BOUNDS = {**dict.fromkeys(LISTED, QUICK), **dict.fromkeys(SEARCHED, 2 * QUICK)}
+
+
+@pytest.mark.parametrize("what", BOUNDS)
+def test_a_page_of_a_list_and_the_next(look, what):
+    wanted = {**LISTED, **SEARCHED}[what]
+    assert look.pages_of(lists.page(wanted)) < BOUNDS[what]
+    after = kit.answer(look.connection, lists.page(wanted))[1]
+    if after is not None:
+        assert look.pages_of(lists.page(replace(wanted, after=after))) < BOUNDS[what]
+
+
+FULL = {
+    "failed": (Filter(state="failed"), 50),
+    "discarded": (Filter(state="discarded"), 50),
+    "running": (Filter(state="running"), 50),
+    "runs at work": (Filter(state="available", kind="run"), 50),
+    "scheduled": (Filter(state="scheduled"), 50),
+    "waiting": (Filter(state="waiting"), 50),
+    "paused": (Filter(state="paused"), 0),
+    "cancelled": (Filter(state="cancelled"), 0),
 }
 
 
-@pytest.mark.parametrize("what", LISTED)
-def test_a_page_of_a_list(look, what):
-    assert look.pages_of(lists.page(LISTED[what])) < QUICK
+@pytest.mark.parametrize("what", FULL)
+def test_a_rare_state_fills_its_page_at_once(look, what):
+    wanted, count = FULL[what]
+    rows, after = kit.answer(look.connection, lists.page(wanted))
+    assert (len(rows), after is None) == (count, count == 0)
 
 
 def test_a_page_further_on(look):
@@ -95,6 +141,12 @@ def test_a_page_further_on(look):
 
 def test_finding_the_newest(look):
     assert look.pages_of(lists.latest()) < 150
+
+
+def test_finding_a_part_of_an_id(look):
+    # 100,000 rows of each kind, as they lie
+    for part in ("abcdef12", an_id(look, "ready")[-8:]):
+        assert look.pages_of(lists.matching(part, 11)) < 3 * QUICK
 
 
 @pytest.mark.parametrize("what", ["finished", "discarded", "finished run", "live run"])

@@ -49,6 +49,17 @@ def scalar(connection, sql, *params):
     return connection.execute(sql, params or None).fetchone()[0]
 
 
+def answer(connection, operation):
+    """Run an operation of the store that is one statement; return what it returns."""
+    asked = next(operation)
+    rows = connection.execute(asked.sql, asked.params).fetchall()
+    try:
+        operation.send(rows)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("one statement was expected")
+
+
 def workflow(name, steps, **head):
     """Build a workflow; ``steps`` maps an id to its needs, or to fields of StepSpec."""
     fields = [given if isinstance(given, dict) else {"needs": given} for given in steps.values()]

@@ -88,6 +88,8 @@ class Reader:
     ) -> Page[Summary]:
         """Read one page of runs and intents, newest first.
 
+        A page with a cursor may be short, or empty: one call looks at the newest 50,000 of each kind.
+
         Args:
             state: as shown.
             kind: ``run`` or ``intent``.
@@ -159,7 +161,7 @@ class Reader:
         """Return the full id that a head, a tail or ``@latest`` means; a full id is not looked up.
 
         Raises:
-            NotFound: nothing among the newest 100,000 fits.
+            NotFound: nothing among the newest 100,000 of each kind fits.
             AmbiguousId: several fit.
         """
         return self._link.run(lambda: reading.resolve_id(text), again=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 OPTIONAL: Final = 1
 _FULL: Final = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
-_PART: Final = re.compile(r"[0-9a-f]+")
+_PART: Final = re.compile(r"[0-9a-f]{1,32}")
 _SHORTEST: Final = 6
 _CANDIDATES: Final = 10
 _LARGEST_PAGE: Final = 10_000
@@ -209,9 +209,8 @@ def page(wanted: lists.Filter) -> Operation[Page[Summary]]:
         )
     if wanted.after is not None and not _FULL.fullmatch(wanted.after.lower()):
         raise InvalidInput(f"{wanted.after!r} is no cursor", hint="use the `after` of the page before")
-    rows = yield from lists.page(wanted)
-    items = tuple(_summary(row) for row in rows)
-    return Page(items=items, after=items[-1].id if len(items) == wanted.limit else None)
+    rows, after = yield from lists.page(wanted)
+    return Page(items=tuple(_summary(row) for row in rows), after=after)
 
 
 def _summary(row: lists.ListRow) -> Summary:
@@ -223,7 +222,7 @@ def resolve_id(text: str) -> Operation[str]:
     """Return the full id that ``text`` means: itself, ``@latest``, or a unique head or tail.
 
     Raises:
-        NotFound: nothing among the newest 100,000 fits.
+        NotFound: nothing among the newest 100,000 of each kind fits.
         AmbiguousId: several fit, and the message lists them; or it is too short to tell.
     """
     wanted = text.strip().lower()

@@ -74,15 +74,17 @@ def list_(
             limit=limit,
             after=after,
         )
-    rows = document(list(page.items))
-    show(View(rows, [row["id"] for row in rows], lambda: [table(rows)]), output)
-    if page.after is not None:
+    rows, more = document(list(page.items)), page.after is not None
+    show(View(rows, [row["id"] for row in rows], lambda: [table(rows, more=more)]), output)
+    if more and len(rows) < limit:
+        failures.say(f"only part of the history was looked at; older ones: --after {page.after}")
+    elif more:
         failures.say(f"there may be more: --after {page.after}")
     return failures.COMPLETED
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
-    """Return a table of runs and intents."""
+def table(rows: list[dict[str, Any]], *, more: bool) -> Table:
+    """Return a table of runs and intents; ``more``: older ones may fit."""
     now, unicode = looks.now(), unicode_on(sys.stdout)
     return Table(
         ("id", "kind", "name", "state", "progress", "created", "took", "labels"),
@@ -102,7 +104,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
             for row in rows
         ),
         frozenset({"took"}),
-        "no runs or intents fit; `trib submit` makes some",
+        "none of those looked at fits" if more else "no runs or intents fit; `trib submit` makes some",
     )
 
 

@@ -1,0 +1,2 @@
+drop index runs_unusual;
+drop index steps_unusual;
