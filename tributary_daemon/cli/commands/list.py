@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +18,9 @@ from tributary_daemon.model.states import RunState, StepState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tributary_daemon.client.documents import Summary
+
+_PATIENCE: Final = 1.0  # seconds
 _STATES = list(dict.fromkeys([*map(str, RunState), *map(str, StepState)]))
 _EPILOG = """\b
 Tables show the last 8 characters of ids; every command takes these.
@@ -64,22 +68,30 @@ def list_(
     output: str,
 ) -> int:
     """List runs and intents, newest first."""
+    found: list[Summary] = []
+    until = time.monotonic() + _PATIENCE
     with opened() as client:
-        page = client.list(
-            state=state,
-            kind=kind,
-            name=name,
-            labels=values.mapping(labels, "-l") or None,
-            since=since,
-            limit=limit,
-            after=after,
-        )
-    rows, more = document(list(page.items)), page.after is not None
+        while True:
+            page = client.list(
+                state=state,
+                kind=kind,
+                name=name,
+                labels=values.mapping(labels, "-l") or None,
+                since=since,
+                limit=limit - len(found),
+                after=after,
+            )
+            found += page.items
+            after = page.after
+            # a page ends early where hardly anything fits: a person would only ask for the next one
+            if after is None or len(found) >= limit or time.monotonic() > until:
+                break
+    rows, more = document(found), after is not None
     show(View(rows, [row["id"] for row in rows], lambda: [table(rows, more=more)]), output)
     if more and len(rows) < limit:
-        failures.say(f"only part of the history was looked at; older ones: --after {page.after}")
+        failures.say(f"only part of the history was looked at; older ones: --after {after}")
     elif more:
-        failures.say(f"there may be more: --after {page.after}")
+        failures.say(f"there may be more: --after {after}")
     return failures.COMPLETED
 
 
