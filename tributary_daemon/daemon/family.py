@@ -57,6 +57,7 @@ class Family:
         self._silence_limit = silence_limit
         self._recycling = recycling
         self._members: dict[int, Member] = {}
+        self._woken = 0
         self._successors: dict[int, Member] = {}
         self._leaving: list[Member] = []
         self._deaf: set[Member] = set()
@@ -169,6 +170,14 @@ class Family:
         for member in self:
             if member.process_id or do in ("drain", "exit"):
                 member.send(do)
+
+    def wake_next(self) -> bool:
+        """Wake one started member, a different one each time; False when there are no others."""
+        members = [member for member in self if member.process_id and not member.draining]
+        if members:
+            self._woken = (self._woken + 1) % len(members)
+            members[self._woken].send("wake")
+        return len(members) > 1
 
     def by_process(self, process_id: int) -> Member | None:
         """Return the member that owns a process id."""

@@ -1,13 +1,17 @@
-"""What operators want of a worker, as its beat brings it."""
+"""What a supervisor tells its processes: what operators want, as its beat brings it, and where work is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.family import Family
+
+# a process that is woken has claimed by then, so that the others do not slow it down
+_STAGGER: Final = 0.004
 
 
 class Orders:
@@ -25,6 +29,12 @@ class Orders:
         self.command: str | None = None
         self._name = name
         self._family = family
+        self._others_at: float | None = None
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until `follow_up` has something to do; infinite for nothing."""
+        return float("inf") if self._others_at is None else max(0.0, self._others_at - time.monotonic())
 
     @property
     def paused(self) -> bool:
@@ -42,8 +52,24 @@ class Orders:
 
     def wake(self) -> None:
         """Tell the processes that there may be work, unless the worker is paused."""
+        self._others_at = None
         if not self.paused:
             self._family.send("wake")
+
+    def nudge(self, notes: int) -> None:
+        """Work was submitted, ``notes`` times: one process looks at once, the others a moment later.
+
+        One intent is started sooner by one process than by several that claim it from each other.
+        """
+        if notes > 1 or (notes and self._others_at is not None):
+            self.wake()
+        elif notes and not self.paused and self._family.wake_next():
+            self._others_at = time.monotonic() + _STAGGER
+
+    def follow_up(self) -> None:
+        """Wake the others, once it is time."""
+        if self._others_at is not None and time.monotonic() >= self._others_at:
+            self.wake()
 
     def take(self, command: str | None) -> bool:
         """Take what a beat has brought; return whether it changed anything.

@@ -148,6 +148,7 @@ class Supervisor:
                 self._listen_to(key.data)
         if self._stops.count and not self._draining:
             self._begin_drain()
+        self._orders.follow_up()
         self._bury()
         if self._deadline is None:
             self._family.fill()
@@ -178,7 +179,7 @@ class Supervisor:
 
     def _patience(self) -> float:
         now = time.monotonic()
-        until = [self._poll_at - now, 1.0]
+        until = [self._poll_at - now, self._orders.due_in, 1.0]
         if self._wake_at is not None:
             until.append(self._wake_at - now)
         if self._draining:
@@ -332,7 +333,7 @@ class Supervisor:
         self._register(connection)
 
     def _hear(self) -> None:
-        woken = False
+        notes = 0
         for channel, payload in self._ears.hear():
             if channel == CANCEL:
                 member = self._family.by_process(int(payload)) if payload.isdigit() else None
@@ -342,9 +343,8 @@ class Supervisor:
                 if payload == str(self._worker_id):
                     self._poll_at = 0.0
             elif payload in self._plan.claimed:
-                woken = True
-        if woken:
-            self._orders.wake()
+                notes += 1
+        self._orders.nudge(notes)
 
     # --- the end ----------------------------------------------------------------------------------
 
