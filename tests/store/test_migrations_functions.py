@@ -287,8 +287,8 @@ def test_ensure_schema_upgrades_an_older_one_only_when_told_on_the_command_line(
     def fall_back():
         with psycopg.connect(database) as connection:
             connection.execute("update tributary.meta set value = '2' where key = 'version'")
-            newest = "select max(name) from tributary.migrations"
-            connection.execute(f"delete from tributary.migrations where name = ({newest})")
+            oldest = "select min(name) from tributary.migrations"
+            connection.execute(f"delete from tributary.migrations where name > ({oldest})")
 
     fall_back()
     with pytest.raises(SchemaError, match="older than this release"):
@@ -297,7 +297,7 @@ def test_ensure_schema_upgrades_an_older_one_only_when_told_on_the_command_line(
     with psycopg.connect(database) as connection:
         connection.execute("update tributary.meta set value = '0' where key = 'version'")
     with pytest.raises(SchemaError, match="already exists"):
-        # it does try; the tables of the forgotten migration are still there
+        # it does try; the tables of the forgotten migrations are still there
         ensure_schema(database, said)
 
 
