@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tributary_daemon.daemon import maintenance
@@ -9,6 +11,10 @@ from tributary_daemon.daemon.clock import DatabaseClock
 from tributary_daemon.daemon.maintenance import TICK, Maintenance
 from tributary_daemon.daemon.pruner import Pruner
 from tributary_daemon.store import membership
+from tributary_daemon.store.membership import Chores
+
+NOTHING = Chores(dead=False, due=False, waiting=False, abandoned=False)
+EVERYTHING = Chores(dead=True, due=True, waiting=True, abandoned=True)
 
 
 class Answers:
@@ -21,14 +27,15 @@ class Answers:
 
 @pytest.fixture
 def leader(monkeypatch):
-    """Return (maintenance, clock, calls) of a worker that leads."""
+    """Return (maintenance, clock, calls) of a worker that leads and always finds something to do."""
     clock, calls = [1000.0], []
     monkeypatch.setattr(maintenance.time, "monotonic", lambda: clock[0])
 
     def call(name, answer):
-        return lambda *_: (calls.append(name), answer)[1]
+        return lambda *_, **__: (calls.append(name), answer)[1]
 
-    for name, answer in {"lead": True, "rescue": 0, "promote": 0, "release_waiting": 0, "tidy": 0}.items():
+    monkeypatch.setattr(maintenance.membership, "attend", call("attend", EVERYTHING))
+    for name, answer in dict.fromkeys(["rescue", "promote", "release_waiting", "tidy"], 0).items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
     keeper = Maintenance(1, 10.0, DatabaseClock(), Pruner(None, 1))
     # past the time in which a new leader takes nothing from anybody
@@ -40,10 +47,37 @@ def test_a_round_is_done_once_per_tick(leader):
     keeper, clock, calls = leader
     keeper.tick(None, 1)
     keeper.tick(None, 1)
-    assert calls == ["lead", "rescue", "promote", "release_waiting", "tidy"]
+    assert calls == ["attend", "rescue", "promote", "release_waiting", "tidy"]
     clock[0] += TICK
     keeper.tick(None, 1)
-    assert calls[5:] == ["lead", "rescue"]
+    assert calls.count("attend") == 2
+
+
+def test_a_leader_without_work_sends_one_statement_per_tick(leader, monkeypatch):
+    keeper, clock, calls = leader
+    asked = []
+
+    def attend(*_, silent, **__):
+        asked.append(silent)
+        return NOTHING
+
+    monkeypatch.setattr(maintenance.membership, "attend", attend)
+    for _ in range(4):
+        keeper.tick(None, 1)
+        clock[0] += TICK
+    assert calls == []
+    assert [silent is not None for silent in asked] == [True, False, False, True], "all of it every 5 s"
+
+
+@pytest.mark.parametrize(
+    ("chore", "done"),
+    [("dead", "rescue"), ("due", "promote"), ("waiting", "release_waiting"), ("abandoned", "tidy")],
+)
+def test_a_chore_is_done_where_there_is_one(leader, monkeypatch, chore, done):
+    keeper, _, calls = leader
+    monkeypatch.setattr(maintenance.membership, "attend", lambda *_, **__: replace(NOTHING, **{chore: True}))
+    keeper.tick(None, 1)
+    assert calls == [done]
 
 
 def test_nobody_is_rescued_until_all_have_had_the_time_to_beat_again(leader):
@@ -62,7 +96,7 @@ def test_nobody_is_rescued_until_all_have_had_the_time_to_beat_again(leader):
 
 def test_who_does_not_lead_does_nothing(leader, monkeypatch):
     keeper, _, calls = leader
-    monkeypatch.setattr(maintenance.membership, "lead", lambda *_: False)
+    monkeypatch.setattr(maintenance.membership, "attend", lambda *_, **__: None)
     keeper.tick(None, 1)
     assert calls == []
 

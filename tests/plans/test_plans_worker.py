@@ -153,6 +153,13 @@ def test_looking_for_the_dead_when_all_live(look):
     )
 
 
+@pytest.mark.parametrize("silent", ["null", "interval '60 s'"])
+def test_looking_for_chores_when_all_live(look, silent):
+    """Whatever is ready, running, scheduled or finished: a probe for each thing that may be missing."""
+    statement = f"select tributary.attend(1, 0, interval '10 s', null, {silent})"
+    assert look.pages(statement) < 1_500
+
+
 def test_reconciling_what_a_process_holds(look):
     run_ids, ordinals, seqs = look.connection.execute(
         "select array_agg(run_id), array_agg(ordinal), array_agg(seq) from tributary.steps"

@@ -210,6 +210,6 @@ def test_facts_of_the_fleet(connection, register):
     connection.execute(
         "update tributary.workers set names = array[%s] where worker_id = %s", (kit.NAME, worker)
     )
-    membership.lead(connection, "maintenance", worker, 60)
+    membership.attend(connection, worker, 60, lease=10, expected=None, silent=None)
     facts = db.run(connection, fleet.facts())
     assert (facts.leader, facts.unserved) == ("boss", [])

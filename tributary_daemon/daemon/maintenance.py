@@ -64,17 +64,25 @@ class Maintenance:
         if now < self._due:
             return
         self._due = now + TICK
-        self._leads = membership.lead(connection, "maintenance", worker_id, _LEADS_FOR)
-        if not self._leads:
+        tidies = now >= self._tidy_due
+        chores = membership.attend(
+            connection, worker_id, _LEADS_FOR, lease=self._lease, expected=self._clock.time_of(now),
+            silent=_SILENT if tidies else None,
+        )  # fmt: skip
+        self._leads = chores is not None
+        if chores is None:
             return
-        self.rescue(connection)
+        if chores.dead:
+            self.rescue(connection)
         # a backstop: processes promote what is due themselves, workers release what waits for their names
-        if now >= self._tidy_due:
+        if tidies:
             self._tidy_due = now + _TIDY_EVERY
+        if chores.due:
             membership.promote(connection, self._shards)
+        if chores.waiting:
             membership.release_waiting(connection, self._shards)
-            if now >= self._rescue_due:
-                membership.tidy(connection, _SILENT)
+        if chores.abandoned and now >= self._rescue_due:
+            membership.tidy(connection, _SILENT)
 
     def prune(self, connection: Connection) -> None:
         """Prune finished work for some milliseconds, if it led at the last tick."""

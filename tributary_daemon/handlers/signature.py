@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
+from tributary_daemon.handlers import promises
 from tributary_daemon.handlers.step import Step
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Signature:
             return codec.dumps(result, what="result")
         try:
             checked = self.writer.validator.validate_python(result, strict=True)
-            data = self.writer.serializer.to_json(checked, warnings="error")
+            serializer = self.writer.serializer
+            data = promises.kept(serializer, checked) or serializer.to_json(checked, warnings="error")
         except ValidationError as error:
             raise InvalidInput(explain(error, "result")) from error
         except PydanticSerializationError:

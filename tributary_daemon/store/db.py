@@ -215,6 +215,11 @@ async def _aexecute(connection: AsyncConnection, query: Query) -> list[Row]:
         raise faults.translate(error) from error
 
 
+def reads_committed(connection: Connection) -> bool:
+    """Return whether a pipeline on an autocommit connection runs at READ COMMITTED without a BEGIN."""
+    return not (getattr(connection, "pooled", False) or connection in _OTHER_DEFAULT)
+
+
 def _needs_begin(connection: Connection | AsyncConnection) -> bool:
     return connection in _OTHER_DEFAULT and connection.info.transaction_status == TransactionStatus.IDLE
 

@@ -59,6 +59,23 @@ class Vitals:
     current: Sequence[Mapping[str, Any]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """What the leader finds to do.
+
+    Attributes:
+        dead: a process that does not beat any more holds attempts.
+        due: a scheduled row is due and nobody has promoted it yet.
+        waiting: work waits for a name that is offered by now.
+        abandoned: rows of workers long silent, or what a dead `trib run` has left.
+    """
+
+    dead: bool
+    due: bool
+    waiting: bool
+    abandoned: bool
+
+
 def register_worker(
     connection: Connection, *, name: str, host: str, pid: int, version: str, queues: Sequence[str],
     names: Sequence[str], concurrency: int, failures: Sequence[Mapping[str, Any]],
@@ -178,10 +195,26 @@ def promote(connection: Connection, shards: int) -> int:
     )
 
 
-def lead(connection: Connection, role: str, worker_id: int, seconds: float) -> bool:
-    """Take or renew the lease of a role; True while this worker holds it."""
-    row = connection.execute("select tributary.lead(%s, %s, %s)", (role, worker_id, seconds)).fetchone()
-    return bool(row and row[0])
+def attend(
+    connection: Connection, worker_id: int, seconds: float, *, lease: float, expected: datetime | None,
+    silent: float | None,
+) -> Chores | None:  # fmt: skip
+    """Take or renew the lease of the maintenance; return what there is to do, None if another worker leads.
+
+    Args:
+        connection: in autocommit mode.
+        worker_id: who asks.
+        seconds: that it leads for.
+        lease: see `rescue`.
+        expected: see `rescue`.
+        silent: see `tidy`; None to be told of the dead alone.
+    """
+    row = connection.execute(
+        "select leads, dead, due, waiting, abandoned from tributary.attend("
+        "%s, %s, make_interval(secs => %s), %s::timestamptz, make_interval(secs => %s))",
+        (worker_id, seconds, lease, expected, silent),
+    ).fetchone()
+    return Chores(*row[1:]) if row is not None and row[0] else None
 
 
 def tidy(connection: Connection, silent: float) -> int:

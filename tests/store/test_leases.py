@@ -1,0 +1,59 @@
+"""An exchange is one transaction at READ COMMITTED, whether it says BEGIN or not."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.store import protocol_kit as kit
+from tributary_daemon.errors import NotPossible
+from tributary_daemon.store import db
+from tributary_daemon.store.leases import ClaimRequest, Ended, Lane, Leases
+
+WRITERS = "select distinct xmin::text from tributary.steps where state in ('running', 'completed')"
+ALL = ClaimRequest([Lane("default", 0, "")], [0], 10)
+LEVEL = "alter database {} set default_transaction_isolation = '{}'"
+
+
+@pytest.fixture(params=["read committed", "serializable", "pooled"])
+def own(request, database):
+    """A connection as processes have it, whatever the database or the way to it makes of a default."""
+    if request.param == "serializable":
+        name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(LEVEL.format(name, request.param))
+    with db.connect(database, application_name="test", prepare_threshold=3) as connection:
+        connection.pooled = request.param == "pooled"
+        assert db.reads_committed(connection) == (request.param == "read committed")
+        kit.offer(connection)
+        yield connection
+
+
+def claimed(rows):
+    return [Ended(row[0], row[1], row[2], row[18], "completed", "null") for row in rows]
+
+
+def test_finishes_and_claims_are_written_by_one_transaction(own):
+    process = kit.Process(own)
+    leases = Leases(own, process.id, [kit.NAME], ["default"])
+    for _ in range(3):
+        kit.intent(own)
+    _, (rows,) = leases.exchange(0, [], [ALL])
+    assert len(rows) == 3
+    kit.intent(own)
+    refused, (more,) = leases.exchange(0, claimed(rows), [ALL])
+    assert (refused, len(more)) == ([], 1)
+    assert len(own.execute(WRITERS).fetchall()) == 1
+    assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_what_is_refused_takes_the_finishes_with_it(own):
+    process = kit.Process(own)
+    leases = Leases(own, process.id, [kit.NAME], ["default"])
+    run = kit.intent(own)
+    _, (rows,) = leases.exchange(0, [], [ALL])
+    own.execute("delete from tributary.processes")
+    with pytest.raises(NotPossible):
+        leases.exchange(0, claimed(rows), [ALL])
+    assert kit.row(own, run)["state"] == "running"
+    assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
