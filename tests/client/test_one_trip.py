@@ -136,14 +136,18 @@ def test_a_callers_connection_commits_when_the_caller_does(database, client, han
         assert heard(listener, 0.2 if autocommit else 5, 1) == ["default"] * (not autocommit)
 
 
-def test_who_begins_to_wait_while_a_submit_commits_is_woken(database, hand, listener, connection, eventually):
+@pytest.mark.parametrize("target", [NAME, Workflow("test.flow.v1").add("one", NAME), "test.kept.v1"])
+def test_who_begins_to_wait_while_a_submit_commits_is_woken(
+    database, hand, listener, connection, eventually, target
+):
     """The submit saw nobody who waits, the worker's last look did not see the submit."""
     hand.offer(NAME)
     connection.execute("update tributary.workers set wants_wake = false")
     connection.execute(HOLD)
     with psycopg.connect(database) as gate, app.Client(database) as client:
+        client.register(Workflow("test.kept.v1").add("one", NAME))
         gate.execute("select pg_advisory_xact_lock(7)")
-        thread = threading.Thread(target=client.submit, args=(NAME,))
+        thread = threading.Thread(target=client.submit, args=(target,))
         thread.start()
         eventually(
             lambda: connection.execute(WAITING).fetchone() == (1,), what="the submit stands at its commit"

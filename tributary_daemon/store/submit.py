@@ -159,6 +159,7 @@ def run_of_spec(revision: Revision, inputs: str, payloads: str | None, terms: Te
     rows = yield Query(
         query("submit_spec"),
         {**_run_parameters(revision.name, inputs, payloads, terms), **revision._asdict()},
+        alone=query("submit_spec_alone"),
     )
     return RunReply(*rows[0])
 
@@ -168,7 +169,9 @@ def run_of_revision(
 ) -> Operation[RunReply]:
     """Record a run of a stored revision; otherwise as `run_of_spec`."""
     rows = yield Query(
-        query("submit_run"), {**_run_parameters(name, inputs, payloads, terms), "revision": revision_id}
+        query("submit_run"),
+        {**_run_parameters(name, inputs, payloads, terms), "revision": revision_id},
+        alone=query("submit_run_alone"),
     )
     return RunReply(*rows[0])
 
