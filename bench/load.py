@@ -21,30 +21,20 @@ if TYPE_CHECKING:
 _ID = """(lpad(to_hex((extract(epoch from clock_timestamp() - %(age)s::interval) * 1000)::bigint), 12, '0')
           || '7' || substr(md5(n::text || random()::text), 1, 19))::uuid"""
 _READY = f"""
-    with made as (
-        insert into tributary.steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority,
-                                     name, queue)
-        select {_ID}, tributary.clock_us() + n, clock_timestamp(), 0, blocked::integer, 'intent',
-               case when blocked then 'blocked' else 'available' end::tributary.step_state,
-               0, n %% %(priorities)s, 'bench.noop.v1', 'default'
-        from (select n, n %% 100 < %(blocked)s from generate_series(1, %(count)s) as n) as rows (n, blocked)
-        returning run_id
-    )
-    insert into tributary.payloads (run_id, ordinal, shard, payload)
-    select run_id, 0, 0, '{{"i": 1}}' from made
+    insert into tributary.steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority,
+                                 name, queue, payload)
+    select {_ID}, tributary.clock_us() + n, clock_timestamp(), 0, blocked::integer, 'intent',
+           case when blocked then 'blocked' else 'available' end::tributary.step_state,
+           0, n %% %(priorities)s, 'bench.noop.v1', 'default', '{{"i": 1}}'
+    from (select n, n %% 100 < %(blocked)s from generate_series(1, %(count)s) as n) as rows (n, blocked)
 """
 _FINISHED = f"""
-    with made as (
-        insert into tributary.steps (run_id, seq, created_at, claimed_at, started_at, finished_at, attempt,
-                                     ordinal, kind, state, shard, name, queue, result)
-        select {_ID}, n, at.old, at.old, at.old, at.old, 1, 0, 'intent', 'completed', 0, 'bench.noop.v1',
-               'default', '{{"i": 1}}'
-        from generate_series(1, %(count)s) as n,
-             (select clock_timestamp() - %(age)s::interval) as at (old)
-        returning run_id
-    )
-    insert into tributary.payloads (run_id, ordinal, shard, payload)
-    select run_id, 0, 0, '{{"i": 1}}' from made
+    insert into tributary.steps (run_id, seq, created_at, claimed_at, started_at, finished_at, attempt,
+                                 ordinal, kind, state, shard, name, queue, result, payload)
+    select {_ID}, n, at.old, at.old, at.old, at.old, 1, 0, 'intent', 'completed', 0, 'bench.noop.v1',
+           'default', '{{"i": 1}}', '{{"i": 1}}'
+    from generate_series(1, %(count)s) as n,
+         (select clock_timestamp() - %(age)s::interval) as at (old)
 """
 _AT_ONCE = 250_000
 _FEWEST = 20

@@ -27,8 +27,9 @@ UNFINISHED_INTENTS = "select exists (select from tributary.steps where state in 
 UNFINISHED_RUNS = "select exists (select from tributary.runs where state = 'running')"
 FINISH_TIMES = "select finished_at from tributary.steps where state = 'completed'"
 ALL_WELL = """
-    select count(*), count(*) filter (where s.state = 'completed' and s.attempt = 1 and s.result = p.payload)
-    from tributary.steps s join tributary.payloads p using (shard, run_id, ordinal)
+    select count(*), count(*) filter (where s.state = 'completed' and s.attempt = 1
+                                      and s.result = coalesce(s.payload, p.payload))
+    from tributary.steps s left join tributary.payloads p using (shard, run_id, ordinal)
 """
 SAMPLE = """
     create temporary table sample as

@@ -24,8 +24,8 @@ TICK = 0.01  # seconds between the batches of a load that single submits could n
 PATIENCE = 60.0  # seconds
 # The argument is the time of the submit in microseconds: nothing has to be remembered meanwhile.
 WAITS = """
-    select ((s.result ->> 'at')::float8 - (p.payload ->> 'i')::float8 / 1e6) * 1000
-    from tributary.steps s join tributary.payloads p using (shard, run_id, ordinal)
+    select ((s.result ->> 'at')::float8 - (coalesce(s.payload, p.payload) ->> 'i')::float8 / 1e6) * 1000
+    from tributary.steps s left join tributary.payloads p using (shard, run_id, ordinal)
     where s.name = 'bench.stamp.v1' and s.state = 'completed'
 """
 

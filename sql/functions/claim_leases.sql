@@ -50,11 +50,11 @@ begin
     -- the clock is read after the rows were seen: no child starts before its parent ended
     return query
         select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
-               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, p.payload::text, p.options::text, c.lone_crashes
+               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text, p.options::text, c.lone_crashes
         from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', clock()) as c
         left join lateral (
             select k.payload, k.options from payloads k
-            where k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal
+            where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal
             offset 0
         ) as p on true;
 end $$;

@@ -30,7 +30,7 @@ begin
             where s.ctid = v_tid and s.shard = p_shard
             returning s.*
         )
-        select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, p.payload
+        select c.run_id, c.seq, c.name, c.queue, c.attempt, c.max_attempts, coalesce(c.payload, p.payload)
         from claimed c
         left join payloads p on p.shard = p_shard and p.run_id = c.run_id and p.ordinal = c.ordinal;
 end $$;

@@ -17,6 +17,7 @@ declare
     v_options jsonb;
     v_queue text;
     v_state step_state;
+    v_home boolean;
 begin
     perform check_name('an intent''s name', p_name);
     perform check_payload('the payload', p_payload);
@@ -40,18 +41,21 @@ begin
 
     select r.options, true into v_handler, v_known from registry r where r.name = p_name and r.offered_at is not null;
     v_known := coalesce(v_known, false);
-    v_options := resolve_options(null, p_submit, v_handler, null, p_config);
+    v_options := nullif(resolve_options(null, p_submit, v_handler, null, p_config), '{}');
+    v_home := payload_at_home(p_payload, v_options, p_key, v_known);
     v_queue := private_queue(p_private, coalesce(v_options #>> '{queue,value}', 'default'));
     perform check_name('a queue''s name', v_queue);
     v_state := case when not v_known then 'waiting' when p_run_at > v_now then 'scheduled' else 'available' end;
 
-    insert into steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority, max_attempts, tenant_id, name, queue, reason)
+    insert into steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority, max_attempts, tenant_id, name, queue, reason, payload)
     values (v_id, clock_us(), v_now, p_run_at, 0, 'intent', v_state, v_shard,
             coalesce((v_options #>> '{priority,value}')::smallint, 0),
             coalesce((v_options #>> '{max_attempts,value}')::smallint, builtin_attempts(p_name)),
-            p_tenant, p_name, v_queue, case when not v_known then 'no_handler' end);
-    insert into payloads (run_id, ordinal, shard, payload, options, idempotency_key)
-    values (v_id, 0, v_shard, p_payload, nullif(v_options, '{}'), p_key);
+            p_tenant, p_name, v_queue, case when not v_known then 'no_handler' end, case when v_home then p_payload end);
+    if not v_home then
+        insert into payloads (run_id, ordinal, shard, payload, options, idempotency_key)
+        values (v_id, 0, v_shard, p_payload, v_options, p_key);
+    end if;
     if v_state = 'available' then
         perform wake(array[v_queue]);
     end if;

@@ -55,17 +55,21 @@ begin
                resolve_options(d.own, p_submit, r.options, v_plan -> 'defaults', p_config) as options
         from (select distinct p.name, p.own from plan p) as d
         left join registry r on r.name = d.name and r.offered_at is not null
-    ), timed as materialized (
-        -- only a step without needs can know its time now; the others count from the end of their needs
-        select p.id, p.ordinal, p.name, p.dynamic, p.continue_on_error, p.run_after, needs.unmet, r.known, r.options,
-               coalesce(p_payloads -> p.id, p."with") as payload,
-               case when needs.unmet = 0 then greatest(p_run_at, due_at(p.run_after, v_now)) end as due
+    ), given as materialized (
+        select p.*, r.known, r.options as resolved, coalesce(p_payloads -> p.id, p."with") as payload,
+               nullif(r.options || case when p.run_after <> 'null' then jsonb_build_object('run_after', p.run_after) else '{}' end, '{}') as kept
         from plan p
         join resolved r on r.name = p.name and r.own = p.own
-        cross join lateral (select coalesce(cardinality(p.needs), 0) as unmet) as needs
+    ), timed as materialized (
+        -- only a step without needs can know its time now; the others count from the end of their needs
+        select g.id, g.ordinal, g.name, g.dynamic, g.continue_on_error, g.run_after, needs.unmet, g.known, g.resolved as options,
+               g.payload, g.kept, payload_at_home(g.payload, g.kept, null, g.known) as home,
+               case when needs.unmet = 0 then greatest(p_run_at, due_at(g.run_after, v_now)) end as due
+        from given g
+        cross join lateral (select coalesce(cardinality(g.needs), 0) as unmet) as needs
     ), stored as (
         insert into steps (run_id, seq, created_at, run_at, ordinal, unmet, kind, state, shard, priority, flags,
-                           max_attempts, tenant_id, name, queue, step_id, reason)
+                           max_attempts, tenant_id, name, queue, step_id, reason, payload)
         select v_id, v_seq + t.ordinal, v_now, t.due, t.ordinal, t.unmet, 'step',
                case when t.unmet > 0 then 'blocked' when not t.known then 'waiting'
                     when t.due > v_now then 'scheduled' else 'available' end::step_state,
@@ -74,14 +78,14 @@ begin
                    + case when t.run_after <> 'null' then 16 else 0 end,
                coalesce((t.options #>> '{max_attempts,value}')::smallint, builtin_attempts(t.name)),
                p_tenant, t.name, private_queue(p_private, coalesce(t.options #>> '{queue,value}', 'default')),
-               t.id, case when not t.known then 'no_handler' end
+               t.id, case when not t.known then 'no_handler' end, case when t.home then t.payload end
         from timed t
         returning queue, state, name, reason
     ), kept as (
         insert into payloads (run_id, ordinal, shard, payload, options)
-        select v_id, t.ordinal, v_shard, t.payload,
-               nullif(t.options || case when t.run_after <> 'null' then jsonb_build_object('run_after', t.run_after) else '{}' end, '{}')
+        select v_id, t.ordinal, v_shard, t.payload, t.kept
         from timed t
+        where not t.home
         union all
         select v_id, 0, v_shard, p_inputs, null
     )

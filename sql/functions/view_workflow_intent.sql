@@ -1,7 +1,7 @@
 -- Public. The durable inbox: any SQL client inserts name and payload. Its columns and statuses are those of its ancestor;
 -- its priority is 100 minus the priority elsewhere (lower first). A known key of the same name returns the existing row.
 create or replace view tributary.workflow_intent with (security_invoker = true) as
-select s.run_id as intent_id, s.name, p.payload,
+select s.run_id as intent_id, s.name, coalesce(s.payload, p.payload) as payload,
        case s.state
            when 'running' then 'running'
            when 'completed' then 'succeeded'

@@ -3,7 +3,7 @@ create or replace function tributary.write_claims(p_shard smallint, p_process bi
 returns table (
     run_id uuid, ordinal integer, seq bigint, tid tid, kind step_kind, name text, step_id text, item_key text, queue text,
     priority smallint, tenant_id text, attempt smallint, attempt_base smallint, max_attempts smallint, crashes smallint, flags smallint,
-    lone_crashes smallint
+    lone_crashes smallint, payload jsonb
 )
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -22,5 +22,5 @@ begin
             started_at = case when not p_python and s.max_attempts = 1 then p_now end, reason = null
         where s.ctid = any (p_tids) and s.shard = p_shard
         returning s.run_id, s.ordinal, s.seq, s.ctid, s.kind, s.name, s.step_id, s.item_key, s.queue, s.priority, s.tenant_id, s.attempt,
-                  s.attempt_base, s.max_attempts, s.crashes, s.flags, s.lone_crashes;
+                  s.attempt_base, s.max_attempts, s.crashes, s.flags, s.lone_crashes, s.payload;
 end $$;

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 QUERIES = sorted((ROOT / "sql" / "queries").glob("*.sql"))
 FUNCTIONS = sorted((ROOT / "sql" / "functions").glob("*.sql"))
 COMPOSED = re.compile(r"\{\w+\}")  # filters put in by psycopg.sql; prepared without any
-CREATED = re.compile(r"^create (?:or replace )?(function|view|trigger) (?:tributary\.)?(\w+)", re.MULTILINE)
+CREATED = re.compile(
+    r"^create (?:or replace )?(function|procedure|view|trigger) (?:tributary\.)?(\w+)", re.MULTILINE
+)
 HEAD_LINES = 4
 
 
@@ -72,7 +74,7 @@ def test_a_function_file_is_named_as_what_it_creates(path):
     created = CREATED.findall(path.read_text(encoding="utf-8"))
     assert created
     kind, name = created[0]
-    if kind == "function":
+    if kind in {"function", "procedure"}:
         assert {name for _, name in created} == {path.stem}
     elif kind == "view":
         assert path.stem == f"view_{name}"

@@ -348,7 +348,7 @@ INVARIANTS = {
         select k.run_id from tributary.keys k where not exists (
             select from tributary.steps s where s.shard = k.shard and s.run_id = k.run_id)""",
     "steps have their payload": """
-        select s.run_id from tributary.steps s where s.kind <> 'closing' and not exists (
+        select s.run_id from tributary.steps s where s.kind <> 'closing' and (s.payload is null) <> exists (
             select from tributary.payloads p
             where p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal)""",
 }

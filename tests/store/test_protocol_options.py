@@ -30,7 +30,7 @@ def effective(connection, run):
     """Return the options that a step of the run really has, each with its level."""
     queue, priority, attempts, options = connection.execute(
         """select s.queue, s.priority, s.max_attempts, p.options from tributary.steps s
-           join tributary.payloads p using (shard, run_id, ordinal)
+           left join tributary.payloads p using (shard, run_id, ordinal)
            where s.run_id = %s and s.kind in ('step', 'intent')""",
         (run,),
     ).fetchone()

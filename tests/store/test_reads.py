@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from psycopg.pq import ExecStatus
 
 from tributary_daemon.store import db
 
@@ -24,7 +25,9 @@ def test_a_query_has_its_head(name):
 def test_a_query_prepares(connection, name):
     order = list(dict.fromkeys(PLACEHOLDER.findall(db.query(name))))
     text = PLACEHOLDER.sub(lambda match: f"${order.index(match[1]) + 1}", db.query(name)).replace("%%", "%")
-    connection.execute(f"prepare probe as {text}".encode())
+    # not PREPARE, which knows no CALL
+    answer = connection.pgconn.prepare(b"probe", text.encode())
+    assert answer.status == ExecStatus.COMMAND_OK, answer.error_message.decode()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Make = Callable[[], "Operation[T]"]
 NAME: Final = "trib client"
+_PREPARED_AFTER: Final = 3  # uses of a statement; never through a pooler
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Link:
             self.close()
         if self._connection is None:
             url = self._wiring.url()
-            connection = db.connect(url, application_name=NAME)
+            connection = db.connect(url, application_name=NAME, prepare_threshold=_PREPARED_AFTER)
             if not self._prepared:
                 try:
                     self._wiring.prepare(url, connection)
@@ -195,7 +196,9 @@ class AsyncLink:
         if self._connection is None:
             # what may start a server or migrate blocks, so it is kept away from the loop
             url = await asyncio.to_thread(self._prepare)
-            self._connection = await db.aconnect(url, application_name=NAME)
+            self._connection = await db.aconnect(
+                url, application_name=NAME, prepare_threshold=_PREPARED_AFTER
+            )
         return self._connection
 
     def _prepare(self) -> str:

@@ -45,9 +45,10 @@ def write(connection: Connection, name: str, texts: list[str], terms: submit.Ter
         with cursor.copy(copying.COPY_STEPS) as copy:
             for block in batch.steps():
                 copy.write(block)
-        with cursor.copy(copying.COPY_PAYLOADS) as copy:
-            for block in batch.payloads():
-                copy.write(block)
+        if batch.away:
+            with cursor.copy(copying.COPY_PAYLOADS) as copy:
+                for block in batch.payloads():
+                    copy.write(block)
     if prepared.state == "available":
         db.run(connection, submit.wake(prepared.queue))
     return batch.ids
@@ -62,9 +63,10 @@ async def awrite(connection: AsyncConnection, name: str, texts: list[str], terms
             async with cursor.copy(copying.COPY_STEPS) as copy:
                 for block in batch.steps():
                     await copy.write(block)
-            async with cursor.copy(copying.COPY_PAYLOADS) as copy:
-                for block in batch.payloads():
-                    await copy.write(block)
+            if batch.away:
+                async with cursor.copy(copying.COPY_PAYLOADS) as copy:
+                    for block in batch.payloads():
+                        await copy.write(block)
     if prepared.state == "available":
         await db.arun(connection, submit.wake(prepared.queue))
     return batch.ids

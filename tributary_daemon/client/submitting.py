@@ -87,20 +87,19 @@ def record(
         InvalidInput: inputs, payload, options or (strict) an unknown handler; nothing was stored.
         KeyConflict: the key is known under another name.
     """
-    work = yield from _checked(target, terms, settings)
+    work: _Intent | _Run
+    if isinstance(target, NameTarget) and not strict:
+        tried = yield from _record_named(target, terms, settings)
+        if isinstance(tried, Submitted):
+            return tried
+        work = tried
+    else:
+        work = yield from _checked(target, terms, settings)
     if strict:
         yield from _refuse_unknown(_names(work), private=settings.private is not None)
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
-        warnings = () if reply.known else (yield from unknown([work.name]))
-        return Submitted(
-            id=str(reply.intent_id),
-            kind="intent",
-            name=work.name,
-            state=reply.state,
-            created=reply.created,
-            warnings=warnings,
-        )
+        return _submitted(work.name, reply)
     if work.revision_id is None:
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
     else:
@@ -119,6 +118,32 @@ def record(
         state=state,
         created=run.created,
         warnings=(*work.warnings, *told),
+    )
+
+
+def _record_named(
+    target: NameTarget, terms: submit.Terms, settings: Settings
+) -> Operation[Submitted | _Intent | _Run]:
+    """Record an intent in one round trip; return what is still to be recorded if the name is a workflow's."""
+    try:
+        work = _intent(target.name, target.payload, terms, settings)
+    except InvalidInput:
+        # what no intent can have, a workflow may; if there is none, this says the same again
+        return (yield from _checked(target, terms, settings))
+    reply = yield from submit.intent_unless_workflow(work.name, work.payload, terms)
+    if isinstance(reply, submit.Registered):
+        return _named_run(reply, target, settings)
+    return _submitted(work.name, reply)
+
+
+def _submitted(name: str, reply: submit.IntentReply) -> Submitted:
+    return Submitted(
+        id=str(reply.intent_id),
+        kind="intent",
+        name=name,
+        state=reply.state,
+        created=reply.created,
+        warnings=() if reply.known else _unknown_texts([name], reply.names or ()),
     )
 
 
@@ -217,9 +242,13 @@ def _checked(
             found = yield from submit.registered(target.name)
             if found is None:
                 return _intent(target.name, target.payload, terms, settings)
-            spec = WorkflowSpec.from_plan(found.plan)
-            # a name may have been given to a revision that was written under another one
-            return _run(spec, target.payload, {}, settings, found.revision_id)
+            return _named_run(found, target, settings)
+
+
+def _named_run(found: submit.Registered, target: NameTarget, settings: Settings) -> _Run:
+    spec = WorkflowSpec.from_plan(found.plan)
+    # a name may have been given to a revision that was written under another one
+    return _run(spec, target.payload, {}, settings, found.revision_id)
 
 
 def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) -> _Intent:
@@ -314,7 +343,7 @@ def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
     return _unknown_texts(names, known)
 
 
-def _unknown_texts(names: Iterable[str], known: Mapping[str, str], *, waits: bool = True) -> tuple[str, ...]:
+def _unknown_texts(names: Iterable[str], known: Iterable[str], *, waits: bool = True) -> tuple[str, ...]:
     candidates = {*known, *REGISTRY.names()}
     texts = []
     for name in dict.fromkeys(names):

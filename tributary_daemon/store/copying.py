@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 COPY_STEPS: Final = (
     "COPY tributary.steps (run_id, seq, shard, created_at, run_at, ordinal, kind, state, priority,"
-    " max_attempts, tenant_id, name, queue, reason) FROM STDIN"
+    " max_attempts, tenant_id, name, queue, reason, payload) FROM STDIN"
 )
 COPY_PAYLOADS: Final = "COPY tributary.payloads (run_id, shard, ordinal, payload, options) FROM STDIN"
 
+_HOME: Final = 64
 _BLOCK: Final = 64 * 1024
 _SPECIAL: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 class Batch:
     """The rows of many intents, for one COPY after the other: first the steps, then the payloads.
+
+    Small payloads lie in the steps themselves, as `payload_at_home` has it; measured is their text here.
 
     Args:
         name: of the intents.
@@ -36,6 +39,7 @@ class Batch:
 
     Attributes:
         ids: of the intents in the order of their payloads; complete when `steps` is read to its end.
+        away: whether there is anything for the second COPY.
     """
 
     def __init__(self, name: str, tenant: str, prepared: Prepared, payloads: Sequence[str]) -> None:
@@ -44,6 +48,9 @@ class Batch:
         self._tenant = tenant
         self._prepared = prepared
         self._payloads = payloads
+        # the longest text that lies in its step; -1 is none
+        self._home = _HOME if prepared.options is None and prepared.reason is None else -1
+        self.away = any(len(payload) > self._home for payload in payloads)
 
     def steps(self) -> Iterator[str]:
         """Yield the rows of `COPY_STEPS` in blocks."""
@@ -60,18 +67,24 @@ class Batch:
             given.now, given.run_at, 0, "intent", given.state, given.priority, given.max_attempts,
             self._tenant, self._name, given.queue, given.reason,
         )  # fmt: skip
-        for seq, new in enumerate(ids.new_ids(len(self._payloads)), given.first_seq):
+        seqs = enumerate(ids.new_ids(len(self._payloads)), given.first_seq)
+        for (seq, new), payload in zip(seqs, self._payloads, strict=True):
             self.ids.append(new)
-            yield f"{new}\t{seq}\t{ids.slot_of(new) % shards}\t{same}\n"
+            text = _escaped(payload) if len(payload) <= self._home else r"\N"
+            yield f"{new}\t{seq}\t{ids.slot_of(new) % shards}\t{same}\t{text}\n"
 
     def _payload_lines(self) -> Iterator[str]:
         shards = self._prepared.shards
         options = self._prepared.options
         same = _fields(None if options is None else json.dumps(options))
         for new, payload in zip(self.ids, self._payloads, strict=True):
-            # of what COPY would take for its own, JSON holds the backslash only
-            text = payload.replace("\\", r"\\")
-            yield f"{new}\t{ids.slot_of(new) % shards}\t0\t{text}\t{same}\n"
+            if len(payload) > self._home:
+                yield f"{new}\t{ids.slot_of(new) % shards}\t0\t{_escaped(payload)}\t{same}\n"
+
+
+def _escaped(payload: str) -> str:
+    # of what COPY would take for its own, JSON holds the backslash only
+    return payload.replace("\\", r"\\")
 
 
 def _fields(*values: Any) -> str:

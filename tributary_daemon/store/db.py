@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import psycopg
 from psycopg import IsolationLevel, conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from tributary_daemon.errors import SchemaError
 from tributary_daemon.store import faults, session
@@ -44,10 +44,15 @@ _OTHER_DEFAULT: WeakSet[Connection | AsyncConnection] = WeakSet()
 
 
 class Query(NamedTuple):
-    """One statement with its parameters; ``sql`` has psycopg's placeholders."""
+    """One statement with its parameters; ``sql`` has psycopg's placeholders.
+
+    Attributes:
+        alone: what is sent instead where the statement is a transaction of its own: a CALL that commits.
+    """
 
     sql: str
     params: Mapping[str, Any] | Sequence[Any] = ()
+    alone: str | None = None
 
 
 Operation: TypeAlias = Generator[Query, list[Row], T]
@@ -199,6 +204,9 @@ async def arun(connection: AsyncConnection, operation: Operation[T]) -> T:
 
 def _execute(connection: Connection, query: Query) -> list[Row]:
     try:
+        if query.alone is not None and _commits_alone(connection):
+            cursor = connection.execute(query.alone.encode(), query.params or None)
+            return cursor.fetchall()
         with connection.transaction() if _needs_begin(connection) else nullcontext():
             cursor = connection.execute(query.sql.encode(), query.params or None)
             return cursor.fetchall() if cursor.description else []
@@ -208,6 +216,9 @@ def _execute(connection: Connection, query: Query) -> list[Row]:
 
 async def _aexecute(connection: AsyncConnection, query: Query) -> list[Row]:
     try:
+        if query.alone is not None and _commits_alone(connection):
+            cursor = await connection.execute(query.alone.encode(), query.params or None)
+            return await cursor.fetchall()
         async with connection.transaction() if _needs_begin(connection) else nullcontext():
             cursor = await connection.execute(query.sql.encode(), query.params or None)
             return await cursor.fetchall() if cursor.description else []
@@ -218,6 +229,15 @@ async def _aexecute(connection: AsyncConnection, query: Query) -> list[Row]:
 def reads_committed(connection: Connection) -> bool:
     """Return whether a pipeline on an autocommit connection runs at READ COMMITTED without a BEGIN."""
     return not (getattr(connection, "pooled", False) or connection in _OTHER_DEFAULT)
+
+
+def _commits_alone(connection: Connection | AsyncConnection) -> bool:
+    return (
+        connection.autocommit
+        and connection not in _OTHER_DEFAULT
+        and connection.info.transaction_status == TransactionStatus.IDLE
+        and connection.pgconn.pipeline_status == PipelineStatus.OFF
+    )
 
 
 def _needs_begin(connection: Connection | AsyncConnection) -> bool:

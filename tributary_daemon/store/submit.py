@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from tributary_daemon.store.db import Operation, Query, query
@@ -64,13 +64,18 @@ class Revision(NamedTuple):
 
 
 class IntentReply(NamedTuple):
-    """``created`` is false when the key was known; ``known``: some worker has offered the name."""
+    """``created`` is false when the key was known; ``known``: some worker has offered the name.
+
+    Attributes:
+        names: of handlers and workflows, to guess from; None when the name is known.
+    """
 
     intent_id: UUID
     created: bool
     state: str
     queue: str
     known: bool
+    names: list[str] | None
 
 
 class RunReply(NamedTuple):
@@ -90,6 +95,10 @@ class Registered(NamedTuple):
     plan: dict[str, Any]
 
 
+# columns of submit_named that tell of the intent; those of the workflow follow
+_INTENT: Final = len(IntentReply._fields)
+
+
 class Prepared(NamedTuple):
     """Options resolved once for many intents; intent i gets ``first_seq`` + i."""
 
@@ -107,7 +116,7 @@ class Prepared(NamedTuple):
 
 
 def intent(name: str, payload: str, terms: Terms) -> Operation[IntentReply]:
-    """Record one intent.
+    """Record one intent in one round trip.
 
     Args:
         name: ``<domain>.<action>.vN``.
@@ -118,8 +127,20 @@ def intent(name: str, payload: str, terms: Terms) -> Operation[IntentReply]:
         InvalidInput: a name, an option or the payload was refused.
         KeyConflict: the key is known under another name.
     """
-    rows = yield Query(query("submit_row"), {**terms.parameters(), "name": name, "payload": payload})
-    return IntentReply(*rows[0])
+    rows = yield _intent(name, payload, terms, named=False)
+    return IntentReply(*rows[0][:_INTENT])
+
+
+def intent_unless_workflow(name: str, payload: str, terms: Terms) -> Operation[IntentReply | Registered]:
+    """Record one intent as `intent` does, or store nothing and return the workflow that has the name."""
+    rows = yield _intent(name, payload, terms, named=True)
+    row = rows[0]
+    return Registered(*row[_INTENT:]) if row[0] is None else IntentReply(*row[:_INTENT])
+
+
+def _intent(name: str, payload: str, terms: Terms, *, named: bool) -> Query:
+    given = {**terms.parameters(), "name": name, "named": named, "payload": payload}
+    return Query(query("submit_named"), given, alone=query("submit_alone"))
 
 
 def run_of_spec(revision: Revision, inputs: str, payloads: str | None, terms: Terms) -> Operation[RunReply]:
@@ -138,6 +159,7 @@ def run_of_spec(revision: Revision, inputs: str, payloads: str | None, terms: Te
     rows = yield Query(
         query("submit_spec"),
         {**_run_parameters(revision.name, inputs, payloads, terms), **revision._asdict()},
+        alone=query("submit_spec_alone"),
     )
     return RunReply(*rows[0])
 
@@ -147,7 +169,9 @@ def run_of_revision(
 ) -> Operation[RunReply]:
     """Record a run of a stored revision; otherwise as `run_of_spec`."""
     rows = yield Query(
-        query("submit_run"), {**_run_parameters(name, inputs, payloads, terms), "revision": revision_id}
+        query("submit_run"),
+        {**_run_parameters(name, inputs, payloads, terms), "revision": revision_id},
+        alone=query("submit_run_alone"),
     )
     return RunReply(*rows[0])
 

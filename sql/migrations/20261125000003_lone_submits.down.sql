@@ -1,0 +1,2 @@
+-- Functions are dropped before a migration is rolled back.
+select 1;

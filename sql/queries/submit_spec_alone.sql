@@ -1,0 +1,8 @@
+-- Keeps a revision and records a run of it in a transaction of their own, which wakes after its commit.
+-- Locks: the key's row.
+-- Index: revisions_pkey, keys_pkey.
+-- Caller: store.submit.run_of_spec
+call tributary.submit_run_alone(
+    null, %(hash)s, %(source)s, %(plan)s::jsonb, %(name)s, %(inputs)s::jsonb, %(key)s, %(submit)s::jsonb, %(config)s::jsonb,
+    %(run_at)s::timestamptz, %(delay)s::float8, %(labels)s::jsonb, %(tenant)s, %(payloads)s::jsonb, %(private)s, %(runner)s::bigint,
+    null, null, null, null)
