@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from tributary_daemon.daemon.board import Board
-from tributary_daemon.daemon.database import DatabaseThread
-from tributary_daemon.daemon.inbox import Drain, Finished, Inbox
+from tributary_daemon.daemon.database import DatabaseThread, Fenced
+from tributary_daemon.daemon.inbox import Drain, Finished, Inbox, Wake
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.declare import handler
@@ -236,3 +236,22 @@ def test_a_lost_lease_is_dropped_wherever_it_waits(thread):
     assert not thread._holdings.ready
     assert not thread._holdings.once
     assert len(thread.crew.stopped) == 2
+
+
+def test_a_fenced_thread_leaves_no_connection_behind(database):
+    setup = ProcessSetup(url=database, label="gone/1", process_id=4_711, names=("t.x.v1",), slots=1)
+    inbox = Inbox()
+    thread = DatabaseThread(setup, Registry(), inbox, Crew(), Board(2), sign=lambda _more: None)
+    inbox.put(Wake())
+    with pytest.raises(Fenced):
+        thread.run()
+    with psycopg.connect(database, autocommit=True) as connection:
+        # the server takes a moment to notice a connection that was closed
+        for _ in range(100):
+            left = connection.execute(
+                "select count(*) from pg_stat_activity where application_name = 'trib gone/1'"
+            ).fetchone()
+            if left == (0,):
+                break
+            connection.execute("select pg_sleep(0.05)")
+    assert left == (0,)

@@ -115,6 +115,12 @@ class DatabaseThread:
         Raises:
             Fenced: the process is not registered any more.
         """
+        try:
+            self._until_drained()
+        finally:
+            self._link.close()
+
+    def _until_drained(self) -> None:
         holdings, slots = self._holdings, self._setup.slots
         while not (self._draining and holdings.idle):
             backlog = holdings.handed > slots
@@ -135,7 +141,6 @@ class DatabaseThread:
                 self._round()
             except LOST as error:
                 self._recover(error)
-        self._link.close()
 
     def _patience(self) -> float:
         """Seconds until something has to be done without being told."""
