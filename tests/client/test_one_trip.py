@@ -22,7 +22,11 @@ HOLD = """
     create constraint trigger held after insert on tributary.steps deferrable initially deferred
         for each row execute function public.hold()
 """
-WAITING = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+WAITING = """
+    select count(*) from pg_locks
+    where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())
+"""
 
 
 @pytest.fixture
@@ -144,7 +148,8 @@ def test_who_begins_to_wait_while_a_submit_commits_is_woken(
     hand.offer(NAME)
     connection.execute("update tributary.workers set wants_wake = false")
     connection.execute(HOLD)
-    with psycopg.connect(database) as gate, app.Client(database) as client:
+    # the gate opens before the client is closed, whatever fails
+    with app.Client(database) as client, psycopg.connect(database) as gate:
         client.register(Workflow("test.kept.v1").add("one", NAME))
         gate.execute("select pg_advisory_xact_lock(7)")
         thread = threading.Thread(target=client.submit, args=(target,))
