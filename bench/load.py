@@ -139,16 +139,22 @@ def drain_rate(
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return a percentile of measurements; of too few the greatest."""
+    """Return a percentile of measurements; of too few the greatest.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values:
+        raise ValueError("nothing was measured: what was to be watched ended too soon")
     if len(values) < _FEWEST:
-        return max(values, default=0.0)
+        return max(values)
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 class Prober:
     """A process more, that claims like the others and notes how long each claim took."""
 
-    def __init__(self, url: str, pause: float = 0.05) -> None:
+    def __init__(self, url: str, pause: float = 0.02) -> None:
         self.seconds: list[float] = []
         self._url = url
         self._pause = pause
