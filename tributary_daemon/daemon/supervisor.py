@@ -84,6 +84,7 @@ class Supervisor:
         self._deadline: float | None = None
         self._saturated_since: float | None = None
         self._wants_wake = True
+        self._waits = False
         self.ready = threading.Event()
 
     @property
@@ -297,12 +298,15 @@ class Supervisor:
         self._poll_at = now + min(self._plan.poll_interval, self._plan.beat)
         connection = self._link.connection()
         started = self._family.started
+        waits = self._ears.listening and self._wants_wake and not (self._draining or self._orders.paused)
         pulse = membership.beat_worker(
             connection, self._worker_id, self._vitals.of(started, self._clock), self._plan.claimed,
-            wants_wake=self._wants_wake and not self._draining and not self._orders.paused
-            and self._ears.listening,
-            state=self._orders.state(draining=self._draining), wanted=self._plan.processes,
+            wants_wake=waits, state=self._orders.state(draining=self._draining), wanted=self._plan.processes,
         )  # fmt: skip
+        if waits and not self._waits:
+            # who submitted between this beat's look and its commit woke nobody: the next one finds that
+            self._poll_at = now
+        self._waits = waits
         self._health.answered()
         outage = time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE
         self._answered_at = time.monotonic()
