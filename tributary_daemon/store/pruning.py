@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TARGET: Final = 0.015
-_PAUSE: Final = 1.25
+_PAUSE: Final = 1.0
 _FEWEST: Final = 50
 _MOST: Final = 5_000
 _FIRST: Final = 250
