@@ -46,7 +46,7 @@ _UPDATED = "select coalesce(pg_stat_get_tuples_updated('tributary.steps'::regcla
 _CLAIM = """
     select array_agg(run_id), array_agg(ordinal), array_agg(seq), array_agg(payload)
     from tributary.claim_leases(0::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
-                                  array['bench.noop.v1'], 500)
+                                  array['bench.noop.v1'], 100)
 """
 _FINISH = """
     select from tributary.finish_steps(
@@ -54,7 +54,7 @@ _FINISH = """
         array_fill('completed'::text, array[cardinality(%(seqs)s::bigint[])]), %(results)s::text[],
         array_fill(null::text, array[cardinality(%(seqs)s::bigint[])]),
         array_fill(null::float8, array[cardinality(%(seqs)s::bigint[])]),
-        array_fill(0::float8, array[cardinality(%(seqs)s::bigint[])]), false, '{}', '{}', 500)
+        array_fill(0::float8, array[cardinality(%(seqs)s::bigint[])]), false, '{}', '{}', 100)
 """
 _LANES = """
     select array_agg(queue), array_agg(priority), array_agg(tenant_id), array_agg(first_seq)
@@ -114,7 +114,7 @@ def drain_rate(
         url: the database.
         most: as soon as so many have ended the worker is stopped.
         processes: of the worker.
-        beside: entered once it has finished the first ones, left before it is stopped.
+        beside: entered once its processes have joined, left before it is stopped.
     """
     with opened(url) as connection:
         row = connection.execute("select clock_timestamp()").fetchone()
@@ -125,13 +125,11 @@ def drain_rate(
             # a claim and a finish; counted by the server's statistics, so that watching costs nothing
             return (number(connection, _UPDATED) - before) / 2
 
-        with product.worker(url, processes):
-            product.wait(lambda: ended() > 0, product.PATIENCE, "the first finish")
-            with beside or nullcontext():
-                product.wait(
-                    lambda: ended() >= most or _one(connection, _NOTHING_LEFT), product.PATIENCE,
-                    f"{most} rows to be finished",
-                )  # fmt: skip
+        with product.worker(url, processes), beside or nullcontext():
+            product.wait(
+                lambda: ended() >= most or _one(connection, _NOTHING_LEFT), product.PATIENCE,
+                f"{most} rows to be finished",
+            )  # fmt: skip
     return finish_rate(
         url,
         f"select finished_at from tributary.steps where state = 'completed' and finished_at > '{row[0]}'",
@@ -154,7 +152,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 class Prober:
     """A process more, that claims like the others and notes how long each claim took."""
 
-    def __init__(self, url: str, pause: float = 0.02) -> None:
+    def __init__(self, url: str, pause: float = 0.04) -> None:
         self.seconds: list[float] = []
         self._url = url
         self._pause = pause

@@ -73,12 +73,19 @@ def drop_databases(at: str) -> None:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-def settle(url: str, *, analyze: bool) -> None:
-    """Write out what loading left behind, so that no measurement pays for it."""
+def settle(url: str, *, analyze: bool, checkpoint: bool = True) -> None:
+    """Write out what loading left behind, so that no measurement pays for it.
+
+    Args:
+        url: the database.
+        analyze: vacuum and analyze, too.
+        checkpoint: after one, the next change of each page logs the whole page.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         if analyze:
             connection.execute("vacuum analyze")
-        connection.execute("checkpoint")
+        if checkpoint:
+            connection.execute("checkpoint")
 
 
 def finish_rate(url: str, finish_times: str) -> float:
