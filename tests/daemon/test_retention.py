@@ -103,10 +103,10 @@ def test_batches_alternate_with_pauses_and_sweeps_with_rests(steps, told):
     assert keeper.due_in == 0
     steps.answers = [moves(3, 2), ends(0, 1)]
     keeper.batch(None)
-    assert keeper.due_in == pytest.approx(1.25)
+    assert keeper.due_in == pytest.approx(1.0)
     keeper.batch(None)
     assert len(steps.answers) == 1
-    steps.clock += 1.25
+    steps.clock += 1.0
     keeper.batch(None)
     assert keeper.due_in == pytest.approx(60.0)
     assert told == [events.HistoryPruned(runs=3, intents=3, seconds=2.0)]
