@@ -238,20 +238,13 @@ def test_a_lost_lease_is_dropped_wherever_it_waits(thread):
     assert len(thread.crew.stopped) == 2
 
 
-def test_a_fenced_thread_leaves_no_connection_behind(database):
+def test_a_fenced_thread_leaves_no_connection_behind(database, eventually):
     setup = ProcessSetup(url=database, label="gone/1", process_id=4_711, names=("t.x.v1",), slots=1)
     inbox = Inbox()
     thread = DatabaseThread(setup, Registry(), inbox, Crew(), Board(2), sign=lambda _more: None)
     inbox.put(Wake())
     with pytest.raises(Fenced):
         thread.run()
+    left = "select count(*) from pg_stat_activity where application_name = 'trib gone/1'"
     with psycopg.connect(database, autocommit=True) as connection:
-        # the server takes a moment to notice a connection that was closed
-        for _ in range(100):
-            left = connection.execute(
-                "select count(*) from pg_stat_activity where application_name = 'trib gone/1'"
-            ).fetchone()
-            if left == (0,):
-                break
-            connection.execute("select pg_sleep(0.05)")
-    assert left == (0,)
+        eventually(lambda: connection.execute(left).fetchone() == (0,), what="its connection is closed")

@@ -15,7 +15,7 @@ def bed():
 
 
 class Receiver(threading.Thread):
-    """Takes items until it gets None; notes them and how often it went to sleep."""
+    """Takes items until it gets None, and notes them."""
 
     def __init__(self, queue, pause=0.0):
         super().__init__(daemon=True)
@@ -72,6 +72,46 @@ def test_items_one_at_a_time_never_wait_while_a_receiver_is_idle():
         # a wake-up that is lost shows here at once: nothing else would rouse anybody
         assert arrived.acquire(timeout=10), n
     queue.put([None] * 4)
+    for receiver in receivers:
+        receiver.join(10)
+        assert not receiver.is_alive()
+
+
+class Bed:
+    """What a receiver sleeps on, and how often it was roused from it."""
+
+    def __init__(self):
+        self._lock = bed()
+        self.roused = 0
+
+    def acquire(self):
+        self._lock.acquire()
+        self.roused += 1
+
+    def release(self):
+        self._lock.release()
+
+
+def test_an_item_rouses_one_receiver_and_no_other(eventually):
+    queue = Handoff()
+    beds = [Bed() for _ in range(4)]
+    arrived = threading.Semaphore(0)
+
+    def serve(own):
+        while queue.get(own) is not None:
+            arrived.release()
+
+    receivers = [threading.Thread(target=serve, args=(own,), daemon=True) for own in beds]
+    for receiver in receivers:
+        receiver.start()
+    for n in range(500):
+        eventually(lambda: len(queue._idle) == len(beds), what="all of them sleep")
+        queue.put([n])
+        assert arrived.acquire(timeout=10)
+    eventually(lambda: len(queue._idle) == len(beds), what="all of them sleep")
+    assert sum(own.roused for own in beds) == 500
+    assert max(own.roused for own in beds) == 500, "the one that waited least"
+    queue.put([None] * len(beds))
     for receiver in receivers:
         receiver.join(10)
         assert not receiver.is_alive()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from tributary_daemon.daemon import orders as module
 from tributary_daemon.daemon.orders import Orders
 
 
@@ -30,15 +29,25 @@ def family():
 
 
 @pytest.fixture
+def clock(monkeypatch):
+    """Monotonic seconds, in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
 def orders(family):
     return Orders("w", family)
 
 
-def test_one_notification_wakes_one_process_and_the_others_a_moment_later(orders, family):
+def test_one_notification_wakes_one_process_and_the_others_a_moment_later(orders, family, clock):
     orders.nudge(1)
     assert family.said == [0]
     assert 0 < orders.due_in < 0.05
-    time.sleep(orders.due_in)
+    orders.follow_up()
+    assert family.said == [0]
+    clock[0] += orders.due_in
     orders.follow_up()
     assert family.said == [0, "wake"]
     assert orders.due_in == float("inf")

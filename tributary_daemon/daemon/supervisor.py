@@ -280,10 +280,10 @@ class Supervisor:
     def _register(self, connection: Connection) -> None:
         previous, self._worker_id = self._worker_id, membership.register_worker(
             connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(),
-            version=self._plan.version,
-            queues=self._plan.served, names=self._admission.names or [], concurrency=self._plan.concurrency,
-            failures=self._admission.failures,
+            version=self._plan.version, queues=self._plan.served, names=self._admission.names or [],
+            concurrency=self._plan.concurrency, failures=self._admission.failures,
         )  # fmt: skip
+        self._waits = False
         if previous:
             membership.inherit_command(connection, self._worker_id, previous, self._orders.command)
             membership.leave(connection, previous, [])
