@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 def test_a_cut_listen_connection_comes_back(desk, crew):
     worker = crew("--name", "ears")
-    assert desk.cut("%listen%") == 1
+    desk.wait(lambda: desk.cut("%listen%") == 1, 10, "its listening connection is there")
     desk.wait(
         lambda: desk.one("select count(*) from pg_stat_activity where application_name = 'trib ears listen'"
                          " and datname = current_database() and query ilike 'listen%%'") == (1,),
@@ -59,7 +59,8 @@ def test_a_step_killed_between_its_insert_and_its_end_leaves_one_row(desk, crew)
 
 def test_a_claim_that_commits_after_its_connection_was_given_up_is_released(desk, crew):
     worker = crew("--name", "late")
-    assert desk.cut("trib late/1") == 1
+    # a process is ready before its connection is made
+    desk.wait(lambda: desk.cut("trib late/1") == 1, 10, "its connection is there")
     desk.wait(lambda: "database lost" in worker.log(), 10, "it lost a connection")
     run = desk.submit("t.note.v1", queue="elsewhere")
     # what the old connection of the process would do, whose reply nobody reads any more
