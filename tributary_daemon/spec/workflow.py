@@ -79,15 +79,42 @@ class InputSpec:
         return cls(**known)
 
 
+HOOKS: Final = ("on_success", "on_failure", "on_cancel", "finally")
+EXTRAS: Final = (
+    "condition",
+    "decides",
+    "for_each",
+    "matrix",
+    "key",
+    "max_parallel",
+    "fail_fast",
+    "tolerate",
+    "aggregate",
+    "workflow",
+    "wait",
+    "approve",
+    "cache",
+    "concurrency",
+    "undo",
+    "hook",
+)
+"""Fields of a step that stand in a plan only where they are written."""
+HEAD_EXTRAS: Final = ("secrets", "env", "timeout", "max_parallel", "fail_fast", "concurrency", "schedule",
+                      "preconditions", "keep")  # fmt: skip
+"""The same, of a workflow."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSpec:
     """One step of a workflow.
 
     Attributes:
         id: as written in the file.
-        ordinal: 1-based place in topological order; the file's order where needs leave it open.
-        name: of the handler; ``trib.shell.v1`` for ``run``.
-        action: ``task`` or ``run``.
+        ordinal: 1-based place in topological order, hooks behind all others; the file's order where needs
+            leave it open.
+        name: of the handler; ``trib.shell.v1`` for ``run``, ``trib.workflow.v1`` for ``workflow``,
+            ``trib.wait.v1`` and ``trib.approve.v1`` for those.
+        action: ``task``, ``run``, ``workflow``, ``wait`` or ``approve``.
         needs: ids, written ones first, then those that references imply.
         implied: those of ``needs`` that come from references only.
         with_: JSON value with its expressions unresolved; for ``run`` ``{"run": script, "env": {…}}``.
@@ -98,6 +125,24 @@ class StepSpec:
         continue_on_error: a discard is tolerated.
         description: for people.
         labels: for people and filters.
+        condition: expression of ``if``, without its braces.
+        decides: the condition calls a status function, so bad needs do not skip the step by themselves.
+        for_each: list of items, or a template that gives one.
+        matrix: ``{"axes": {name: list or template}, "include": […], "exclude": […]}``.
+        key: template of an item's key.
+        max_parallel: items at once.
+        fail_fast: whether the items left are cancelled once more than ``tolerate`` failed; None for yes.
+        tolerate: how many items may fail: a number, or a share such as ``10%``.
+        aggregate: ``{"name": handler, "with": template}``, called with ``steps.ID.items`` at hand.
+        workflow: what to run as a child: ``{"name": of a registered one}``, or ``{"name", "hash"}`` of a
+            revision that is stored with this one.
+        wait: ``{"for": seconds}``, ``{"until": time}`` or ``{"signal", "payload"}``, with ``timeout``,
+            ``on_timeout``.
+        approve: ``{"prompt", "form", "timeout", "on_timeout"}``.
+        cache: ``{"scope", "ttl", "key"}``.
+        concurrency: ``{"group": template, "limit", "on_limit"}``.
+        undo: ``{"name": handler, "with": template}``.
+        hook: one of ``HOOKS`` for a step of that hook.
     """
 
     id: str
@@ -113,6 +158,27 @@ class StepSpec:
     continue_on_error: bool = False
     description: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    condition: str | None = None
+    decides: bool = False
+    for_each: Any | None = None
+    matrix: dict[str, Any] | None = None
+    key: str | None = None
+    max_parallel: int | None = None
+    fail_fast: bool | None = None
+    tolerate: int | str | None = None
+    aggregate: dict[str, Any] | None = None
+    workflow: dict[str, str] | None = None
+    wait: dict[str, Any] | None = None
+    approve: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+    concurrency: dict[str, Any] | None = None
+    undo: dict[str, Any] | None = None
+    hook: str | None = None
+
+    @property
+    def fans_out(self) -> bool:
+        """Whether the step runs once per item."""
+        return self.for_each is not None or self.matrix is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +187,7 @@ class WorkflowSpec:
 
     Attributes:
         name: ``user.signup.v1``, or the stem of the file.
-        steps: in order of their ordinals.
+        steps: in order of their ordinals; those of hooks last.
         inputs: by name, in the order of the file.
         defaults: options for every step, same shape as ``StepSpec.options``.
         result: JSON value with expressions; None when absent.
@@ -129,6 +195,16 @@ class WorkflowSpec:
         warnings: faults that do not refuse it, by position.
         description: for people.
         labels: for people and filters.
+        secrets: names of the secrets that expressions may read.
+        env: variables of every shell step: texts, with expressions.
+        timeout: seconds for the whole run.
+        max_parallel: steps of a run at once.
+        fail_fast: the first failure cancels what is left.
+        concurrency: as of a step, for whole runs.
+        schedule: ``{"cron", "timezone", "overlap", "catchup", "jitter", "inputs"}`` each.
+        preconditions: ``{"if": expression, "message": text or None}`` each.
+        keep: ``{"days", "runs"}``: retention of finished runs.
+        children: workflows that its steps run and that came with it (files, later documents), by name.
     """
 
     name: str
@@ -140,14 +216,27 @@ class WorkflowSpec:
     warnings: tuple[Problem, ...] = ()
     description: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    max_parallel: int | None = None
+    fail_fast: bool = False
+    concurrency: dict[str, Any] | None = None
+    schedule: tuple[dict[str, Any], ...] = ()
+    preconditions: tuple[dict[str, Any], ...] = ()
+    keep: dict[str, int] | None = None
+    children: dict[str, WorkflowSpec] = field(default_factory=dict)
 
     def plan(self) -> dict[str, Any]:
         """Return the resolved spec as stored with a run: JSON, steps referring to each other by ordinal.
 
-        ``implied``, ``labels`` and ``description`` of a step are left out when empty.
+        ``implied``, ``labels`` and ``description`` of a step are left out when empty, and so are ``EXTRAS``
+        and ``HEAD_EXTRAS``; children are revisions of their own.
         """
         ordinals = {step.id: step.ordinal for step in self.steps}
+        extras = {name: value for name in HEAD_EXTRAS if (value := getattr(self, name))}
         return {
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in extras.items()},
             "format": PLAN_FORMAT,
             "name": self.name,
             "description": self.description,
@@ -172,6 +261,11 @@ class WorkflowSpec:
             source=source,
             description=plan.get("description"),
             labels=plan["labels"],
+            **{
+                name: tuple(plan[name]) if isinstance(plan[name], list) else plan[name]
+                for name in HEAD_EXTRAS
+                if name in plan
+            },
         )
 
     def revision_hash(self) -> str:
@@ -210,6 +304,12 @@ def _step_plan(step: StepSpec, ordinals: dict[str, int]) -> dict[str, Any]:
         plain["labels"] = step.labels
     if step.description is not None:
         plain["description"] = step.description
+    for name in EXTRAS:
+        value = getattr(step, name)
+        if value is not None and value is not False:
+            plain[name] = value
+    if step.fail_fast is False:
+        plain["fail_fast"] = False
     return plain
 
 
@@ -232,4 +332,5 @@ def _step_from_plan(plain: dict[str, Any], ids: dict[int, str]) -> StepSpec:
         continue_on_error=plain["continue_on_error"],
         description=plain.get("description"),
         labels=plain.get("labels", {}),
+        **{name: plain[name] for name in EXTRAS if name in plain},
     )
