@@ -22,7 +22,7 @@ from psycopg import conninfo, sql
 from tributary_daemon import config as configuration
 from tributary_daemon.app import Client
 from tributary_daemon.daemon import held as holding
-from tributary_daemon.daemon.attempts import CLOSING_NAME, Attempts
+from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.inbox import Inbox, Progress
 from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.outcomes import ended
@@ -31,6 +31,7 @@ from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.errors import NotFound, NotPossible
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.model import durations
+from tributary_daemon.model.control import CONTROL_NAMES
 from tributary_daemon.model.states import Kind
 from tributary_daemon.store import db, membership
 from tributary_daemon.store.contexts import Contexts
@@ -235,7 +236,7 @@ class Bench:
     def _claim(self) -> Held | None:
         queues = [row[0] for row in self._connection.execute(_QUEUES).fetchall()]
         # whoever runs steps closes runs, too
-        names = [*self._registry.names(), CLOSING_NAME]
+        names = [*self._registry.names(), *CONTROL_NAMES]
         leases = Leases(self._connection, self._process, names, queues)
         _, lanes = leases.promote_and_find(0)
         if not lanes:
@@ -248,14 +249,14 @@ class Bench:
         return self._surround(holding.from_row(row, 0, self._handler(row)))
 
     def _handler(self, row: db.Row) -> Handler | None:
-        return None if row[3] == Kind.CLOSING else self._registry.get(row[4])
+        return None if row[4] in CONTROL_NAMES else self._registry.get(row[4])
 
     def _surround(self, held: Held) -> Held:
         if held.kind == Kind.CLOSING:
-            held.facts = self._contexts.load_closing(self._connection, 0, held.run_id, None)
+            held.facts = self._contexts.load_closing(self._connection, 0, held.run_id)
         elif held.in_run:
-            key = (held.run_id, held.ordinal)
-            held.facts = self._contexts.load(self._connection, 0, [key], progress=True)[key]
+            facts = self._contexts.load(self._connection, 0, [held], progress=True)
+            held.facts = facts[held.run_id, held.ordinal]
         return held
 
     def _attempt(self, held: Held) -> None:

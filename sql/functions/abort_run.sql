@@ -4,7 +4,5 @@ language plpgsql volatile
 set search_path to tributary, pg_temp
 as $$
 begin
-    perform end_rest(p_shard, p_run_id, 'skipped', 'aborted', p_now);
-    update runs r set state = 'failed', remaining = 0, finished_at = p_now, reason = 'aborted', phase = 'steps', failed = greatest(r.failed, 1)
-    where r.shard = p_shard and r.run_id = p_run_id and (r.state in ('running', 'paused') or r.finished_at = p_now);
+    perform stop_run(p_shard, p_run_id, 'failed', 'skipped', 'aborted', null, p_now);
 end $$;

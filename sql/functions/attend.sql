@@ -1,7 +1,7 @@
 -- Takes or renews the lease of the role maintenance, as lead does, and tells its holder what there is to do: the one statement of a
 -- leader without work. Answers are hints, taken without locks; whatever does the work looks again. p_expected as in rescue_dead, p_silent
 -- as in tidy; without p_silent only the dead are looked for. The dead cost a probe per process that holds something.
--- Index: steps_running, steps_due, steps_no_handler, steps_ready, runs_private.
+-- Index: steps_running, steps_due, steps_no_handler, steps_ready, runs_private, runs_deadline.
 create or replace function tributary.attend(
     p_worker bigint, p_seconds float8, p_lease interval, p_expected timestamptz, p_silent interval
 ) returns table (leads boolean, dead boolean, due boolean, waiting boolean, abandoned boolean)
@@ -49,6 +49,7 @@ begin
                 cross join lateral (select from steps s where s.shard = v_shard and s.name = r.name and s.reason = 'no_handler' limit 1) as found
                 where r.offered_at is not null);
             abandoned := abandoned
+                or exists (select from runs r where r.shard = v_shard and r.deadline <= v_now)
                 or exists (select from runs r
                            where r.shard = v_shard and r.runner_id is not null and r.state in ('running', 'paused')
                              and not exists (select from workers w

@@ -1,4 +1,5 @@
 -- Public. Cancels a run or an intent in any state that is not final; what runs learns of it at once. Returns the state it was in.
+-- A run's child runs are cancelled with it; its hooks on_cancel and finally run first, a second cancel ends them, too.
 -- Locks: root run, then steps. Raises TR003 for an unknown id, TR004 when it has ended.
 create or replace function tributary.cancel(id uuid, reason text default null) returns text
 language plpgsql volatile
@@ -18,9 +19,8 @@ begin
             raise exception 'run % has ended: it is %', id, v_run.state using errcode = 'TR004', hint = 'there is nothing left to cancel';
         end if;
         v_now := clock();
-        perform end_rest(v_shard, id, 'cancelled', coalesce(reason, 'cancelled'), v_now);
-        update runs r set state = 'cancelled', remaining = 0, finished_at = v_now, reason = coalesce(cancel.reason, 'cancelled'), phase = 'steps'
-        where r.shard = v_shard and r.run_id = id;
+        perform cancel_run(v_shard, id, reason, v_now);
+        return v_run.state::text;
     else
         select * into v_step from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0 and s.kind = 'intent' for update;
         if not found then
@@ -29,11 +29,9 @@ begin
             raise exception 'intent % has ended: it is %', id, v_step.state using errcode = 'TR004', hint = 'there is nothing left to cancel';
         end if;
         v_now := clock();
-        perform end_rest(v_shard, id, 'cancelled', coalesce(reason, 'cancelled'), v_now);
+        perform end_rows(v_shard, id, array[0], 'cancelled', coalesce(reason, 'cancelled'), v_now);
     end if;
     insert into event_log (run_id, at, ordinal, shard, tenant_id, type, data)
-    values (id, v_now, case when v_run.run_id is null then 0 end, v_shard, coalesce(v_run.tenant_id, v_step.tenant_id, ''),
-            case when v_run.run_id is null then 'step_cancelled' else 'run_cancelled' end,
-            jsonb_strip_nulls(jsonb_build_object('reason', cancel.reason)));
-    return coalesce(v_run.state::text, v_step.state::text);
+    values (id, v_now, 0, v_shard, v_step.tenant_id, 'step_cancelled', jsonb_strip_nulls(jsonb_build_object('reason', cancel.reason)));
+    return v_step.state::text;
 end $$;

@@ -1,7 +1,7 @@
 -- Takes ended steps off the counters of their runs; a run with nothing left ends, or releases its closing step.
 -- The caller holds the root runs' locks.
 create or replace function tributary.count_ended(
-    p_shard smallint, p_run_ids uuid[], p_ends smallint[], p_now timestamptz, p_queues text[], p_free integer
+    p_shard smallint, p_run_ids uuid[], p_ends smallint[], p_now timestamptz, p_queues text[], p_names text[], p_free integer
 ) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -19,12 +19,18 @@ declare
     v_closing_runs uuid[];
     v_closing integer[];
     v_states run_state[];
+    v_special_runs uuid[];
+    v_remaining integer[];
+    v_failures integer[];
+    v_flags smallint[];
+    v_parallel smallint[];
+    i integer;
 begin
     select array_agg(held.tid), array_agg(ended.n), array_agg(ended.failed), array_agg(ended.warned)
     into v_tids, v_counts, v_failed, v_warned
     from (
         select u.run_id, count(*)::integer as n, count(*) filter (where u.how = 2)::integer as failed,
-               count(*) filter (where u.how = 1)::integer as warned
+               count(*) filter (where u.how in (1, 4))::integer as warned
         from unnest(p_run_ids, p_ends) as u(run_id, how)
         group by u.run_id
     ) as ended
@@ -35,10 +41,24 @@ begin
     if v_tids is null then
         return;
     end if;
-    select array_agg(c.run_id), array_agg(c.closing_ordinal), array_agg(c.state)
-    into v_closing_runs, v_closing, v_states
-    from count_runs(p_shard, v_tids, v_counts, v_failed, v_warned, p_now) as c where c.remaining = 0 and c.closing_ordinal is not null;
+    select array_agg(c.run_id) filter (where not c.special), array_agg(c.closing_ordinal) filter (where not c.special),
+           array_agg(c.state) filter (where not c.special),
+           array_agg(c.run_id) filter (where c.special), array_agg(c.remaining) filter (where c.special),
+           array_agg(c.failed) filter (where c.special), array_agg(c.flags) filter (where c.special),
+           array_agg(c.max_parallel) filter (where c.special)
+    into v_closing_runs, v_closing, v_states, v_special_runs, v_remaining, v_failures, v_flags, v_parallel
+    from count_runs(p_shard, v_tids, v_counts, v_failed, v_warned, p_now) as c
+    where c.special or (c.remaining = 0 and c.closing_ordinal is not null);
     if v_closing_runs is not null then
         perform release_closing(p_shard, v_closing_runs, v_closing, v_states, p_now, p_queues, p_free);
     end if;
+    for i in 1 .. coalesce(cardinality(v_special_runs), 0) loop
+        if v_remaining[i] = 0 then
+            perform advance_run(p_shard, v_special_runs[i], p_now, p_queues, p_names, p_free);
+        elsif v_flags[i] & 1 = 1 and v_failures[i] > 0 then
+            perform stop_run(p_shard, v_special_runs[i], 'failed', 'cancelled', 'fail_fast', null, p_now);
+        elsif v_flags[i] & 32 = 32 then
+            perform wake(fill_run(p_shard, v_special_runs[i], v_parallel[i], p_now));
+        end if;
+    end loop;
 end $$;

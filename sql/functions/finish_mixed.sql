@@ -1,5 +1,6 @@
 -- The part of finish_steps for batches in which something did not go well: row by row, with attempts, events and dead letters.
--- The rows are locked by the caller. Returns per row: -1 it has not ended, 0 ended well, 1 tolerated, 2 failed.
+-- The rows are locked by the caller. Returns per row: -1 it has not ended, 0 ended well, 1 tolerated, 2 failed, 4 failed in a hook,
+-- 5 a failed item of a fan-out.
 create or replace function tributary.finish_mixed(
     p_shard smallint, p_tids tid[], p_outcomes text[], p_results text[], p_errors text[], p_delays float8[], p_elapsed float8[], p_now timestamptz
 ) returns smallint[]
@@ -94,7 +95,7 @@ begin
         elsif v_outcome in ('discarded', 'aborted') then
             v_reason := coalesce(v_reason, v_outcome);
             -- who aborts the run is not tolerated, whatever its own option says
-            v_tolerated := v_step.flags & 1 = 1 and v_outcome <> 'aborted';
+            v_tolerated := v_step.flags & (1 | 7680) <> 0 and v_outcome <> 'aborted';
             update steps s
             set state = 'discarded', process_id = null, started_at = v_started, finished_at = p_now, reason = v_reason,
                 crashes = s.crashes + v_crash::integer, lone_crashes = v_lone
@@ -106,16 +107,22 @@ begin
                 on conflict (shard, run_id, ordinal) do update
                 set created_at = excluded.created_at, attempt = excluded.attempt, reason = excluded.reason, error = excluded.error;
             end if;
-            v_ends := v_ends || case when v_tolerated then 1 else 2 end::smallint;
+            v_ends := v_ends || case when v_step.flags & 256 = 256 then 5 when v_step.flags & 7680 <> 0 then 4 when v_tolerated then 1 else 2 end::smallint;
+        elsif v_outcome = 'expanded' then
+            perform expand_step(p_shard, v_step, p_results[i]::jsonb, p_now);
+            v_ends := v_ends || (-1)::smallint;
+        elsif v_outcome = 'started' then
+            perform start_child(p_shard, v_step, p_results[i]::jsonb, p_now);
+            v_ends := v_ends || (-1)::smallint;
         else
             -- snoozed, released and returned give the attempt's number back; retry and crashed keep it
-            v_next := case when v_delay > 0 then 'scheduled' else 'available' end;
+            v_next := case when v_step.flags & 64 = 64 then 'waiting' when v_delay > 0 then 'scheduled' else 'available' end;
             update steps s
             set state = v_next, process_id = null, started_at = null,
                 run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
                 attempt = s.attempt - (v_outcome in ('snoozed', 'released', 'returned'))::integer,
                 crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,
-                reason = case when v_outcome not in ('released', 'returned') then v_outcome end,
+                reason = case when v_next = 'waiting' then 'paused' when v_outcome not in ('released', 'returned') then v_outcome end,
                 seq = greatest(s.seq + 1, clock_us() + i)
             where s.ctid = p_tids[i] and s.shard = p_shard;
             if v_next = 'available' then
@@ -134,7 +141,10 @@ begin
         if v_outcome not in ('completed', 'returned') then
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (v_step.run_id, p_now, v_step.ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_' || v_outcome,
-                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end)));
+                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end,
+                                                          'condition', case when v_outcome = 'skipped' then p_results[i]::jsonb end,
+                                                          'items', case when v_outcome = 'expanded' then jsonb_array_length(p_results[i]::jsonb -> 'items') end,
+                                                          'name', case when v_outcome = 'started' then p_results[i]::jsonb ->> 'name' end)));
         end if;
     end loop;
     return v_ends;

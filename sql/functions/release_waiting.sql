@@ -38,8 +38,9 @@ begin
         where p.shard = p_shard and p.run_id = n.run_id and p.ordinal = n.ordinal and p.options is distinct from nullif(n.options, '{}')
     ), moved as (
         update steps s
-        set reason = null,
-            state = case when s.state = 'blocked' then 'blocked' when s.run_at > clock() then 'scheduled' else 'available' end::step_state,
+        set reason = case when s.state <> 'blocked' and s.flags & 64 = 64 then 'paused' when s.state <> 'blocked' and s.flags & 128 = 128 then 'parallel' end,
+            state = case when s.state = 'blocked' then 'blocked' when s.flags & 192 <> 0 then 'waiting' when s.run_at > clock() then 'scheduled'
+                         else 'available' end::step_state,
             queue = private_queue(n.private, coalesce(n.options #>> '{queue,value}', 'default')),
             priority = coalesce((n.options #>> '{priority,value}')::smallint, 0),
             max_attempts = coalesce((n.options #>> '{max_attempts,value}')::smallint, builtin_attempts(s.name)),

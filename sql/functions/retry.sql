@@ -12,6 +12,7 @@ declare
     v_run runs;
     v_state step_state;
     v_again integer[];
+    v_items integer[];
     v_missing text;
     v_queue text;
 begin
@@ -39,29 +40,29 @@ begin
     if from_steps is null then
         v_again := array(
             select s.ordinal from steps s
-            where s.shard = v_shard and s.run_id = id and s.kind = 'step'
+            where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
               and ended_badly(s.state, s.flags, s.reason));
         -- with a closing step the run may have stopped in it alone
-        if cardinality(v_again) = 0 and v_run.closing_ordinal is null then
+        if cardinality(v_again) = 0 and (v_run.closing_ordinal is null or v_run.reason is distinct from 'result') then
             raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
         end if;
     else
         select string_agg(quote_nullable(f), ', ') into v_missing from unnest(from_steps) f
-        where not exists (select from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = f);
+        where not exists (select from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = f and s.flags & 7680 = 0);
         if v_missing is not null then
             raise exception 'run % has no step %', id, v_missing using errcode = 'TR003', hint = 'trib status shows its steps';
         end if;
         v_again := array(
             with recursive below as (
                 select s.ordinal from steps s
-                where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = any (from_steps)
+                where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.step_id = any (from_steps) and s.flags & 7936 = 0
                 union
                 select e.child from below b join edges e on e.shard = v_shard and e.run_id = id and e.parent = b.ordinal
             )
             select b.ordinal from below b);
         select string_agg(s.step_id, ', ') into v_missing
         from edges e join steps s on s.shard = v_shard and s.run_id = id and s.ordinal = e.parent
-        where e.shard = v_shard and e.run_id = id and e.child = any (v_again) and e.parent <> all (v_again)
+        where e.shard = v_shard and e.run_id = id and e.child = any (v_again) and e.parent <> all (v_again) and s.flags & 256 = 0
           and ended_badly(s.state, s.flags, s.reason);
         if v_missing is not null then
             raise exception 'what is to run again needs % which did not end well', v_missing
@@ -69,17 +70,45 @@ begin
         end if;
     end if;
 
-    perform start_over(v_shard, id, v_again);
+    -- a fan-out that failed by itself runs its failed items again, one that is named runs as a whole
+    if from_steps is null then
+        v_items := array(
+            select i.ordinal
+            from steps f
+            join edges e on e.shard = v_shard and e.run_id = id and e.child = f.ordinal
+            join steps i on i.shard = v_shard and i.run_id = id and i.ordinal = e.parent
+            where f.shard = v_shard and f.run_id = id and f.ordinal = any (v_again) and f.flags & 8192 = 8192
+              and i.flags & 256 = 256 and i.state in ('discarded', 'cancelled', 'skipped') and i.reason is distinct from 'condition');
+    else
+        perform drop_items(v_shard, id, v_again);
+    end if;
+    perform drop_items(v_shard, id, array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id
+                                            and s.name = 'trib.fan.v1' and s.flags & 7680 <> 0));
+    perform start_over(v_shard, id, v_again || coalesce(v_items, '{}'));
     update runs r
-    set state = 'running', finished_at = null, reason = null, error = null, result = null,
+    set state = 'running', finished_at = null, reason = null, error = null, result = null, ending = null,
         phase = case when cardinality(v_again) = 0 then 'closing' else 'steps' end,
-        remaining = cardinality(v_again),
+        remaining = cardinality(v_again) + coalesce(cardinality(v_items), 0),
+        deadline = clock() + make_interval(secs => (select (v.plan ->> 'timeout')::float8 from revisions v where v.revision_id = r.revision_id)),
         -- what stays cancelled or aborted keeps the run from completing
-        failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step'
+        failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
                   and ended_badly(s.state, s.flags, s.reason) and s.reason is distinct from 'upstream'),
-        warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step'
+        warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
                     and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')
     where r.shard = v_shard and r.run_id = id;
+    update steps s
+    set state = 'blocked', reason = case when exists (select from registry k where k.name = s.name and k.offered_at is not null) or s.name in ('trib.fan.v1', 'trib.workflow.v1')
+                                         then null else 'no_handler' end,
+        unmet = 1 + (select count(*) from edges e join steps n on n.shard = v_shard and n.run_id = id and n.ordinal = e.parent
+                     where e.shard = v_shard and e.run_id = id and e.child = s.ordinal and n.flags & 256 = 0),
+        flags = s.flags & ~(2 | 64), attempt_base = s.attempt, crashes = 0, lone_crashes = null, result = null, run_at = null, claimed_at = null,
+        started_at = null, finished_at = null, seq = greatest(s.seq + 1, clock_us())
+    where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7680 <> 0 and s.flags & 256 = 0;
+    perform hold_items(v_shard, id, f.ordinal)
+    from steps f where f.shard = v_shard and f.run_id = id and f.ordinal = any (v_again) and f.flags & 8192 = 8192;
+    if v_run.max_parallel is not null then
+        perform wake(fill_run(v_shard, id, v_run.max_parallel, clock()));
+    end if;
     update steps s
     set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,
         unmet = case when cardinality(v_again) = 0 then 0 else 1 end, crashes = 0, lone_crashes = null,

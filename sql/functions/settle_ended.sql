@@ -17,7 +17,7 @@ begin
         perform settle_steps(p_shard, p_run_ids, p_ordinals, p_ends, p_now, p_queues, p_names, p_free);
         return;
     end if;
-    perform end_closing(p_shard, u.run_id, u.how, u.result, u.error, p_now)
+    perform end_closing(p_shard, u.run_id, u.how, u.result, u.error, p_now, p_queues, p_names, p_free)
     from unnest(p_run_ids, p_kinds, p_ends, p_results, p_errors) as u(run_id, kind, how, result, error)
     where u.kind = 'closing' and u.how >= 0;
     select array_agg(u.run_id), array_agg(u.ordinal), array_agg(u.how) into v_run_ids, v_ordinals, v_ends

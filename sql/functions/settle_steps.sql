@@ -1,5 +1,6 @@
 -- Steps of runs have ended: releases or skips what needed them, transitively, and ends runs with nothing left.
--- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly. The caller holds the root runs' locks.
+-- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly, 4 failed in a hook, 5 a failed item of a fan-out.
+-- The caller holds the root runs' locks.
 create or replace function tributary.settle_steps(
     p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_ends smallint[], p_now timestamptz,
     p_queues text[], p_names text[], p_free integer
@@ -20,20 +21,25 @@ declare
     v_ended_how smallint[] := p_ends;
     v_tids tid[];
     v_counts integer[];
-    v_bad boolean[];
+    v_bad integer[];
     v_run_ats timestamptz[];
     v_states step_state[];
     v_queues text[] := '{}';
     v_mine integer := 0;
     v_freed text[];
     v_own integer;
+    v_fan_runs uuid[];
+    v_fans integer[];
+    v_fan_ended integer[];
+    v_fan_bad integer[];
+    v_stopped integer[];
 begin
     if coalesce(cardinality(p_run_ids), 0) = 0 then
         return;
     end if;
     loop
         with hit as materialized (
-            select ended.run_id, e.child, count(*)::integer as n, bool_or(ended.how >= 2) as bad
+            select ended.run_id, e.child, count(*)::integer as n, count(*) filter (where ended.how >= 2)::integer as bad
             from unnest(v_run_ids, v_ordinals, v_ends) as ended(run_id, ordinal, how)
             cross join lateral (
                 select k.child from edges k
@@ -42,9 +48,9 @@ begin
             group by ended.run_id, e.child
         )
         select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad), array_agg(due.run_at),
-               array_agg(case when held.unmet > hit.n then 'blocked'
-                              when (hit.bad or held.flags & 2 = 2) and held.flags & 4 = 0 then 'skipped'
-                              when held.reason = 'no_handler' then 'waiting'
+               array_agg(case when held.unmet > hit.n then held.state
+                              when (hit.bad > 0 or held.flags & 2 = 2) and held.flags & 4 = 0 then 'skipped'
+                              when held.reason = 'no_handler' or held.flags & 192 <> 0 then 'waiting'
                               when due.run_at > p_now then 'scheduled'
                               else 'available' end::step_state)
         into v_tids, v_counts, v_bad, v_run_ats, v_states
@@ -60,25 +66,34 @@ begin
                               where p.shard = p_shard and p.run_id = hit.run_id and p.ordinal = hit.child)
                         else held.run_at end as run_at
         ) as due
-        where held.state = 'blocked';
+        where held.state = 'blocked' or held.reason = 'items';
         exit when v_tids is null;
 
         select array_agg(d.run_id) filter (where d.state = 'skipped'), array_agg(d.ordinal) filter (where d.state = 'skipped'),
                array_agg(d.queue) filter (where d.state = 'available' and not d.own),
                count(*) filter (where d.state = 'available' and d.own),
-               array_agg(distinct d.queue) filter (where d.state = 'available')
-        into v_run_ids, v_ordinals, v_freed, v_own, v_queues
+               array_agg(distinct d.queue) filter (where d.state = 'available'),
+               array_agg(d.run_id) filter (where d.gathers), array_agg(d.ordinal) filter (where d.gathers),
+               array_agg(d.n) filter (where d.gathers), array_agg(d.bad) filter (where d.gathers)
+        into v_run_ids, v_ordinals, v_freed, v_own, v_queues, v_fan_runs, v_fans, v_fan_ended, v_fan_bad
         from (
-            select w.*, w.queue = any (p_queues) and w.name = any (p_names) as own
+            select w.*, w.queue = any (p_queues) and w.name = any (p_names) as own,
+                   w.state = 'waiting' and w.name = 'trib.fan.v1' as gathers
             from write_decisions(p_shard, v_tids, v_counts, v_bad, v_run_ats, v_states, p_now) as w
         ) as d;
         v_mine := v_mine + v_own;
         -- more than the caller takes at once, or not for the caller: somebody else has to be told
         perform wake(case when v_mine > p_free then v_queues else v_freed end);
-        exit when v_run_ids is null;
-        v_ends := array_fill(3::smallint, array[cardinality(v_run_ids)]);
+        v_ends := array_fill(3::smallint, array[coalesce(cardinality(v_run_ids), 0)]);
+        for i in 1 .. coalesce(cardinality(v_fans), 0) loop
+            v_stopped := advance_fan(p_shard, v_fan_runs[i], v_fans[i], v_fan_ended[i], v_fan_bad[i], p_now);
+            v_run_ids := v_run_ids || array_fill(v_fan_runs[i], array[cardinality(v_stopped)]);
+            v_ordinals := v_ordinals || v_stopped;
+            v_ends := v_ends || array_fill(5::smallint, array[cardinality(v_stopped)]);
+        end loop;
+        exit when coalesce(cardinality(v_run_ids), 0) = 0;
         v_ended_runs := v_ended_runs || v_run_ids;
         v_ended_how := v_ended_how || v_ends;
     end loop;
-    perform count_ended(p_shard, v_ended_runs, v_ended_how, p_now, p_queues, p_free);
+    perform count_ended(p_shard, v_ended_runs, v_ended_how, p_now, p_queues, p_names, p_free);
 end $$;

@@ -12,9 +12,9 @@ declare
 begin
     perform set_config('tributary.kept_wakes', '{}', true);
     select r.run_id, r.created, r.state, r.unknown into run_id, created, state, unknown
-    from tributary.submit_run(v_revision, p_name, p_inputs, p_key, p_submit, p_config,
+    from tributary.record_run(v_revision, p_name, p_inputs, p_key, p_submit, p_config,
                               coalesce(p_run_at, tributary.clock() + make_interval(secs => p_delay)),
-                              p_labels, p_tenant, p_payloads, p_private, p_runner) as r;
+                              p_labels, p_tenant, p_payloads, p_private, p_runner, null, null, null) as r;
     v_queues := current_setting('tributary.kept_wakes');
     if cardinality(v_queues) > 0 then
         commit;

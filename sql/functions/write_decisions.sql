@@ -1,8 +1,8 @@
--- Takes ended needs off these blocked steps, locked by the caller, who has decided what becomes of each: it stays blocked, or is
--- available, scheduled, waiting, or skipped because a need ended badly. By ctid alone, see complete_steps.
+-- Takes ended needs off these blocked steps, locked by the caller, who has decided what becomes of each: it stays as it is, or is
+-- available, scheduled, waiting, or skipped because a need ended badly. p_bad: how many ended so. By ctid alone, see complete_steps.
 create or replace function tributary.write_decisions(
-    p_shard smallint, p_tids tid[], p_counts integer[], p_bad boolean[], p_run_ats timestamptz[], p_states step_state[], p_now timestamptz
-) returns table (run_id uuid, ordinal integer, state step_state, queue text, name text)
+    p_shard smallint, p_tids tid[], p_counts integer[], p_bad integer[], p_run_ats timestamptz[], p_states step_state[], p_now timestamptz
+) returns table (run_id uuid, ordinal integer, state step_state, queue text, name text, n integer, bad integer)
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
@@ -20,12 +20,16 @@ begin
     return query
         update steps s
         set unmet = s.unmet - child.n,
-            flags = case when child.bad then s.flags | 2 else s.flags end,
+            flags = case when child.bad > 0 then s.flags | 2 else s.flags end,
             run_at = child.run_at, state = child.state,
-            reason = case when child.state = 'skipped' then 'upstream' else s.reason end,
+            reason = case when child.state = 'skipped' then 'upstream'
+                          when s.unmet > child.n or s.reason = 'no_handler' then s.reason
+                          when child.state = 'waiting' then case when s.flags & 64 = 64 then 'paused' else 'parallel' end
+                          when s.reason = 'items' then null
+                          else s.reason end,
             finished_at = case when child.state = 'skipped' then p_now end,
             seq = case when child.state = 'available' then greatest(s.seq + 1, v_us + child.i) else s.seq end
         from unnest(p_tids, p_counts, p_bad, p_run_ats, p_states) with ordinality as child(tid, n, bad, run_at, state, i)
         where s.ctid = child.tid and s.shard = p_shard
-        returning s.run_id, s.ordinal, s.state, s.queue, s.name;
+        returning s.run_id, s.ordinal, s.state, s.queue, s.name, child.n, child.bad;
 end $$;

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import events
-from tributary_daemon.daemon.attempts import CLOSING_NAME
 from tributary_daemon.daemon.offers import matching
+from tributary_daemon.model.control import CONTROL_NAMES
 from tributary_daemon.store import membership
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Admission:
             )
             del self._offers[member]
             member.start(
-                process_id, [*names, CLOSING_NAME], shards,
+                process_id, [*names, *sorted(CONTROL_NAMES)], shards,
                 holds_bounded=holds_bounded(member), paused=paused,
             )  # fmt: skip
 

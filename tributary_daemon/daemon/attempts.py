@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tributary_daemon.daemon.threads import shield
+from tributary_daemon.engine.control import run_control
 from tributary_daemon.engine.executor import execute_async, execute_sync
 from tributary_daemon.engine.failures import timed_out
-from tributary_daemon.engine.inputs import close_run, resolve_payload
+from tributary_daemon.engine.inputs import prepare
 from tributary_daemon.errors import HandlerTimeout, StepCancelled
 from tributary_daemon.handlers.step import Step
 from tributary_daemon.model.outcome import Released
-from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.model.outcome import Outcome
-
-CLOSING_NAME: Final = "trib.close.v1"
-CLOSING_QUEUE: Final = "~closing"
 
 
 class Attempts:
@@ -29,10 +26,10 @@ class Attempts:
         self._runtime = runtime
 
     def run(self, held: Held) -> Outcome | None:
-        """Run a sync handler, or the closing step of a run, in the calling thread."""
-        if held.kind == Kind.CLOSING:
+        """Run a sync handler, or a step of the engine's own, in the calling thread."""
+        if held.control:
             assert held.facts is not None
-            return close_run(held, held.facts.facts.plan.result, held.facts)
+            return run_control(held, held.facts)
         # a COMMIT is not to be interrupted: what is raised into this thread stops here
         return self._runtime.settle(held, self._shielded(held))
 
@@ -68,7 +65,7 @@ class Attempts:
     def _resolve(self, held: Held) -> Outcome | None:
         if held.facts is None or not held.dynamic:
             return None
-        payload = resolve_payload(held, held.facts)
+        payload = prepare(held, held.facts)
         if not isinstance(payload, str):
             return payload
         held.payload = payload

@@ -87,7 +87,7 @@ class Crew:
 
     def wants_facts(self, held: Held) -> bool:
         """Return whether a lease's surroundings are needed before it starts."""
-        if held.kind == Kind.CLOSING:
+        if held.control:
             return True
         if held.kind != Kind.STEP or held.handler is None:
             return False

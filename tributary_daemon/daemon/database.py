@@ -288,7 +288,7 @@ class DatabaseThread:
     def _hand_over(self, shard: int, rows: Sequence[Row]) -> None:
         for row in rows:
             held = from_row(row, shard, self._handlers.get(row[4]))
-            if held.handler is None and held.kind != Kind.CLOSING:
+            if held.handler is None and not held.control:
                 self._holdings.held[held.run_id, held.ordinal] = held
                 self._holdings.end(held, Released("no handler"))
             else:
@@ -321,14 +321,13 @@ class DatabaseThread:
             steps = [held for held in wanted if held.kind == Kind.STEP]
             if steps:
                 facts = self._contexts.load(
-                    leases.connection, shard, [(held.run_id, held.ordinal) for held in steps],
-                    progress=any(held.reads_progress for held in steps),
-                )  # fmt: skip
+                    leases.connection, shard, steps, progress=any(held.reads_progress for held in steps)
+                )
                 for held in steps:
                     held.facts = facts[held.run_id, held.ordinal]
             for held in wanted:
                 if held.kind == Kind.CLOSING:
-                    held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id, None)
+                    held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id)
         self._crew.give(self._holdings.startable())
 
     def _save_progress(self, connection: Connection) -> None:

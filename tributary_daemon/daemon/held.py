@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.engine.lease import Lease
+from tributary_daemon.model.control import CONTROL_NAMES, Flag
 from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Row
     from tributary_daemon.store.leases import Token
 
-DYNAMIC: Final = 8
-"""Bit of steps.flags: the payload holds expressions."""
+# what a step reads before its handler is called: expressions in its payload, its condition, its item
+_READS: Final = Flag.DYNAMIC | Flag.CONDITION | Flag.ITEM
 
 
 @dataclass(slots=True, eq=False)
@@ -27,9 +28,8 @@ class Held(Lease):
     """A lease and what its process knows of it.
 
     Attributes:
-        flags: bits of steps.flags.
         shard: where its row lives.
-        handler: the function that runs it; None for a closing step.
+        handler: the function that runs it; None for a step of the engine's own.
         claimed_at: monotonic seconds when the claim's reply came.
         started_at: monotonic seconds when its handler started; None while it waits for a slot.
         thread_id: of the thread that runs user code for it; an exception may be raised there.
@@ -45,7 +45,6 @@ class Held(Lease):
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
-    flags: int = 0
     shard: int = 0
     handler: Handler | None = None
     claimed_at: float = 0.0
@@ -69,8 +68,13 @@ class Held(Lease):
 
     @property
     def dynamic(self) -> bool:
-        """Whether its payload holds expressions that are still to be resolved."""
-        return bool(self.flags & DYNAMIC)
+        """Whether there are expressions to evaluate before its handler is called."""
+        return bool(self.flags & _READS)
+
+    @property
+    def control(self) -> bool:
+        """Whether the engine runs it itself, without a handler."""
+        return self.handler is None and self.name in CONTROL_NAMES
 
     @property
     def suspect(self) -> bool:

@@ -73,7 +73,7 @@ class Holdings:
     def add(self, held: Held) -> None:
         """A claim brought it."""
         self.held[held.run_id, held.ordinal] = held
-        if held.max_attempts == 1 or held.suspect:
+        if (held.max_attempts == 1 and not held.control) or held.suspect:
             self.once.append(held)
         else:
             self.ready.append(held)

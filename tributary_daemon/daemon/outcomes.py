@@ -9,11 +9,13 @@ from tributary_daemon.model.outcome import (
     Completed,
     Crashed,
     Discarded,
+    Expanded,
     Failed,
     Outcome,
     Released,
     Skipped,
     Snoozed,
+    Started,
 )
 from tributary_daemon.store.leases import Ended
 
@@ -45,6 +47,10 @@ def ended(held: Held, outcome: Outcome) -> Ended:
             return Ended(*key, "crashed_alone", None, _text(error), None, elapsed, in_run)
         case Skipped(trace):
             return Ended(*key, "skipped", json.dumps(trace), None, None, elapsed, in_run)
+        case Expanded(fan):
+            return Ended(*key, "expanded", fan, None, None, elapsed, in_run)
+        case Started(child):
+            return Ended(*key, "started", child, None, None, elapsed, in_run)
         case _:
             assert_never(outcome)
 

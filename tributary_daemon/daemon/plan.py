@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tributary_daemon.daemon.attempts import CLOSING_QUEUE
 from tributary_daemon.daemon.recycling import Recycling
 from tributary_daemon.daemon.setup import ProcessSetup
+from tributary_daemon.model.control import CONTROL_QUEUE
 from tributary_daemon.store.pruning import Retention
 from tributary_daemon.store.watched import SILENCE
 
@@ -153,7 +153,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         version=version,
         queues=tuple(queue for queue, slots in queues.items() if slots is None),
         bounded=bounded,
-        closing=CLOSING_QUEUE,
+        closing=CONTROL_QUEUE,
         names=options.names,
         processes=options.processes or cores,
         concurrency=options.concurrency,

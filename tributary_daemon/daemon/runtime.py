@@ -276,14 +276,15 @@ class ProcessRuntime:
 
     def _read(self, held: Held) -> StepFacts:
         """Read by the connection that all steps share; the caller holds the lock."""
-        wanted = (held.run_id, held.ordinal)
         try:
             if self._reader is None:
                 self._reader = connect(self._url, application_name=f"{_NAME} reader", limits=session.OWN)
                 self._reader.silence = SILENCE
             if not held.in_run:
                 return self._contexts.load_intent(self._reader, held.shard, held.run_id)
-            return self._contexts.load(self._reader, held.shard, [wanted], progress=True)[wanted]
+            return self._contexts.load(self._reader, held.shard, [held], progress=True)[
+                held.run_id, held.ordinal
+            ]
         except LOST:
             if self._reader is not None:
                 self._reader.close()

@@ -1,78 +1,103 @@
-"""From the stored templates of a run to values: a step's `with`, a run's `result`."""
+"""From the stored templates of a run to values: whether a step runs at all, its `with`, a run's `result`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
 from tributary_daemon.engine.failures import unfit
 from tributary_daemon.errors import CodecError
-from tributary_daemon.model.outcome import Completed, Discarded, Outcome
-from tributary_daemon.spec.expressions import ExpressionError, resolve
+from tributary_daemon.model.control import Flag
+from tributary_daemon.model.outcome import Completed, Discarded, Outcome, Skipped
+from tributary_daemon.spec.expressions import ExpressionError, Status, compile_expression, resolve, trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tributary_daemon.engine.lease import Lease
+    from tributary_daemon.engine.surroundings import Surroundings
+
+SHELL_NAME: Final = "trib.shell.v1"
 
 
-class RunView(Protocol):
-    """What never changes about a run, as expressions see it."""
-
-    @property
-    def inputs(self) -> Mapping[str, Any]: ...
-    @property
-    def run(self) -> Mapping[str, Any]: ...
-
-
-class Surroundings(Protocol):
-    """What the expressions of a step may refer to.
-
-    Attributes:
-        facts: of its run.
-        steps: of those it needs: ``{id: {"state", "attempt", "result"}}``.
-    """
-
-    @property
-    def facts(self) -> RunView: ...
-    @property
-    def steps(self) -> Mapping[str, Mapping[str, Any]]: ...
-
-
-def contexts(around: Surroundings) -> dict[str, Any]:
-    """Return the contexts of expressions by name."""
-    return {"inputs": around.facts.inputs, "steps": around.steps, "run": around.facts.run, "env": {}}
-
-
-def resolve_payload(lease: Lease, around: Surroundings) -> str | Outcome:
-    """Return the payload of a lease with its expressions resolved, as JSON text.
+def contexts(around: Surroundings, item: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the contexts of expressions by name.
 
     Args:
-        lease: its payload is the stored template.
-        around: what the expressions refer to.
+        around: what they read.
+        item: of a fan-out: ``{"item", "index"}`` or ``{"matrix", "index"}``.
+    """
+    facts = around.facts
+    found = {
+        "inputs": facts.inputs,
+        "steps": around.steps,
+        "run": facts.run,
+        "env": facts.plan.env,
+        "secrets": around.secrets,
+    }
+    return found if item is None else {**found, **item}
+
+
+def prepare(lease: Lease, around: Surroundings) -> str | Outcome:
+    """Return the payload that the handler of a step gets, as JSON text.
+
+    Args:
+        lease: its payload is the stored template, or the item of a fan-out.
+        around: what its expressions read.
 
     Returns:
-        the payload, or `Discarded`: another attempt would meet the same expression and the same values.
+        the payload; `Skipped` when the step's condition does not hold; `Discarded` where another attempt
+        would meet the same expression and the same values.
     """
     try:
-        template = codec.loads(lease.payload)
-        return codec.dumps(resolve(template, contexts(around), strict_missing=True))
+        item = codec.loads(lease.payload) if lease.flags & Flag.ITEM else None
+        seen = contexts(around, item)
+        if lease.flags & Flag.CONDITION and (skipped := decide(around, seen)) is not None:
+            return skipped
+        if not lease.flags & (Flag.ITEM | Flag.DYNAMIC) and lease.name != SHELL_NAME:
+            return lease.payload
+        template = codec.loads(lease.payload) if item is None else _template(around, item)
+        value = resolve(template, seen, strict_missing=True)
+        if lease.name == SHELL_NAME and around.facts.plan.env:
+            common = resolve(dict(around.facts.plan.env), seen, strict_missing=True)
+            value = {**value, "env": {**common, **value.get("env", {})}}
+        return codec.dumps(value)
     except ExpressionError as error:
         return Discarded(unfit(error, lease, "expression"))
     except CodecError as error:
         return Discarded(unfit(error, lease, "invalid_payload"))
 
 
-def close_run(lease: Lease, template: Any, around: Surroundings) -> Outcome:
+def decide(around: Surroundings, seen: Mapping[str, Any]) -> Skipped | None:
+    """Return `Skipped`, with the condition clause by clause, when the condition of a step does not hold.
+
+    Raises:
+        ExpressionError: it cannot be evaluated.
+    """
+    condition = around.step.get("condition")
+    if condition is None:
+        return None
+    status = Status(success=around.good, failure=around.failed, cancelled=around.cancelled)
+    told = trace(compile_expression(condition), seen, status)
+    return None if told.holds else Skipped(told.to_json())
+
+
+def _template(around: Surroundings, item: Mapping[str, Any]) -> Any:
+    if not item.get("aggregate"):
+        return around.template
+    aggregate = around.step["aggregate"]
+    return aggregate.get("with", f"${{{{ steps.{around.step['id']}.items.*.result }}}}")
+
+
+def close_run(lease: Lease, around: Surroundings) -> Outcome:
     """Return the outcome of a run's closing step, whose result is the run's.
 
     Args:
         lease: of the closing step.
-        template: the workflow's ``result`` with its expressions.
         around: of the whole run.
     """
     try:
-        value = resolve(template, contexts(around), strict_missing=True)
+        value = resolve(around.facts.plan.result, contexts(around), strict_missing=True)
         return Completed(codec.dumps(value, what="result"))
     except ExpressionError as error:
         return Discarded(unfit(error, lease, "expression"))

@@ -31,6 +31,7 @@ class Lease:
         lone_crashes: None, or the lease is suspected of crashing its process and runs alone: how often it
             did so while alone.
         silent_for: seconds without a heartbeat, once that ended the attempt.
+        flags: bits of steps.flags (`model.control.Flag`).
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class Lease:
     attempt_base: int = 0
     lone_crashes: int | None = None
     silent_for: float | None = None
+    flags: int = 0
 
     @property
     def failures(self) -> int:

@@ -95,4 +95,18 @@ class Skipped:
     trace: dict[str, Any] = field(default_factory=dict)
 
 
-Outcome = Completed | Failed | Discarded | Snoozed | Released | Crashed | Skipped
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A fan-out has its items; ``fan`` is the JSON text that ``expand_step`` takes."""
+
+    fan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A sub-workflow is to start; ``child`` is the JSON text that ``start_child`` takes."""
+
+    child: str
+
+
+Outcome = Completed | Failed | Discarded | Snoozed | Released | Crashed | Skipped | Expanded | Started

@@ -251,6 +251,8 @@ class WorkflowSpec:
     def from_plan(cls, plan: dict[str, Any], *, source: str = "") -> WorkflowSpec:
         """Rebuild from ``plan``; warnings are not part of it."""
         ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
+        extras: dict[str, Any] = {name: plan[name] for name in HEAD_EXTRAS if name in plan}
+        extras = {name: tuple(value) if isinstance(value, list) else value for name, value in extras.items()}
         return cls(
             name=plan["name"],
             steps=tuple(_step_from_plan(step, ids) for step in plan["steps"]),
@@ -261,11 +263,7 @@ class WorkflowSpec:
             source=source,
             description=plan.get("description"),
             labels=plan["labels"],
-            **{
-                name: tuple(plan[name]) if isinstance(plan[name], list) else plan[name]
-                for name in HEAD_EXTRAS
-                if name in plan
-            },
+            **extras,
         )
 
     def revision_hash(self) -> str:

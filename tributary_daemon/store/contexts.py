@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag
+from tributary_daemon.store.plans import Plan, child_plan, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Connection
 
 _RUNS: Final = """
-    select r.run_id::text, r.revision_id::text, r.name, r.labels, r.created_at, r.run_at, p.payload
+    select r.run_id::text, r.revision_id::text, r.name, r.labels, r.created_at, r.run_at, p.payload,
+           r.parent_run_id::text
     from unnest(%s::uuid[]) as u(run_id)
     cross join lateral (
         select * from tributary.runs k where k.shard = %s::smallint and k.run_id = u.run_id offset 0
@@ -22,12 +25,62 @@ _RUNS: Final = """
 """
 _PLANS: Final = "select revision_id::text, plan from tributary.revisions where revision_id = any (%s::uuid[])"
 _RESULTS: Final = """
-    select s.run_id::text, s.ordinal, s.step_id, s.state::text, s.attempt, s.result
+    select s.run_id::text, s.ordinal, s.step_id, s.state::text, s.attempt, s.result,
+           s.state = 'completed' or not tributary.ended_badly(s.state, s.flags, s.reason)
     from unnest(%s::uuid[], %s::int[]) as u(run_id, ordinal)
     cross join lateral (
         select * from tributary.steps k
         where k.shard = %s::smallint and k.run_id = u.run_id and k.ordinal = u.ordinal offset 0
     ) as s
+"""
+_FAILED: Final = """
+    select s.run_id::text, u.below
+    from unnest(%s::uuid[], %s::int[], %s::int[]) as u(run_id, ordinal, below)
+    cross join lateral (
+        select * from tributary.steps k
+        where k.shard = %s::smallint and k.run_id = u.run_id and k.ordinal = u.ordinal offset 0
+    ) as s
+    where s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')
+    group by s.run_id, u.below
+"""
+_ITEMS: Final = """
+    select f.run_id::text, f.ordinal, s.ordinal, s.item_key, s.state::text, s.result,
+           coalesce(s.payload, p.payload)
+    from unnest(%s::uuid[], %s::int[]) as u(run_id, ordinal)
+    cross join lateral (
+        select * from tributary.progress k
+        where k.shard = %s::smallint and k.run_id = u.run_id and k.ordinal = u.ordinal offset 0
+    ) as f
+    cross join lateral (
+        select * from tributary.steps k
+        where k.shard = f.shard and k.run_id = f.run_id and k.ordinal >= (f.details -> 'first')::integer
+          and k.ordinal < (f.details -> 'first')::integer + (f.details -> 'items')::integer offset 0
+    ) as s
+    left join lateral (
+        select k.payload from tributary.payloads k
+        where s.payload is null and k.shard = s.shard and k.run_id = s.run_id and k.ordinal = s.ordinal
+        offset 0
+    ) as p on true
+    order by s.run_id, f.ordinal, s.ordinal
+"""
+_AGGREGATE: Final = """
+    select s.state::text, s.result
+    from tributary.progress f
+    join tributary.steps s on s.shard = f.shard and s.run_id = f.run_id
+        and s.ordinal = (f.details -> 'aggregate')::integer
+    where f.shard = %s::smallint and f.run_id = %s::uuid and f.ordinal = %s
+"""
+_TEMPLATES: Final = """
+    select coalesce(s.payload, p.payload)
+    from tributary.steps s
+    left join tributary.payloads p on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal
+    where s.shard = %s::smallint and s.run_id = %s::uuid and s.ordinal = %s
+"""
+_ENDING: Final = """
+    select r.ending::text, coalesce(r.error, (
+        select d.error || jsonb_build_object('step', d.step_id) from tributary.dead_letters d
+        where d.shard = r.shard and d.run_id = r.run_id order by d.created_at, d.ordinal limit 1))
+    from tributary.runs r where r.shard = %s::smallint and r.run_id = %s::uuid
 """
 _PROGRESS: Final = """
     select p.run_id::text, p.ordinal, p.details
@@ -36,21 +89,26 @@ _PROGRESS: Final = """
 """
 _KEPT_RUNS: Final = 2_000
 _KEPT_PLANS: Final = 200
+_KEPT_TEMPLATES: Final = 500
+AGGREGATE: Final = '{"aggregate": true}'
+"""Payload of the step that aggregates the items of a fan-out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What steps need of the plan of a revision.
+class Wanted(Protocol):
+    """A claimed step."""
 
-    Attributes:
-        needs: ordinal -> ordinals of the steps it needs.
-        ordinals: step id -> ordinal.
-        result: the workflow's ``result`` with its expressions; None without one.
-    """
-
-    needs: Mapping[int, tuple[int, ...]]
-    ordinals: Mapping[str, int]
-    result: Any
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def ordinal(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def step_id(self) -> str | None: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def payload(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +124,35 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """A step's surroundings: its run, its needs as ``{id: {state, attempt, result}}``, earlier progress."""
+    """A step's surroundings.
+
+    Attributes:
+        facts: of its run; of a step of a hook with the state and error that its run has come to.
+        steps: those it may read: ``{id: {state, attempt, result}}``, with ``items`` where they are read.
+        progress: what its earlier attempts reported.
+        step: as the plan has it; an item has that of its fan-out.
+        template: the ``with`` of an item, whose payload is the item itself.
+        good: all its needs are good.
+        failed: a step above was discarded and not tolerated; for a hook, the run has failed.
+        cancelled: its run is being cancelled.
+        items: of a fan-out that gathers them.
+        aggregate: (state, result) of the step that has aggregated them.
+        child: (revision id, name, plan) of the workflow that it starts.
+        secrets: name -> value, read when an expression asks for one.
+    """
 
     facts: RunFacts
     steps: Mapping[str, Mapping[str, Any]]
     progress: Any = None
+    step: Mapping[str, Any] = field(default_factory=dict)
+    template: Any = None
+    good: bool = True
+    failed: bool = False
+    cancelled: bool = False
+    items: Sequence[Mapping[str, Any]] = ()
+    aggregate: tuple[str, Any] | None = None
+    child: tuple[str, str, Plan] | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 class Contexts:
@@ -79,42 +161,67 @@ class Contexts:
     def __init__(self) -> None:
         self._runs: OrderedDict[str, RunFacts] = OrderedDict()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._templates: OrderedDict[tuple[str, int], Any] = OrderedDict()
 
     def load(
-        self, connection: Connection, shard: int, wanted: Sequence[tuple[str, int]], *, progress: bool = False
+        self, connection: Connection, shard: int, wanted: Sequence[Wanted], *, progress: bool = False
     ) -> dict[tuple[str, int], StepFacts]:
-        """Return the surroundings of steps (run_id, ordinal) with the results of what they need."""
-        self._load_runs(connection, shard, {run_id for run_id, _ in wanted})
-        pairs = [
-            (run_id, need)
-            for run_id, ordinal in wanted
-            for need in self._runs[run_id].plan.needs.get(ordinal, ())
-        ]
-        results = self._results(connection, shard, pairs)
-        details = _progress(connection, shard, wanted) if progress else {}
-        return {
-            (run_id, ordinal): StepFacts(
-                self._runs[run_id],
-                dict(results[run_id, need] for need in self._runs[run_id].plan.needs.get(ordinal, ())),
-                details.get((run_id, ordinal)),
+        """Return the surroundings of steps by (run_id, ordinal)."""
+        self._load_runs(connection, shard, {item.run_id for item in wanted})
+        numbers = [self._number(item) for item in wanted]
+        pairs: list[tuple[str, int]] = []
+        fans: list[tuple[str, int]] = []
+        for item, number in zip(wanted, numbers, strict=True):
+            read, with_items = self._runs[item.run_id].plan.reads(number)
+            pairs += [(item.run_id, other) for other in read]
+            fans += [(item.run_id, other) for other in with_items]
+            if _gathers(item):
+                fans.append((item.run_id, number))
+        results = _results(connection, shard, pairs)
+        items = _items(connection, shard, fans) if fans else {}
+        failed = self._failed(connection, shard, wanted, numbers)
+        details = (
+            _progress(connection, shard, [(item.run_id, item.ordinal) for item in wanted]) if progress else {}
+        )
+        found: dict[tuple[str, int], StepFacts] = {}
+        for item, number in zip(wanted, numbers, strict=True):
+            key = (item.run_id, item.ordinal)
+            facts = self._runs[item.run_id]
+            read, with_items = facts.plan.reads(number)
+            views = dict(results[item.run_id, other][:2] for other in read)
+            for other in with_items:
+                step_id, view, _ = results[item.run_id, other]
+                views[step_id] = {**view, "items": items.get((item.run_id, other), [])}
+            needs = facts.plan.needs.get(number, ())
+            found[key] = StepFacts(
+                facts,
+                views,
+                details.get(key),
+                facts.plan.steps[number],
+                good=all(results[item.run_id, need][2] for need in needs),
+                failed=key in failed,
             )
-            for run_id, ordinal in wanted
-        }
+            if item.flags & (Flag.ITEM | Flag.HOOK) or item.name in (FAN_NAME, WORKFLOW_NAME):
+                found[key] = self._special(connection, shard, item, number, found[key], items)
+        return found
 
-    def load_closing(
-        self, connection: Connection, shard: int, run_id: str, ids: Iterable[str] | None
-    ) -> StepFacts:
-        """Return a run's surroundings for its ``result``: the steps of these ids, all when None."""
+    def load_closing(self, connection: Connection, shard: int, run_id: str) -> StepFacts:
+        """Return a run's surroundings for its ``result``: the steps that it reads."""
         self._load_runs(connection, shard, {run_id})
         facts = self._runs[run_id]
-        names = facts.plan.ordinals if ids is None else ids
-        pairs = [(run_id, facts.plan.ordinals[name]) for name in names if name in facts.plan.ordinals]
-        return StepFacts(facts, dict(self._results(connection, shard, pairs).values()))
+        read, with_items = facts.plan.reads(0)
+        results = _results(connection, shard, [(run_id, other) for other in read])
+        items = _items(connection, shard, [(run_id, other) for other in with_items]) if with_items else {}
+        views = dict(results[run_id, other][:2] for other in read)
+        for other in with_items:
+            step_id, view, _ = results[run_id, other]
+            views[step_id] = {**view, "items": items.get((run_id, other), [])}
+        return StepFacts(facts, views)
 
     def load_intent(self, connection: Connection, shard: int, run_id: str) -> StepFacts:
         """Return the surroundings of an intent: nothing but the progress of earlier attempts."""
         progress = _progress(connection, shard, [(run_id, 0)]).get((run_id, 0))
-        return StepFacts(RunFacts(run_id, "", Plan({}, {}, None), {}, {}), {}, progress)
+        return StepFacts(RunFacts(run_id, "", Plan({}, {}, {}, None), {}, {}), {}, progress)
 
     def facts(self, connection: Connection, shard: int, run_id: str) -> RunFacts:
         """Return what never changes about a run."""
@@ -132,34 +239,123 @@ class Contexts:
         revisions = list({row[1] for row in rows if row[1] not in self._plans})
         if revisions:
             for revision_id, plan in connection.execute(_PLANS, (revisions,)).fetchall():
-                self._plans[revision_id] = _plan(plan)
-        for run_id, revision_id, name, labels, created_at, run_at, inputs in rows:
+                self._plans[revision_id] = read_plan(plan)
+        for run_id, revision_id, name, labels, created_at, run_at, inputs, parent_id in rows:
             run = {
                 "id": run_id,
                 "name": name,
                 "labels": labels,
                 "state": "running",
                 "created_at": created_at.isoformat(),
+                "started_at": (run_at or created_at).isoformat(),
                 "scheduled_for": (run_at or created_at).isoformat(),
+                "parent_id": parent_id,
+                "error": None,
             }
             self._runs[run_id] = RunFacts(run_id, name, self._plans[revision_id], inputs or {}, run)
         for kept, limit in ((self._runs, max(_KEPT_RUNS, len(run_ids))), (self._plans, _KEPT_PLANS)):
             while len(kept) > limit:
                 kept.popitem(last=False)
 
-    def _results(
-        self, connection: Connection, shard: int, pairs: Sequence[tuple[str, int]]
-    ) -> dict[tuple[str, int], tuple[str, Mapping[str, Any]]]:
-        if not pairs:
-            return {}
-        wanted = list(dict.fromkeys(pairs))
-        rows = connection.execute(
-            _RESULTS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
-        ).fetchall()
-        return {
-            (run_id, ordinal): (step_id, {"state": state, "attempt": attempt, "result": result})
-            for run_id, ordinal, step_id, state, attempt, result in rows
-        }
+    def _number(self, item: Wanted) -> int:
+        """Return a step's ordinal in the plan; items come behind it, and have the id of their fan-out."""
+        plan = self._runs[item.run_id].plan
+        return item.ordinal if item.ordinal in plan.steps else plan.ordinals[str(item.step_id)]
+
+    def _failed(
+        self, connection: Connection, shard: int, wanted: Sequence[Wanted], numbers: Sequence[int]
+    ) -> set[tuple[str, int]]:
+        """Return those whose condition decides by itself and above which a step failed."""
+        rows = [
+            (item.run_id, above, item.ordinal)
+            for item, number in zip(wanted, numbers, strict=True)
+            if item.flags & Flag.DECIDES and item.flags & Flag.CONDITION
+            for above in self._runs[item.run_id].plan.above(number)
+        ]
+        if not rows:
+            return set()
+        run_ids, ordinals, below = (list(column) for column in zip(*rows, strict=True))
+        return set(connection.execute(_FAILED, (run_ids, ordinals, below, shard)).fetchall())
+
+    def _special(  # noqa: PLR0917 - what `load` has at hand
+        self,
+        connection: Connection,
+        shard: int,
+        item: Wanted,
+        number: int,
+        found: StepFacts,
+        items: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]],
+    ) -> StepFacts:
+        """Add what only items, hooks, fan-outs and sub-workflows need."""
+        if item.flags & Flag.HOOK:
+            row = connection.execute(_ENDING, (shard, item.run_id)).fetchone()
+            ending, error = row if row is not None else (None, None)
+            facts = replace(found.facts, run={**found.facts.run, "state": ending, "error": error})
+            found = replace(
+                found, facts=facts, failed=found.failed or ending == "failed", cancelled=ending == "cancelled"
+            )
+        if item.flags & Flag.ITEM:
+            found = replace(found, template=self._template(connection, shard, item.run_id, number))
+        if _gathers(item):
+            own = items.get((item.run_id, number), [])
+            found = replace(found, items=own)
+            if item.flags & Flag.ITEM:
+                view = {"state": "running", "attempt": 0, "result": None, "items": own}
+                found = replace(found, steps={**found.steps, str(item.step_id): view})
+            elif item.flags & Flag.AGGREGATED:
+                row = connection.execute(_AGGREGATE, (shard, item.run_id, number)).fetchone()
+                found = replace(found, aggregate=None if row is None else (row[0], row[1]))
+        if item.name == WORKFLOW_NAME:
+            found = replace(found, child=child_plan(connection, found.step["workflow"]))
+        return found
+
+    def _template(self, connection: Connection, shard: int, run_id: str, number: int) -> Any:
+        key = (run_id, number)
+        if key not in self._templates:
+            row = connection.execute(_TEMPLATES, (shard, run_id, number)).fetchone()
+            self._templates[key] = None if row is None else row[0]
+            while len(self._templates) > _KEPT_TEMPLATES:
+                self._templates.popitem(last=False)
+        return self._templates[key]
+
+
+def _gathers(item: Wanted) -> bool:
+    """Return whether a step reads the items of its own fan-out."""
+    if item.flags & Flag.ITEM:
+        return item.payload == AGGREGATE
+    return item.name == FAN_NAME and bool(item.flags & Flag.EXPANDED)
+
+
+def _results(
+    connection: Connection, shard: int, pairs: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[str, Mapping[str, Any], bool]]:
+    if not pairs:
+        return {}
+    wanted = list(dict.fromkeys(pairs))
+    rows = connection.execute(
+        _RESULTS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
+    ).fetchall()
+    return {
+        (run_id, ordinal): (step_id, {"state": state, "attempt": attempt, "result": result}, good)
+        for run_id, ordinal, step_id, state, attempt, result, good in rows
+    }
+
+
+def _items(
+    connection: Connection, shard: int, pairs: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], list[Mapping[str, Any]]]:
+    """Return the items of fan-outs in their order; one whose items do not exist is left out."""
+    wanted = list(dict.fromkeys(pairs))
+    rows = connection.execute(
+        _ITEMS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
+    ).fetchall()
+    found: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for run_id, fan, _, key, state, result, payload in rows:
+        # an item is addressed by what it was made of
+        found.setdefault((run_id, fan), []).append(
+            {"key": key, "state": state, "result": result, **(payload or {})}
+        )
+    return found
 
 
 def _progress(
@@ -169,13 +365,3 @@ def _progress(
         _PROGRESS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
     ).fetchall()
     return {(run_id, ordinal): details for run_id, ordinal, details in rows}
-
-
-def _plan(plan: Any) -> Plan:
-    value = json.loads(plan) if isinstance(plan, str) else plan
-    steps = value["steps"]
-    return Plan(
-        {step["ordinal"]: tuple(step.get("needs") or ()) for step in steps},
-        {step["id"]: step["ordinal"] for step in steps},
-        value.get("result"),
-    )

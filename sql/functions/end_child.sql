@@ -1,0 +1,36 @@
+-- A child run has ended: so has the attempt of the step that started it, with its result or its failure. A cancelled child fails the step
+-- for good. Nothing happens when the step waits no more. The caller holds the root run's lock.
+create or replace function tributary.end_child(
+    p_shard smallint, p_child runs, p_now timestamptz, p_queues text[], p_names text[], p_free integer
+) returns void
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_step steps;
+    v_tid tid;
+    v_error jsonb;
+    v_ends smallint[] := array[0];
+begin
+    select s.* into v_step from steps s
+    where s.shard = p_shard and s.run_id = p_child.parent_run_id and s.ordinal = p_child.parent_ordinal for update;
+    if v_step.reason is distinct from 'child' or v_step.state <> 'waiting' then
+        return;
+    end if;
+    select s.ctid into v_tid from steps s where s.shard = p_shard and s.run_id = v_step.run_id and s.ordinal = v_step.ordinal;
+    if p_child.state = 'completed' then
+        update steps s set state = 'completed', reason = null, finished_at = p_now, result = p_child.result where s.ctid = v_tid and s.shard = p_shard;
+    else
+        v_error := jsonb_build_object(
+            'type', 'ChildRun' || initcap(p_child.state::text),
+            'message', format('run %s of %s %s%s', p_child.run_id, p_child.name,
+                              case p_child.state when 'failed' then 'failed' else 'was cancelled' end,
+                              coalesce(': ' || coalesce(p_child.error ->> 'message', first_error(p_shard, p_child.run_id)), '')),
+            'reason', 'child_' || p_child.state::text);
+        v_ends := finish_mixed(p_shard, array[v_tid], array[case p_child.state when 'failed' then 'retry' else 'discarded' end], array[null::text],
+                               array[v_error::text], array[null::float8], array[null::float8], p_now);
+    end if;
+    perform settle_ended(p_shard, array[v_step.run_id], array[v_step.ordinal], array[v_step.kind], v_ends, array[null::text], array[v_error::text],
+                         p_now, p_queues, p_names, p_free);
+end $$;

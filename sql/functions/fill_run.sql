@@ -1,0 +1,32 @@
+-- Makes steps available that wait because their run limits what runs at once, as many as there is room for, in the order of the file.
+-- Returns their queues. The caller holds the root run's lock. Index: steps_pkey to count, steps_parallel to find.
+create or replace function tributary.fill_run(p_shard smallint, p_run_id uuid, p_most integer, p_now timestamptz) returns text[]
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_room integer;
+    v_queues text[];
+begin
+    select p_most - count(*) into v_room
+    from steps s
+    where s.shard = p_shard and s.run_id = p_run_id and s.flags & 128 = 128 and s.state in ('available', 'running', 'scheduled');
+    if v_room <= 0 then
+        return '{}';
+    end if;
+    with next as materialized (
+        select s.ctid as tid, row_number() over (order by s.ordinal) as i from steps s
+        where s.shard = p_shard and s.run_id = p_run_id and s.reason = 'parallel' and s.state = 'waiting'
+        order by s.ordinal limit v_room
+    ), released as (
+        update steps s
+        set state = case when s.run_at > p_now then 'scheduled' else 'available' end::step_state, reason = null,
+            seq = greatest(s.seq + 1, clock_us() + n.i)
+        from next n
+        where s.ctid = n.tid and s.shard = p_shard
+        returning s.queue, s.state
+    )
+    select array_agg(distinct r.queue) filter (where r.state = 'available') into v_queues from released r;
+    return coalesce(v_queues, '{}');
+end $$;

@@ -1,0 +1,28 @@
+"""Steps that the engine runs itself, without a handler: they decide what happens to others."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CLOSING_NAME: Final = "trib.close.v1"
+"""Ends a run: evaluates its ``result``."""
+FAN_NAME: Final = "trib.fan.v1"
+"""A step with ``for_each`` or ``matrix``: makes its items, and gathers their results."""
+WORKFLOW_NAME: Final = "trib.workflow.v1"
+"""A step with ``workflow``: starts a child run."""
+CONTROL_NAMES: Final = frozenset({CLOSING_NAME, FAN_NAME, WORKFLOW_NAME})
+CONTROL_QUEUE: Final = "~closing"
+"""Served by every daemon beside its own queues."""
+
+
+class Flag:
+    """Bits of ``steps.flags``; what they mean stands in the comment of that column."""
+
+    OPTIONAL: Final = 1
+    DECIDES: Final = 4
+    DYNAMIC: Final = 8
+    CONDITION: Final = 32
+    ITEM: Final = 256
+    HOOK: Final = 512 | 1024 | 2048 | 4096
+    EXPANDED: Final = 8192
+    AGGREGATED: Final = 16384
