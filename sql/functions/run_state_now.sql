@@ -9,12 +9,12 @@ as $$
         else (
             select case
                 when p_run_at > clock() and not coalesce(bool_or(own.claimed_at is not null), false) then 'scheduled'
-                when bool_or(own.state = 'running') then 'running'
+                when bool_or(own.state = 'running' or own.reason = 'child') then 'running'
                 when bool_or(own.state = 'available') then
                     case when bool_or(own.claimed_at is not null or own.finished_at is not null) then 'running' else 'available' end
                 else 'waiting' end
             from (
-                select s.state, s.claimed_at, s.finished_at from steps s
+                select s.state, s.reason, s.claimed_at, s.finished_at from steps s
                 where s.shard = p_shard and s.run_id = p_run_id offset 0
             ) as own) end
 $$;

@@ -8,7 +8,8 @@ select r.run_id, r.name,
        least(live.started_at, (select min(coalesce(a.started_at, a.claimed_at)) from tributary.attempts as a
                                where a.shard = r.shard and a.run_id = r.run_id)) as started_at,
        r.finished_at, r.result, r.error, p.payload as inputs, r.revision_id,
-       r.closing_ordinal is not null as has_result, r.idempotency_key, r.tenant_id, r.phase
+       r.closing_ordinal is not null as has_result, r.idempotency_key, r.tenant_id, r.phase,
+       r.ending::text, r.parent_run_id::text, r.deadline
 from tributary.runs as r
 left join tributary.payloads as p on p.shard = r.shard and p.run_id = r.run_id and p.ordinal = 0
 cross join lateral (

@@ -1,9 +1,12 @@
--- The steps of a run in order, each with its last error (unless it completed) and progress.
+-- The steps of a run in order, each with its last error (unless it completed) and progress; of a fan-out how many of its items are in
+-- which state, not the items themselves; of a sub-workflow its newest child run.
 -- Locks: none.
--- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey.
+-- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children.
 -- Caller: store.runs.steps
-select s.ordinal, s.step_id, s.name, s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, s.priority,
-       s.flags, s.run_at, case when s.state in ('running', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error, p.details, o.name as worker
+select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else s.name end as name,
+       s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, s.priority,
+       s.flags, s.run_at, case when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
+       case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child
 from tributary.steps as s
 left join lateral (
     select t.error
@@ -12,7 +15,23 @@ left join lateral (
     order by t.seq desc limit 1
 ) as a on s.state <> 'completed'
 left join tributary.progress as p
-    on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal and s.state = 'running'
+    on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal and (s.state = 'running' or s.name = 'trib.fan.v1')
 left join tributary.processes as o on o.process_id = s.process_id
-where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step'
+left join lateral (
+    select jsonb_object_agg(g.state, g.n) as items
+    from (
+        select i.state, count(*) as n
+        from tributary.steps as i
+        where i.shard = s.shard and i.run_id = s.run_id and i.ordinal >= (p.details -> 'first')::integer
+          and i.ordinal < (p.details -> 'first')::integer + (p.details -> 'items')::integer
+        group by i.state
+    ) as g
+) as f on s.name = 'trib.fan.v1'
+left join lateral (
+    select r.run_id::text as child
+    from tributary.runs as r
+    where r.shard = s.shard and r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal
+    order by r.run_id desc limit 1
+) as c on s.name = 'trib.workflow.v1'
+where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step' and s.flags & 256 = 0
 order by s.ordinal

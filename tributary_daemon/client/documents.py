@@ -84,6 +84,10 @@ class StepDocument:
         run_at: when a scheduled step is due.
         progress: details of the last heartbeat of the running attempt.
         worker: name of the process that runs it.
+        hook: which hook of the run it belongs to: ``on_success``, ``on_failure``, ``on_cancel``, ``finally``.
+        items: of a fan-out, how many of its items are in which state.
+        child: of a sub-workflow, id of the run that it started last.
+        condition: of a step whose condition did not hold, why, clause by clause.
     """
 
     id: str
@@ -103,6 +107,10 @@ class StepDocument:
     finished_at: datetime | None
     progress: Any = None
     worker: str | None = None
+    hook: str | None = None
+    items: dict[str, int] | None = None
+    child: str | None = None
+    condition: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as ``status`` shows it."""
@@ -124,8 +132,51 @@ class StepDocument:
         }
         if self.progress is not None:
             plain["progress"] = self.progress
-        if self.worker is not None:
-            plain["worker"] = self.worker
+        for key in ("worker", "hook", "items", "child", "condition"):
+            if (value := getattr(self, key)) is not None:
+                plain[key] = value
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemDocument:
+    """One item of a fan-out.
+
+    Attributes:
+        key: what it is addressed by: ``STEP[KEY]``.
+        index: its place, from 0.
+        item: of ``for_each``, its value; of ``matrix`` its combination.
+        child: of a sub-workflow, id of the run that it started last.
+    """
+
+    key: str
+    index: int
+    item: Any
+    state: str
+    reason: str | None
+    attempt: int
+    result: Any
+    error: ErrorDocument | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    child: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the item as ``status --items`` prints it."""
+        plain: dict[str, Any] = {
+            "key": self.key,
+            "index": self.index,
+            "item": self.item,
+            "state": self.state,
+            "reason": self.reason,
+            "attempt": self.attempt,
+            "result": self.result,
+            "error": _error(self.error),
+            "started_at": rfc3339(self.started_at),
+            "finished_at": rfc3339(self.finished_at),
+        }
+        if self.child is not None:
+            plain["child"] = self.child
         return plain
 
 
@@ -138,6 +189,9 @@ class RunDocument:
         result: of the ``result:`` expression; without one the results of the steps that nobody needs.
         warnings: failures that were tolerated.
         revision: id of the workflow's revision it goes on with.
+        ending: what it has come to, while its hooks are still at work.
+        parent: id of the run whose step started it.
+        deadline: when its timeout is over.
     """
 
     kind: ClassVar[str] = "run"
@@ -159,6 +213,9 @@ class RunDocument:
     run_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    ending: str | None = None
+    parent: str | None = None
+    deadline: datetime | None = None
     steps: dict[str, StepDocument] = field(default_factory=dict)
 
     @property
@@ -187,6 +244,9 @@ class RunDocument:
             "run_at": rfc3339(self.run_at),
             "started_at": rfc3339(self.started_at),
             "finished_at": rfc3339(self.finished_at),
+            **({"ending": self.ending} if self.ending else {}),
+            **({"parent": self.parent} if self.parent else {}),
+            **({"deadline": rfc3339(self.deadline)} if self.deadline else {}),
             "steps": {step.id: step.to_json() for step in self.steps.values()},
         }
 

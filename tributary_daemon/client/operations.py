@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.client import reading
 from tributary_daemon.client import why as reasons
 from tributary_daemon.client.options import queue_name
 from tributary_daemon.client.reading import get, missing, resolve_id
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tributary_daemon.client.documents import Document
+    from tributary_daemon.client.documents import Document, ItemDocument
     from tributary_daemon.client.why import Why
     from tributary_daemon.store.db import Operation
 
@@ -40,6 +41,21 @@ def ended(work_id: str) -> Operation[bool]:
 def cancel(text: str, reason: str | None) -> Operation[str]:
     """Cancel a run or an intent; return the state it was in."""
     return (yield from control.cancel((yield from resolve_id(text)), reason))
+
+
+def pause_run(text: str) -> Operation[str]:
+    """Pause a run; return the state it was in."""
+    return (yield from control.pause((yield from resolve_id(text))))
+
+
+def resume_run(text: str) -> Operation[str]:
+    """Let a paused run go on; return the state it was in."""
+    return (yield from control.resume((yield from resolve_id(text))))
+
+
+def items(text: str, step: str) -> Operation[list[ItemDocument]]:
+    """Read the items of a fan-out."""
+    return (yield from reading.items((yield from resolve_id(text)), step))
 
 
 def retry(text: str, from_step: str | Sequence[str] | None) -> Operation[str]:

@@ -10,21 +10,22 @@ from tributary_daemon.client.documents import (
     Document,
     ErrorDocument,
     IntentDocument,
+    ItemDocument,
     Page,
     RunDocument,
     StepDocument,
     Summary,
 )
-from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
+from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
+from tributary_daemon.model.control import Flag, hook_of
 from tributary_daemon.model.states import RunState, StepState
 from tributary_daemon.store import intents, lists, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tributary_daemon.store.db import Operation
 
-OPTIONAL: Final = 1
 _FULL: Final = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _PART: Final = re.compile(r"[0-9a-f]{1,32}")
 _SHORTEST: Final = 6
@@ -44,11 +45,57 @@ def get(work_id: str) -> Operation[Document]:
     if run is not None:
         steps = yield from runs.steps(work_id)
         edges = yield from runs.edges(work_id)
-        return _run_document(run, steps, edges)
+        told = any(step.reason == "condition" for step in steps)
+        traces = (yield from runs.traces(work_id)) if told else {}
+        return _run_document(run, steps, edges, traces)
     intent = yield from intents.intent(work_id)
     if intent is None:
         raise missing(work_id)
     return _intent_document(intent, (yield from intents.attempts(work_id)))
+
+
+def items(work_id: str, step_id: str) -> Operation[list[ItemDocument]]:
+    """Read the items of a fan-out in their order; none before they exist.
+
+    Raises:
+        NotFound: there is no such run, or it has no such step.
+        NotPossible: the step does not fan out.
+    """
+    rows = yield from runs.items(work_id, step_id)
+    if not rows:
+        found = yield from runs.plan(work_id)
+        if found is None:
+            raise missing(work_id)
+        steps = {step["id"]: step for step in found.plan["steps"]}
+        if step_id not in steps:
+            raise NotFound(f"run {work_id} has no step {step_id!r}", hint=f"its steps: {', '.join(steps)}")
+        if "for_each" not in steps[step_id] and "matrix" not in steps[step_id]:
+            fans = [name for name, step in steps.items() if "for_each" in step or "matrix" in step]
+            raise NotPossible(
+                f"step {step_id!r} has no items",
+                hint=f"steps that fan out: {', '.join(fans)}" if fans else "no step of this run fans out",
+            )
+    return [
+        ItemDocument(
+            key=row.key,
+            index=row.payload["index"],
+            item=row.payload.get("item", row.payload.get("matrix")),
+            state=_shown(row.state, row.reason),
+            reason=row.reason,
+            attempt=row.attempt,
+            result=row.result,
+            error=ErrorDocument.from_json(row.error),
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            child=row.child,
+        )
+        for row in rows
+    ]
+
+
+def _shown(state: str, reason: str | None) -> str:
+    """Return the state of a step as shown: one whose items or child run are at work is running."""
+    return "running" if state == "waiting" and reason in ("items", "child") else state
 
 
 def missing(work_id: str) -> NotFound:
@@ -57,7 +104,10 @@ def missing(work_id: str) -> NotFound:
 
 
 def _run_document(
-    run: runs.RunRow, steps: Sequence[runs.StepRow], edges: Sequence[tuple[int, int]]
+    run: runs.RunRow,
+    steps: Sequence[runs.StepRow],
+    edges: Sequence[tuple[int, int]],
+    traces: Mapping[int, dict[str, Any]],
 ) -> RunDocument:
     ids = {step.ordinal: step.step_id for step in steps}
     needs: dict[int, list[str]] = {}
@@ -65,11 +115,18 @@ def _run_document(
         # the closing step is not shown, and has no needs of its own
         if parent in ids and child in ids:
             needs.setdefault(child, []).append(ids[parent])
-    documents = {step.step_id: _step_document(step, needs.get(step.ordinal, [])) for step in steps}
+    documents = {
+        step.step_id: _step_document(step, needs.get(step.ordinal, []), traces.get(step.ordinal))
+        for step in steps
+    }
     result = run.result
     if run.state == "completed" and not run.has_result:
         needed = {parent for parent, _ in edges}
-        result = {step.step_id: step.result for step in steps if step.ordinal not in needed}
+        result = {
+            step.step_id: step.result
+            for step in steps
+            if step.ordinal not in needed and not step.flags & Flag.HOOK
+        }
     return RunDocument(
         id=str(run.run_id),
         name=run.name,
@@ -88,6 +145,9 @@ def _run_document(
         run_at=run.run_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
+        ending=run.ending,
+        parent=run.parent_id,
+        deadline=run.deadline,
         steps=documents,
     )
 
@@ -98,7 +158,11 @@ def _run_error(run: runs.RunRow, steps: dict[str, StepDocument]) -> ErrorDocumen
         return ErrorDocument.from_json(run.error)
     if run.state != "failed":
         return None
-    bad = [step for step in steps.values() if step.state == "discarded" and not step.optional]
+    bad = [
+        step
+        for step in steps.values()
+        if step.state == "discarded" and not step.optional and step.hook is None
+    ]
     if not bad:
         return ErrorDocument(type="RunFailed", message=run.reason or "the run failed", reason=run.reason)
     first = min(bad, key=lambda step: (step.finished_at is None, step.finished_at))
@@ -122,11 +186,11 @@ def _run_error(run: runs.RunRow, steps: dict[str, StepDocument]) -> ErrorDocumen
     )
 
 
-def _step_document(row: runs.StepRow, needs: list[str]) -> StepDocument:
+def _step_document(row: runs.StepRow, needs: list[str], trace: dict[str, Any] | None) -> StepDocument:
     return StepDocument(
         id=row.step_id,
         name=row.name,
-        state=row.state,
+        state=_shown(row.state, row.reason),
         attempt=row.attempt,
         max_attempts=row.max_attempts,
         result=row.result,
@@ -135,12 +199,16 @@ def _step_document(row: runs.StepRow, needs: list[str]) -> StepDocument:
         queue=row.queue,
         priority=row.priority,
         needs=tuple(needs),
-        optional=bool(row.flags & OPTIONAL),
+        optional=bool(row.flags & Flag.OPTIONAL),
         run_at=row.run_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
         progress=row.progress,
         worker=row.worker,
+        hook=hook_of(row.flags),
+        items=row.items,
+        child=row.child,
+        condition=trace if row.reason == "condition" else None,
     )
 
 

@@ -11,6 +11,7 @@ from tributary_daemon import codec
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.model.control import WORKFLOW_NAME
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Operation
 
 SHELL: Final = "trib.shell.v1"
+# no worker offers these by name: every daemon has them, or will
+_OWN: Final = frozenset({WORKFLOW_NAME, "trib.wait.v1", "trib.approve.v1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ def record(
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
     if work.revision_id is None:
+        yield from keep_children(work.spec)
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
     else:
         run = yield from submit.run_of_revision(
@@ -206,20 +210,21 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     warnings = [problem.render() for problem in spec.warnings]
     kept = revision(spec)
     if strict:
-        yield from _refuse_unknown([step.name for step in spec.steps])
+        yield from _refuse_unknown(handler_names(spec))
         before = yield from submit.registered(spec.name)
         if before is not None and before.hash != kept.hash:
             raise InvalidInput(
                 f"other content is registered as {spec.name}",
                 hint="raise its version (…v2), or register without --strict",
             )
+    yield from keep_children(spec)
     change = yield from submit.register(kept, spec.description)
     if change == "revised":
         warnings.append(
             f"{spec.name} had other content; new runs take this revision, running ones keep theirs"
         )
     known = yield from submit.known_names()
-    warnings.extend(_unknown_texts([step.name for step in spec.steps if step.name not in known], known))
+    warnings.extend(_unknown_texts([name for name in handler_names(spec) if name not in known], known))
     return Registration(
         name=spec.name, revision=str(submit.revision_of(kept.hash)), change=change, warnings=tuple(warnings)
     )
@@ -228,6 +233,13 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
 def revision(spec: WorkflowSpec) -> submit.Revision:
     """Return a workflow as the store keeps it."""
     return submit.Revision(spec.name, spec.revision_hash(), spec.source, json.dumps(spec.plan()))
+
+
+def keep_children(spec: WorkflowSpec) -> Operation[None]:
+    """Keep the workflows that came with this one, innermost first: its runs start them by their hash."""
+    for child in spec.children.values():
+        yield from keep_children(child)
+        yield from submit.keep(revision(child))
 
 
 def _checked(
@@ -296,7 +308,7 @@ def _run(
         raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
     checked = codec.dumps(check_inputs(spec.inputs, given), what="inputs", max_bytes=settings.max_payload)
     for step in spec.steps:
-        if not step.dynamic and step.action == "task":
+        if not step.dynamic and step.action == "task" and not step.fans_out:
             value = payloads.get(step.id, step.with_)
             what = f"steps.{step.id}.with"
             check_payload(
@@ -316,7 +328,16 @@ def _run(
 def _names(work: _Intent | _Run) -> list[str]:
     if isinstance(work, _Intent):
         return [work.name]
-    return list(dict.fromkeys(step.name for step in work.spec.steps))
+    return handler_names(work.spec)
+
+
+def handler_names(spec: WorkflowSpec) -> list[str]:
+    """Return the handlers that a workflow and those that came with it call, each once."""
+    found = dict.fromkeys(step.name for step in spec.steps if step.name not in _OWN)
+    found |= dict.fromkeys(step.aggregate["name"] for step in spec.steps if step.aggregate is not None)
+    for child in spec.children.values():
+        found |= dict.fromkeys(handler_names(child))
+    return list(found)
 
 
 def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation[None]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.client.documents import rfc3339
-from tributary_daemon.client.reading import OPTIONAL, missing
+from tributary_daemon.client.reading import missing
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
+from tributary_daemon.model.control import Flag, hook_of
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.store import facts, runs
 
@@ -32,7 +33,8 @@ class Reason:
         code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
-            ``condition``, ``result``.
+            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``group``, ``timeout``,
+            ``fail_fast``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """
@@ -130,7 +132,7 @@ def why(work_id: str, step: str | None) -> Operation[Why]:
 
 def _needs(steps: Sequence[runs.StepRow], edges: Sequence[tuple[int, int]]) -> Mapping[int, Sequence[Need]]:
     by_ordinal = {
-        row.ordinal: Need(row.step_id, row.state, row.reason, bool(row.flags & OPTIONAL)) for row in steps
+        row.ordinal: Need(row.step_id, row.state, row.reason, bool(row.flags & Flag.OPTIONAL)) for row in steps
     }
     needs: dict[int, list[Need]] = {}
     for parent, child in edges:

@@ -26,3 +26,11 @@ class Flag:
     HOOK: Final = 512 | 1024 | 2048 | 4096
     EXPANDED: Final = 8192
     AGGREGATED: Final = 16384
+
+
+_HOOKS: Final = {512: "on_success", 1024: "on_failure", 2048: "on_cancel", 4096: "finally"}
+
+
+def hook_of(flags: int) -> str | None:
+    """Return the hook that a step belongs to; None for a step of the run itself."""
+    return _HOOKS.get(flags & Flag.HOOK)

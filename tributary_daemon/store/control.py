@@ -1,4 +1,4 @@
-"""Cancel, retry and requeue: one call of the protocol each."""
+"""Cancel, pause, resume, retry and requeue: one call of the protocol each."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ def retry(work_id: str, steps: Sequence[str] | None) -> Operation[str]:
         NotPossible: it has not ended, or nothing in it ended badly.
     """
     rows = yield Query(query("retry"), {"id": work_id, "steps": None if steps is None else list(steps)})
+    return str(rows[0][0])
+
+
+def pause(run_id: str) -> Operation[str]:
+    """Pause a run and return the state it was in.
+
+    Raises:
+        NotFound: there is none of that id.
+        NotPossible: it has ended, or is paused.
+    """
+    rows = yield Query(query("pause_run"), {"id": run_id})
+    return str(rows[0][0])
+
+
+def resume(run_id: str) -> Operation[str]:
+    """Let a paused run go on and return the state it was in.
+
+    Raises:
+        NotFound: there is none of that id.
+        NotPossible: it is not paused.
+    """
+    rows = yield Query(query("resume_run"), {"id": run_id})
     return str(rows[0][0])
 
 

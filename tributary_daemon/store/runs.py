@@ -33,6 +33,9 @@ class RunRow(NamedTuple):
     idempotency_key: str | None
     tenant_id: str
     phase: str
+    ending: str | None
+    parent_id: str | None
+    deadline: datetime | None
 
 
 class StepRow(NamedTuple):
@@ -55,6 +58,24 @@ class StepRow(NamedTuple):
     error: dict[str, Any] | None
     progress: Any
     worker: str | None
+    items: dict[str, int] | None
+    child: str | None
+
+
+class ItemRow(NamedTuple):
+    """An item of a fan-out; ``payload`` is ``{"item" | "matrix", "index"}``."""
+
+    ordinal: int
+    key: str
+    state: str
+    reason: str | None
+    attempt: int
+    result: Any
+    payload: dict[str, Any]
+    error: dict[str, Any] | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    child: str | None
 
 
 class PlanRow(NamedTuple):
@@ -93,6 +114,18 @@ def steps(run_id: str) -> Operation[list[StepRow]]:
     """Read the steps of a run in order; closing steps are not shown."""
     rows = yield Query(query("run_steps"), {"id": run_id})
     return [StepRow(*row) for row in rows]
+
+
+def items(run_id: str, step_id: str) -> Operation[list[ItemRow]]:
+    """Read the items of a fan-out in order; none before they exist."""
+    rows = yield Query(query("run_items"), {"id": run_id, "step": step_id})
+    return [ItemRow(*row) for row in rows]
+
+
+def traces(run_id: str) -> Operation[dict[int, dict[str, Any]]]:
+    """Read the conditions that kept steps from running, by ordinal."""
+    rows = yield Query(query("run_traces"), {"id": run_id})
+    return {row[0]: row[1] for row in rows}
 
 
 def edges(run_id: str) -> Operation[list[tuple[int, int]]]:

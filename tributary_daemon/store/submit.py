@@ -187,6 +187,11 @@ def _run_parameters(name: str, inputs: str, payloads: str | None, terms: Terms) 
     }
 
 
+def keep(revision: Revision) -> Operation[None]:
+    """Keep a revision that others refer to; one that is kept already stays as it is."""
+    yield Query(query("keep_revision"), revision._asdict())
+
+
 def register(revision: Revision, description: str | None) -> Operation[str]:
     """Keep a revision and give the name to it; return ``created``, ``unchanged`` or ``revised``."""
     rows = yield Query(query("register_workflow"), {**revision._asdict(), "description": description})
