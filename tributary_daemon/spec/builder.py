@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from tributary_daemon.model.retry import Retry
 from tributary_daemon.spec import codes
+from tributary_daemon.spec.children import GivenFamily
 from tributary_daemon.spec.document import check_document
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence
 from tributary_daemon.spec.problems import Problems
@@ -134,7 +135,14 @@ class WorkflowBuilder:
         root.pairs["steps"] = (Scalar("steps", "steps"), steps)
         spec = None
         if not problems.failed:
-            spec = check_document(root, problems, default_name=str(self.name), source="", any_payload=True)
+            spec = check_document(
+                root,
+                problems,
+                default_name=str(self.name),
+                source="",
+                family=GivenFamily((), problems),
+                any_payload=True,
+            )
         warnings = problems.finish(strict=False)
         assert spec is not None
         document = {**self._head, "steps": dict(self._steps)}

@@ -251,8 +251,11 @@ class WorkflowSpec:
     def from_plan(cls, plan: dict[str, Any], *, source: str = "") -> WorkflowSpec:
         """Rebuild from ``plan``; warnings are not part of it."""
         ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
-        extras: dict[str, Any] = {name: plan[name] for name in HEAD_EXTRAS if name in plan}
-        extras = {name: tuple(value) if isinstance(value, list) else value for name, value in extras.items()}
+        extras: dict[str, Any] = {
+            name: tuple(plan[name]) if isinstance(plan[name], list) else plan[name]
+            for name in HEAD_EXTRAS
+            if name in plan
+        }
         return cls(
             name=plan["name"],
             steps=tuple(_step_from_plan(step, ids) for step in plan["steps"]),
@@ -267,9 +270,16 @@ class WorkflowSpec:
         )
 
     def revision_hash(self) -> str:
-        """Return the SHA-256 of the exact source, in hex; of the canonical plan when there is no source."""
+        """Return the SHA-256 of the exact source, in hex; of the canonical plan when there is no source.
+
+        The hashes of workflows that came with it count too: other content of a child is another revision.
+        """
         text = self.source or json.dumps(self.plan(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(text.encode())
+        for step in self.steps:
+            if step.workflow is not None and "hash" in step.workflow:
+                digest.update(f"\0{step.workflow['name']}\0{step.workflow['hash']}".encode())
+        return digest.hexdigest()
 
     def step(self, step_id: str) -> StepSpec:
         """Return the step of that id.
