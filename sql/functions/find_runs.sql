@@ -1,3 +1,4 @@
+-- Child runs are not listed: they are seen from the step that started them.
 -- Walks back along the key over at most p_window runs of a shard, from before p_after to p_floor, and returns those that fit, newest first.
 -- At the end of a full window comes the id it has reached, with ended set: who wants more asks for what lies before it.
 create or replace function tributary.find_runs(
@@ -27,7 +28,7 @@ begin
         into v_count, v_after, v_ids
         from (
             select r.run_id,
-                   (p_state is null or r.state = p_state) and (p_name is null or r.name = p_name)
+                   (p_state is null or r.state = p_state) and r.parent_run_id is null and (p_name is null or r.name = p_name)
                    and (p_tenant is null or r.tenant_id = p_tenant) and (p_labels is null or r.labels @> p_labels)
                    and (p_since is null or r.created_at >= p_since) as fits
             from runs r

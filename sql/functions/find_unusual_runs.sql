@@ -22,7 +22,7 @@ declare
 begin
     for v_run in
         select r.run_id, r.run_at, r.next_ordinal,
-               (p_name is null or r.name = p_name) and (p_tenant is null or r.tenant_id = p_tenant)
+               r.parent_run_id is null and (p_name is null or r.name = p_name) and (p_tenant is null or r.tenant_id = p_tenant)
                and (p_labels is null or r.labels @> p_labels) and (p_since is null or r.created_at >= p_since) as fits
         from runs r
         where r.shard = p_shard and r.state <> 'completed'

@@ -28,7 +28,7 @@ begin
     end if;
     return query
         select f.run_id, f.fits, f.ended, r.name, r.shown, r.reason, r.priority, r.labels, r.created_at, live.started_at, r.finished_at,
-               r.next_ordinal - 2 - r.remaining, r.next_ordinal - 2, r.warnings
+               live.ended::integer, live.total::integer, r.warnings
         from (
             select k.* from find_runs(p_shard, p_after, p_floor, v_stored, p_name, p_tenant, p_labels, p_since, p_limit, p_window) as k
             where v_stored is null or v_stored = 'completed'
@@ -43,7 +43,8 @@ begin
             where r.shard = p_shard and r.run_id = f.run_id offset 0
         ) as r on f.fits
         left join lateral (
-            select min(coalesce(s.started_at, s.claimed_at)) as started_at
+            select min(coalesce(s.started_at, s.claimed_at)) as started_at, count(*) filter (where s.flags & 256 = 0) as total,
+                   count(*) filter (where s.flags & 256 = 0 and s.finished_at is not null) as ended
             from steps s
             where s.shard = p_shard and s.run_id = f.run_id and s.kind = 'step'
         ) as live on f.fits;

@@ -114,7 +114,7 @@ begin
         select v_id, 0, v_shard, p_inputs, null
     )
     select array_agg(distinct s.queue) filter (where s.state = 'available'),
-           (select array_agg(distinct t.name) from timed t where not t.known and (not t.control or t.row_name <> t.name))
+           (select array_agg(distinct t.name) from timed t where not t.known and t.name <> 'trib.workflow.v1')
     into v_queues, v_unknown
     from stored s;
 

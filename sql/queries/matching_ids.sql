@@ -1,4 +1,4 @@
--- Ids among the newest 100,000 of each kind that start or end with some hexadecimal digits; all of them when null.
+-- Ids among the newest 100,000 of each kind that start or end with some hexadecimal digits; all of them when null, but no child runs.
 -- Locks: none.
 -- Index: runs_pkey and steps_pkey backwards, per shard.
 -- Caller: store.lists._newest
@@ -19,7 +19,7 @@ from (
     cross join lateral (
         select r.run_id, 'run' as kind, r.name, r.state::text as state, r.created_at
         from tributary.runs as r
-        where r.shard = shards.shard
+        where r.shard = shards.shard and (wanted.tail is not null or r.parent_run_id is null)
         order by r.run_id desc limit %(window)s::integer
     ) as newest
     where wanted.tail is null or newest.run_id between wanted.low and wanted.high

@@ -5,7 +5,7 @@
 -- Caller: store.runs.steps
 select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else s.name end as name,
        s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, s.priority,
-       s.flags, s.run_at, case when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
+       s.flags, s.run_at, case when s.name = 'trib.fan.v1' then p.at when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
        case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child
 from tributary.steps as s
 left join lateral (

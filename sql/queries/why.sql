@@ -1,4 +1,4 @@
--- The steps of a run, one of them, or an intent, with all that tells why it is where it is.
+-- The steps of a run, one of them, an item of a fan-out, or an intent, with all that tells why it is where it is.
 -- Locks: none.
 -- Index: steps_pkey, attempts_pkey, registry_pkey, queues_pkey.
 -- Caller: store.facts.facts
@@ -14,7 +14,7 @@ select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.qu
         where v.beat_at > tributary.clock() - interval '10 seconds' and v.state = 'paused'
           and exists (select from unnest(v.queues) as served where split_part(served, ':', 1) = s.queue)) as resting,
        exists (select from tributary.workers as v where v.beat_at > tributary.clock() - interval '10 seconds') as any_worker,
-       s.lone_crashes, tributary.clock() as now
+       s.lone_crashes, s.flags, s.item_key, tributary.clock() as now
 from tributary.steps as s
 left join lateral (
     select t.error
@@ -26,7 +26,8 @@ left join tributary.processes as o on o.process_id = s.process_id
 left join tributary.queues as q on q.name = s.queue
 left join tributary.registry as g on g.name = s.name
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid
-  and case when %(step)s::text is null then s.kind = 'intent' or s.kind = 'step' and s.state <> 'completed'
-           else s.step_id = %(step)s::text end
+  and case when %(step)s::text is null then s.kind = 'intent' or s.kind = 'step' and s.state <> 'completed' and s.flags & 256 = 0
+           when %(key)s::text is null then s.step_id = %(step)s::text and s.flags & 256 = 0
+           else s.step_id = %(step)s::text and s.item_key = %(key)s::text and s.flags & 256 = 256 end
 order by s.ordinal
 limit 200

@@ -9,14 +9,15 @@ from tributary_daemon.cli import looks, tree
 from tributary_daemon.cli.blocks import Block, Line, Lines, Span, Table, line, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 _NEEDS_SHOWN = 3
 _ERROR_WIDTH = 160
 _PAYLOAD_WIDTH = 400
 _RESULT_WIDTH = 72
-_REASONS_UNSAID = frozenset({"", "upstream"})
+_ITEM_WIDTH = 40
+_REASONS_UNSAID = frozenset({"", "upstream", "condition", "items", "hook"})
 
 
 def status(document: Mapping[str, Any], now: datetime, *, unicode: bool = True) -> list[Block]:
@@ -115,13 +116,14 @@ def step_line(
     reason = step.get("reason") or ""
     if state not in {"completed", "running"} and reason not in _REASONS_UNSAID and f"({reason})" not in fault:
         notes.append(Span(f"({reason})", "faint"))
+    notes += [Span(text, "faint") for text in _particulars(step)]
     if state == "running" and step.get("progress"):
         notes.append(Span(looks.compact(step["progress"], 60), "faint"))
     if state == "scheduled" and step.get("run_at"):
         notes.append(Span(looks.ago(step["run_at"], now), "faint"))
     if fault:
         notes.append(Span(fault, "bad"))
-    if state == "discarded" and step.get("optional"):
+    if state == "discarded" and (step.get("optional") or step.get("hook")):
         notes.append(Span("tolerated", "warning"))
     if needs and state == "blocked":
         shown = ", ".join(needs[:_NEEDS_SHOWN])
@@ -137,6 +139,19 @@ def step_line(
         Span(f" {place.step_id}{pad if spaced else ''}"),
         *spaced,
     )
+
+
+def _particulars(step: Mapping[str, Any]) -> list[str]:
+    """Return what only some steps have: their hook, how far their items are, why they were skipped."""
+    found = [f"[{step['hook']}]"] if step.get("hook") else []
+    if step.get("items"):
+        items: Mapping[str, int] = step["items"]
+        ended = sum(count for state, count in items.items() if state in looks.ENDED)
+        bad = sum(items.get(state, 0) for state in ("discarded", "cancelled"))
+        found.append(f"{ended:,}/{sum(items.values()):,} items" + (f", {bad:,} bad" if bad else ""))
+    if step.get("condition"):
+        found.append(f"if {step['condition']['source']}")
+    return found
 
 
 def more(count: int) -> Line:
@@ -157,7 +172,7 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
     if told:
         lines.insert(0, line(Span("step    ", "label"), told))
     for step_id, step in (document.get("steps") or {}).items():
-        if step["state"] == "discarded" and step.get("error") and step_id != told:
+        if step["state"] == "discarded" and step.get("error") and step_id != told and not step.get("hook"):
             lines.append(
                 line(Span("step    ", "label"), f"{step_id}: ", Span(looks.fault(step["error"]), "bad"))
             )
@@ -165,6 +180,25 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
     what = "runs the failed steps again" if steps else "tries it again"
     lines.append(line(Span("next    ", "label"), Span(f"trib retry {identifier}", "next"), f"   {what}"))
     return lines
+
+
+def items(found: Sequence[Mapping[str, Any]], now: datetime, *, unicode: bool = True) -> Table:
+    """Return the items of a fan-out as a table."""
+    columns = ("", "key", "item", "state", "attempt", "took", "result", "error")
+    rows = [
+        (
+            Span(looks.glyph(item["state"], unicode=unicode), item["state"]),
+            Span(item["key"]),
+            Span(looks.compact(item["item"], _ITEM_WIDTH)),
+            looks.state(item["state"]),
+            Span(str(item["attempt"] or "")),
+            Span(looks.took(item.get("started_at"), item.get("finished_at"), now)),
+            Span(looks.compact(item["result"], _ITEM_WIDTH) if item["result"] is not None else ""),
+            Span(looks.fault(item.get("error"), _ERROR_WIDTH), "bad"),
+        )
+        for item in found
+    ]
+    return Table(columns, tuple(rows), frozenset({"attempt", "took"}))
 
 
 def _attempts(document: Mapping[str, Any], now: datetime) -> Table:

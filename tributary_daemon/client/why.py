@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ from tributary_daemon.client.reading import missing
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import Flag, hook_of
+from tributary_daemon.spec.expressions import Trace, trace_lines
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.store import facts, runs
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tributary_daemon.store.facts import StepFacts
 
 SHELL: Final = "trib.shell.v1"
+_ITEM: Final = re.compile(r"(?P<step>.+?)\[(?P<key>.+)\]", re.DOTALL)
 _BAD: Final = frozenset({"discarded", "cancelled", "skipped"})
 
 
@@ -95,13 +98,15 @@ class Need:
 
 
 def why(work_id: str, step: str | None) -> Operation[Why]:
-    """Say why a run, one of its steps, or an intent is in its state.
+    """Say why a run, one of its steps, an item (``STEP[KEY]``), or an intent is in its state.
 
     Raises:
         NotFound: no such run, intent or step.
     """
     run = yield from runs.run(work_id)
-    found = yield from facts.facts(work_id, step)
+    item = _ITEM.fullmatch(step) if step is not None else None
+    step, key = (item["step"], item["key"]) if item is not None else (step, None)
+    found = yield from facts.facts(work_id, step, key)
     if run is None:
         if step is not None and (yield from facts.facts(work_id, None)):
             raise NotFound(f"{work_id} is an intent and has no steps", hint="leave the step out")
@@ -118,12 +123,24 @@ def why(work_id: str, step: str | None) -> Operation[Why]:
     steps = yield from runs.steps(work_id)
     if step is not None and not found:
         known = [row.step_id for row in steps]
+        if step in known and key is not None:
+            raise NotFound(
+                f"step '{step}' has no item '{key}'", hint=f"`trib status --items {step}` lists them"
+            )
         raise NotFound(f"run {work_id} has no step '{step}'", hint=suggest(step, known, what="steps"))
     needs = _needs(steps, (yield from runs.edges(work_id)))
+    by_ordinal = {row.ordinal: row for row in steps}
+    traces = (yield from runs.traces(work_id)) if any(f.reason == "condition" for f in found) else {}
     told = tuple(
         reason
         for fact in found
-        for reason in reasons(fact, needs.get(fact.ordinal, []), run_reason=run.reason)
+        for reason in reasons(
+            fact,
+            needs.get(fact.ordinal, []),
+            run=run,
+            row=by_ordinal.get(fact.ordinal),
+            trace=traces.get(fact.ordinal),
+        )
     )
     if step is None:
         told = (*_of_run(run), *told)
@@ -132,7 +149,8 @@ def why(work_id: str, step: str | None) -> Operation[Why]:
 
 def _needs(steps: Sequence[runs.StepRow], edges: Sequence[tuple[int, int]]) -> Mapping[int, Sequence[Need]]:
     by_ordinal = {
-        row.ordinal: Need(row.step_id, row.state, row.reason, bool(row.flags & Flag.OPTIONAL)) for row in steps
+        row.ordinal: Need(row.step_id, row.state, row.reason, bool(row.flags & Flag.OPTIONAL))
+        for row in steps
     }
     needs: dict[int, list[Need]] = {}
     for parent, child in edges:
@@ -168,6 +186,12 @@ def _of_run(run: runs.RunRow) -> list[Reason]:
             return [
                 Reason(step=None, state=run.state, code="result", message=f"its result failed: {message}")
             ]
+        case "failed" if run.reason in {"timeout", "fail_fast"}:
+            message = str((run.error or {}).get("message", "a step failed, and the workflow says fail_fast"))
+            return [Reason(step=None, state=run.state, code=run.reason, message=message)]
+        case "running" if run.ending is not None:
+            message = f"its steps have {run.ending}; {run.phase} is at work"
+            return [Reason(step=None, state=run.state, code="hook", message=message)]
         case "completed":
             return [Reason(step=None, state=run.state, code="completed", message=_completed(run.warnings))]
     return []
@@ -177,27 +201,43 @@ def _completed(warnings: int) -> str:
     return "every step ended well" if not warnings else f"completed with {warnings} tolerated failure(s)"
 
 
-def reasons(fact: StepFacts, needs: Sequence[Need], *, run_reason: str | None = None) -> list[Reason]:
+def reasons(
+    fact: StepFacts,
+    needs: Sequence[Need],
+    *,
+    run: runs.RunRow | None = None,
+    row: runs.StepRow | None = None,
+    trace: Mapping[str, Any] | None = None,
+) -> list[Reason]:
     """Return the reasons for the state of one step or intent, the most telling first.
 
     Args:
         fact: the step or intent.
         needs: what it needs.
-        run_reason: why its run ended.
+        run: its run.
+        row: the step as its run is shown; None for an item or an intent.
+        trace: the condition that kept it from running, clause by clause.
     """
+    run_reason = run.reason if run is not None else None
+    name = fact.step_id if fact.item_key is None else f"{fact.step_id}[{fact.item_key}]"
 
     def reason(code: str, message: str, hint: str | None = None) -> Reason:
-        return Reason(step=fact.step_id, state=fact.state, code=code, message=message, hint=hint)
+        return Reason(step=name, state=fact.state, code=code, message=message, hint=hint)
 
     match fact.state:
         case "blocked":
+            if fact.flags & Flag.ITEM:
+                return [reason("max_parallel", "its step lets only so many of its items run at once")]
             open_needs = [need for need in needs if not need.decided_well]
             listed = ", ".join(f"{need.id} ({need.state})" for need in open_needs) or "its needs"
+            hook = hook_of(fact.flags)
+            if hook is not None and not open_needs:
+                return [reason("hook", f"it belongs to {hook}, which begins when the steps have ended")]
             return [reason("needs", f"it needs {listed}")]
         case "scheduled":
             return [_scheduled(fact, reason), *_suspected(fact, reason)]
         case "waiting":
-            return _waiting(fact, reason, run_reason)
+            return _waiting(fact, reason, run_reason, row)
         case "available":
             told = _held(fact, reason) or reason("ready", "ready; a worker will claim it")
             return [told, *_suspected(fact, reason)]
@@ -208,7 +248,7 @@ def reasons(fact: StepFacts, needs: Sequence[Need], *, run_reason: str | None = 
             told = reason("running", f"attempt {fact.attempt} runs{where}{pid}{since}")
             return [told, *_suspected(fact, reason)]
         case "skipped":
-            return [_skipped(fact, needs, reason)]
+            return [_skipped(fact, needs, reason, trace)]
         case "cancelled":
             because = fact.reason if fact.reason not in {None, "cancelled"} else run_reason
             detail = f": {because}" if because and because != "cancelled" else ""
@@ -237,13 +277,24 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
     return scheduled
 
 
-def _waiting(fact: StepFacts, reason: Any, run_reason: str | None) -> list[Reason]:
+def _waiting(fact: StepFacts, reason: Any, run_reason: str | None, row: runs.StepRow | None) -> list[Reason]:
     match fact.reason:
         case "no_handler":
             return [_no_handler(fact, reason)]
         case "paused":
             because = f": {run_reason}" if run_reason else ""
             return [reason("paused", f"its run is paused{because}")]
+        case "parallel":
+            return [reason("max_parallel", "its run lets only so many of its steps run at once")]
+        case "items":
+            counts = row.items or {} if row is not None else {}
+            listed = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+            return [
+                reason("items", f"its items are at work: {listed}", f"`trib status --items {fact.step_id}`")
+            ]
+        case "child":
+            child = row.child if row is not None else None
+            return [reason("child", f"its run {child} is at work", f"`trib why {child}`")]
     return [reason(fact.reason or "waiting", f"it waits: {fact.reason or 'no reason is recorded'}")]
 
 
@@ -300,14 +351,17 @@ def _suspected(fact: StepFacts, reason: Any) -> list[Reason]:
     return [reason("suspect", f"it had started when its process crashed, so it runs alone: {proof}")]
 
 
-def _skipped(fact: StepFacts, needs: Sequence[Need], reason: Any) -> Reason:
+def _skipped(fact: StepFacts, needs: Sequence[Need], reason: Any, trace: Mapping[str, Any] | None) -> Reason:
     made: Reason
     if fact.reason == "upstream":
         bad = [need for need in needs if need.state in _BAD and not need.decided_well]
         listed = ", ".join(f"{need.id} ({need.state})" for need in bad) or "what it needs"
         made = reason("upstream", f"{listed} did not end well", "retry the run once the cause is gone")
     elif fact.reason == "condition":
-        made = reason("condition", "its condition was false")
+        told = "" if trace is None else "\n".join(("", *trace_lines(Trace.from_json(trace))))
+        made = reason("condition", f"its condition did not hold{told}")
+    elif fact.reason == "hook":
+        made = reason("hook", f"its run did not come to {hook_of(fact.flags)}")
     elif fact.reason == "aborted":
         made = reason("aborted", "a handler aborted the run")
     else:

@@ -42,10 +42,15 @@ class StepFacts(NamedTuple):
     resting: list[str]
     any_worker: bool
     lone_crashes: int | None
+    flags: int
+    item_key: str | None
     now: datetime
 
 
-def facts(work_id: str, step: str | None) -> Operation[list[StepFacts]]:
-    """Read the facts of one step; else of the intent, or of the first 200 steps that have not completed."""
-    rows = yield Query(query("why"), {"id": work_id, "step": step})
+def facts(work_id: str, step: str | None, key: str | None = None) -> Operation[list[StepFacts]]:
+    """Read the facts of one step, or of the item ``key`` of it.
+
+    Without a step those of the intent, or of the first 200 steps that have not completed.
+    """
+    rows = yield Query(query("why"), {"id": work_id, "step": step, "key": key})
     return [StepFacts(*row) for row in rows]

@@ -1,0 +1,154 @@
+"""One worker of two processes for all tests of a module, and what to do with it: the language as it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tributary_daemon.app import Client
+
+HANDLERS = '''\
+import os
+import time
+from pathlib import Path
+
+from tributary_daemon import Abort, Step, handler
+
+HOME = Path(os.environ["TRIB_HOME"])
+
+
+@handler("l.gate.v1")
+def gate(name: str, step: Step) -> str:
+    """Wait until a test opens the gate; note when it began and ended."""
+    with (HOME / "notes").open("a") as notes:
+        notes.write(f"began {name} {step.attempt}\\n")
+    while not (HOME / f"open-{name}").exists() and not (HOME / "open-all").exists():
+        if step.cancelled:
+            raise RuntimeError("cancelled")
+        time.sleep(0.005)
+    with (HOME / "notes").open("a") as notes:
+        notes.write(f"ended {name} {step.attempt}\\n")
+    return name
+
+
+@handler("l.add.v1")
+def add(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@handler("l.flaky.v1", max_attempts=1)
+def flaky(name: str) -> str:
+    """Fail until a test mends it."""
+    if not (HOME / f"mended-{name}").exists():
+        raise RuntimeError(f"{name} is broken")
+    return name
+
+
+@handler("l.abort.v1")
+def abort() -> None:
+    raise Abort("enough", run=True)
+'''
+
+
+@dataclass
+class Language:
+    """Where a test submits workflows, and sees what became of them."""
+
+    url: str
+    home: object
+    client: Client
+    sql: psycopg.Connection
+    wait: object
+    process: object
+
+    def start(self, text, inputs=None, **options):
+        """Submit a workflow's text; return its id."""
+        path = self.home / f"{secrets.token_hex(4)}.yaml"
+        path.write_text(text)
+        return str(self.client.submit(str(path), inputs or {}, **options).id)
+
+    def run(self, text, inputs=None, **options):
+        """Submit a workflow's text and return its document once it has ended."""
+        return self.ended(self.start(text, inputs, **options))
+
+    def ended(self, run_id, timeout=30):
+        """Wait for the end of a run; return its document."""
+        self.wait(lambda: self.client.get(run_id).ended, timeout, lambda: self.states(run_id))
+        return self.client.get(run_id)
+
+    def states(self, run_id):
+        """Return step id -> state as shown."""
+        return {step.id: step.state for step in self.client.get(run_id).steps.values()}
+
+    def until(self, run_id, step, state, timeout=20):
+        """Wait until a step is in a state as shown."""
+        self.wait(lambda: self.states(run_id)[step] == state, timeout, lambda: self.states(run_id))
+
+    def open(self, name):
+        """Let handlers that wait at a gate go on."""
+        (self.home / f"open-{name}").touch()
+
+    def mend(self, name):
+        """Let a flaky handler succeed."""
+        (self.home / f"mended-{name}").touch()
+
+    def notes(self):
+        """Return what gates noted: (began | ended, name)."""
+        path = self.home / "notes"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [tuple(line.split()[:2]) for line in lines]
+
+    def one(self, query, *params):
+        """Return the first row of a query."""
+        return self.sql.execute(query, params).fetchone()
+
+
+@pytest.fixture(scope="module")
+def lang(server, template, tmp_path_factory, eventually):
+    """A database with a worker of two processes, shell steps allowed."""
+    name = f"test_{secrets.token_hex(6)}"
+    home = tmp_path_factory.mktemp("language")
+    url = urlsplit(server)._replace(path=f"/{name}").geturl()
+    (home / "language_handlers.py").write_text(HANDLERS)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template} strategy file_copy")
+    try:
+        with (
+            psycopg.connect(url, autocommit=True, application_name="test") as sql,
+            Client(url) as client,
+            (home / "log").open("wb") as log,
+        ):
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "tributary_daemon", "worker", "--processes", "2", "--enable-shell",
+                    "--name", "language", "--import", "./language_handlers.py",
+                ],
+                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)},
+                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            told = home / "log"
+            try:
+                eventually(
+                    lambda: len(re.findall("process started", told.read_text(errors="replace"))) == 2,
+                    40, "the worker is ready",
+                )  # fmt: skip
+                yield Language(url, home, client, sql, eventually, process)
+                process.terminate()
+                process.wait(20)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                print(told.read_text(errors="replace"))
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f"drop database if exists {name} with (force)")
