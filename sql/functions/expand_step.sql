@@ -55,11 +55,13 @@ begin
     select p_step.run_id, v_first + n, p_step.ordinal, p_shard from generate_series(0, v_count - 1) as n;
     insert into progress (run_id, at, ordinal, shard, details)
     values (p_step.run_id, p_now, p_step.ordinal, p_shard,
-            (p_fan - 'items' - 'item_flags' - 'fan_flags') || jsonb_build_object('first', v_first, 'items', v_count, 'next', v_first + v_most, 'failed', 0))
+            (p_fan - 'items' - 'item_flags' - 'fan_flags') || case
+                -- the one item of an aggregate comes behind the items themselves, if there are any
+                when (p_fan -> 'fan_flags')::integer & 16384 = 16384
+                then jsonb_build_object('first', v_first, 'items', 0, 'next', v_first, 'failed', 0, 'fail_fast', false, 'aggregate', v_first)
+                else jsonb_build_object('first', v_first, 'items', v_count, 'next', v_first + v_most, 'failed', 0) end)
     on conflict (shard, run_id, ordinal) do update
-    -- the one item of an aggregate comes behind the items themselves
-    set details = case when (p_fan -> 'fan_flags')::integer & 16384 = 0 then excluded.details
-                       else progress.details || jsonb_build_object('aggregate', v_first, 'fail_fast', false, 'next', v_first, 'first', progress.details -> 'first') end;
+    set details = progress.details || (excluded.details - 'first' - 'items');
     update steps s
     set state = 'waiting', reason = 'items', process_id = null, unmet = v_count, attempt = s.attempt - 1,
         started_at = coalesce(s.started_at, s.claimed_at), flags = (s.flags | 4 | (p_fan -> 'fan_flags')::integer) & ~2
