@@ -50,7 +50,7 @@ QUEUE_NAME: Final = named(
 VARIABLE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 """Of environment variables and secrets."""
 VARIABLE_RULE: Final = "letters, digits and `_`, not beginning with a digit"
-_SECRETS: Final = names("name of a secret", VARIABLE_PATTERN, VARIABLE_RULE)
+_SECRETS: Final = names("name for a secret", VARIABLE_PATTERN, VARIABLE_RULE)
 
 _ID_SCHEMA: Final = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
 _TEXTS: Final = {

@@ -170,9 +170,8 @@ class WorkflowFile:
             if key not in self._load.files:
                 self._load.files[key] = self._read(path, key)
         except Unreadable as error:
-            self._refuse(
-                node, f"the workflow file {target!r}: {error.message}", self._nearby(path) or error.hint
-            )
+            message = f"the workflow file {target!r} cannot be loaded: {error.message}"
+            self._refuse(node, message, self._nearby(path) or error.hint)
             return None
         except (OSError, RuntimeError, ValueError) as error:
             self._refuse(node, f"the workflow file {target!r} cannot be read: {error}", "check the path")
@@ -221,7 +220,7 @@ class WorkflowFile:
         try:
             found = sorted(other.name for other in folder.iterdir() if other.suffix.lower() in _SUFFIXES)
         except OSError:
-            return f"there is no folder {os.path.normpath(folder)} either"
+            return f"there is no folder {os.path.normpath(folder)!r} either"
         near = get_close_matches(path.name, found, n=1)
         if near:
             return f"did you mean {near[0]}?"
