@@ -17,7 +17,7 @@ from tributary_daemon.spec.problems import Problems
 from tributary_daemon.spec.workflow import HOOKS, InputSpec, WorkflowSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from collections.abc import Mapping as AnyMapping
     from collections.abc import Sequence as AnySequence
 
@@ -255,6 +255,7 @@ class _Reader:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._nodes = 0
+        self._open: set[int] = set()
 
     def node(self, value: Any, path: str, depth: int) -> Node:
         self._nodes += 1
@@ -275,14 +276,24 @@ class _Reader:
                     return Scalar(value, path)
                 return self._refuse(f"is {value}, which is not JSON", path)
             case list() | tuple():
-                sequence = Sequence(path)
-                sequence.items = [
-                    self.node(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)
-                ]
-                return sequence
+                return self._inside(value, path, lambda: self._sequence(value, path, depth))
             case dict():
-                return self._mapping(value, path, depth)
+                return self._inside(value, path, lambda: self._mapping(value, path, depth))
         return self._refuse(f"is a {type(value).__name__}, which is not JSON", path)
+
+    def _inside(self, value: Any, path: str, read: Callable[[], Node]) -> Node:
+        if id(value) in self._open:
+            return self._refuse("holds itself", path)
+        self._open.add(id(value))
+        try:
+            return read()
+        finally:
+            self._open.discard(id(value))
+
+    def _sequence(self, value: list[Any] | tuple[Any, ...], path: str, depth: int) -> Node:
+        sequence = Sequence(path)
+        sequence.items = [self.node(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return sequence
 
     def _mapping(self, value: dict[Any, Any], path: str, depth: int) -> Node:
         mapping = Mapping(path)

@@ -150,7 +150,7 @@ class WorkflowFile:
         number = self._named.get(target)
         if number is None:
             return Child(target, None)
-        if self._is_open(self._key if number == 0 else (self._key, number), node):
+        if self._is_open(self._key if number == 0 else (self._key, number), node, name=target):
             return None
         if number not in self._checked and not self._is_too_deep(node):
             self._check(number, target)
@@ -193,12 +193,14 @@ class WorkflowFile:
     def _refuse(self, node: Node, message: str, hint: str) -> None:
         self._problems.error(codes.CHILD_UNREADABLE, message, node, hint=hint)
 
-    def _is_open(self, key: object, node: Node) -> bool:
+    def _is_open(self, key: object, node: Node, *, name: str | None = None) -> bool:
         """Report a workflow that runs itself, directly or by others; return whether it does."""
         keys = [opened for opened, _ in self._load.open]
         if key not in keys:
             return False
-        shown = [name for _, name in self._load.open][keys.index(key) :]
+        shown = [shown for _, shown in self._load.open][keys.index(key) :]
+        if name is not None:
+            shown[0] = name
         self._problems.error(
             codes.CHILD_CYCLE,
             f"workflows run each other in a cycle: {' -> '.join([*shown, shown[0]])}",
