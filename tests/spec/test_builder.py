@@ -133,8 +133,8 @@ def test_every_key_of_a_step_and_a_workflow():
     assert [(s.id, s.hook) for s in built.steps][-2:] == [("e", "on_failure"), ("f", "finally")]
     a, b, c, d = built.steps[:4]
     assert (a.condition, a.decides, a.fail_fast, a.tolerate) == ("always()", True, False, "10%")
-    assert (b.needs, b.aggregate) == (("a",), {"name": "s.v1", "with": {}})
-    assert (c.action, c.needs, c.undo) == ("run", ("b",), {"name": "u.v1", "with": {}})
+    assert (b.needs, b.aggregate) == (("a",), {"name": "s.v1"})
+    assert (c.action, c.needs, c.undo) == ("run", ("b",), {"name": "u.v1"})
     assert d.options == {"timeout": 5.0}
     assert load_text(built.source) == built
 

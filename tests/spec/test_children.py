@@ -1,9 +1,10 @@
+# ruff: noqa: E501 - documents read best unbroken
 """Workflows that steps run: other files, later documents, registered names."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_faults_of_all_files_in_one_pass(write):
         "main.yaml", "steps:\n  b: {workflow: two.yaml}\n  a: {workflow: one.yaml}\n  c: {run: x, quue: x}\n"
     )
     found = problems_of(path)
-    assert [(os.path.basename(p.file), p.line, p.code) for p in found] == [
+    assert [(Path(p.file).name, p.line, p.code) for p in found] == [
         ("main.yaml", 4, "TRB102"),
         ("two.yaml", 1, "TRB102"),
         ("one.yaml", 1, "TRB104"),
@@ -148,9 +149,9 @@ def test_a_cycle_of_files_shows_the_chain(write):
     write("sub/c.yaml", "steps: {x: {workflow: ../a.yaml}}")
     found = problems_of(write("a.yaml", "steps: {x: {workflow: ./b.yaml}}"))
     assert [p.code for p in found] == ["TRB161"]
-    shown = [os.path.basename(part.strip()) for part in found[0].message.rpartition(": ")[2].split("->")]
+    shown = [Path(part.strip()).name for part in found[0].message.rpartition(": ")[2].split("->")]
     assert shown == ["a.yaml", "b.yaml", "c.yaml", "a.yaml"]
-    assert os.path.basename(found[0].file) == "c.yaml"
+    assert Path(found[0].file).name == "c.yaml"
 
 
 def test_a_link_to_itself_is_a_cycle(write, tmp_path):

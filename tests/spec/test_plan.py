@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table of strategies
 """`from_plan(plan())` is the same workflow, whatever it holds."""
 
 from __future__ import annotations

@@ -126,7 +126,10 @@ def _call(where: str, example: str) -> Kind:
 
     def read(node: Node, key: str, problems: Problems) -> Any:
         values = mapping.read(node, key, problems)
-        return INVALID if values is INVALID else {"name": values["task"], "with": values.get("with", {})}
+        if values is INVALID:
+            return INVALID
+        # without `with` the handler gets what goes without saying: nothing, or the results of all items
+        return {"name": values["task"], **({"with": values["with"]} if "with" in values else {})}
 
     return Kind(mapping.schema, read)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST_CYCLE: Final = 12
 # what `with_` of a step is made of
-_INPUTS: Final = ("with", "env")
+_INPUTS: Final = ("with", "env", "dir")
 _PLAIN: Final = (False, False)
 _CARRIED: Final = frozenset(
     (

@@ -122,7 +122,9 @@ STEP: Final[Fields] = {
     ),
     "dir": Field(TEMPLATE, "The directory in which the script runs.", ("./reports",)),
     "shell": Field(
-        one_of(("bash", "sh")), "The shell of the script; bash where there is one.", ("bash", "sh")
+        TEXT,
+        "What runs the script: bash, sh, python, or a command with {0} for its file.",
+        ("bash", "python", "perl {0}"),
     ),
     "needs": Field(
         left_to_owner({"anyOf": [_ID_SCHEMA, {"type": "array", "items": _ID_SCHEMA}]}),
