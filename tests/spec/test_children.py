@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,3 +207,14 @@ def test_with_that_fits(given):
         + child
     )
     assert load_text(text).children["c"].inputs["n"].required is False
+
+
+def test_many_documents_and_many_steps_of_one_child_take_linear_time():
+    parts = "".join(f"---\nname: p{n}\nsteps: {{a: {{run: x}}}}\n" for n in range(3_000))
+    steps = "".join(f"  s{n}: {{workflow: p7}}\n" for n in range(3_000))
+    start = time.process_time()
+    spec = load_text(f"x-filler: {'y' * 1_000_000}\nsteps:\n{steps}{parts}")
+    # under a second; looking at the whole text once per document or step takes minutes
+    assert time.process_time() - start < 10
+    assert list(spec.children) == ["p7"]
+    assert spec.children["p7"].source == "---\nname: p7\nsteps: {a: {run: x}}\n"

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table of strategies
+# ruff: noqa: E501, PT017 - tables of strategies; random documents may be accepted or refused
 """`from_plan(plan())` is the same workflow, whatever it holds."""
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tributary_daemon.errors import InvalidWorkflow
+from tributary_daemon.spec.fields import STEP, WORKFLOW
 from tributary_daemon.spec.loader import load_file, load_text
 from tributary_daemon.spec.workflow import EXTRAS, HEAD_EXTRAS, WorkflowSpec
 
@@ -143,3 +145,37 @@ def test_what_is_not_written_is_not_stored():
     plan = load_text("steps: {a: {run: x}}").plan()
     assert set(plan) == {"format", "name", "description", "labels", "inputs", "defaults", "result", "steps"}
     assert set(plan["steps"][0]).isdisjoint(EXTRAS)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(0, 2)
+    | st.sampled_from(["", "x", "a", "1h", "${{ item }}", "${{ steps.a.items[0].x }}", "always()", "x.yaml", "${{", "* * * * *"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["a", "b", "if", "task", "with", "group", "cron", "inputs", "form", "prompt", "type", "items", "for", "signal", "x-a", "${{ a }}", "include", "exclude", "1"]),
+        inner,
+        max_size=3,
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(st.sampled_from(sorted(WORKFLOW)), ANYTHING, max_size=4),
+    st.dictionaries(st.sampled_from(sorted(STEP)), ANYTHING, max_size=5),
+    st.dictionaries(st.sampled_from(sorted(STEP)), ANYTHING, max_size=4),
+)
+def test_random_values_of_every_key_are_read_or_refused(head, step, hook):
+    document = {"steps": {"a": {"run": "x", **step}}, "finally": {"h": hook}, **head}
+    try:
+        spec = load_text(json.dumps(document))
+    except InvalidWorkflow as error:
+        assert all(problem.line == 1 for problem in error.problems)
+    else:
+        assert WorkflowSpec.from_plan(json.loads(json.dumps(spec.plan())), source=spec.source) == replace(
+            spec, warnings=(), children={}
+        )

@@ -121,7 +121,7 @@ def _read_workflow(draft: Draft, node: Mapping, family: Family, problems: Proble
         warn_unversioned("workflow", child.name, at, problems)
         return
     draft.child = child.spec
-    draft.runs["hash"] = child.spec.revision_hash()
+    draft.runs["hash"] = child.hash
     if given is not None or node.get("with") is None:
         check_call(child.spec, given, at, problems)
 
