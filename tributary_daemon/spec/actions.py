@@ -49,7 +49,8 @@ def check_company(draft: Draft, node: Mapping, action: str, problems: Problems) 
     """
     for name, (actions, reason) in _BELONGS.items():
         if name in node.pairs and action not in actions:
-            message = f"`{name}` belongs to {' or '.join(actions)}, not to {action}"
+            owners = " or ".join(", ".join(actions).rsplit(", ", 1))
+            message = f"`{name}` belongs to {owners}, not to {action}"
             problems.error(codes.KEY_OUT_OF_PLACE, message, node.pairs[name][0], hint=reason)
     fans = [name for name in _FANNED if name in node.pairs]
     if len(fans) > 1:
@@ -108,6 +109,10 @@ def _read_workflow(draft: Draft, node: Mapping, family: Family, problems: Proble
     if target is None:
         return
     at = node.pairs["workflow"][1]
+    if not target.strip():
+        hint = "workflow: ./train.yaml, or the name of a registered one"
+        problems.error(codes.BAD_VALUE, "`workflow` is empty", at, hint=hint)
+        return
     child = family.child(target, at)
     if child is None:
         return
@@ -116,7 +121,7 @@ def _read_workflow(draft: Draft, node: Mapping, family: Family, problems: Proble
         warn_unversioned("workflow", child.name, at, problems)
         return
     draft.child = child.spec
-    draft.runs["hash"] = child.spec.revision_hash()
+    draft.runs["hash"] = child.hash
     if given is not None or node.get("with") is None:
         check_call(child.spec, given, at, problems)
 

@@ -121,18 +121,21 @@ CALL: Final[Fields] = {
 }
 
 
-def _call(where: str) -> Kind:
-    mapping = mapping_of(CALL, where, required=("task",), example=f"{where}: {{task: shop.cancel_order.v1}}")
+def _call(where: str, example: str) -> Kind:
+    mapping = mapping_of(CALL, where, required=("task",), example=f"{where}: {{task: {example}}}")
 
     def read(node: Node, key: str, problems: Problems) -> Any:
         values = mapping.read(node, key, problems)
-        return INVALID if values is INVALID else {"name": values["task"], "with": values.get("with", {})}
+        if values is INVALID:
+            return INVALID
+        # without `with` the handler gets what goes without saying: nothing, or the results of all items
+        return {"name": values["task"], **({"with": values["with"]} if "with" in values else {})}
 
     return Kind(mapping.schema, read)
 
 
-UNDO_KIND: Final = _call("undo")
-AGGREGATE_KIND: Final = _call("aggregate")
+UNDO_KIND: Final = _call("undo", "shop.cancel_order.v1")
+AGGREGATE_KIND: Final = _call("aggregate", "shop.sum.v1")
 
 _TIMED_OUT: Final = one_of(("fail", "continue"))
 WAIT: Final[Fields] = {
@@ -213,13 +216,13 @@ def _read_precondition(node: Node, key: str, problems: Problems) -> Any:
         values = _PRECONDITION_MAPPING.read(node, key, problems)
         return INVALID if values is INVALID else {"if": values["if"], "message": values.get("message")}
     if isinstance(node, Sequence):
-        return refuse_type(node, "a precondition", "an expression or a mapping with if and message", problems)
+        return refuse_type(node, key, "an expression or a mapping with if and message", problems)
     value = CONDITION.read(node, key, problems)
     return INVALID if value is INVALID else {"if": value, "message": None}
 
 
 PRECONDITIONS_KIND: Final = list_of(
-    Kind({"anyOf": [CONDITION.schema, _PRECONDITION_MAPPING.schema]}, _read_precondition)
+    Kind({"anyOf": [CONDITION.schema, _PRECONDITION_MAPPING.schema]}, _read_precondition), keep_faulty=True
 )
 
 KEEP: Final[Fields] = {

@@ -21,10 +21,11 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 class Child(NamedTuple):
-    """A workflow that a step runs: its name, and the workflow itself when it came with the file."""
+    """A workflow that a step runs: its name; itself and its hash when it came with the file."""
 
     name: str
-    spec: WorkflowSpec | None
+    spec: WorkflowSpec | None = None
+    hash: str = ""
 
 
 class Family(Protocol):
@@ -44,7 +45,7 @@ class GivenFamily:
     """
 
     def __init__(self, children: Iterable[WorkflowSpec], problems: Problems) -> None:
-        self._children = {child.name: child for child in children}
+        self._children = {child.name: Child(child.name, child, child.revision_hash()) for child in children}
         self._problems = problems
 
     def child(self, target: str, node: Node) -> Child | None:
@@ -57,7 +58,7 @@ class GivenFamily:
                 hint="load it with load_file and give it as a child, or name a registered workflow",
             )
             return None
-        return Child(target, self._children.get(target))
+        return self._children.get(target) or Child(target)
 
 
 def is_path(target: str) -> bool:

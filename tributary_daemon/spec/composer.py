@@ -6,6 +6,7 @@ keys, so nodes are built here.
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -135,7 +136,12 @@ class _Composer:
             self._problems.error(codes.NOT_JSON, message, node)
         if event.tag is not None:
             self._tag(event.tag, _place(event))
-        self._count(1, len(text), event)
+            # what is refused already is no further fault
+            node.value = text or True
+        self._nodes += 1
+        self._characters += len(text)
+        if self._nodes > MAX_NODES:
+            self._count(0, 0, event)
         if event.anchor:
             self._anchors[event.anchor] = (node, 1, len(text))
         self._attach(node)
@@ -218,9 +224,9 @@ class _Composer:
             column = self._problems.line(place.line).find("!", start, start + SEARCHED)
             negation(place.line, max(column, 0), self._problems)
             return
-        self._problems.error(
-            codes.TAG, f"tags such as {tag!r} are not allowed", place, hint="remove it, or quote the text"
-        )
+        shown = tag.replace("tag:yaml.org,2002:", "!!")
+        message = f"tags such as {shown!r} are not allowed"
+        self._problems.error(codes.TAG, message, place, hint="remove it, or quote the text")
 
     def _attach(self, node: Node) -> None:
         if not self._open:
@@ -239,7 +245,7 @@ class _Composer:
     def _key(self, node: Node) -> Scalar:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return node
-        shown = f" ({node.value!r})" if isinstance(node, Scalar) else ""
+        shown = f" ({json.dumps(node.value)})" if isinstance(node, Scalar) else ""
         self._problems.error(
             codes.NON_STRING_KEY, f"a key must be text, not {kind(node)}{shown}", node, hint="quote it"
         )

@@ -11,10 +11,9 @@ from tributary_daemon.spec.actions import warn_unversioned
 from tributary_daemon.spec.declarations import read_inputs
 from tributary_daemon.spec.fields import OPTIONS, WORKFLOW
 from tributary_daemon.spec.graph import cycles, topological
-from tributary_daemon.spec.kinds import refuse_type
 from tributary_daemon.spec.mappings import read_fields
 from tributary_daemon.spec.nearest import suggest
-from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
+from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, kind, to_json
 from tributary_daemon.spec.references import References
 from tributary_daemon.spec.schedule import check_scheduled_inputs
 from tributary_daemon.spec.shell import read_environment
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST_CYCLE: Final = 12
 # what `with_` of a step is made of
-_INPUTS: Final = ("with", "env")
+_INPUTS: Final = ("with", "env", "dir")
 _PLAIN: Final = (False, False)
 _CARRIED: Final = frozenset(
     (
@@ -76,8 +75,8 @@ def check_document(
         report_empty(root, problems)
         return None
     if not isinstance(root, Mapping):
-        hint = "steps: {hello: {run: echo hello}}"
-        refuse_type(root, "a workflow", "a mapping with steps", problems, hint=hint)
+        message = f"a workflow must be a mapping with steps, not {kind(root)}"
+        problems.error(codes.WRONG_TYPE, message, root, hint="steps: {hello: {run: echo hello}}")
         return None
     before = problems.errors
     values = read_fields(root, WORKFLOW, "the workflow", problems)
@@ -127,6 +126,8 @@ def _check_head(root: Mapping, values: dict[str, Any], references: References) -
     if preconditions is not None and "preconditions" in values:
         items = preconditions.items if isinstance(preconditions, Sequence) else [preconditions]
         for item, precondition in zip(items, values["preconditions"], strict=True):
+            if precondition is None:
+                continue
             node = item.get("if") if isinstance(item, Mapping) else item
             if node is not None:
                 references.check_condition(node, precondition["if"], scopes.PRECONDITIONS, None, found)

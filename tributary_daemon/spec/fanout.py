@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Problems
 
 _AXIS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+_EXPRESSION = re.compile(r"(?:inputs|steps|run|env|matrix)\b|\w+\(")
 _EXAMPLE: Final = "matrix: {model: [small, large], region: ${{ inputs.regions }}}"
 _SELECTIONS: Final = ("include", "exclude")
 
@@ -31,16 +32,20 @@ def _read_list(node: Node, key: str, problems: Problems) -> Any:
             return node.value
         if len(pieces) == 1:
             return node.value
-        problems.error(
-            codes.BAD_FAN_OUT, f"`{key}` must be one expression, text around it makes it no list", node
-        )
+        hint = f"write {key}: ${{{{ … }}}} alone"
+        message = f"`{key}` must be one expression, text around it makes it no list"
+        problems.error(codes.BAD_FAN_OUT, message, node, hint=hint)
         return INVALID
-    if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
-        hint = f"write {key}: ${{{{ {node.value.strip()[:60]} }}}}"
+    word = node.value.strip() if isinstance(node, Scalar) and isinstance(node.value, str) else ""
+    name = key.rpartition(".")[2]
+    if _EXPRESSION.match(word):
+        hint = f"write {name}: ${{{{ {word[:60]} }}}}"
+    elif word:
+        hint = f"write {name}: [{word[:60]}]"
     elif isinstance(node, Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):
-        hint = f"for a number of times write {key}: ${{{{ range({node.value}) }}}}"
+        hint = f"for a number of times write {name}: ${{{{ range({node.value}) }}}}"
     else:
-        hint = f"{key}: [eu, us] or {key}: ${{{{ inputs.regions }}}}"
+        hint = f"{name}: [eu, us] or {name}: ${{{{ inputs.regions }}}}"
     return refuse_type(node, key, "a list or one expression", problems, hint=hint)
 
 

@@ -50,7 +50,7 @@ QUEUE_NAME: Final = named(
 VARIABLE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 """Of environment variables and secrets."""
 VARIABLE_RULE: Final = "letters, digits and `_`, not beginning with a digit"
-_SECRETS: Final = names("name of a secret", VARIABLE_PATTERN, VARIABLE_RULE)
+_SECRETS: Final = names("name for a secret", VARIABLE_PATTERN, VARIABLE_RULE)
 
 _ID_SCHEMA: Final = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
 _TEXTS: Final = {
@@ -122,7 +122,9 @@ STEP: Final[Fields] = {
     ),
     "dir": Field(TEMPLATE, "The directory in which the script runs.", ("./reports",)),
     "shell": Field(
-        one_of(("bash", "sh")), "The shell of the script; bash where there is one.", ("bash", "sh")
+        TEXT,
+        "What runs the script: bash, sh, python, or a command with {0} for its file.",
+        ("bash", "python", "perl {0}"),
     ),
     "needs": Field(
         left_to_owner({"anyOf": [_ID_SCHEMA, {"type": "array", "items": _ID_SCHEMA}]}),

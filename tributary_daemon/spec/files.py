@@ -12,7 +12,7 @@ from tributary_daemon.spec.children import Child, is_path
 from tributary_daemon.spec.composer import Document, compose
 from tributary_daemon.spec.document import check_document, report_empty
 from tributary_daemon.spec.nodes import Mapping, Node, Place, Scalar
-from tributary_daemon.spec.problems import Problems, lines_between
+from tributary_daemon.spec.problems import Problems, line_starts
 from tributary_daemon.spec.sources import Unreadable, read_source
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ class _Load:
     Attributes:
         files: real path -> the workflow of a file that has been loaded, None when it was refused.
         open: what is being loaded, outermost first: a key, and how it is shown.
+        hashes: id of a workflow -> itself and its hash.
     """
 
     files: dict[Path, WorkflowSpec | None] = field(default_factory=dict)
     open: list[tuple[object, str]] = field(default_factory=list)
+    hashes: dict[int, tuple[WorkflowSpec, str]] = field(default_factory=dict)
 
 
 class WorkflowFile:
@@ -66,7 +68,9 @@ class WorkflowFile:
         self._load = load or _Load()
         self._key: object = file if path is None else path.resolve()
         self._documents: list[Document] = []
+        self._starts: list[int] = []
         self._named: dict[str, int] = {}
+        self._names: dict[int, str] = {}
         self._checked: dict[int, WorkflowSpec | None] = {}
 
     def load(self, default_name: str) -> WorkflowSpec | None:
@@ -91,7 +95,9 @@ class WorkflowFile:
     def _learn_name(self, number: int, root: Node) -> None:
         name = root.get("name") if isinstance(root, Mapping) else None
         if isinstance(name, Scalar) and isinstance(name.value, str):
-            if self._named.setdefault(name.value, number) != number:
+            if self._named.setdefault(name.value, number) == number:
+                self._names[number] = name.value
+            else:
                 self._problems.error(
                     codes.DOCUMENT_NAME,
                     f"two workflows of this file are named {name.value!r}",
@@ -108,7 +114,7 @@ class WorkflowFile:
 
     def _check_unused(self, number: int) -> None:
         root = self._documents[number].root
-        name = next((name for name, known in self._named.items() if known == number), None)
+        name = self._names.get(number)
         self._check(number, name or f"document {number + 1}")
         if name is not None and isinstance(root, Mapping):
             self._problems.warning(
@@ -125,9 +131,7 @@ class WorkflowFile:
     def _check(self, number: int, name: str) -> WorkflowSpec | None:
         source = self._text
         if number > 0:
-            following = self._documents[number + 1 : number + 2]
-            end = following[0].line if following else None
-            source = lines_between(self._text, self._documents[number].line, end)
+            source = self._part(number)
         key = self._key if number == 0 else (self._key, number)
         self._load.open.append((key, self._file if number == 0 else name))
         self._checked[number] = None
@@ -143,19 +147,27 @@ class WorkflowFile:
         self._checked[number] = spec
         return spec
 
+    def _part(self, number: int) -> str:
+        """Return the text of a later document."""
+        if not self._starts:
+            self._starts = line_starts(self._text)
+        following = self._documents[number + 1 : number + 2]
+        end = self._starts[following[0].line] if following else None
+        return self._text[self._starts[self._documents[number].line] : end]
+
     def child(self, target: str, node: Node) -> Child | None:
         """See `Family`."""
         if is_path(target):
             return self._file_child(target, node)
         number = self._named.get(target)
         if number is None:
-            return Child(target, None)
-        if self._is_open(self._key if number == 0 else (self._key, number), node):
+            return Child(target)
+        if self._is_open(self._key if number == 0 else (self._key, number), node, name=target):
             return None
         if number not in self._checked and not self._is_too_deep(node):
             self._check(number, target)
         spec = self._checked.get(number)
-        return None if spec is None else Child(spec.name, spec)
+        return self._child(spec)
 
     def _file_child(self, target: str, node: Node) -> Child | None:
         if self._folder is None:
@@ -170,15 +182,21 @@ class WorkflowFile:
             if key not in self._load.files:
                 self._load.files[key] = self._read(path, key)
         except Unreadable as error:
-            self._refuse(
-                node, f"the workflow file {target!r}: {error.message}", self._nearby(path) or error.hint
-            )
+            message = f"the workflow file {target!r} cannot be loaded: {error.message}"
+            self._refuse(node, message, self._nearby(path) or error.hint)
             return None
         except (OSError, RuntimeError, ValueError) as error:
             self._refuse(node, f"the workflow file {target!r} cannot be read: {error}", "check the path")
             return None
-        spec = self._load.files[key]
-        return None if spec is None else Child(spec.name, spec)
+        return self._child(self._load.files[key])
+
+    def _child(self, spec: WorkflowSpec | None) -> Child | None:
+        if spec is None:
+            return None
+        # many steps may run one workflow, and its source may be long
+        if id(spec) not in self._load.hashes:
+            self._load.hashes[id(spec)] = (spec, spec.revision_hash())
+        return Child(spec.name, spec, self._load.hashes[id(spec)][1])
 
     def _read(self, path: Path, key: Path) -> WorkflowSpec | None:
         text = read_source(path)
@@ -194,12 +212,14 @@ class WorkflowFile:
     def _refuse(self, node: Node, message: str, hint: str) -> None:
         self._problems.error(codes.CHILD_UNREADABLE, message, node, hint=hint)
 
-    def _is_open(self, key: object, node: Node) -> bool:
+    def _is_open(self, key: object, node: Node, *, name: str | None = None) -> bool:
         """Report a workflow that runs itself, directly or by others; return whether it does."""
         keys = [opened for opened, _ in self._load.open]
         if key not in keys:
             return False
-        shown = [name for _, name in self._load.open][keys.index(key) :]
+        shown = [shown for _, shown in self._load.open][keys.index(key) :]
+        if name is not None:
+            shown[0] = name
         self._problems.error(
             codes.CHILD_CYCLE,
             f"workflows run each other in a cycle: {' -> '.join([*shown, shown[0]])}",
@@ -221,7 +241,7 @@ class WorkflowFile:
         try:
             found = sorted(other.name for other in folder.iterdir() if other.suffix.lower() in _SUFFIXES)
         except OSError:
-            return f"there is no folder {os.path.normpath(folder)} either"
+            return f"there is no folder {os.path.normpath(folder)!r} either"
         near = get_close_matches(path.name, found, n=1)
         if near:
             return f"did you mean {near[0]}?"

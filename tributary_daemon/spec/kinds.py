@@ -234,28 +234,34 @@ def one_of(words: tuple[str, ...]) -> Kind:
 
 def names(what: str, pattern: str, rule: str) -> Kind:
     """Return the kind of lists of different names; a single one stands for a list of one."""
-    listed = list_of(named(what, pattern, rule))
+    listed = list_of(named(what, pattern, rule), keep_faulty=True)
 
     def read(node: Node, key: str, problems: Problems) -> Any:
+        if isinstance(node, Mapping):
+            return refuse_type(node, key, "a list of names", problems, hint=f"{key}: [ONE, TWO]")
         found = listed.read(node, key, problems)
-        if found is INVALID:
-            return INVALID
         for index, name in enumerate(found):
-            if name in found[:index] and isinstance(node, Sequence):
-                problems.warning(
-                    codes.WRITTEN_TWICE, f"{name!r} is written twice in {key}", node.items[index]
-                )
-        return list(dict.fromkeys(found))
+            if name is not None and name in found[:index] and isinstance(node, Sequence):
+                message = f"{name!r} is written twice in {key}"
+                problems.warning(codes.WRITTEN_TWICE, message, node.items[index])
+        return [name for name in dict.fromkeys(found) if name is not None]
 
     return Kind(listed.schema, read)
 
 
-def list_of(item: Kind) -> Kind:
-    """Return the kind of lists; a single value stands for a list of one."""
+def list_of(item: Kind, *, keep_faulty: bool = False) -> Kind:
+    """Return the kind of lists; a single value stands for a list of one.
+
+    Args:
+        item: what it holds.
+        keep_faulty: None stands for a faulty one, so that the others can still be looked at.
+    """
 
     def read(node: Node, key: str, problems: Problems) -> Any:
         items = node.items if isinstance(node, Sequence) else [node]
         values = [item.read(each, key, problems) for each in items]
+        if keep_faulty:
+            return [None if value is INVALID else value for value in values]
         return INVALID if INVALID in values else values
 
     return Kind({"anyOf": [item.schema, {"type": "array", "items": item.schema}]}, read)

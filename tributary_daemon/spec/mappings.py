@@ -61,7 +61,7 @@ def _unknown(key: Scalar, fields: Fields, where: str, problems: Problems) -> Non
         if foreign is None:
             home = HOMES.get(word)
             if home is not None and home not in where:
-                return f"`{word}` is a key of {home}; known here: {', '.join(allowed)}"
+                return f"`{word}` is a key of {home}; known: {', '.join(allowed)}"
             return suggest(word, list(fields), shown=allowed)
         if " " not in foreign:
             elsewhere = "" if foreign in fields or foreign not in HOMES else f" of {HOMES[foreign]}"

@@ -24,6 +24,8 @@ def merge(node: Mapping, problems: Problems) -> None:
     own = node.pairs.keys() - {MERGE_KEY}
     taken: dict[str, tuple[Scalar, Node]] = {}
     for source in value.items if isinstance(value, Sequence) else [value]:
+        if isinstance(source, Scalar) and source.value is None:
+            continue
         if not isinstance(source, Mapping):
             problems.error(
                 codes.MERGE,

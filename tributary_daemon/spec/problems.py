@@ -140,10 +140,9 @@ class Problems:
         return ordered
 
 
-def lines_between(text: str, first: int, end: int | None) -> str:
-    """Return a part of a text by its 0-based lines; up to its end when ``end`` is None."""
-    starts = [0, *(found.end() for found in _BREAK.finditer(text))]
-    return text[starts[first] : None if end is None else starts[end]]
+def line_starts(text: str) -> list[int]:
+    """Return the offset of the first character of every line, as YAML counts lines."""
+    return [0, *(found.end() for found in _BREAK.finditer(text))]
 
 
 def _printable(text: str) -> str:

@@ -32,6 +32,12 @@ STEP_FIELDS: Final = ("state", "attempt", "result", "items")
 ITEM_FIELDS: Final = ("state", "item", "result")
 _ENDED_FIELDS: Final = ("state", "error")
 _RESULT_WORDS: Final = ("output", "outputs", "outcome", "value", "returns")
+_DECLARATIONS: Final = {
+    "secrets": "`secrets: [{}]` beside `steps`",
+    "env": "`env: {{{}: …}}` beside `steps`",
+}
+_SINGLE_EQUALS = re.compile(r"[^=!<>]=(?!=)")
+_WORD_OPERATOR = re.compile(r"(?:^|\s)(and|or|not)(?:\s|$)")
 _COMMENT = re.compile(r"\s+#")
 
 
@@ -193,12 +199,12 @@ class References:
             message = f"unknown function {error.unknown_function!r} in an expression"
             self._error(codes.UNKNOWN_FUNCTION, message, at, error.hint)
         elif "${{" in str(at.node.value) or not lost_text(at.node, self._problems):
-            self._error(codes.BAD_EXPRESSION, error.message, at, error.hint)
+            self._error(codes.BAD_EXPRESSION, error.message, at, error.hint or _repair(at.text))
 
     def _refuse_status(self, calls: frozenset[str], at: _Mention) -> None:
         called = [name for name in scopes.STATUS_FUNCTIONS if name in calls]
         if called:
-            message = f"`{called[0]}()` can be called in `if` only, not in `{at.place.key}`"
+            message = f"`{called[0]}()` can be called in the `if` of a step only, not in `{at.place.key}`"
             hint = "the state of one step is steps.ID.state; in a hook run.state is that of the run"
             self._error(codes.STATUS_FUNCTION, message, at, hint)
 
@@ -216,6 +222,8 @@ class References:
             code, what, known = declared
             if word.lower() not in known:
                 hint = functools.partial(suggest, word, list(known.values()), what=f"{what}s")
+                if not known and root != "inputs":
+                    hint = f"declare it: {_DECLARATIONS[root].format(word)}"
                 self._error(code, f"undeclared {what} {word!r}", at, hint)
         elif root == "run":
             self._check_run(word, at)
@@ -317,6 +325,14 @@ class References:
         if braced and found is at.node:
             found = self._problems.locate(at.node, at.text)
         self._problems.error(code, message, found, hint=hint)
+
+
+def _repair(expression: str) -> str | None:
+    """Return the hint for what people write from habit."""
+    if word := _WORD_OPERATOR.search(expression):
+        symbol = {"and": "&&", "or": "||", "not": "!"}[word.group(1)]
+        return f"write `{symbol}` instead of `{word.group(1)}`"
+    return "compare with `==`" if _SINGLE_EQUALS.search(expression) else None
 
 
 def lost_text(node: Scalar, problems: Problems) -> bool:

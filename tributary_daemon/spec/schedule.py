@@ -78,11 +78,16 @@ def _read_one(node: Node, key: str, problems: Problems) -> Any:
     return INVALID if values is INVALID or INVALID in values.values() else {**_DEFAULTS, **values}
 
 
-SCHEDULE_KIND: Final = list_of(Kind({"anyOf": [{"type": "string"}, _MAPPING.schema]}, _read_one))
+SCHEDULE_KIND: Final = list_of(
+    Kind({"anyOf": [{"type": "string"}, _MAPPING.schema]}, _read_one), keep_faulty=True
+)
 
 
 def check_scheduled_inputs(
-    node: Node | None, schedules: list[dict[str, Any]], inputs: AnyMapping[str, InputSpec], problems: Problems
+    node: Node | None,
+    schedules: list[dict[str, Any] | None],
+    inputs: AnyMapping[str, InputSpec],
+    problems: Problems,
 ) -> None:
     """Report inputs of schedules that a run would not take.
 
@@ -96,6 +101,8 @@ def check_scheduled_inputs(
         return
     items = node.items if isinstance(node, Sequence) else [node]
     for item, schedule in zip(items, schedules, strict=True):
+        if schedule is None:
+            continue
         written = item.get("inputs") if isinstance(item, Mapping) else None
         try:
             check_inputs(inputs, schedule["inputs"])

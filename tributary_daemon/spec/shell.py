@@ -90,7 +90,10 @@ def read_environment(node: Node | None, problems: Problems) -> dict[str, str]:
             problems.error(codes.BAD_NAME, f"the variable {name!r} is reserved", key, hint=hint)
         text = scalar_text(value)
         if text is None:
-            refuse_type(value, f"env.{name}", "text", problems, hint='quote it, or "" for an empty one')
+            hint = (
+                'quote it, or "" for an empty one' if isinstance(value, Scalar) else "a variable is one text"
+            )
+            refuse_type(value, f"env.{name}", "text", problems, hint=hint)
         else:
             environment[name] = text
     return environment

@@ -10,8 +10,10 @@ from tributary_daemon.spec.actions import READERS, UNUSUAL, check_company, read_
 from tributary_daemon.spec.drafts import Draft
 from tributary_daemon.spec.fanout import matrix_names
 from tributary_daemon.spec.fields import ACTIONS, ID_PATTERN, STEP
+from tributary_daemon.spec.foreign import FOREIGN
 from tributary_daemon.spec.kinds import refuse_expression, refuse_type
 from tributary_daemon.spec.mappings import read_fields
+from tributary_daemon.spec.nearest import nearest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence
 from tributary_daemon.spec.workflow import HOOKS
 
@@ -62,10 +64,10 @@ class StepReader:
         return drafts
 
     def _report_taken(self, draft: Draft, first: Draft) -> None:
-        where = f"in {first.hook}" if first.hook else "among the steps"
+        where = f"a step of {first.hook}" if first.hook else "one of the steps"
         self._problems.error(
             codes.SAME_ID,
-            f"the step {draft.id!r} of {draft.hook} has the id of a step {where}",
+            f"the step {draft.id!r} of {draft.hook} has the id of {where}",
             draft.key,
             hint="ids are unique in the whole file, so that steps.ID means one step",
         )
@@ -98,7 +100,7 @@ class StepReader:
             refuse_type(node, step_id, "a mapping", problems, hint=hint)
             return draft
         pairs = node.pairs
-        draft.values = read_fields(node, STEP, f"step {step_id!r}", problems)
+        draft.values = read_fields(node, STEP, "a step", problems)
         written: list[str] = [action for action in ACTIONS if action in pairs]
         if len(written) != 1:
             self._refuse_actions(draft, node, written)
@@ -138,8 +140,18 @@ class StepReader:
             message = f"step {draft.id!r} has {actions}, it must have exactly one action"
             self._problems.error(codes.ONE_ACTION, message, second, hint="make two steps of it")
             return
+        if any(_means_action(key) for key in node.pairs):
+            # told already, with the right word
+            return
         hint = "task: a handler's name, run: a shell script; or workflow, wait, approve, want"
         self._problems.error(codes.ONE_ACTION, f"step {draft.id!r} has no action", draft.key, hint=hint)
+
+
+def _means_action(key: str) -> bool:
+    if key in STEP:
+        return False
+    word = FOREIGN.get(key.lower().replace("-", "_")) or nearest(key, list(STEP))
+    return word in ACTIONS
 
 
 def _read_fan(draft: Draft, node: Mapping) -> None:
