@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from tributary_daemon.spec.expressions.errors import ExpressionError
-from tributary_daemon.spec.expressions.functions import check_size
+from tributary_daemon.spec.expressions.arithmetic import calculate
+from tributary_daemon.spec.expressions.lookup import MISSING, elements, look_up, walk
+from tributary_daemon.spec.expressions.scope import LONG, Scope
 from tributary_daemon.spec.expressions.syntax import (
     COMPUTED,
     WILDCARD,
+    Calculation,
     Call,
     Chain,
     Compare,
@@ -22,40 +22,9 @@ from tributary_daemon.spec.expressions.syntax import (
     Not,
     chain_of,
 )
-from tributary_daemon.spec.expressions.values import equal, fold, greater, to_number, to_text, truthy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-
-class Scope:
-    """What one evaluation sees and may use up.
-
-    Args:
-        contexts: name in lower case -> value.
-        strict: a path that leads nowhere is an error, see ``strict_missing`` of ``resolve``.
-    """
-
-    __slots__ = ("contexts", "made", "strict")
-
-    def __init__(self, contexts: Mapping[str, Any], *, strict: bool) -> None:
-        self.contexts = contexts
-        self.strict = strict
-        self.made = 0
-
+from tributary_daemon.spec.expressions.values import equal, greater, truthy
 
 Compiled = Callable[[Scope], Any]
-
-
-class _Missing:
-    """Nothing is there, unlike null."""
-
-
-class _Filtered(list[Any]):
-    """What ``.*`` yields: a further index applies to each element."""
-
-
-_MISSING: Final = _Missing()
 
 
 def compile_node(node: Node) -> Compiled:
@@ -74,6 +43,8 @@ def compile_node(node: Node) -> Compiled:
             return lambda scope: not truthy(inner(scope))
         case Compare():
             return _compile_comparison(node)
+        case Calculation():
+            return _compile_calculation(node)
         case Chain():
             return _compile_chain(node)
 
@@ -81,40 +52,45 @@ def compile_node(node: Node) -> Compiled:
 def _compile_call(node: Call) -> Compiled:
     arguments = tuple(compile_node(argument) for argument in node.arguments)
     body = node.function.body
-
-    def call(scope: Scope) -> Any:
-        result = body(tuple(functools.partial(argument, scope) for argument in arguments))
-        if isinstance(result, str):
-            scope.made += len(result)
-            check_size(scope.made)
-        return result
-
-    return call
+    return lambda scope: body(scope, arguments)
 
 
 def _compile_comparison(node: Compare) -> Compiled:
     left, right = compile_node(node.left), compile_node(node.right)
-    match node.operator:
-        case "==":
-            return lambda scope: equal(left(scope), right(scope))
-        case "!=":
-            return lambda scope: not equal(left(scope), right(scope))
-        case ">":
-            return lambda scope: greater(left(scope), right(scope))
-        case "<":
-            return lambda scope: _swapped(greater, left(scope), right(scope))
-        case ">=":
-            return lambda scope: _or_equal(left(scope), right(scope))
-        case _:
-            return lambda scope: _swapped(_or_equal, left(scope), right(scope))
+    compare = _COMPARISONS[node.operator]
+
+    def run(scope: Scope) -> bool:
+        one, other = left(scope), right(scope)
+        if isinstance(one, str) and len(one) > LONG:
+            scope.read(one)
+        if isinstance(other, str) and len(other) > LONG:
+            scope.read(other)
+        return compare(one, other)
+
+    return run
 
 
-def _or_equal(left: Any, right: Any) -> bool:
-    return greater(left, right) or equal(left, right)
+_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "==": equal,
+    "!=": lambda left, right: not equal(left, right),
+    ">": greater,
+    "<": lambda left, right: greater(right, left),
+    ">=": lambda left, right: greater(left, right) or equal(left, right),
+    "<=": lambda left, right: greater(right, left) or equal(left, right),
+}
 
 
-def _swapped(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
-    return compare(right, left)
+def _compile_calculation(node: Calculation) -> Compiled:
+    sign, left, right = node.operator, compile_node(node.left), compile_node(node.right)
+
+    def run(scope: Scope) -> Any:
+        one, other = left(scope), right(scope)
+        # `if` and `??` never fail for what is missing, and missing is null
+        if (one is None or other is None) and not scope.strict:
+            return None
+        return calculate(sign, one, other)
+
+    return run
 
 
 def _compile_chain(node: Chain) -> Compiled:
@@ -145,96 +121,35 @@ def _compile_chain(node: Chain) -> Compiled:
 
 def _compile_index(node: Index) -> Compiled:
     chain = chain_of(node)
-    if chain is not None and not any(part is WILDCARD or part is COMPUTED for part in chain[1]):
-        return _compile_path(chain[0].name, tuple(chain[1]))
-    target = compile_node(node.target)
-    if node.index is None:
-        return lambda scope: _filtered(scope, target(scope))
-    index = compile_node(node.index)
+    if chain is None:
+        return _compile_step(compile_node(node.target), node.index)
+    name, parts = chain
+    root = name.name
+    if not any(part is WILDCARD or part is COMPUTED for part in parts):
+        fixed = tuple(parts)
+        return lambda scope: walk(scope, root, fixed)
+    if WILDCARD in parts:
+        # up to the first one a path may be missing, behind it elements are only filtered
+        return _compile_step(compile_node(node.target), node.index)
+    indexes = tuple(map(compile_node, _indexes(node)))
+    return lambda scope: walk(scope, root, tuple(index(scope) for index in indexes))
+
+
+def _indexes(node: Node) -> list[Node]:
+    found: list[Node] = []
+    while isinstance(node, Index) and node.index is not None:
+        found.append(node.index)
+        node = node.target
+    return found[::-1]
+
+
+def _compile_step(target: Compiled, part: Node | None) -> Compiled:
+    if part is None:
+        return lambda scope: elements(scope, target(scope))
+    index = compile_node(part)
 
     def step(scope: Scope) -> Any:
-        value = _look_up(target(scope), index(scope))
-        return None if value is _MISSING else value
+        value = look_up(scope, target(scope), index(scope))
+        return None if value is MISSING else value
 
     return step
-
-
-def _compile_path(root: str, parts: tuple[Any, ...]) -> Compiled:
-    def walk(scope: Scope) -> Any:
-        value = scope.contexts.get(root)
-        if scope.strict:
-            return _strict_walk(root, parts, value)
-        for part in parts:
-            value = _look_up(value, part)
-            if value is _MISSING:
-                return None
-        return value
-
-    return walk
-
-
-def _strict_walk(root: str, parts: tuple[Any, ...], value: Any) -> Any:
-    required = 0
-    if root == "inputs":
-        required = 1
-    elif root == "steps":
-        step = _look_up(value, parts[0])
-        state = _look_up(step, "state")
-        # a skipped or tolerated step publishes null, and whatever is read from null is null
-        required = len(parts) if state in ("completed", _MISSING) else 1
-    for count, part in enumerate(parts, 1):
-        value = _look_up(value, part)
-        if value is _MISSING:
-            if count > required:
-                return None
-            raise ExpressionError(
-                "missing",
-                f"{_spell(root, parts)} does not exist: {_spell(root, parts[: count - 1])} has no {part!r}",
-                hint="write `?? fallback` behind a path that may be missing",
-            )
-    return value
-
-
-def _spell(root: str, parts: tuple[Any, ...]) -> str:
-    spelled = root
-    for part in parts:
-        plain = isinstance(part, str) and part.replace("-", "_").isidentifier()
-        spelled += f".{part}" if plain else f"[{part!r}]"
-    return spelled
-
-
-def _look_up(target: Any, index: Any) -> Any:
-    if isinstance(target, dict):
-        return _MISSING if isinstance(index, (list, tuple, dict)) else _property(target, to_text(index))
-    if isinstance(target, _Filtered):
-        found = (_look_up(item, index) for item in target)
-        return _Filtered(item for item in found if item is not _MISSING)
-    if isinstance(target, (list, tuple)):
-        number = to_number(index)
-        if math.isnan(number) or not 0 <= number < len(target):
-            return _MISSING
-        return target[int(number)]
-    return _MISSING
-
-
-def _property(target: dict[str, Any], name: str) -> Any:
-    if name in target:
-        return target[name]
-    folded = fold(name)
-    return next((value for key, value in target.items() if fold(key) == folded), _MISSING)
-
-
-def _filtered(scope: Scope, target: Any) -> _Filtered:
-    if isinstance(target, _Filtered):
-        result = _Filtered(element for item in target for element in _elements(item))
-    else:
-        result = _Filtered(_elements(target))
-    scope.made += len(result)
-    check_size(scope.made)
-    return result
-
-
-def _elements(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        return iter(value.values())
-    return iter(value if isinstance(value, (list, tuple)) else ())

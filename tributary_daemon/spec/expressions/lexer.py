@@ -27,6 +27,19 @@ CONSTANTS: Final[dict[str, Any]] = {
 }
 _DOUBLES = ("==", "!=", "<=", ">=", "&&", "||", "??")
 _SINGLES = "!<>"
+ARITHMETIC: Final = "+-*/%"
+_HINTS: Final = {
+    "=": "values are compared with ==",
+    "&": "both: &&",
+    "|": "either: ||",
+    "?": "write case(condition, then, else), or x ?? fallback for what may be null",
+    ":": "write case(condition, then, else)",
+    "$": "`${{ }}` does not nest: this is inside an expression already",
+    "{": "`${{ }}` does not nest: this is inside an expression already",
+    '"': "texts are written in single quotes: 'like this'",
+    "`": "texts are written in single quotes: 'like this'",
+    **dict.fromkeys(ARITHMETIC, "arithmetic has a space on both sides: a + b"),
+}
 
 
 class Kind(StrEnum):
@@ -83,6 +96,8 @@ class Lexer:
 
     def _read(self, start: int) -> Token:
         letter = self.source[start]
+        if letter in ARITHMETIC and self._is_arithmetic(start):
+            return Token(Kind.OPERATOR, letter, start)
         if letter in _PUNCTUATION:
             return Token(Kind.MARK, letter, start)
         if letter == "'":
@@ -101,6 +116,14 @@ class Lexer:
         last = self._last
         return last is None or last.kind is Kind.OPERATOR or (last.kind is Kind.MARK and last.text in "([,")
 
+    def _is_arithmetic(self, start: int) -> bool:
+        """Return whether a sign between spaces stands behind an operand."""
+        last = self._last
+        if last is None or last.kind is Kind.OPERATOR or (last.kind is Kind.MARK and last.text in "([,."):
+            return False
+        around = self.source[start - 1] + self.source[start + 1 : start + 2]
+        return around.isspace() and len(around) == len("  ")
+
     def _string(self, start: int) -> Token:
         found = _STRING.match(self.source, start)
         if found is None:
@@ -111,14 +134,13 @@ class Lexer:
         text = self._until(_BOUNDARY_OR_DOT, start)
         value = parse_number(text)
         if math.isnan(value):
-            raise self.unexpected(text, start, "lexing")
+            raise self.unexpected(text, start, "lexing", hint=_hint(text))
         return Token(Kind.LITERAL, text, start, value)
 
     def _word(self, start: int) -> Token:
         text = self._until(_BOUNDARY, start)
         if not _NAME.fullmatch(text):
-            hint = "texts are written in single quotes: 'like this'" if text.startswith('"') else None
-            raise self.unexpected(text, start, "lexing", hint=hint)
+            raise self.unexpected(text, start, "lexing", hint=_hint(text))
         last = self._last
         if last is not None and last.kind is Kind.MARK and last.text == ".":
             return Token(Kind.PROPERTY, text, start)
@@ -140,3 +162,11 @@ class Lexer:
     def place(self, position: int) -> str:
         """Return the words that locate ``position`` in the expression."""
         return f"Located at position {position + 1} within expression: {self.source}"
+
+
+def _hint(text: str) -> str | None:
+    """Return what was probably meant by a word that is none."""
+    if text[0] == "-" and len(text) > 1 and (text[1].isalpha() or text[1] in "_("):
+        return "`-` stands before numbers only; write 0 - x"
+    found = next((text[index] for index in range(len(text)) if text[index] in ARITHMETIC), None)
+    return _HINTS.get(text[0]) or _HINTS.get(found or "")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.spec.expressions import foreign
 from tributary_daemon.spec.expressions.errors import ExpressionError
-from tributary_daemon.spec.expressions.functions import FUNCTIONS, Function
-from tributary_daemon.spec.expressions.lexer import CONSTANTS, MAX_LENGTH, Kind, Lexer, Token
+from tributary_daemon.spec.expressions.functions import FUNCTIONS
+from tributary_daemon.spec.expressions.lexer import ARITHMETIC, CONSTANTS, MAX_LENGTH, Kind, Lexer, Token
 from tributary_daemon.spec.expressions.syntax import (
     MAX_DEPTH,
+    Calculation,
     Call,
     Chain,
     Compare,
@@ -26,9 +28,20 @@ from tributary_daemon.spec.nearest import suggest
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_POWER: Final = {"??": 1, "||": 2, "&&": 3, "==": 4, "!=": 4, "<": 5, "<=": 5, ">": 5, ">=": 5}
+    from tributary_daemon.spec.expressions.function import Function
+
+# the higher, the tighter
+POWER: Final = {
+    "??": 1,
+    "||": 2,
+    "&&": 3,
+    **dict.fromkeys(("==", "!="), 4),
+    **dict.fromkeys(("<", "<=", ">", ">="), 5),
+    **dict.fromkeys("+-", 6),
+    **dict.fromkeys("*/%", 7),
+}
+NOT_POWER: Final = 8
 _PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)((?:\.[A-Za-z_][A-Za-z0-9_-]*)*)\s*")
-_NOT_POWER: Final = 6
 _CHAINED: Final = ("??", "||", "&&")
 # parentheses make no node, so the bound on nodes alone would let them nest without end
 _MAX_NESTING: Final = 100
@@ -61,9 +74,12 @@ def read_path(source: str, names: Collection[str]) -> Path | None:
 
 def tree_of(path: Path) -> Node:
     """Return the syntax tree of what `read_path` has read."""
-    node: Node = Name(path.root, path.position)
+    start = path.position
+    end = start + len(path.root)
+    node: Node = Name(path.root, (start, end))
     for word in path.parts:
-        node = Index(node, Literal(word))
+        word_start, end = end + 1, end + 1 + len(word)
+        node = Index(node, Literal(word, (word_start, end)), (start, end))
     return node
 
 
@@ -102,7 +118,10 @@ class _Parser:
     def _unexpected(self) -> ExpressionError:
         token = self._token
         if token.kind is not Kind.END:
-            return self._lexer.unexpected(token.text, token.position, "parsing")
+            hint = foreign.OPERATORS.get(token.text.lower()) if token.kind is not Kind.LITERAL else None
+            if token.text[0] in "+-" and token.kind is Kind.LITERAL:
+                hint = "arithmetic has a space on both sides: a - b"
+            return self._lexer.unexpected(token.text, token.position, "parsing", hint=hint)
         before = self._before
         return ExpressionError(
             "parsing",
@@ -115,31 +134,54 @@ class _Parser:
         self._nesting += 1
         if self._nesting > _MAX_NESTING:
             check_depth(self._nesting)
-        left, depth = self._postfix(*self._operand())
-        while self._token.kind is Kind.OPERATOR and _POWER.get(self._token.text, 0) > power:
+        start = self._token.position
+        left, depth = self._postfix(start, *self._operand())
+        while self._token.kind is Kind.OPERATOR and POWER.get(self._token.text, 0) > power:
             operator = self._advance().text
-            right, right_depth = self._expression(_POWER[operator])
-            left, depth = _combine(operator, left, depth, right, right_depth)
+            if operator in _CHAINED:
+                left, depth = self._chain(operator, start, left, depth)
+                continue
+            right, right_depth = self._expression(POWER[operator])
+            kind = Calculation if operator in ARITHMETIC else Compare
+            left = kind(operator, left, right, (start, self._end()))
+            depth = check_depth(max(depth, right_depth) + 1)
         self._nesting -= 1
         return left, depth
+
+    def _chain(self, operator: str, start: int, left: Node, depth: int) -> tuple[Node, int]:
+        """Return the chain of which ``left`` and the first operator are read."""
+        if isinstance(left, Chain) and left.operator == operator:
+            operands, depth = list(left.operands), depth - 1
+        else:
+            operands = [left]
+        while True:
+            right, right_depth = self._expression(POWER[operator])
+            operands.append(right)
+            depth = max(depth, right_depth)
+            if self._token.kind is not Kind.OPERATOR or self._token.text != operator:
+                return Chain(operator, tuple(operands), (start, self._end())), check_depth(depth + 1)
+            self._advance()
+
+    def _end(self) -> int:
+        return self._before.position + len(self._before.text)
 
     def _operand(self) -> tuple[Node, int]:
         token = self._token
         match token.kind:
             case Kind.LITERAL:
                 self._advance()
-                return Literal(token.value), 1
+                return Literal(token.value, (token.position, self._end())), 1
             case Kind.NAME:
                 if token.text.lower() not in self._names:
                     raise self._unrecognized("named-value", token, self._names)
                 self._advance()
-                return Name(token.text.lower(), token.position), 1
+                return Name(token.text.lower(), (token.position, self._end())), 1
             case Kind.FUNCTION:
                 return self._call()
             case Kind.OPERATOR if token.text == "!":
                 self._advance()
-                operand, depth = self._expression(_NOT_POWER)
-                return Not(operand), check_depth(depth + 1)
+                operand, depth = self._expression(NOT_POWER)
+                return Not(operand, (token.position, self._end())), check_depth(depth + 1)
             case Kind.MARK if token.text == "(":
                 self._advance()
                 node, depth = self._expression(0)
@@ -147,7 +189,7 @@ class _Parser:
                 return node, depth
         raise self._unexpected()
 
-    def _postfix(self, node: Node, depth: int) -> tuple[Node, int]:
+    def _postfix(self, start: int, node: Node, depth: int) -> tuple[Node, int]:
         while self._at(".") or self._at("["):
             if isinstance(node, Literal) and self._before.text != ")":
                 raise self._unexpected()
@@ -156,7 +198,8 @@ class _Parser:
                 index, index_depth = self._property()
             else:
                 index, index_depth = self._bracket()
-            node, depth = Index(node, index), check_depth(max(depth, index_depth) + 1)
+            node = Index(node, index, (start, self._end()))
+            depth = check_depth(max(depth, index_depth) + 1)
         return node, depth
 
     def _property(self) -> tuple[Node | None, int]:
@@ -165,7 +208,8 @@ class _Parser:
             return None, 1
         if self._token.kind is not Kind.PROPERTY:
             raise self._unexpected()
-        return Literal(self._advance().text), 1
+        token = self._advance()
+        return Literal(token.text, (token.position, self._end())), 1
 
     def _bracket(self) -> tuple[Node | None, int]:
         if self._at("*"):
@@ -192,7 +236,7 @@ class _Parser:
             depth = max(depth, argument_depth)
         self._advance()
         self._check_arguments(function, len(arguments), token)
-        return Call(function, tuple(arguments)), check_depth(depth + 1)
+        return Call(function, tuple(arguments), (token.position, self._end())), check_depth(depth + 1)
 
     def _check_arguments(self, function: Function, count: int, token: Token) -> None:
         if count < function.least:
@@ -210,18 +254,14 @@ class _Parser:
         )
 
     def _unrecognized(self, what: str, token: Token, known: Collection[str]) -> ExpressionError:
+        words = foreign.FUNCTIONS if what == "function" else foreign.CONTEXTS | foreign.OPERATORS
+        hint = words.get(token.text.lower()) or suggest(token.text, sorted(known))
+        if token.text.partition("-")[0].lower() in self._names and "-" in token.text:
+            hint = "`a-b` is one name; arithmetic has a space on both sides: a - b"
         return ExpressionError(
             "parsing",
             f"Unrecognized {what}: '{token.text}'. {self._lexer.place(token.position)}",
             position=token.position,
-            hint=suggest(token.text, sorted(known)),
+            hint=hint,
             unknown_context=token.text if token.kind is Kind.NAME else None,
         )
-
-
-def _combine(operator: str, left: Node, depth: int, right: Node, right_depth: int) -> tuple[Node, int]:
-    if operator not in _CHAINED:
-        return Compare(operator, left, right), check_depth(max(depth, right_depth) + 1)
-    if isinstance(left, Chain) and left.operator == operator:
-        return Chain(operator, (*left.operands, right)), check_depth(max(depth, right_depth + 1))
-    return Chain(operator, (left, right)), check_depth(max(depth, right_depth) + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tributary_daemon.spec.expressions.errors import ExpressionError
@@ -10,9 +10,15 @@ from tributary_daemon.spec.expressions.errors import ExpressionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tributary_daemon.spec.expressions.functions import Function
+    from tributary_daemon.spec.expressions.function import Function
 
 MAX_DEPTH: Final = 50
+
+
+Span = tuple[int, int]
+"""Where a node stands in its expression: 0-based offset of its first character, and of the one behind it."""
+
+NOWHERE: Final[Span] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +26,15 @@ class Literal:
     """A constant."""
 
     value: Any
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A context, in lower case; ``position`` is where it stands in the expression."""
+    """A context, in lower case."""
 
     name: str
-    position: int
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Index:
 
     target: Node
     index: Node | None
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Call:
 
     function: Function
     arguments: tuple[Node, ...]
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class Not:
     """``!operand``."""
 
     operand: Node
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,17 @@ class Compare:
     operator: str
     left: Node
     right: Node
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """``left operator right``, operator one of ``+ - * / %``."""
+
+    operator: str
+    left: Node
+    right: Node
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +89,10 @@ class Chain:
 
     operator: str
     operands: tuple[Node, ...]
+    span: Span = field(default=NOWHERE, compare=False)
 
 
-Node = Literal | Name | Index | Call | Not | Compare | Chain
+Node = Literal | Name | Index | Call | Not | Compare | Calculation | Chain
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -84,7 +106,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.arguments
         case Not():
             return (node.operand,)
-        case Compare():
+        case Compare() | Calculation():
             return (node.left, node.right)
         case Chain():
             return node.operands
@@ -150,11 +172,21 @@ def paths(root: Node) -> Iterator[Path]:
             waiting.extend(children(node))
             continue
         name, parts = chain
-        yield Path(name.name, tuple(parts), name.position)
+        yield Path(name.name, tuple(parts), name.span[0])
         while isinstance(node, Index):
             if node.index is not None and not isinstance(node.index, Literal):
                 waiting.append(node.index)
             node = node.target
+
+
+def calls(root: Node) -> Iterator[str]:
+    """Yield the name of every function that is called, in lower case."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Call):
+            yield node.function.name.lower()
+        waiting.extend(children(node))
 
 
 def check_depth(depth: int) -> int:

@@ -8,14 +8,17 @@ from typing import Any, Final
 
 from tributary_daemon.spec.expressions.errors import ExpressionError
 
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+# one way to match each text: an optional point between two runs of digits would try all their splits
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _CONSTANTS: Final = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
 _EXACT = 2**53
 _PLAIN_DIGITS = 1e15
+# str() of an integer refuses more than 4,300 digits
+_MOST_BITS: Final = 14_000
 # their upper case is an ASCII letter, which would make foreign letters equal to ours
-_NO_UPPER = "\u0131\u017f"
+_NO_UPPER: Final = ("\u0131", "\u017f")
 
 
 def kind_of(value: Any) -> str:
@@ -42,8 +45,12 @@ def kind_of(value: Any) -> str:
 
 def fold(text: str) -> str:
     """Return ``text`` as it is compared: upper case, letter by letter, never changing the length."""
+    upper_case = text.upper()
     if text.isascii():
-        return text.upper()
+        return upper_case
+    # no letter's upper case is shorter than the letter
+    if len(upper_case) == len(text) and not any(letter in text for letter in _NO_UPPER):
+        return upper_case
     return "".join(
         upper if len(upper := letter.upper()) == 1 and letter not in _NO_UPPER else letter for letter in text
     )
@@ -59,7 +66,7 @@ def truthy(value: Any) -> bool:
 def parse_number(text: str) -> float:
     """Return the number that ``text`` spells (whole ones as int), NaN when it spells none."""
     if _DECIMAL.fullmatch(text):
-        return _whole(float(text))
+        return whole(float(text))
     if _HEX.fullmatch(text):
         return _of_base(text, 16)
     if _OCTAL.fullmatch(text):
@@ -69,12 +76,13 @@ def parse_number(text: str) -> float:
 
 def _of_base(text: str, base: int) -> float:
     try:
-        return _whole(float(int(text[2:], base)))
+        return whole(float(int(text[2:], base)))
     except OverflowError:
         return math.inf
 
 
-def _whole(number: float) -> float:
+def whole(number: float) -> float:
+    """Return a whole number as an integer, where floats are exact; others as they are."""
     return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
@@ -94,8 +102,14 @@ def to_number(value: Any) -> float:
 
 
 def number_text(number: float) -> str:
-    """Return a number as text: at most 15 digits, integers from JSON in full."""
+    """Return a number as text: at most 15 digits, integers from JSON in full.
+
+    Raises:
+        ExpressionError: an integer of thousands of digits.
+    """
     if isinstance(number, int):
+        if number.bit_length() > _MOST_BITS:
+            raise ExpressionError("evaluation", "an integer of more than 4,200 digits cannot become text")
         return str(number)
     if math.isnan(number):
         return "NaN"
