@@ -57,20 +57,26 @@ def _compile_call(node: Call) -> Compiled:
 
 def _compile_comparison(node: Compare) -> Compiled:
     left, right = compile_node(node.left), compile_node(node.right)
-    compare = _COMPARISONS[node.operator]
+    compare, ordering = COMPARISONS[node.operator], node.operator[0] in "<>"
 
     def run(scope: Scope) -> bool:
         one, other = left(scope), right(scope)
-        if isinstance(one, str) and len(one) > LONG:
-            scope.read(one)
-        if isinstance(other, str) and len(other) > LONG:
-            scope.read(other)
+        if (isinstance(one, str) and len(one) > LONG) or (isinstance(other, str) and len(other) > LONG):
+            _count(scope, one, other, ordering=ordering)
         return compare(one, other)
 
     return run
 
 
-_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+def _count(scope: Scope, one: Any, other: Any, *, ordering: bool) -> None:
+    both = [side for side in (one, other) if isinstance(side, str)]
+    # texts of different lengths are unequal without a look at them
+    if ordering or len(both) == 1 or len(one) == len(other):
+        for side in both:
+            scope.read(side)
+
+
+COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": equal,
     "!=": lambda left, right: not equal(left, right),
     ">": greater,
