@@ -70,13 +70,13 @@ TREES = st.recursive(
 STATUS = st.builds(Status, st.booleans(), st.booleans(), st.booleans())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES)
 def test_a_tree_reads_back_from_its_text(tree):
     assert parse(spell(tree), CONTEXTS) == tree
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, st.dictionaries(st.sampled_from(sorted(CONTEXTS)), VALUES), st.none() | STATUS)
 def test_whatever_is_evaluated_ends_in_a_value_or_the_error_of_the_language(tree, contexts, status):
     expression = compile_expression(spell(tree))

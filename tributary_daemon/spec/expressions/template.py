@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONTEXTS: Final = frozenset({"inputs", "steps", "item", "index", "matrix", "env", "secrets", "run"})
 
+Names = frozenset[str] | tuple[str, ...]
+
 _OPEN = "${{"
 # longer texts are compiled each time, so that what is kept stays small
 _LONGEST_KEPT: Final = 4_096
@@ -114,12 +116,12 @@ def compile_expression(text: str, *, names: Collection[str] = CONTEXTS) -> Expre
     return Expression(text, names if names is CONTEXTS else frozenset(name.lower() for name in names))
 
 
-def compile_condition(text: str, names: Collection[str] = CONTEXTS) -> Expression:
+def compile_condition(text: str, names: Names = CONTEXTS) -> Expression:
     """Compile what stands behind ``if:``: an expression, with or without ``${{ }}`` around the whole of it.
 
     Args:
         text: the condition.
-        names: the contexts that exist, hashable; those of the language unless given.
+        names: the contexts that exist; those of the language unless given.
 
     Raises:
         ExpressionError: as `compile_expression`; or text stands beside the braces, which would always hold.
@@ -128,11 +130,11 @@ def compile_condition(text: str, names: Collection[str] = CONTEXTS) -> Expressio
 
 
 @functools.lru_cache(maxsize=2048)
-def _kept_condition(text: str, names: Collection[str]) -> Expression:
+def _kept_condition(text: str, names: Names) -> Expression:
     return _condition(text, names)
 
 
-def _condition(text: str, names: Collection[str]) -> Expression:
+def _condition(text: str, names: Names) -> Expression:
     if not text.lstrip().startswith(_OPEN):
         return compile_expression(text, names=names)
     pieces = [piece for piece in split(text) if piece.is_expression or piece.text.strip()]
