@@ -113,8 +113,10 @@ def walk(scope: Scope, root: str, parts: Sequence[Any]) -> Any:
     value = scope.contexts.get(root)
     required = _required(scope, root, parts, value) if scope.strict else 0
     for count, part in enumerate(parts, 1):
-        value = look_up(scope, value, part)
-        if value is MISSING:
+        # as most are; the keys of JSON are texts, so that a number is not found here
+        if type(value) is dict and isinstance(part, str) and part in value:
+            value = value[part]
+        elif (value := look_up(scope, value, part)) is MISSING:
             if count > required:
                 return None
             raise ExpressionError(
