@@ -84,7 +84,7 @@ CASES = [
     ("R4", "steps: {a: {run: x, env: {TRIB_X: 1}}}", "TRB121", "1:27", "reserved", None),
     ("R17", "steps: {a: {run: x, with: {day: 1}}}", "TRB123", "1:21", "not to run", 'env: {DAY: …} and use "$DAY"'),
     ("R17", "steps: {a: {task: t.v1, env: {A: 1}}}", "TRB123", "1:25", "not to task", None),
-    ("R10", TASK + "    with: ['${{ 1 + }}']", "TRB130", "4:13", "Unexpected symbol", None),
+    ("R10", TASK + "    with: ['${{ 1 + }}']", "TRB130", "4:13", "Unexpected end of expression", None),
     ("R10", TASK + "    with: ['${{ x']", "TRB130", "4:13", "not closed", None),
     ("R10", TASK + "    with: ['a ${{ input.a }}']", "TRB131", "4:15", "'input'", "did you mean 'inputs'?"),
     ("R10", "inputs: {day: {type: date}}\n" + TASK + "    with: ['${{ inputs.dya }}']", "TRB132", "5:13", "'dya'", "did you mean 'day'?"),

@@ -26,6 +26,9 @@ COMMANDS: Final = {
     "events": Entry("commands.events:events", "Show what happened, to one run or to all", _LOOK),
     "validate": Entry("commands.files:validate", "Check workflow files without storing anything", _FILES),
     "register": Entry("commands.files:register", "Register workflow files under their names", _FILES),
+    "eval": Entry(
+        "commands.eval:eval_", "Evaluate an expression, as workflows write it inside ${{ }}", _FILES
+    ),
     "explain": Entry("commands.explain:explain", "Explain the code of an error, such as TRB104", _FILES),
     "worker": Entry("commands.worker:worker", "Start a worker and serve queues until it is stopped", _FLEET),
     "workers": Entry(

@@ -128,7 +128,7 @@ def json_value(text: str, option: str) -> Any:
     except json.JSONDecodeError as error:
         raise InvalidInput(
             f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-            hint="""quote it: --payload '{"n": 1}', or put it in a file: --payload @file.json""",
+            hint=f"""quote it: {option} '{{"n": 1}}', or put it in a file: {option} @file.json""",
         ) from None
     except RecursionError:
         raise InvalidInput(f"{source} is nested too deeply", hint="at most 200 levels are stored") from None

@@ -57,17 +57,23 @@ def _compile_call(node: Call) -> Compiled:
 
 def _compile_comparison(node: Compare) -> Compiled:
     left, right = compile_node(node.left), compile_node(node.right)
-    compare = COMPARISONS[node.operator]
+    compare, ordering = COMPARISONS[node.operator], node.operator[0] in "<>"
 
     def run(scope: Scope) -> bool:
         one, other = left(scope), right(scope)
-        if isinstance(one, str) and len(one) > LONG:
-            scope.read(one)
-        if isinstance(other, str) and len(other) > LONG:
-            scope.read(other)
+        if (isinstance(one, str) and len(one) > LONG) or (isinstance(other, str) and len(other) > LONG):
+            _count(scope, one, other, ordering=ordering)
         return compare(one, other)
 
     return run
+
+
+def _count(scope: Scope, one: Any, other: Any, *, ordering: bool) -> None:
+    both = [side for side in (one, other) if isinstance(side, str)]
+    # texts of different lengths are unequal without a look at them
+    if ordering or len(both) == 1 or len(one) == len(other):
+        for side in both:
+            scope.read(side)
 
 
 COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -126,13 +132,28 @@ def _compile_index(node: Index) -> Compiled:
     name, parts = chain
     root = name.name
     if not any(part is WILDCARD or part is COMPUTED for part in parts):
-        fixed = tuple(parts)
-        return lambda scope: walk(scope, root, fixed)
+        return _compile_path(root, tuple(parts))
     if WILDCARD in parts:
         # up to the first one a path may be missing, behind it elements are only filtered
         return _compile_step(compile_node(node.target), node.index)
     indexes = tuple(map(compile_node, _indexes(node)))
     return lambda scope: walk(scope, root, tuple(index(scope) for index in indexes))
+
+
+def _compile_path(root: str, parts: tuple[Any, ...]) -> Compiled:
+    def follow(scope: Scope) -> Any:
+        if scope.strict:
+            return walk(scope, root, parts)
+        value = scope.contexts.get(root)
+        for part in parts:
+            # as most are; the keys of JSON are texts, so that a number is not found here
+            if type(value) is dict and part in value:
+                value = value[part]
+            elif (value := look_up(scope, value, part)) is MISSING:
+                return None
+        return value
+
+    return follow
 
 
 def _indexes(node: Node) -> list[Node]:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.expressions.scope import Scope
 
 _CONTAINERS: Final = (list, tuple, dict)
-_UNITS_PER_ITEM: Final = 20
-_UNITS_PER_PIECE: Final = 40
-_UNITS_PER_LETTER_OF_JSON: Final = 4
+_UNITS_PER_ITEM: Final = 30
+_UNITS_PER_PIECE: Final = 110
+_UNITS_PER_LETTER_OF_JSON: Final = 8
 _LONGEST_SHOWN: Final = 1_000
 _PIECE: Final = re.compile(r"[^{}]+|\{\{|\}\}|\{([0-9]+)\}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.expressions.scope import Scope
 
 LONGEST_RANGE: Final = 100_000
-_UNITS_PER_ITEM: Final = 30
+_UNITS_PER_ITEM: Final = 80
 _UNITS_OF_A_RANGE: Final = 2
 _LETTERS_PER_UNIT: Final = 2
 
@@ -83,7 +83,7 @@ def _hash(scope: Scope, arguments: tuple[Argument, ...]) -> str:
 def _canonical(scope: Scope, value: Any) -> Any:
     """Return the value with whole numbers as integers, so that 1 and 1.0 hash alike."""
     if isinstance(value, str):
-        scope.spend(len(value) // _LETTERS_PER_UNIT)
+        scope.spend(len(value) // _LETTERS_PER_UNIT if value.isascii() else 2 * len(value))
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value

@@ -121,8 +121,8 @@ class Lexer:
         last = self._last
         if last is None or last.kind is Kind.OPERATOR or (last.kind is Kind.MARK and last.text in "([,."):
             return False
-        around = self.source[start - 1] + self.source[start + 1 : start + 2]
-        return around.isspace() and len(around) == len("  ")
+        behind = self.source[start + 1 : start + 2]
+        return self.source[start - 1].isspace() and (not behind or behind.isspace())
 
     def _string(self, start: int) -> Token:
         found = _STRING.match(self.source, start)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from tributary_daemon.spec.expressions.scope import Scope
 
-_UNITS_PER_ITEM: Final = 10
+_UNITS_PER_ITEM: Final = 15
+_UNITS_PER_SEARCH: Final = 100
 _UNITS_PER_NAME: Final = 20
 # objects of up to so many names are searched anew each time
 _FEW_NAMES: Final = 16
@@ -40,19 +41,22 @@ def look_up(scope: Scope, target: Any, index: Any) -> Any:
         return _property(scope, target, to_text(index))
     if isinstance(target, Filtered):
         scope.spend(len(target) * _UNITS_PER_ITEM)
-        if isinstance(index, str):
-            found = (
-                item[index] if type(item) is dict and index in item else look_up(scope, item, index)
-                for item in target
-            )
-        else:
-            found = (look_up(scope, item, index) for item in target)
+        found = (
+            item[index] if type(item) is dict and isinstance(index, str) and index in item
+            else _look_further(scope, item, index)
+            for item in target
+        )  # fmt: skip
         return Filtered(item for item in found if item is not MISSING)
     if isinstance(target, (list, tuple)):
         number = to_number(index)
         # NaN is not between the bounds either; an integer may be too large for a float
         return target[int(number)] if 0 <= number < len(target) else MISSING
     return MISSING
+
+
+def _look_further(scope: Scope, item: Any, index: Any) -> Any:
+    scope.spend(_UNITS_PER_SEARCH)
+    return look_up(scope, item, index)
 
 
 def _property(scope: Scope, target: dict[str, Any], name: str) -> Any:
@@ -109,8 +113,10 @@ def walk(scope: Scope, root: str, parts: Sequence[Any]) -> Any:
     value = scope.contexts.get(root)
     required = _required(scope, root, parts, value) if scope.strict else 0
     for count, part in enumerate(parts, 1):
-        value = look_up(scope, value, part)
-        if value is MISSING:
+        # as most are; the keys of JSON are texts, so that a number is not found here
+        if type(value) is dict and isinstance(part, str) and part in value:
+            value = value[part]
+        elif (value := look_up(scope, value, part)) is MISSING:
             if count > required:
                 return None
             raise ExpressionError(

@@ -264,4 +264,5 @@ class _Parser:
             position=token.position,
             hint=hint,
             unknown_context=token.text if token.kind is Kind.NAME else None,
+            unknown_function=token.text if token.kind is Kind.FUNCTION else None,
         )

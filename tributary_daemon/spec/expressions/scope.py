@@ -16,7 +16,8 @@ MAX_MADE: Final = 512 * 1024
 MAX_WORK: Final = 4_000_000
 # texts up to this length are compared without counting
 LONG: Final = 256
-_UNITS_PER_FOREIGN_LETTER: Final = 8
+# a letter whose upper case is longer makes folding go letter by letter
+_UNITS_PER_ODD_LETTER: Final = 20
 _ASCII_PER_UNIT: Final = 4
 
 
@@ -84,8 +85,10 @@ class Scope:
         """Count the work of going through a text once."""
         if text.isascii():
             self.spend(len(text) // _ASCII_PER_UNIT)
+        elif len(text.upper()) == len(text):
+            self.spend(len(text))
         else:
-            self.spend(len(text) * _UNITS_PER_FOREIGN_LETTER)
+            self.spend(len(text) * _UNITS_PER_ODD_LETTER)
 
 
 def check_size(amount: int) -> None:

@@ -88,7 +88,8 @@ def union(types: Iterable[Type]) -> Type:
         found.extend(variant for variant in each if variant not in found)
         if len(found) > _MOST_VARIANTS:
             return None
-    return tuple(found)
+    # nothing at all is what a schema without sense says
+    return tuple(found) or None
 
 
 def without_null(given: Type) -> Type:

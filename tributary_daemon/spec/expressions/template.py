@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 CONTEXTS: Final = frozenset({"inputs", "steps", "item", "index", "matrix", "env", "secrets", "run"})
 
+Names = frozenset[str] | tuple[str, ...]
+
 _OPEN = "${{"
 # longer texts are compiled each time, so that what is kept stays small
 _LONGEST_KEPT: Final = 4_096
 _LONGEST_SHOWN: Final = 500
 # all expressions of one value may use up so many times what one may
-_MOST_AT_ONCE: Final = 8
+_MOST_AT_ONCE: Final = 4
 # the closing braces do not count inside a text of the expression
 _BODY = re.compile(r"(?:[^'}]|'(?:[^']|'')*'|\}(?!\}))*")
 
@@ -114,18 +116,30 @@ def compile_expression(text: str, *, names: Collection[str] = CONTEXTS) -> Expre
     return Expression(text, names if names is CONTEXTS else frozenset(name.lower() for name in names))
 
 
-@functools.lru_cache(maxsize=2048)
-def compile_condition(text: str) -> Expression:
+def compile_condition(text: str, names: Names = CONTEXTS) -> Expression:
     """Compile what stands behind ``if:``: an expression, with or without ``${{ }}`` around the whole of it.
+
+    Args:
+        text: the condition.
+        names: the contexts that exist; those of the language unless given.
 
     Raises:
         ExpressionError: as `compile_expression`; or text stands beside the braces, which would always hold.
     """
-    if _OPEN not in text:
-        return compile_expression(text)
+    return _kept_condition(text, names) if len(text) <= _LONGEST_KEPT else _condition(text, names)
+
+
+@functools.lru_cache(maxsize=2048)
+def _kept_condition(text: str, names: Names) -> Expression:
+    return _condition(text, names)
+
+
+def _condition(text: str, names: Names) -> Expression:
+    if not text.lstrip().startswith(_OPEN):
+        return compile_expression(text, names=names)
     pieces = [piece for piece in split(text) if piece.is_expression or piece.text.strip()]
-    if len(pieces) == 1 and pieces[0].is_expression:
-        return compile_expression(pieces[0].text)
+    if len(pieces) == 1:
+        return compile_expression(pieces[0].text, names=names)
     raise ExpressionError(
         "parsing",
         "text beside `${{ }}` makes a condition always true",
@@ -171,7 +185,7 @@ def split(text: str) -> list[Piece]:
     return pieces
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=4096)
 def _kept(text: str) -> tuple[str | Expression, ...]:
     return _compiled(text)
 

@@ -178,7 +178,7 @@ class _Checker:
         except NoSuchField as error:
             if self._strict:
                 self._missing(step, target, error.known)
-            return (NULL,)
+            return None
         self._type(step.index)
         return None
 
@@ -190,9 +190,10 @@ class _Checker:
             self._report(at, f"`{owner}` has no {written!r}", suggest(written, known))
             return
         assert target is not None
-        kinds = {variant.kind for variant in target}
         hint = None
-        if "Array" in kinds:
+        if any(variant.filtered is not None for variant in target):
+            hint = "behind `.*` an index goes into each element, not into the list"
+        elif any(variant.kind == "Array" for variant in target) and not written.isdigit():
             hint = f"one element is {owner}[0], {written!r} of all elements is {owner}.*.{written}"
         self._report(at, f"`{owner}` is {_words(target)} and has no {written!r}", hint)
 
@@ -266,7 +267,7 @@ def _may_meet(given: Variant, other: Variant) -> bool:
 def _hint(left: tuple[Variant, ...], right: tuple[Variant, ...]) -> str | None:
     kinds = [{variant.kind for variant in side if variant.kind != "Null"} for side in (left, right)]
     if any(kind & _CONTAINERS for kind in kinds):
-        return "same(a, b) compares arrays and objects by what is in them"
+        return "length(x) counts elements; same(a, b) compares arrays and objects by what is in them"
     for one, other in ((left, right), (right, left)):
         words = _texts(one)
         if len(one) == len(words) == 1:

@@ -137,7 +137,8 @@ def to_text(value: Any) -> str:
 def equal(left: Any, right: Any) -> bool:
     """Compare as ``==`` does: text without case, arrays and objects by identity, else as numbers."""
     if isinstance(left, str) and isinstance(right, str):
-        return fold(left) == fold(right)
+        # folding never changes the length
+        return len(left) == len(right) and fold(left) == fold(right)
     if isinstance(left, (list, tuple, dict)) or isinstance(right, (list, tuple, dict)):
         return left is right
     return to_number(left) == to_number(right)
