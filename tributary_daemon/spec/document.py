@@ -91,8 +91,9 @@ def check_document(
     references = References(inputs, drafts, problems, secrets=secrets, variables=variables)
     result = _check_head(root, values, references)
     steps = _tie(drafts, references, problems)
-    children = _children(drafts, problems)
-    if problems.errors > before or any(draft.runs is None for draft in drafts if draft.action == "workflow"):
+    callers = [draft for draft in drafts if draft.action == "workflow"]
+    children = _children(callers, problems)
+    if problems.errors > before or any(draft.runs is None for draft in callers):
         return None
     return WorkflowSpec(
         name=values.get("name", default_name),
@@ -158,6 +159,7 @@ def report_empty(at: Any, problems: Problems) -> None:
 def _tie(drafts: list[Draft], references: References, problems: Problems) -> list[StepSpec]:
     """Resolve needs and references, order the steps; what is wrong is reported."""
     indexes = {draft.id: index for index, draft in enumerate(drafts)}
+    hooked = bool(drafts) and drafts[-1].hook is not None
     needs: list[list[str]] = []
     traits: list[tuple[bool, bool]] = []
     for draft in drafts:
@@ -168,7 +170,7 @@ def _tie(drafts: list[Draft], references: References, problems: Problems) -> lis
             if need not in indexes:
                 hint = functools.partial(suggest, need, indexes)
                 problems.error(codes.UNKNOWN_STEP, f"unknown step {need!r} in needs", node, hint=hint)
-            elif drafts[indexes[need]].hook != draft.hook:
+            elif hooked and drafts[indexes[need]].hook != draft.hook:
                 _report_border(draft, drafts[indexes[need]], node, problems)
             else:
                 written.append(need)

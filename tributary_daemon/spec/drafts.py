@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tributary_daemon.spec.nodes import Node, Scalar
     from tributary_daemon.spec.scopes import Place
     from tributary_daemon.spec.workflow import WorkflowSpec
@@ -39,7 +41,7 @@ class Draft:
     action: str = "task"
     with_: Any = field(default_factory=dict)
     needs: dict[str, Node] = field(default_factory=dict)
-    places: list[tuple[Place, Node]] = field(default_factory=list)
+    places: Sequence[tuple[Place, Node]] = ()
     fan: str | None = None
     axes: frozenset[str] = frozenset()
     runs: dict[str, str] | None = None

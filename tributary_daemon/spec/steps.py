@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Problems
 
 _ID = re.compile(ID_PATTERN)
+# what nearly every step has
+_TASK: Final = ["task"]
+_OTHER_ACTIONS: Final = frozenset(ACTIONS) - {"task"}
 _EXAMPLE: Final = "steps: {hello: {run: echo hello}}"
 
 
@@ -101,7 +104,9 @@ class StepReader:
             return draft
         pairs = node.pairs
         draft.values = read_fields(node, STEP, "a step", problems)
-        written: list[str] = [action for action in ACTIONS if action in pairs]
+        written = _TASK
+        if "task" not in pairs or not _OTHER_ACTIONS.isdisjoint(pairs):
+            written = [action for action in ACTIONS if action in pairs]
         if len(written) != 1:
             self._refuse_actions(draft, node, written)
         _read_needs(draft, node.get("needs"), problems)
