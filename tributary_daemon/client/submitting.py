@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
+from tributary_daemon.client import local
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
-from tributary_daemon.errors import InvalidInput
+from tributary_daemon.errors import InvalidInput, InvalidWorkflow
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.spec.inputs import check_inputs
+from tributary_daemon.spec.recheck import recheck
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from uuid import UUID
 
     from tributary_daemon.client.options import Settings
+    from tributary_daemon.errors import Problem
     from tributary_daemon.store.db import Operation
 
 SHELL: Final = "trib.shell.v1"
@@ -69,6 +72,7 @@ class _Run:
     payloads: str | None
     revision_id: UUID | None
     warnings: tuple[str, ...]
+    elsewhere: frozenset[str]
 
 
 def record(
@@ -97,6 +101,8 @@ def record(
         work = yield from _checked(target, terms, settings)
     if strict:
         yield from _refuse_unknown(_names(work), private=settings.private is not None)
+        if isinstance(work, _Run) and settings.private is None:
+            _refuse(tuple((yield from _misfits(work.spec, work.elsewhere))))
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
@@ -161,6 +167,11 @@ def dry_run(
     if strict:
         yield from _refuse_unknown(missing)
     warnings = _unknown_texts(missing, known)
+    misfits: tuple[Problem, ...] = ()
+    if isinstance(work, _Run):
+        misfits = yield from _misfits(work.spec, work.elsewhere)
+        if strict:
+            _refuse(misfits)
     common = {
         "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
         "idempotency_key": terms.key,
@@ -193,7 +204,7 @@ def dry_run(
         "labels": {**work.spec.labels, **terms.labels},
         **common,
         "steps": steps,
-        "warnings": [*work.warnings, *warnings],
+        "warnings": [*work.warnings, *_as_warnings(misfits), *warnings],
     }
 
 
@@ -201,11 +212,15 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     """Give a workflow's name to this revision of it.
 
     Raises:
-        InvalidInput: ``strict``, and other content is registered under the name, or a handler is unknown.
+        InvalidInput: ``strict``, and other content is registered under the name, a handler is unknown, or a
+            step does not go with what workers have registered.
     """
     warnings = [problem.render() for problem in spec.warnings]
     kept = revision(spec)
+    misfits = yield from _misfits(spec)
+    warnings.extend(_as_warnings(misfits))
     if strict:
+        _refuse(misfits)
         yield from _refuse_unknown([step.name for step in spec.steps])
         before = yield from submit.registered(spec.name)
         if before is not None and before.hash != kept.hash:
@@ -310,7 +325,29 @@ def _run(
         json.dumps(payloads) if payloads else None,
         revision_id,
         tuple(problem.render() for problem in spec.warnings),
+        frozenset(payloads),
     )
+
+
+def _misfits(spec: WorkflowSpec, elsewhere: Collection[str] = ()) -> Operation[tuple[Problem, ...]]:
+    """Return what does not go with the handlers that workers have registered.
+
+    What this process has itself was looked at when the workflow was loaded.
+    """
+    if all(step.name in REGISTRY for step in spec.steps):
+        return ()
+    rows = yield from local.registered()
+    return recheck(spec, local.Local(rows=rows), elsewhere=elsewhere)
+
+
+def _refuse(problems: tuple[Problem, ...]) -> None:
+    if problems:
+        raise InvalidWorkflow(problems)
+
+
+def _as_warnings(problems: tuple[Problem, ...]) -> list[str]:
+    # workers may be newer tomorrow: what is registered today refuses nothing unless it is asked for
+    return [replace(problem, severity="warning").render() for problem in problems]
 
 
 def _names(work: _Intent | _Run) -> list[str]:

@@ -16,8 +16,11 @@ from tributary_daemon.spec.problems import Problems
 from tributary_daemon.spec.workflow import InputSpec, WorkflowSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection as AnyCollection
     from collections.abc import Iterable
     from collections.abc import Mapping as AnyMapping
+
+    from tributary_daemon.spec.signatures import Signatures
 
 _MAX_DEPTH: Final = 100
 _MAX_NODES: Final = 1_000_000
@@ -113,8 +116,33 @@ class WorkflowBuilder:
         self._steps.append((id, step))
         return self
 
-    def build(self) -> WorkflowSpec:
+    def want(
+        self,
+        id: str,  # noqa: A002 - the word of the language
+        type: str,  # noqa: A002 - see above
+        given: AnyMapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Add the steps that lead to a type; they are inferred when the workflow is built.
+
+        Args:
+            id: of the step that makes it.
+            type: its name.
+            given: names of types -> values, which may hold expressions.
+            options: as of `add`; they hold for every step.
+        """
+        plain = {name: _plain(value) for name, value in options.items() if value is not None}
+        self._steps.append((id, {"want": type, **_given(given=dict(given) if given else None), **plain}))
+        return self
+
+    def build(
+        self, signatures: Signatures | None = None, *, elsewhere: AnyCollection[str] = ()
+    ) -> WorkflowSpec:
         """Check everything and return the workflow; its source is the document as JSON.
+
+        Args:
+            signatures: of handlers, to infer graphs from and to check types against.
+            elsewhere: ids of steps whose payload is kept outside of the document.
 
         Raises:
             InvalidWorkflow: holds every fault; places are paths such as ``steps.a.needs``.
@@ -134,11 +162,24 @@ class WorkflowBuilder:
         root.pairs["steps"] = (Scalar("steps", "steps"), steps)
         spec = None
         if not problems.failed:
-            spec = check_document(root, problems, default_name=str(self.name), source="", any_payload=True)
+            spec = check_document(
+                root,
+                problems,
+                default_name=str(self.name),
+                source="",
+                any_payload=True,
+                signatures=signatures,
+                elsewhere=elsewhere,
+            )
         warnings = problems.finish(strict=False)
         assert spec is not None
         document = {**self._head, "steps": dict(self._steps)}
         return replace(spec, source=json.dumps(document, ensure_ascii=False, indent=1), warnings=warnings)
+
+
+def node_of(value: Any, problems: Problems) -> Node:
+    """Return a Python value as a node whose places are paths; what is not JSON is reported."""
+    return _Reader(problems).node(value, "", 0)
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -205,7 +246,7 @@ class _Reader:
             if not isinstance(key, str):
                 self._problems.error(codes.NON_STRING_KEY, f"a key must be text, not {key!r}", path)
                 continue
-            place = f"{path}.{key}"
+            place = f"{path}.{key}" if path else key
             self._text(key, path)
             mapping.pairs[key] = (Scalar(key, place), self.node(item, place, depth + 1))
         return mapping

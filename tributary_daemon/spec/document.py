@@ -14,16 +14,28 @@ from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, to_json
 from tributary_daemon.spec.references import References
 from tributary_daemon.spec.steps import Draft, read_steps, warn_unversioned
+from tributary_daemon.spec.type_check import check_types
+from tributary_daemon.spec.wants import expand_wants
 from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tributary_daemon.spec.problems import Problems
+    from tributary_daemon.spec.signatures import Signatures
 
 _LONGEST_CYCLE: Final = 12
 
 
 def check_document(
-    root: Node, problems: Problems, *, default_name: str, source: str, any_payload: bool = False
+    root: Node,
+    problems: Problems,
+    *,
+    default_name: str,
+    source: str,
+    any_payload: bool = False,
+    signatures: Signatures | None = None,
+    elsewhere: Collection[str] = (),
 ) -> WorkflowSpec | None:
     """Check a document and build the workflow.
 
@@ -33,6 +45,8 @@ def check_document(
         default_name: the workflow's name when the document gives none.
         source: stored as the exact text.
         any_payload: ``with`` may be a bare text or number.
+        signatures: of handlers, to infer graphs from and to check types against; None for neither.
+        elsewhere: ids of steps whose payload is kept outside of the document.
 
     Returns:
         The workflow without its warnings; None when there are errors.
@@ -48,15 +62,15 @@ def check_document(
     if "name" in values:
         warn_unversioned("workflow", values["name"], root.pairs["name"][1], problems)
     inputs = read_inputs(root.get("inputs"), problems)
-    drafts = read_steps(root.get("steps"), root, problems, any_payload=any_payload)
+    inferred: list[str] = []
+    written = expand_wants(root.get("steps"), signatures, problems, inferred)
+    drafts = read_steps(written, root, problems, any_payload=any_payload)
     references = References(inputs, [draft.id for draft in drafts], problems)
     result = root.get("result")
     if result is not None:
         references.check(result, None)
     steps = _tie(drafts, references, problems)
-    if problems.failed:
-        return None
-    return WorkflowSpec(
+    spec = WorkflowSpec(
         name=values.get("name", default_name),
         steps=tuple(steps),
         inputs=inputs,
@@ -65,7 +79,12 @@ def check_document(
         source=source,
         description=values.get("description"),
         labels=values.get("labels", {}),
+        inferred=tuple(inferred),
     )
+    if signatures is not None and isinstance(written, Mapping):
+        nodes = {step_id: node for step_id, (_, node) in written.pairs.items()}
+        check_types(spec, nodes, result, signatures, problems, elsewhere=elsewhere)
+    return None if problems.failed else spec
 
 
 def report_empty(at: Any, problems: Problems) -> None:

@@ -246,8 +246,8 @@ STEP: Final[Fields] = {
     "workflow": Field(None, "A workflow to run as a step."),
     "wait": Field(None, "A time or a signal to wait for."),
     "approve": Field(None, "A question to people."),
-    "want": Field(None, "A type to produce by an inferred graph."),
-    "given": Field(None, "Values that an inferred graph starts from."),
+    "want": Field(left_to_owner({"type": "string"}), "A type to produce by an inferred graph."),
+    "given": Field(left_to_owner({"type": "object"}), "Types -> values that an inferred graph starts from."),
     "with": Field(left_to_owner({"type": ["object", "array", "string"]}), "The input of the handler."),
     "env": Field(left_to_owner(_TEXTS), "Environment variables of the shell script."),
     "needs": Field(

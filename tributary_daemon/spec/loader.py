@@ -18,6 +18,7 @@ from tributary_daemon.spec.problems import Problems
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tributary_daemon.spec.signatures import Signatures
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -25,7 +26,12 @@ _UNNAMED: Final = "workflow"
 
 
 def load_text(
-    text: str, *, file: str = "-", default_name: str | None = None, strict: bool = False
+    text: str,
+    *,
+    file: str = "-",
+    default_name: str | None = None,
+    strict: bool = False,
+    signatures: Signatures | None = None,
 ) -> WorkflowSpec:
     """Load a workflow from YAML text.
 
@@ -34,6 +40,7 @@ def load_text(
         file: name shown in errors; ``-`` for standard input.
         default_name: name of a workflow whose text has no ``name``; the stem of ``file`` unless given.
         strict: warnings refuse the workflow too.
+        signatures: of handlers, to infer graphs from and to check types against; None for neither.
 
     Raises:
         InvalidWorkflow: holds every fault, by position.
@@ -44,18 +51,19 @@ def load_text(
         )
     problems = Problems(file, text)
     with _collector_off():
-        spec = _load(text, problems, default_name or _stem(file))
+        spec = _load(text, problems, default_name or _stem(file), signatures)
     warnings = problems.finish(strict=strict)
     assert spec is not None
     return replace(spec, warnings=warnings)
 
 
-def load_file(path: Path, *, strict: bool = False) -> WorkflowSpec:
+def load_file(path: Path, *, strict: bool = False, signatures: Signatures | None = None) -> WorkflowSpec:
     """Load a workflow from a file; its stem is the name of a workflow without one.
 
     Args:
         path: a regular file or pipe, UTF-8, at most 4 MiB.
         strict: warnings refuse the workflow too.
+        signatures: as of `load_text`.
 
     Raises:
         InvalidWorkflow: the file cannot be read, or its content is refused.
@@ -86,13 +94,13 @@ def load_file(path: Path, *, strict: bool = False) -> WorkflowSpec:
         raise _unreadable(
             f"the file is not UTF-8: byte {error.start}, line {line}", file, "save it as UTF-8"
         ) from None
-    return load_text(text, file=file, strict=strict)
+    return load_text(text, file=file, strict=strict, signatures=signatures)
 
 
-def _load(text: str, problems: Problems, name: str) -> WorkflowSpec | None:
+def _load(text: str, problems: Problems, name: str, signatures: Signatures | None) -> WorkflowSpec | None:
     root = compose(text, problems)
     if root is not None:
-        return check_document(root, problems, default_name=name, source=text)
+        return check_document(root, problems, default_name=name, source=text, signatures=signatures)
     if not problems.failed:
         report_empty(Place(0, 0, 0, 1), problems)
     return None

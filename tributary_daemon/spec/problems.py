@@ -98,7 +98,10 @@ class Problems:
         Raises:
             InvalidWorkflow: there are errors, or with ``strict`` warnings; it holds both.
         """
-        ordered = sorted(self._found, key=lambda problem: (problem.line or 0, problem.column or 0))
+        # a value that several inferred steps take is reported once
+        ordered = sorted(
+            dict.fromkeys(self._found), key=lambda problem: (problem.line or 0, problem.column or 0)
+        )
         if strict:
             ordered = [replace(problem, severity="error") for problem in ordered]
         hidden = self._hidden + max(0, len(ordered) - MOST_SHOWN)

@@ -93,6 +93,7 @@ def _read_step(step_id: str, key: Scalar, node: Node, problems: Problems, *, any
     if "run" in written:
         _read_shell(draft, node, problems)
     elif "task" in written:
+        # a `want` that is left has a fault, which is reported
         _read_task(draft, node, problems, any_payload=any_payload)
     return draft
 

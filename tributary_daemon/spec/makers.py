@@ -1,0 +1,103 @@
+"""What handlers take and make, by the names of types."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.handlers.types import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tributary_daemon.spec.signatures import Known
+
+_LIST: Final = re.compile(r"list\[\s*(.+?)\s*\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What a handler asks for.
+
+    Attributes:
+        name: of the parameter; ``payload`` for one that takes the whole payload.
+        type: name of its type; None for one that no graph can fill.
+        required: False where the handler has a default.
+    """
+
+    name: str
+    type: str | None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A handler as a way from types to a type.
+
+    Attributes:
+        name: of the handler.
+        makes: name of the type it returns.
+        parameters: in the order of its signature.
+        whole: its one parameter takes the whole payload.
+    """
+
+    name: str
+    makes: str
+    parameters: tuple[Parameter, ...] = field(default_factory=tuple)
+    whole: bool = False
+
+
+def element(name: str) -> str | None:
+    """Return ``T`` for ``list[T]``, None for a type that is no list."""
+    found = _LIST.fullmatch(name)
+    return found[1] if found else None
+
+
+def list_of(name: str) -> str:
+    """Return ``list[T]`` for ``T``."""
+    return f"list[{name}]"
+
+
+def maker_of(known: Known) -> Maker | None:
+    """Return how a handler makes a named type; None when it makes none."""
+    makes = known.output_schema.get(MARK)
+    if not isinstance(makes, str):
+        return None
+    return Maker(
+        known.name, makes, tuple(parameters_of(known.input_schema)), whole=_is_whole(known.input_schema)
+    )
+
+
+def types_of(known: Known) -> list[str]:
+    """Return the names of all types that a handler takes or makes, without ``list[ ]``."""
+    found = [parameter.type for parameter in parameters_of(known.input_schema)]
+    found.append(known.output_schema.get(MARK))
+    return [element(name) or name for name in found if isinstance(name, str)]
+
+
+def parameters_of(schema: dict[str, Any]) -> list[Parameter]:
+    """Return what a handler asks for, from the JSON Schema of its payload."""
+    if _is_whole(schema):
+        mark = schema.get(MARK)
+        return [Parameter("payload", mark if isinstance(mark, str) else None)]
+    required: Collection[str] = schema.get("required", ())
+    return [
+        Parameter(name, value.get(MARK) if isinstance(value, dict) else None, name in required)
+        for name, value in schema.get("properties", {}).items()
+    ]
+
+
+def _is_whole(schema: dict[str, Any]) -> bool:
+    # parameters that bind by name refuse what they do not know
+    return MARK in schema or schema.get("additionalProperties") is not False
+
+
+def resolve_type(written: str, known: Collection[str]) -> list[str]:
+    """Return the known types that a written name may mean: the exact one, else all that end in it."""
+    inner = element(written)
+    if inner is not None:
+        return [list_of(name) for name in resolve_type(inner, known)]
+    if written in known:
+        return [written]
+    return sorted(name for name in known if name.endswith(f".{written}"))
