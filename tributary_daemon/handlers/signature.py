@@ -111,6 +111,8 @@ class Signature:
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             return [Fault(fault["loc"], fault["type"], fault["msg"]) for fault in found]
+        except Exception as error:  # noqa: BLE001 - validators are user code
+            return [Fault((), "error", f"its types cannot read it: {type(error).__name__}: {error}")]
         return []
 
     def input_schema(self) -> dict[str, Any]:

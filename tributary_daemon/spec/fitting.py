@@ -16,7 +16,7 @@ from tributary_daemon.spec.shapes import Shape, kind_of, kind_of_value, lax, nam
 if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Hint
 
-Read = Callable[[Scalar], Shape]
+Judge = Callable[[Scalar, Shape], str | None]
 _DEEPEST: Final = 12
 _BOUNDS: Final[tuple[tuple[str, Callable[[Any, Any], bool], str], ...]] = (
     ("minimum", operator.ge, "at least"),
@@ -36,18 +36,17 @@ class Misfit(NamedTuple):
     path: str = ""
 
 
-def misfits(node: Node, shape: Shape, path: str, read: Read) -> Iterator[Misfit]:
+def misfits(node: Node, shape: Shape, path: str, judge: Judge) -> Iterator[Misfit]:
     """Yield all that does not fit.
 
     Args:
         node: the value.
         shape: what it shall be.
         path: how messages name it, e.g. ``with.width``.
-        read: returns what a text with expressions is.
+        judge: returns why what a text with expressions gives does not fit; see `mismatch`.
     """
     if isinstance(node, Scalar) and isinstance(node.value, str) and "${{" in node.value:
-        found = read(node)
-        if (why := mismatch(found, shape)) is not None:
+        if (why := judge(node, shape)) is not None:
             yield Misfit(codes.WRONG_VALUE, f"`{path}` {why}", node, _convert(shape))
         return
     options = variants(shape)
@@ -58,7 +57,7 @@ def misfits(node: Node, shape: Shape, path: str, read: Read) -> Iterator[Misfit]
         what = kind(node) if not isinstance(node, Scalar) or node.value is None else repr(node.value)
         yield Misfit(codes.WRONG_VALUE, f"`{path}` must be {words(shape)}, not {what}", node, path=path)
         return
-    tried = [list(_inside(node, option, path, read)) for option in right]
+    tried = [list(_inside(node, option, path, judge)) for option in right]
     if all(tried):
         # of several alternatives the one that is nearest explains best
         yield from min(tried, key=len)
@@ -88,17 +87,17 @@ def _same_kind(node: Node, option: Shape) -> bool:
     return (wanted == "boolean" and value in (0, 1)) or (wanted == "string" and dated and found != "null")
 
 
-def _inside(node: Node, option: Shape, path: str, read: Read) -> Iterator[Misfit]:
+def _inside(node: Node, option: Shape, path: str, judge: Judge) -> Iterator[Misfit]:
     match node:
         case Mapping():
-            yield from _object(node, option, path, read)
+            yield from _object(node, option, path, judge)
         case Sequence():
-            yield from _array(node, option, path, read)
+            yield from _array(node, option, path, judge)
         case _:
             yield from _scalar(node, option.schema, path)
 
 
-def _object(node: Mapping, option: Shape, path: str, read: Read) -> Iterator[Misfit]:
+def _object(node: Mapping, option: Shape, path: str, judge: Judge) -> Iterator[Misfit]:
     schema = option.schema
     properties: dict[str, Any] = schema.get("properties", {})
     more = schema.get("additionalProperties")
@@ -109,13 +108,13 @@ def _object(node: Mapping, option: Shape, path: str, read: Read) -> Iterator[Mis
     for name, (key, value) in node.pairs.items():
         below = properties.get(name, more if isinstance(more, dict) else None)
         if below is not None:
-            yield from misfits(value, option.within(below), f"{path}.{name}", read)
+            yield from misfits(value, option.within(below), f"{path}.{name}", judge)
         elif more is False and "patternProperties" not in schema:
             hint = functools.partial(suggest, name, list(properties), what="it takes")
             yield Misfit(codes.EXTRA_FIELD, f"`{path}` has an unknown {name!r}", key, hint, f"{path}.{name}")
 
 
-def _array(node: Sequence, option: Shape, path: str, read: Read) -> Iterator[Misfit]:
+def _array(node: Sequence, option: Shape, path: str, judge: Judge) -> Iterator[Misfit]:
     schema = option.schema
     first = schema.get("prefixItems", [])
     size = len(node.items)
@@ -132,7 +131,7 @@ def _array(node: Sequence, option: Shape, path: str, read: Read) -> Iterator[Mis
         )
     for number, item in enumerate(node.items):
         below = first[number] if number < len(first) else schema.get("items", True)
-        yield from misfits(item, option.within(below), f"{path}[{number}]", read)
+        yield from misfits(item, option.within(below), f"{path}[{number}]", judge)
 
 
 def _scalar(node: Scalar, schema: dict[str, Any], path: str) -> Iterator[Misfit]:

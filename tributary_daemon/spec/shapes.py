@@ -79,6 +79,9 @@ INTEGER: Final = Shape.of({"type": "integer"})
 
 def variants(shape: Shape) -> list[Shape]:
     """Return the alternatives of a shape: without references, ``anyOf``, ``oneOf`` and lists of types."""
+    if isinstance(shape.schema, dict) and isinstance(shape.schema.get("type"), str):
+        # as most are
+        return [shape]
     found: list[Shape] = []
     waiting = [(shape, 0)]
     while waiting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.expressions import ExpressionError, split
-from tributary_daemon.spec.fitting import Misfit, misfits
+from tributary_daemon.spec.fitting import Misfit, misfits, mismatch
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
 from tributary_daemon.spec.readings import Lost, Readings, StepShape
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
 # where a path that is missing fails a step; `if` takes it for null
-_READING: Final = ("with", "env", "for_each", "matrix", "key", "cache", "concurrency")
 _CALLS: Final = ("aggregate", "undo")
+_LISTS: Final = ("for_each", "matrix")
+_READING: Final = frozenset({"with", "env", "key", "cache", "concurrency", *_LISTS, *_CALLS})
 
 
 def check_types(
@@ -80,6 +81,7 @@ class _Checker:
         self._inputs = {name.lower(): Shape.of(of_input(each)) for name, each in spec.inputs.items()}
         self._shapes: dict[str, StepShape] = {}
         self._known: dict[str, Known | None] = {}
+        self._judged: dict[tuple[int, int, int, int], tuple[Shape, Shape, str | None]] = {}
         self._plain = Readings(self._inputs, self._shape)
 
     def run(self, result: Node | None) -> None:
@@ -92,15 +94,15 @@ class _Checker:
 
     def _check_step(self, step: StepSpec, node: Mapping) -> None:
         readings = self._readings(step, node)
-        for name in (*_READING, *_CALLS):
-            if (value := node.get(name)) is not None:
-                self._check_paths(value, self._plain if name in ("for_each", "matrix") else readings)
+        for name, (_, value) in node.pairs.items():
+            if name in _READING:
+                self._check_paths(value, self._plain if name in _LISTS else readings)
         # a payload built in Python may be kept beside the document
         kept = step.id in self._elsewhere or (step.with_ and "with" not in node.pairs)
         if step.action == "task" and not kept:
             self._check_call(step.name, node, readings)
-        for name in _CALLS:
-            if isinstance(call := node.get(name), Mapping) and isinstance(task := call.get("task"), Scalar):
+        for call in (step.aggregate and node.get("aggregate"), step.undo and node.get("undo")):
+            if isinstance(call, Mapping) and isinstance(task := call.get("task"), Scalar):
                 self._check_call(str(task.value), call, readings)
 
     def _readings(self, step: StepSpec, node: Mapping) -> Readings:
@@ -137,16 +139,15 @@ class _Checker:
             self._problems.error(misfit.code, message, misfit.at, hint=misfit.hint)
 
     def _misfits(self, known: Known, payload: Node, readings: Readings) -> Iterator[Misfit]:
-        texts = list(_dynamic(payload))
-        found: list[Misfit] = []
+        texts = any(True for _ in _dynamic(payload))
         faults: list[Fault] = []
         # the handler's own types know best what they take; what is not yet known stands as null there
         if known.faults is not None and not texts:
             faults = known.faults(json.dumps(to_json(payload)))
             if not faults:
                 return
-        read = functools.partial(self._read, readings=readings)
-        found = list(misfits(payload, Shape.of(known.input_schema), "with", read))
+        judge = functools.partial(self._judge, readings=readings)
+        found = list(misfits(payload, Shape.of(known.input_schema), "with", judge))
         if known.faults is not None and texts and any(each.path for each in found):
             confirmed = _paths(known.faults(json.dumps(_without(payload))))
             found = [each for each in found if not each.path or _near(each.path, confirmed)]
@@ -191,6 +192,14 @@ class _Checker:
             return readings.type_of(pieces[0].text)
         return TEXT
 
+    def _judge(self, node: Scalar, wanted: Shape, readings: Readings) -> str | None:
+        found = self._read(node, readings)
+        # many steps are alike; what is judged is kept, so that no other object gets its id meanwhile
+        key = (id(found.schema), id(found.root), id(wanted.schema), id(wanted.root))
+        if key not in self._judged:
+            self._judged[key] = (found, wanted, mismatch(found, wanted))
+        return self._judged[key][2]
+
     def _check_paths(self, root: Node, readings: Readings) -> None:
         for node in _dynamic(root):
             for piece in _pieces(node.value):
@@ -214,6 +223,7 @@ class _Checker:
         self._problems.error(codes.NO_SUCH_FIELD, message, place, hint=hint)
 
 
+@functools.lru_cache(maxsize=2048)
 def _pieces(text: str) -> list[Piece]:
     try:
         return split(text)

@@ -240,10 +240,13 @@ class _Resolved:
                 problems.error(_CODES[fault.kind], fault.message, self._want, hint=fault.hint)
 
 
+_BUILT_IN: Final = "tributary_daemon."
 _IMPORT: Final = "import the module of the handlers: --import MODULE, or TRIB_HANDLERS"
 
 
 def _guess(word: str, names: list[str]) -> str:
+    # nobody means the types of built-in handlers
+    names = [name for name in names if not name.startswith(_BUILT_IN)]
     if not names:
         return _IMPORT
     short = {name.rpartition(".")[2]: name for name in names}
