@@ -26,8 +26,8 @@ def test_it_holds_what_is_supported_and_nothing_else():
     step = schema["$defs"]["step"]
     supported = (
         "task run with env needs retry max_attempts timeout queue priority run_after continue_on_error "
-        "description labels"
+        "description labels want given"
     )
     assert set(step["properties"]) == set(supported.split())
-    assert step["oneOf"] == [{"required": ["task"]}, {"required": ["run"]}]
+    assert step["oneOf"] == [{"required": ["task"]}, {"required": ["run"]}, {"required": ["want"]}]
     assert json.loads(json.dumps(schema)) == schema

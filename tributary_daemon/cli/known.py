@@ -11,7 +11,7 @@ from tributary_daemon.cli.loader import late
 from tributary_daemon.cli.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from tributary_daemon.client.local import Local
     from tributary_daemon.spec.signatures import Known
@@ -44,18 +44,40 @@ def imported(imports: Sequence[str], *, complete: bool = False, rows: Sequence[K
     return found
 
 
-def on_demand() -> Local:
-    """Return handlers that are imported, or read from the registry, only when a graph is to be inferred."""
-    local = late("handling:Local")
-    found: Local = local(load=lambda: late("handling:require")(settings().handlers), registered=read_registry)
-    return found
+class OnDemand:
+    """Handlers that are imported, or read from the registry, only when a graph is to be inferred."""
+
+    complete = False
+
+    def __init__(self) -> None:
+        self._found: Local | None = None
+
+    def get(self, name: str) -> Known | None:
+        """Return the handler of that name, if handlers were needed before."""
+        return None if self._found is None else self._found.get(name)
+
+    def names(self) -> Collection[str]:
+        """Return the names known so far."""
+        return () if self._found is None else self._found.names()
+
+    def levels(self) -> Iterator[Sequence[Known]]:
+        """Yield what can be imported here; then what workers have registered beside it."""
+        if self._found is None:
+            self._found = late("handling:Local")(
+                load=lambda: late("handling:require")(settings().handlers),
+                registered=lambda: read_registry(quiet=True),
+            )
+        yield from self._found.levels()
 
 
-def read_registry() -> Sequence[Known]:
+def read_registry(*, quiet: bool = False) -> Sequence[Known]:
     """Read what workers have registered.
+
+    Args:
+        quiet: the command says by itself which database it uses.
 
     Raises:
         DatabaseError: no connection, or the schema cannot be used.
     """
-    rows: Sequence[Known] = late("handling:read_registry")(settings())
+    rows: Sequence[Known] = late("handling:read_registry")(settings(), quiet=quiet)
     return rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tributary_daemon.cli.known import on_demand
+from tributary_daemon.cli.known import OnDemand
 from tributary_daemon.cli.values import json_value, mapping
 from tributary_daemon.spec.inputs import parse_cli_value
 from tributary_daemon.spec.loader import load_file, load_text
@@ -69,7 +69,7 @@ def target(text: str, *, strict: bool = False, signatures: Signatures | None = N
         InvalidWorkflow: the file is not a workflow.
     """
     if text == "-":
-        known = signatures or on_demand()
+        known = signatures or OnDemand()
         text = sys.stdin.read()
         return Target(spec=load_text(text, file="-", default_name="stdin", strict=strict, signatures=known))
     path = Path(text)
@@ -92,7 +92,7 @@ def load(path: Path, *, strict: bool = False, signatures: Signatures | None = No
     """
     if not path.exists():
         raise NoSuchFile(path)
-    return load_file(path, strict=strict, signatures=signatures or on_demand())
+    return load_file(path, strict=strict, signatures=signatures or OnDemand())
 
 
 def inputs(

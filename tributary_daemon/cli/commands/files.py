@@ -9,7 +9,7 @@ import click
 
 from tributary_daemon.cli import failures, targets
 from tributary_daemon.cli.blocks import Lines, Span, line
-from tributary_daemon.cli.known import imported, imports_option, on_demand, read_registry
+from tributary_daemon.cli.known import OnDemand, imported, imports_option, read_registry
 from tributary_daemon.cli.opening import submitting
 from tributary_daemon.cli.output import View, document, output_option, show
 from tributary_daemon.cli.settings import settings
@@ -86,7 +86,7 @@ Examples:
 def register(*, files: tuple[str, ...], imports: tuple[str, ...], strict: bool, output: str) -> int:
     """Register workflow files under their names."""
     _must_exist(files)
-    known = imported(imports) if imports else on_demand()
+    known = imported(imports) if imports else OnDemand()
     specs = [_load(file, known, strict=strict) for file in files]
     with submitting() as client:
         rows = [document(client.register(spec, strict=strict)) for spec in specs]
