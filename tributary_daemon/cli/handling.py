@@ -1,38 +1,8 @@
-"""Handlers and the registry; imported when a command looks at signatures."""
+"""The handlers of this process; imported when a command looks at signatures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tributary_daemon.cli import failures
-from tributary_daemon.client.local import Local, registered
+from tributary_daemon.client.local import Local
 from tributary_daemon.handlers.discovery import require
-from tributary_daemon.store import db
-from tributary_daemon.store.migrations import ensure_schema
-from tributary_daemon.wiring import database_url
 
-if TYPE_CHECKING:
-    from tributary_daemon.config import Config
-    from tributary_daemon.spec.signatures import Known
-
-__all__ = ["Local", "read_registry", "require"]
-
-
-def read_registry(config: Config, *, quiet: bool) -> list[Known]:
-    """Read what workers have registered.
-
-    Args:
-        config: where the database is.
-        quiet: do not tell that the embedded database is used.
-
-    Raises:
-        DatabaseError: no connection, or the schema cannot be used.
-    """
-    url = database_url(config, say=_nothing if quiet else failures.say)
-    with db.connect(url, application_name="trib") as connection:
-        ensure_schema(url, config, connection=connection)
-        return db.run(connection, registered())
-
-
-def _nothing(_: str) -> None:
-    """Whoever goes on to submit says it."""
+__all__ = ["Local", "require"]

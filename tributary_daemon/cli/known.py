@@ -79,5 +79,5 @@ def read_registry(*, quiet: bool = False) -> Sequence[Known]:
     Raises:
         DatabaseError: no connection, or the schema cannot be used.
     """
-    rows: Sequence[Known] = late("handling:read_registry")(settings(), quiet=quiet)
+    rows: Sequence[Known] = late("registry:read_registry")(settings(), quiet=quiet)
     return rows

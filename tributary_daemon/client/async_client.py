@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from tributary_daemon.client import calls, local, many, repeating, submitting, targets, waiting
+from tributary_daemon.client import calls, many, registered, repeating, submitting, targets, waiting
 from tributary_daemon.client.async_reader import AsyncReader
 from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
@@ -241,12 +242,12 @@ class AsyncClient(AsyncReader):
         known = await self._signatures(target)
         return calls.call(self._settings, target, payload, options, strict=strict, signatures=known)
 
-    async def _signatures(self, target: Target) -> local.Local:
+    async def _signatures(self, target: Target) -> Local:
         # the checks do not wait, so what they may need of the database is read before
         if not targets.may_want(target):
-            return local.Local()
-        rows = await self._link.run(local.registered, again=True)
-        return local.Local(registered=lambda: rows)
+            return Local()
+        rows = await self._link.run(registered.handlers, again=True)
+        return Local(registered=lambda: rows)
 
     def _receipt(self, done: Submitted) -> AsyncReceipt:
         return AsyncReceipt(done.id, done.kind, done.name, done.state, done.created, done.warnings, self)

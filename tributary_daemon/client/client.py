@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from tributary_daemon.client import calls, local, many, repeating, submitting, waiting
+from tributary_daemon.client import calls, many, registered, repeating, submitting, waiting
 from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible
@@ -229,8 +230,8 @@ class Client(Reader):
         known = self._signatures()
         return calls.call(self._settings, target, payload, options, strict=strict, signatures=known)
 
-    def _signatures(self) -> local.Local:
-        return local.Local(registered=lambda: self._link.run(local.registered, again=True))
+    def _signatures(self) -> Local:
+        return Local(registered=lambda: self._link.run(registered.handlers, again=True))
 
     def _receipt(self, done: Submitted) -> Receipt:
         return Receipt(done.id, done.kind, done.name, done.state, done.created, done.warnings, self)

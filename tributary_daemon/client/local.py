@@ -1,4 +1,4 @@
-"""Handlers as checks of workflows see them: those of this process, and those of the database's registry."""
+"""The handlers of this process as checks of workflows see them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.registry import REGISTRY, Registry
 from tributary_daemon.spec.signatures import Known
-from tributary_daemon.store import fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
-
-    from tributary_daemon.store.db import Operation
 
 
 class Local:
@@ -77,13 +74,3 @@ def _known(registry: Registry, name: str) -> Known | None:
         # whoever starts a worker with it is told
         return None
     return Known(name, signature.input_schema(), signature.output_schema(), signature.faults)
-
-
-def registered() -> Operation[list[Known]]:
-    """Read the handlers that workers have offered and nobody has disabled."""
-    rows = yield from fleet.handlers()
-    return [
-        Known(row.name, row.input_schema or {}, row.output_schema or {})
-        for row in rows
-        if row.offered_at is not None and row.is_enabled
-    ]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
-from tributary_daemon.client import local
+from tributary_daemon.client import registered
+from tributary_daemon.client.local import Local
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput, InvalidWorkflow
 from tributary_daemon.handlers.registry import REGISTRY
@@ -336,8 +337,8 @@ def _misfits(spec: WorkflowSpec, elsewhere: Collection[str] = ()) -> Operation[t
     """
     if all(step.name in REGISTRY for step in spec.steps):
         return ()
-    rows = yield from local.registered()
-    return recheck(spec, local.Local(rows=rows), elsewhere=elsewhere)
+    rows = yield from registered.handlers()
+    return recheck(spec, Local(rows=rows), elsewhere=elsewhere)
 
 
 def _refuse(problems: tuple[Problem, ...]) -> None:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
-from tributary_daemon.handlers import promises, types
+from tributary_daemon.handlers import marks, promises, types
 from tributary_daemon.handlers.step import Step
 
 if TYPE_CHECKING:
@@ -116,18 +116,18 @@ class Signature:
         return []
 
     def input_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of payloads; types with a name are marked by it (`types.MARK`)."""
+        """Return the JSON Schema of payloads; types with a name are marked by it (`marks.TYPE`)."""
         schema = self.reader.json_schema()
         for name, taken in self.takes.items():
             place = schema if self.whole is not None else schema["properties"][name]
-            place[types.MARK] = taken
+            place[marks.TYPE] = taken
         return schema
 
     def output_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of results; empty when the signature does not say, or no schema can."""
         if self.writer is None:
             return {}
-        mark = {} if self.makes is None else {types.MARK: self.makes}
+        mark = {} if self.makes is None else {marks.TYPE: self.makes}
         try:
             return {**self.writer.json_schema(mode="serialization"), **mark}
         except PydanticInvalidForJsonSchema:

@@ -11,8 +11,6 @@ from typing import Any, Final
 import typing_extensions
 from pydantic import BaseModel
 
-MARK: Final = "x-trib-type"
-"""Keyword beside a JSON Schema that names the type: ``shop.User`` or ``list[shop.User]``."""
 _LOCAL: Final = "<locals>."
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tributary_daemon.handlers.types import MARK
+from tributary_daemon.handlers import marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -61,7 +61,7 @@ def list_of(name: str) -> str:
 
 def maker_of(known: Known) -> Maker | None:
     """Return how a handler makes a named type; None when it makes none."""
-    makes = known.output_schema.get(MARK)
+    makes = known.output_schema.get(marks.TYPE)
     if not isinstance(makes, str):
         return None
     return Maker(
@@ -72,25 +72,25 @@ def maker_of(known: Known) -> Maker | None:
 def types_of(known: Known) -> list[str]:
     """Return the names of all types that a handler takes or makes, without ``list[ ]``."""
     found = [parameter.type for parameter in parameters_of(known.input_schema)]
-    found.append(known.output_schema.get(MARK))
+    found.append(known.output_schema.get(marks.TYPE))
     return [element(name) or name for name in found if isinstance(name, str)]
 
 
 def parameters_of(schema: dict[str, Any]) -> list[Parameter]:
     """Return what a handler asks for, from the JSON Schema of its payload."""
     if _is_whole(schema):
-        mark = schema.get(MARK)
+        mark = schema.get(marks.TYPE)
         return [Parameter("payload", mark if isinstance(mark, str) else None)]
     required: Collection[str] = schema.get("required", ())
     return [
-        Parameter(name, value.get(MARK) if isinstance(value, dict) else None, name in required)
+        Parameter(name, value.get(marks.TYPE) if isinstance(value, dict) else None, name in required)
         for name, value in schema.get("properties", {}).items()
     ]
 
 
 def _is_whole(schema: dict[str, Any]) -> bool:
     # parameters that bind by name refuse what they do not know
-    return MARK in schema or schema.get("additionalProperties") is not False
+    return marks.TYPE in schema or schema.get("additionalProperties") is not False
 
 
 def resolve_type(written: str, known: Collection[str]) -> list[str]:

@@ -1,0 +1,21 @@
+"""The handlers of the database's registry as checks of workflows see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tributary_daemon.spec.signatures import Known
+from tributary_daemon.store import fleet
+
+if TYPE_CHECKING:
+    from tributary_daemon.store.db import Operation
+
+
+def handlers() -> Operation[list[Known]]:
+    """Read the handlers that workers have offered and nobody has disabled."""
+    rows = yield from fleet.handlers()
+    return [
+        Known(row.name, row.input_schema or {}, row.output_schema or {})
+        for row in rows
+        if row.offered_at is not None and row.is_enabled
+    ]
