@@ -74,7 +74,7 @@ def test_a_plain_submit_reads_no_registry(client, registered, wrong, monkeypatch
     def fail():
         raise AssertionError("a round trip")
 
-    monkeypatch.setattr(fleet, "handlers", fail)
+    monkeypatch.setattr(fleet, "known", fail)
     assert client.submit(wrong).created
     assert client.submit(Workflow("shop.built.v1").add("a", "shop.resize.v1", {"width": "wide"})).created
 
@@ -121,6 +121,24 @@ def test_a_disabled_handler_makes_nothing(client, registered, wants):
     with pytest.raises(InvalidWorkflow, match=r"no handler makes .*Profile, asked for by shop\.enrich\.v1"):
         client.submit(wants, {"id": "ada"})
     assert client.list().items == ()
+
+
+def test_a_handler_of_the_past_gives_way_to_one_that_a_worker_has(client, registered, wants):
+    twin = known.known(known.fetch_profile, exact=False)
+    membership.register_handlers(
+        registered,
+        [{"name": "shop.past.v1", "input_schema": twin.input_schema, "output_schema": twin.output_schema}],
+    )
+    with pytest.raises(
+        InvalidWorkflow, match=r"2 handlers make .*Profile: shop\.fetch_profile\.v1 and shop\.past"
+    ):
+        client.dry_run(wants, {"id": "ada"})
+    membership.register_worker(
+        registered, name="w", host="h", pid=1, version="1", queues=["default"],
+        names=["shop.fetch_profile.v1"], concurrency=1, failures=[],
+    )  # fmt: skip
+    steps = client.dry_run(wants, {"id": "ada"})["steps"]
+    assert steps["user_fetch_profile"]["name"] == "shop.fetch_profile.v1"
 
 
 @pytest.fixture

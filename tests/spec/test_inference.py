@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +131,19 @@ def test_who_takes_what_it_makes_is_asked_only_when_alone():
     assert told("User", ["Key"], makers) == [("User", "fetch", {"key": "Key"}, None)]
     assert refused("User", ["Key"], makers[1:]) == [
         ("cycle", "types are made of each other in a cycle: User (activate) -> User")
+    ]
+
+
+def test_who_is_served_comes_before_who_is_not():
+    past = Maker("old", "Taste", (Parameter("user", "UserID"),), served=False)
+    assert [call[1] for call in told("Enriched", ["UserID"], [past, *PROFILE])] == [
+        "profile",
+        "taste",
+        "enrich",
+    ]
+    assert [call[1] for call in told("Taste", ["UserID"], [past])] == ["old"]
+    assert refused("Taste", ["UserID"], [past, replace(past, name="older")]) == [
+        ("ambiguous", "2 handlers make Taste: old and older")
     ]
 
 

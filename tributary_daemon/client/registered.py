@@ -13,9 +13,5 @@ if TYPE_CHECKING:
 
 def handlers() -> Operation[list[Known]]:
     """Read the handlers that workers have offered and nobody has disabled."""
-    rows = yield from fleet.handlers()
-    return [
-        Known(row.name, row.input_schema or {}, row.output_schema or {})
-        for row in rows
-        if row.offered_at is not None and row.is_enabled
-    ]
+    rows = yield from fleet.known()
+    return [Known(row.name, row.input_schema, row.output_schema, served=row.served) for row in rows]

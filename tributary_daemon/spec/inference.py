@@ -89,10 +89,11 @@ class _Search:
         self._makers: dict[str, list[Maker]] = {}
         for maker in makers:
             self._makers.setdefault(maker.makes, []).append(maker)
-        # who takes what it makes is asked only where nobody else makes it
         for name, found in self._makers.items():
-            fresh = [maker for maker in found if all(each.type != name for each in maker.parameters)]
-            self._makers[name] = fresh or found
+            # what no worker has may be a name of the past; who takes what it makes does not begin anything
+            served = [maker for maker in found if maker.served] or found
+            fresh = [maker for maker in served if all(each.type != name for each in maker.parameters)]
+            self._makers[name] = fresh or served
         self._asked: dict[str, list[str]] = {}
         self._calls: dict[str, Call] = {}
         self._faults: list[Fault] = []

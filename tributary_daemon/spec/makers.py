@@ -40,12 +40,14 @@ class Maker:
         makes: name of the type it returns.
         parameters: in the order of its signature.
         whole: its one parameter takes the whole payload.
+        served: False if no worker has it now.
     """
 
     name: str
     makes: str
     parameters: tuple[Parameter, ...] = field(default_factory=tuple)
     whole: bool = False
+    served: bool = True
 
 
 def element(name: str) -> str | None:
@@ -64,9 +66,8 @@ def maker_of(known: Known) -> Maker | None:
     makes = known.output_schema.get(marks.TYPE)
     if not isinstance(makes, str):
         return None
-    return Maker(
-        known.name, makes, tuple(parameters_of(known.input_schema)), whole=_is_whole(known.input_schema)
-    )
+    parameters = tuple(parameters_of(known.input_schema))
+    return Maker(known.name, makes, parameters, whole=_is_whole(known.input_schema), served=known.served)
 
 
 def types_of(known: Known) -> list[str]:

@@ -20,12 +20,14 @@ class Known:
         input_schema: of its payload; empty when nothing is known.
         output_schema: of its result.
         faults: tells what is wrong with a payload (JSON text); None where only schemas are known.
+        served: False if no worker has it now; then another that makes the same type is preferred.
     """
 
     name: str
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     faults: Callable[[str], list[Fault]] | None = None
+    served: bool = True
 
 
 class Signatures(Protocol):
