@@ -82,8 +82,10 @@ def _same_kind(node: Node, option: Shape) -> bool:
         return True
     if isinstance(value, str):
         return wanted is not None and lax(value, wanted)
+    if found == "boolean":
+        # handlers read booleans as 0 and 1, and the other way round; and numbers as times
+        return wanted in ("integer", "number")
     dated = isinstance(option.schema, dict) and "format" in option.schema
-    # handlers read 0 and 1 as booleans, and numbers as times
     return (wanted == "boolean" and value in (0, 1)) or (wanted == "string" and dated and found != "null")
 
 
@@ -138,7 +140,7 @@ def _scalar(node: Scalar, schema: dict[str, Any], path: str) -> Iterator[Misfit]
     value = node.value
     allowed = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if allowed is not None:
-        if not any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in allowed):
+        if not any(value == each or str(value) == str(each) for each in allowed):
             shown = ", ".join(map(repr, allowed[:12]))
             yield Misfit(
                 codes.WRONG_VALUE, f"`{path}` must be one of {shown}, not {value!r}", node, path=path
