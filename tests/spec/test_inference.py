@@ -220,7 +220,7 @@ def handler_sets(draw):
     return f"list[T{wanted}]" if many else f"T{wanted}", given_types, makers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(handler_sets())
 def test_any_set_of_handlers(case):
     wanted, given_types, makers = case
@@ -253,7 +253,7 @@ def test_any_set_of_handlers(case):
     assert set(found.unused) == set(given_types) - needed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(handler_sets())
 def test_what_single_calls_can_make_is_made(case):
     wanted, given_types, makers = case

@@ -13,8 +13,8 @@ from tributary_daemon.spec.kinds import refuse_type
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, to_json
 from tributary_daemon.spec.references import References
+from tributary_daemon.spec.signature_check import check_signatures
 from tributary_daemon.spec.steps import Draft, read_steps, warn_unversioned
-from tributary_daemon.spec.type_check import check_types
 from tributary_daemon.spec.wants import expand_wants
 from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
@@ -83,7 +83,7 @@ def check_document(
     )
     if signatures is not None and isinstance(written, Mapping):
         nodes = {step_id: node for step_id, (_, node) in written.pairs.items()}
-        check_types(spec, nodes, result, signatures, problems, elsewhere=elsewhere)
+        check_signatures(spec, nodes, result, signatures, problems, elsewhere=elsewhere)
     return None if problems.failed else spec
 
 

@@ -156,7 +156,7 @@ def _strict(tree: Node) -> Iterator[Path]:
         node = waiting.pop()
         chain = chain_of(node)
         if chain is not None:
-            yield Path(chain[0].name, tuple(chain[1]), chain[0].position)
+            yield Path(chain[0].name, tuple(chain[1]), 0)
             if COMPUTED in chain[1]:
                 waiting.extend(children(node))
         elif isinstance(node, Chain) and node.operator == "??":

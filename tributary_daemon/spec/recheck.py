@@ -10,7 +10,7 @@ from tributary_daemon.spec.builder import node_of
 from tributary_daemon.spec.composer import compose
 from tributary_daemon.spec.nodes import Mapping
 from tributary_daemon.spec.problems import Problems
-from tributary_daemon.spec.type_check import check_types
+from tributary_daemon.spec.signature_check import check_signatures
 from tributary_daemon.spec.workflow import HOOKS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def recheck(
         if isinstance(section, Mapping)
         for step_id, (_, node) in section.pairs.items()
     }
-    check_types(spec, nodes, root.get("result"), signatures, problems, elsewhere=elsewhere)
+    check_signatures(spec, nodes, root.get("result"), signatures, problems, elsewhere=elsewhere)
     try:
         return problems.finish(strict=False)
     except InvalidWorkflow as error:

@@ -17,8 +17,8 @@ from tributary_daemon.spec.nodes import Mapping, Scalar
 from tributary_daemon.spec.problems import Problems
 from tributary_daemon.spec.recheck import recheck
 from tributary_daemon.spec.shapes import Gap, Shape, follow, words
+from tributary_daemon.spec.signature_check import check_signatures
 from tributary_daemon.spec.signatures import Listed
-from tributary_daemon.spec.type_check import check_types
 from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
 INPUTS = """name: t.v1
@@ -221,7 +221,7 @@ def fan_out(**fields):
         for number, (step_id, step) in enumerate(written.items(), 1)
     ]
     nodes = {step_id: node for step_id, (_, node) in steps.pairs.items()}
-    check_types(WorkflowSpec(name="t", steps=tuple(specs)), nodes, None, shop(exact=False), problems)
+    check_signatures(WorkflowSpec(name="t", steps=tuple(specs)), nodes, None, shop(exact=False), problems)
     try:
         problems.finish(strict=False)
     except InvalidWorkflow as error:

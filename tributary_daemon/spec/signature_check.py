@@ -41,7 +41,7 @@ _LISTS: Final = ("for_each", "matrix")
 _READING: Final = frozenset({"with", "env", "key", "cache", "concurrency", *_LISTS, *_CALLS})
 
 
-def check_types(
+def check_signatures(
     spec: WorkflowSpec,
     nodes: AnyMapping[str, Node],
     result: Node | None,
