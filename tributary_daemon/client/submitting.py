@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
-from tributary_daemon.client import registered
-from tributary_daemon.client.local import Local
+from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
-from tributary_daemon.errors import InvalidInput, InvalidWorkflow
+from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.spec.inputs import check_inputs
-from tributary_daemon.spec.recheck import recheck
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from tributary_daemon.client.options import Settings
@@ -103,7 +101,7 @@ def record(
     if strict:
         yield from _refuse_unknown(_names(work), private=settings.private is not None)
         if isinstance(work, _Run) and settings.private is None:
-            _refuse(tuple((yield from _misfits(work.spec, work.elsewhere))))
+            refuse((yield from found_misfits(work.spec, work.elsewhere)))
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
@@ -170,9 +168,9 @@ def dry_run(
     warnings = _unknown_texts(missing, known)
     misfits: tuple[Problem, ...] = ()
     if isinstance(work, _Run):
-        misfits = yield from _misfits(work.spec, work.elsewhere)
+        misfits = yield from found_misfits(work.spec, work.elsewhere)
         if strict:
-            _refuse(misfits)
+            refuse(misfits)
     common = {
         "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
         "idempotency_key": terms.key,
@@ -205,7 +203,7 @@ def dry_run(
         "labels": {**work.spec.labels, **terms.labels},
         **common,
         "steps": steps,
-        "warnings": [*work.warnings, *_as_warnings(misfits), *warnings],
+        "warnings": [*work.warnings, *as_warnings(misfits), *warnings],
     }
 
 
@@ -218,10 +216,10 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     """
     warnings = [problem.render() for problem in spec.warnings]
     kept = revision(spec)
-    misfits = yield from _misfits(spec)
-    warnings.extend(_as_warnings(misfits))
+    misfits = yield from found_misfits(spec)
+    warnings.extend(as_warnings(misfits))
     if strict:
-        _refuse(misfits)
+        refuse(misfits)
         yield from _refuse_unknown([step.name for step in spec.steps])
         before = yield from submit.registered(spec.name)
         if before is not None and before.hash != kept.hash:
@@ -328,27 +326,6 @@ def _run(
         tuple(problem.render() for problem in spec.warnings),
         frozenset(payloads),
     )
-
-
-def _misfits(spec: WorkflowSpec, elsewhere: Collection[str] = ()) -> Operation[tuple[Problem, ...]]:
-    """Return what does not go with the handlers that workers have registered.
-
-    What this process has itself was looked at when the workflow was loaded.
-    """
-    if all(step.name in REGISTRY for step in spec.steps):
-        return ()
-    rows = yield from registered.handlers()
-    return recheck(spec, Local(rows=rows), elsewhere=elsewhere)
-
-
-def _refuse(problems: tuple[Problem, ...]) -> None:
-    if problems:
-        raise InvalidWorkflow(problems)
-
-
-def _as_warnings(problems: tuple[Problem, ...]) -> list[str]:
-    # workers may be newer tomorrow: what is registered today refuses nothing unless it is asked for
-    return [replace(problem, severity="warning").render() for problem in problems]
 
 
 def _names(work: _Intent | _Run) -> list[str]:
