@@ -23,7 +23,7 @@ steps:
 WANTS = """name: shop.wants.v1
 inputs: {id: {type: string}}
 steps:
-  user: {want: EnrichedUser, given: {UserID: {id: "${{ inputs.id }}"}}}
+  user: {want: known.EnrichedUser, given: {known.UserID: {id: "${{ inputs.id }}"}}}
 """
 
 
