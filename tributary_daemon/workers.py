@@ -13,14 +13,13 @@ from tributary_daemon.client.link import Wiring
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import running
 from tributary_daemon.daemon.options import WorkerOptions, parse_queues
-from tributary_daemon.errors import HandlerError
-from tributary_daemon.handlers.discovery import discover
+from tributary_daemon.handlers.discovery import require
 from tributary_daemon.observers import logs
 from tributary_daemon.store.migrations import ensure_schema
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
 
     from tributary_daemon.config import Config
@@ -80,7 +79,7 @@ async def private_worker_async(
 def _private(
     config: Config, options: WorkerOptions, say: Say | None, *, local: bool
 ) -> tuple[Wiring, Settings, running.BackgroundWorker]:
-    _load(options.imports)
+    require(options.imports)
     url = database_url(config, say=say)
     ensure_schema(url, config)
     quiet = _for_people(config)
@@ -91,17 +90,6 @@ def _private(
     settings = dataclasses.replace(Settings.of(config), private=queue)
     worker = running.BackgroundWorker(plan, local=local)
     return Wiring(lambda: url, lambda _url, _connection: None), settings, worker
-
-
-def _load(imports: Sequence[str]) -> None:
-    """Import the modules that were named; broken entry points of other packages are left to the worker."""
-    broken = discover(imports, entry_points=False).failures
-    if broken:
-        raise HandlerError(
-            "\n".join(f"{failure.module} does not import: {failure.error}" for failure in broken),
-            hint="mend it, or leave it out; nothing was stored",
-        )
-    discover()
 
 
 def _for_people(config: Config) -> Config:

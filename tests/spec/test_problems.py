@@ -118,7 +118,7 @@ CASES = [
     ("R16", TASK + "    for_each: [1]\n    matrix: {a: [1]}", "TRB180", "5:5", "one of them only", "axis"),
     ("R16", TASK + "    matrix: {}", "TRB181", "4:13", "no axis", "model"),
     ("R16", TASK + "    with: ['${{ steps.z.items }}']\n  z: {run: x}", "TRB182", "4:13", "runs once", "steps.z.result"),
-    ("want", "steps: {a: {want: x}}", "TRB190", "1:13", "cannot be inferred yet", None),
+    ("R14", "steps: {a: {want: shop.User}}", "TRB155", "1:19", "no handlers are known here", "--import"),
 ]  # fmt: skip
 
 
@@ -196,6 +196,8 @@ def test_every_code_is_documented_and_documented_once():
 def test_every_code_has_a_case():
     # TRB100: unreadable files; 122, 124 and 129 are warnings; 125 and 126 need large files, 163 several
     elsewhere = {"TRB100", "TRB122", "TRB124", "TRB125", "TRB126", "TRB129", "TRB163"}
+    # 190: what is not executed, test_unsupported; the rest needs handlers: test_signature_check, test_wants
+    elsewhere |= {"TRB190", *(f"TRB15{number}" for number in (0, 1, 2, 3, 4, 6, 7, 8, 9))}
     known = {value for name, value in vars(codes).items() if name.isupper()}
     assert {case[2] for case in CASES} == known - elsewhere
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tributary_daemon.client.local import Local
 from tributary_daemon.handlers.discovery import discover
 from tributary_daemon.spec.loader import load_file
 
@@ -26,7 +27,7 @@ def test_the_examples_are_here():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_file_is_valid_and_its_handlers_exist(path, offered):
-    spec = load_file(path, strict=True)
+    spec = load_file(path, strict=True, signatures=Local(registry=offered, complete=True))
     assert spec.warnings == ()
     assert {step.name for step in spec.steps if step.name not in offered} == set()
 

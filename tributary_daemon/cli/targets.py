@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tributary_daemon.cli.known import OnDemand
 from tributary_daemon.cli.values import json_value, mapping
 from tributary_daemon.spec.inputs import parse_cli_value
 from tributary_daemon.spec.loader import load_file, load_text
@@ -17,6 +18,7 @@ from tributary_daemon.spec.loader import load_file, load_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tributary_daemon.spec.signatures import Signatures
     from tributary_daemon.spec.workflow import InputSpec, WorkflowSpec
 
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -51,11 +53,16 @@ class Target:
         return self.name
 
 
-def target(text: str, *, strict: bool = False) -> Target:
+def target(text: str, *, strict: bool = False, signatures: Signatures | None = None) -> Target:
     """Find out what TARGET means, and load it when it is a file.
 
     A file that exists, or a text with a slash or a YAML suffix, is a path; ``-`` is standard input;
     anything else is a name.
+
+    Args:
+        text: as typed.
+        strict: warnings refuse a file.
+        signatures: of handlers, to check it against; None for those that an inferred graph needs, if any.
 
     Raises:
         NoSuchFile: it can only be a path, and does not exist.
@@ -63,10 +70,15 @@ def target(text: str, *, strict: bool = False) -> Target:
     """
     if text == "-":
         text = sys.stdin.read()
-        return Target(spec=load_text(text, file="-", default_name="stdin", strict=strict, folder=Path.cwd()))
+        known = signatures or OnDemand()
+        return Target(
+            spec=load_text(
+                text, file="-", default_name="stdin", strict=strict, folder=Path.cwd(), signatures=known
+            )
+        )
     path = Path(text)
     if looks_like_path(text) or path.is_file():
-        return Target(spec=load(path, strict=strict))
+        return Target(spec=load(path, strict=strict, signatures=signatures))
     return Target(name=text)
 
 
@@ -75,8 +87,8 @@ def looks_like_path(text: str) -> bool:
     return "/" in text or text.lower().endswith(_SUFFIXES)
 
 
-def load(path: Path, *, strict: bool = False) -> WorkflowSpec:
-    """Load a workflow file.
+def load(path: Path, *, strict: bool = False, signatures: Signatures | None = None) -> WorkflowSpec:
+    """Load a workflow file; arguments as of `target`.
 
     Raises:
         NoSuchFile: it does not exist.
@@ -84,7 +96,7 @@ def load(path: Path, *, strict: bool = False) -> WorkflowSpec:
     """
     if not path.exists():
         raise NoSuchFile(path)
-    return load_file(path, strict=strict)
+    return load_file(path, strict=strict, signatures=signatures or OnDemand())
 
 
 def inputs(

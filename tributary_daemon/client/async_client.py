@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from tributary_daemon.client import calls, many, repeating, submitting, waiting
+from tributary_daemon.client import calls, many, registered, repeating, submitting, targets, waiting
 from tributary_daemon.client.async_reader import AsyncReader
 from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.local import Local
+from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
 
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
-    from tributary_daemon.client.workflow import Workflow
+    from tributary_daemon.client.workflow import Given
     from tributary_daemon.spec.workflow import WorkflowSpec
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class AsyncClient(AsyncReader):
             KeyConflict: the idempotency key is known under another name.
             DatabaseError: see `DatabaseError`.
         """
-        call = calls.call(self._settings, target, payload, options, strict=strict)
+        call = await self._call(target, payload, options, strict=strict)
         if connection is None:
             return self._receipt(await self._link.run(call.record, again=call.repeatable))
         with plain_rows(connection):
@@ -125,7 +129,7 @@ class AsyncClient(AsyncReader):
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
     ) -> dict[str, Any]:
         """Check a submit completely and return what it would store; arguments as for `submit`."""
-        call = calls.call(self._settings, target, payload, options, strict=strict)
+        call = await self._call(target, payload, options, strict=strict)
         return await self._link.run(call.dry_run, again=True)
 
     async def submit_many(
@@ -167,7 +171,7 @@ class AsyncClient(AsyncReader):
             InvalidWorkflow: it is refused.
             InvalidInput: ``strict``, and the name has other content, or a handler is unknown.
         """
-        spec = calls.spec_of(target, strict=strict)
+        spec = calls.spec_of(target, strict=strict, signatures=await self._signatures(target))
         return await self._link.run(lambda: submitting.register(spec, strict=strict), again=True)
 
     async def workflow(self, name: str) -> WorkflowSpec | None:
@@ -182,14 +186,38 @@ class AsyncClient(AsyncReader):
         """
         return self._receipt(await self._link.run(lambda: repeating.rerun(id, self._settings), again=False))
 
+    @overload
+    async def run(
+        self,
+        target: type[T],
+        payload: Any = None,
+        *,
+        given: Given,
+        timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
+    ) -> T: ...
+    @overload
     async def run(
         self,
         target: Target,
         payload: Any = None,
         *,
         timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
+    ) -> Any: ...
+    async def run(
+        self,
+        target: Any,
+        payload: Any = None,
+        *,
+        given: Given | None = None,
+        timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
     ) -> Any:
         """Run work inline, by handlers of this process alone, and return its result.
+
+        Args:
+            target: as of `submit`; with ``given`` a type, which is what is returned.
+            payload: as of `submit`.
+            given: what a graph to that type is inferred from; see `Workflow.infer`.
+            timeout: of the whole.
 
         Raises:
             WorkFailed: it failed, was discarded or cancelled.
@@ -198,13 +226,28 @@ class AsyncClient(AsyncReader):
         """
         if self._private is None:
             raise NotPossible("this client cannot run work inline", hint="use the Client of tributary_daemon")
+        work = target if given is None else Workflow.infer(target, given)
         async with self._private() as own:
-            receipt = await own.submit(target, payload, strict=True)
+            receipt = await own.submit(work, payload, strict=True)
             try:
-                return waiting.result_of(await receipt.wait(timeout))
+                result = waiting.result_of(await receipt.wait(timeout))
             except BaseException:
                 await own.give_up(receipt.id)
                 raise
+        return result if given is None else read_as(target, result)
+
+    async def _call(
+        self, target: Target, payload: Any, options: SubmitOptions, *, strict: bool
+    ) -> calls.Call:
+        known = await self._signatures(target)
+        return calls.call(self._settings, target, payload, options, strict=strict, signatures=known)
+
+    async def _signatures(self, target: Target) -> Local:
+        # the checks do not wait, so what they may need of the database is read before
+        if not targets.may_want(target):
+            return Local()
+        rows = await self._link.run(registered.handlers, again=True)
+        return Local(registered=lambda: rows)
 
     def _receipt(self, done: Submitted) -> AsyncReceipt:
         return AsyncReceipt(done.id, done.kind, done.name, done.state, done.created, done.warnings, self)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.targets import Target
     from tributary_daemon.client.workflow import Workflow
     from tributary_daemon.model.retry import Retry
+    from tributary_daemon.spec.signatures import Signatures
     from tributary_daemon.store.db import Operation
     from tributary_daemon.store.submit import Terms
 
@@ -69,7 +70,15 @@ class Call:
         return submitting.dry_run(self.target, self.terms, self.settings, strict=self.strict)
 
 
-def call(settings: Settings, target: Target, payload: Any, given: SubmitOptions, *, strict: bool) -> Call:
+def call(
+    settings: Settings,
+    target: Target,
+    payload: Any,
+    given: SubmitOptions,
+    *,
+    strict: bool,
+    signatures: Signatures | None = None,
+) -> Call:
     """Check a submit as far as this machine can.
 
     Raises:
@@ -77,11 +86,16 @@ def call(settings: Settings, target: Target, payload: Any, given: SubmitOptions,
         NotFound: no such file, or no handler takes the model.
     """
     return Call(
-        targets.classify(target, payload, strict=strict), options.terms(settings, **given), settings, strict
+        targets.classify(target, payload, strict=strict, signatures=signatures),
+        options.terms(settings, **given),
+        settings,
+        strict,
     )
 
 
-def spec_of(target: str | Path | WorkflowSpec | Workflow, *, strict: bool) -> WorkflowSpec:
+def spec_of(
+    target: str | Path | WorkflowSpec | Workflow, *, strict: bool, signatures: Signatures
+) -> WorkflowSpec:
     """Return the workflow that is to be registered.
 
     Raises:
@@ -90,5 +104,5 @@ def spec_of(target: str | Path | WorkflowSpec | Workflow, *, strict: bool) -> Wo
     if isinstance(target, WorkflowSpec):
         return target
     if isinstance(target, str | Path):
-        return load_file(Path(target), strict=strict)
-    return target.spec()
+        return load_file(Path(target), strict=strict, signatures=signatures)
+    return target.spec(signatures)

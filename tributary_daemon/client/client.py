@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from tributary_daemon.client import calls, many, repeating, submitting, waiting
+from tributary_daemon.client import calls, many, registered, repeating, submitting, waiting
 from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
+from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
 
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
-    from tributary_daemon.client.workflow import Workflow
+    from tributary_daemon.client.workflow import Given
     from tributary_daemon.spec.workflow import WorkflowSpec
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Client(Reader):
             KeyConflict: the idempotency key is known under another name.
             DatabaseError: see `DatabaseError`.
         """
-        call = calls.call(self._settings, target, payload, options, strict=strict)
+        call = self._call(target, payload, options, strict=strict)
         if connection is None:
             return self._receipt(self._link.run(call.record, again=call.repeatable))
         with plain_rows(connection):
@@ -122,7 +126,7 @@ class Client(Reader):
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
     ) -> dict[str, Any]:
         """Check a submit completely and return what it would store; arguments as for `submit`."""
-        call = calls.call(self._settings, target, payload, options, strict=strict)
+        call = self._call(target, payload, options, strict=strict)
         return self._link.run(call.dry_run, again=True)
 
     def submit_many(
@@ -161,7 +165,7 @@ class Client(Reader):
             InvalidWorkflow: it is refused.
             InvalidInput: ``strict``, and the name has other content, or a handler is unknown.
         """
-        spec = calls.spec_of(target, strict=strict)
+        spec = calls.spec_of(target, strict=strict, signatures=self._signatures())
         return self._link.run(lambda: submitting.register(spec, strict=strict), again=True)
 
     def workflow(self, name: str) -> WorkflowSpec | None:
@@ -176,10 +180,34 @@ class Client(Reader):
         """
         return self._receipt(self._link.run(lambda: repeating.rerun(id, self._settings), again=False))
 
+    @overload
+    def run(
+        self,
+        target: type[T],
+        payload: Any = None,
+        *,
+        given: Given,
+        timeout: float | str | timedelta | None = None,
+    ) -> T: ...
+    @overload
     def run(
         self, target: Target, payload: Any = None, *, timeout: float | str | timedelta | None = None
+    ) -> Any: ...
+    def run(
+        self,
+        target: Any,
+        payload: Any = None,
+        *,
+        given: Given | None = None,
+        timeout: float | str | timedelta | None = None,
     ) -> Any:
         """Run work inline, by handlers of this process alone, and return its result.
+
+        Args:
+            target: as of `submit`; with ``given`` a type, which is what is returned.
+            payload: as of `submit`.
+            given: what a graph to that type is inferred from; see `Workflow.infer`.
+            timeout: of the whole.
 
         Raises:
             WorkFailed: it failed, was discarded or cancelled.
@@ -188,13 +216,22 @@ class Client(Reader):
         """
         if self._private is None:
             raise NotPossible("this client cannot run work inline", hint="use the Client of tributary_daemon")
+        work = target if given is None else Workflow.infer(target, given)
         with self._private() as own:
-            receipt = own.submit(target, payload, strict=True)
+            receipt = own.submit(work, payload, strict=True)
             try:
-                return waiting.result_of(receipt.wait(timeout))
+                result = waiting.result_of(receipt.wait(timeout))
             except BaseException:
                 own.give_up(receipt.id)
                 raise
+        return result if given is None else read_as(target, result)
+
+    def _call(self, target: Target, payload: Any, options: SubmitOptions, *, strict: bool) -> calls.Call:
+        known = self._signatures()
+        return calls.call(self._settings, target, payload, options, strict=strict, signatures=known)
+
+    def _signatures(self) -> Local:
+        return Local(registered=lambda: self._link.run(registered.handlers, again=True))
 
     def _receipt(self, done: Submitted) -> Receipt:
         return Receipt(done.id, done.kind, done.name, done.state, done.created, done.warnings, self)

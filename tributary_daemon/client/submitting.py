@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
+from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tributary_daemon.client.options import Settings
+    from tributary_daemon.errors import Problem
     from tributary_daemon.store.db import Operation
 
 SHELL: Final = "trib.shell.v1"
@@ -73,6 +75,7 @@ class _Run:
     payloads: str | None
     revision_id: UUID | None
     warnings: tuple[str, ...]
+    elsewhere: frozenset[str]
 
 
 def record(
@@ -101,6 +104,8 @@ def record(
         work = yield from _checked(target, terms, settings)
     if strict:
         yield from _refuse_unknown(_names(work), private=settings.private is not None)
+        if isinstance(work, _Run) and settings.private is None:
+            refuse((yield from found_misfits(work.spec, work.elsewhere)))
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
@@ -166,6 +171,11 @@ def dry_run(
     if strict:
         yield from _refuse_unknown(missing)
     warnings = _unknown_texts(missing, known)
+    misfits: tuple[Problem, ...] = ()
+    if isinstance(work, _Run):
+        misfits = yield from found_misfits(work.spec, work.elsewhere)
+        if strict:
+            refuse(misfits)
     common = {
         "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
         "idempotency_key": terms.key,
@@ -198,7 +208,7 @@ def dry_run(
         "labels": {**work.spec.labels, **terms.labels},
         **common,
         "steps": steps,
-        "warnings": [*work.warnings, *warnings],
+        "warnings": [*work.warnings, *as_warnings(misfits), *warnings],
     }
 
 
@@ -206,11 +216,15 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     """Give a workflow's name to this revision of it.
 
     Raises:
-        InvalidInput: ``strict``, and other content is registered under the name, or a handler is unknown.
+        InvalidInput: ``strict``, and other content is registered under the name, a handler is unknown, or a
+            step does not go with what workers have registered.
     """
     warnings = [problem.render() for problem in (*spec.warnings, *unsupported(spec))]
     kept = revision(spec)
+    misfits = yield from found_misfits(spec)
+    warnings.extend(as_warnings(misfits))
     if strict:
+        refuse(misfits)
         yield from _refuse_unknown(handler_names(spec))
         before = yield from submit.registered(spec.name)
         if before is not None and before.hash != kept.hash:
@@ -324,6 +338,7 @@ def _run(
         json.dumps(payloads) if payloads else None,
         revision_id,
         tuple(problem.render() for problem in spec.warnings),
+        frozenset(payloads),
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
+from tributary_daemon import codec
+from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow
 from tributary_daemon.errors import InvalidInput, NotFound
 from tributary_daemon.handlers.declare import name_of
@@ -19,6 +21,8 @@ from tributary_daemon.spec.workflow import WorkflowSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tributary_daemon.spec.signatures import Signatures
 
 Target: TypeAlias = "str | Path | Workflow | WorkflowSpec | BaseModel | Callable[..., Any]"
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -49,7 +53,9 @@ class NameTarget:
     payload: Any
 
 
-def classify(target: Target, payload: Any, *, strict: bool = False) -> IntentTarget | SpecTarget | NameTarget:
+def classify(
+    target: Target, payload: Any, *, strict: bool = False, signatures: Signatures | None = None
+) -> IntentTarget | SpecTarget | NameTarget:
     """Tell what is to be submitted; files are loaded and checked here.
 
     Args:
@@ -57,20 +63,22 @@ def classify(target: Target, payload: Any, *, strict: bool = False) -> IntentTar
             without ``payload``), or a workflow built in Python.
         payload: of the intent, or inputs of the workflow.
         strict: warnings of a file refuse it.
+        signatures: of handlers; those of this process unless given.
 
     Raises:
         InvalidWorkflow: the file or builder is refused.
         NotFound: no such file, or no handler takes the model.
         InvalidInput: the target is of no kind above.
     """
+    known = Local() if signatures is None else signatures
     match target:
         case Path():
-            return SpecTarget(_load(target, strict=strict), payload, {})
+            return SpecTarget(_load(target, known, strict=strict), payload, {})
         case str():
-            return _named(target, payload, strict=strict)
+            return _named(target, payload, known, strict=strict)
         case Workflow():
-            spec, payloads = target.split()
-            return SpecTarget(spec, payload, payloads)
+            spec, payloads = target.split(known)
+            return SpecTarget(spec, _with_given(target, payload), payloads)
         case WorkflowSpec():
             return SpecTarget(target, payload, {})
     if (name := name_of(target)) is not None:
@@ -92,15 +100,44 @@ def classify(target: Target, payload: Any, *, strict: bool = False) -> IntentTar
     )
 
 
-def _named(text: str, payload: Any, *, strict: bool) -> SpecTarget | NameTarget:
-    if text.lower().endswith(_SUFFIXES) or os.sep in text or Path(text).is_file():
-        return SpecTarget(_load(Path(text), strict=strict), payload, {})
+def may_want(target: Target) -> bool:
+    """Whether a target may hold a graph that is to be inferred; a file is only looked at, not read."""
+    if isinstance(target, Workflow):
+        return target.wants
+    if isinstance(target, str) and not _is_path(target):
+        return False
+    if not isinstance(target, str | Path):
+        return False
+    try:
+        return b"want" in Path(target).read_bytes()
+    except OSError:
+        # whoever loads it says why
+        return False
+
+
+def _is_path(text: str) -> bool:
+    return text.lower().endswith(_SUFFIXES) or os.sep in text or Path(text).is_file()
+
+
+def _with_given(workflow: Workflow, payload: Any) -> Any:
+    """Return the inputs of a run: those the workflow was built with, and over them those of the submit."""
+    if not workflow.given:
+        return payload
+    if payload is None:
+        return workflow.given
+    plain = codec.loads(codec.dumps(payload, what="inputs"), what="inputs")
+    return {**workflow.given, **plain} if isinstance(plain, dict) else plain
+
+
+def _named(text: str, payload: Any, known: Signatures, *, strict: bool) -> SpecTarget | NameTarget:
+    if _is_path(text):
+        return SpecTarget(_load(Path(text), known, strict=strict), payload, {})
     if not text:
         raise InvalidInput("an empty name cannot be submitted", hint="names look like content.thumbnail.v1")
     return NameTarget(text, payload)
 
 
-def _load(path: Path, *, strict: bool) -> WorkflowSpec:
+def _load(path: Path, known: Signatures, *, strict: bool) -> WorkflowSpec:
     if not path.exists():
         raise NotFound(f"there is no file {path}", hint="check the path; names have no slash and no .yaml")
-    return load_file(path, strict=strict)
+    return load_file(path, strict=strict, signatures=known)

@@ -74,6 +74,23 @@ def discover(imports: Sequence[str] = (), *, entry_points: bool = True) -> Disco
     return Discovery(registry, tuple(failures))
 
 
+def require(imports: Sequence[str]) -> Registry:
+    """Import modules that were named, then what installed packages declare; return what there is.
+
+    Broken entry points of other packages are left to the worker, which reports them.
+
+    Raises:
+        HandlerError: a module that was named does not import, or its handlers are declared wrongly.
+    """
+    broken = discover(imports, entry_points=False).failures
+    if broken:
+        raise HandlerError(
+            "\n".join(f"{failure.module} does not import: {failure.error}" for failure in broken),
+            hint="mend it, or leave it out; nothing was stored",
+        )
+    return discover().registry
+
+
 def module_name_of(path: Path) -> str:
     """Return the name under which a file is imported: the same in every process.
 

@@ -6,8 +6,8 @@ import dataclasses
 import inspect
 import sys
 import typing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typing_extensions
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -16,12 +16,12 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
-from tributary_daemon.handlers import promises
+from tributary_daemon.handlers import marks, promises, types
 from tributary_daemon.handlers.step import Step
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Callable, Mapping
+    from types import CodeType
 
 _SHOWN_ERRORS: Final = 10
 _SHOWN_VALUE: Final = 80
@@ -29,6 +29,14 @@ _SHOWN_VALUE: Final = 80
 
 class UnresolvedTypeError(HandlerError):
     """A type named in a signature does not exist yet; it may once its module is imported to the end."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with one part of a payload: the path to it, pydantic's word for it, a sentence."""
+
+    path: tuple[int | str, ...]
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class Signature:
         step_name: the parameter that takes the `Step`; None when there is none.
         reader: payload -> ``whole``, or -> a model with one field per parameter.
         writer: result -> JSON; None when the handler does not say what it returns.
+        takes: parameter -> name of its type, where it has one; see `types.type_name`.
+        makes: name of the type it returns; None when that has none.
     """
 
     whole: Any
@@ -48,6 +58,8 @@ class Signature:
     step_name: str | None
     reader: TypeAdapter[Any]
     writer: TypeAdapter[Any] | None
+    takes: Mapping[str, str] = field(default_factory=dict)
+    makes: str | None = None
 
     def validate(self, payload: str) -> dict[str, Any]:
         """Return the arguments that a payload stands for, by parameter.
@@ -88,18 +100,38 @@ class Signature:
             raise InvalidInput("the result holds values that its own type does not allow") from None
         return codec.check(data, result, what="result")
 
+    def faults(self, payload: str) -> list[Fault]:
+        """Return what is wrong with a payload; empty when it fits.
+
+        Args:
+            payload: JSON text.
+        """
+        try:
+            self.reader.validator.validate_json(payload)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            return [Fault(fault["loc"], fault["type"], fault["msg"]) for fault in found]
+        except Exception as error:  # noqa: BLE001 - validators are user code
+            return [Fault((), "error", f"its types cannot read it: {type(error).__name__}: {error}")]
+        return []
+
     def input_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of payloads."""
-        return self.reader.json_schema()
+        """Return the JSON Schema of payloads; types with a name are marked by it (`marks.TYPE`)."""
+        schema = self.reader.json_schema()
+        for name, taken in self.takes.items():
+            place = schema if self.whole is not None else schema["properties"][name]
+            place[marks.TYPE] = taken
+        return schema
 
     def output_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of results; empty when the signature does not say, or no schema can."""
         if self.writer is None:
             return {}
+        mark = {} if self.makes is None else {marks.TYPE: self.makes}
         try:
-            return self.writer.json_schema(mode="serialization")
+            return {**self.writer.json_schema(mode="serialization"), **mark}
         except PydanticInvalidForJsonSchema:
-            return {}
+            return mark
 
 
 def explain(error: ValidationError, what: str) -> str:
@@ -159,9 +191,9 @@ def is_method(function: Callable[..., Any]) -> bool:
     return first is not None and first.name == "self" and first.annotation is first.empty
 
 
-def code_of(function: Callable[..., Any]) -> types.CodeType:
+def code_of(function: Callable[..., Any]) -> CodeType:
     """Return the code of a function, beneath decorators that used ``functools.wraps``."""
-    code: types.CodeType = inspect.unwrap(function).__code__
+    code: CodeType = inspect.unwrap(function).__code__
     return code
 
 
@@ -206,7 +238,19 @@ def read(function: Callable[..., Any], name: str, local_names: Mapping[str, Any]
             f"{error.message}",
             hint="use JSON types, pydantic models, dataclasses or TypedDicts",
         ) from error
-    return Signature(whole, tuple(p.name for p in filled), steps[0] if steps else None, reader, writer)
+    return Signature(
+        whole,
+        tuple(p.name for p in filled),
+        steps[0] if steps else None,
+        reader,
+        writer,
+        takes={
+            parameter.name: taken
+            for parameter in filled
+            if (taken := types.type_name(types.without_none(hints[parameter.name]))) is not None
+        },
+        makes=types.type_name(hints.get("return", Any)),
+    )
 
 
 def _hints(function: Callable[..., Any], name: str, local_names: Mapping[str, Any]) -> dict[str, Any]:

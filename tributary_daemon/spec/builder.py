@@ -18,8 +18,11 @@ from tributary_daemon.spec.workflow import HOOKS, InputSpec, WorkflowSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from collections.abc import Collection as AnyCollection
     from collections.abc import Mapping as AnyMapping
     from collections.abc import Sequence as AnySequence
+
+    from tributary_daemon.spec.signatures import Signatures
 
 _MAX_DEPTH: Final = 100
 _MAX_NODES: Final = 1_000_000
@@ -186,8 +189,14 @@ class WorkflowBuilder:
         self._steps.append((hook or "steps", id, {**step, **plain}))
         return self
 
-    def build(self) -> WorkflowSpec:
+    def build(
+        self, signatures: Signatures | None = None, *, elsewhere: AnyCollection[str] = ()
+    ) -> WorkflowSpec:
         """Check everything and return the workflow; its source is the document as JSON.
+
+        Args:
+            signatures: of handlers, to infer graphs from and to check types against.
+            elsewhere: ids of steps whose payload is kept outside of the document.
 
         Raises:
             InvalidWorkflow: holds every fault; places are paths such as ``steps.a.needs``.
@@ -223,11 +232,18 @@ class WorkflowBuilder:
                 source="",
                 family=GivenFamily(self._children, problems),
                 any_payload=True,
+                signatures=signatures,
+                elsewhere=elsewhere,
             )
         warnings = problems.finish(strict=False)
         assert spec is not None
         source = json.dumps(document, ensure_ascii=False, indent=1)
         return replace(spec, source=source, warnings=warnings)
+
+
+def node_of(value: Any, problems: Problems) -> Node:
+    """Return a Python value as a node whose places are paths; what is not JSON is reported."""
+    return _Reader(problems).node(value, "", 0)
 
 
 def _declaration(value: InputSpec | AnyMapping[str, Any]) -> Any:
@@ -301,7 +317,7 @@ class _Reader:
             if not isinstance(key, str):
                 self._problems.error(codes.NON_STRING_KEY, f"a key must be text, not {key!r}", path)
                 continue
-            place = f"{path}.{key}"
+            place = f"{path}.{key}" if path else key
             self._text(key, path)
             mapping.pairs[key] = (Scalar(key, place), self.node(item, place, depth + 1))
         return mapping

@@ -17,15 +17,21 @@ from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, kind, t
 from tributary_daemon.spec.references import References
 from tributary_daemon.spec.schedule import check_scheduled_inputs
 from tributary_daemon.spec.shell import read_environment
+from tributary_daemon.spec.signature_check import check_signatures
 from tributary_daemon.spec.steps import StepReader
-from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
+from tributary_daemon.spec.wants import expand_wants
+from tributary_daemon.spec.workflow import HOOKS, StepSpec, WorkflowSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tributary_daemon.spec.children import Family
     from tributary_daemon.spec.drafts import Draft
     from tributary_daemon.spec.problems import Problems
+    from tributary_daemon.spec.signatures import Signatures
 
 _LONGEST_CYCLE: Final = 12
+_SECTIONS: Final = ("steps", *HOOKS)
 # what `with_` of a step is made of
 _INPUTS: Final = ("with", "env", "dir")
 _PLAIN: Final = (False, False)
@@ -56,6 +62,8 @@ def check_document(
     family: Family,
     any_payload: bool = False,
     is_entry: bool = True,
+    signatures: Signatures | None = None,
+    elsewhere: Collection[str] = (),
 ) -> WorkflowSpec | None:
     """Check a document and build the workflow.
 
@@ -67,6 +75,8 @@ def check_document(
         family: knows the workflows that come with it.
         any_payload: ``with`` may be a bare text or number.
         is_entry: False for a later document, whose name is known in its file only.
+        signatures: of handlers, to infer graphs from and to check types against; None for neither.
+        elsewhere: ids of steps whose payload is kept outside of the document.
 
     Returns:
         The workflow without its warnings; None when there are errors.
@@ -79,6 +89,7 @@ def check_document(
         problems.error(codes.WRONG_TYPE, message, root, hint="steps: {hello: {run: echo hello}}")
         return None
     before = problems.errors
+    root, inferred = expand_wants(root, _SECTIONS, signatures, problems)
     values = read_fields(root, WORKFLOW, "the workflow", problems)
     if "name" in values and is_entry:
         warn_unversioned("workflow", values["name"], root.pairs["name"][1], problems)
@@ -93,9 +104,8 @@ def check_document(
     steps = _tie(drafts, references, problems)
     callers = [draft for draft in drafts if draft.action == "workflow"]
     children = _children(callers, problems)
-    if problems.errors > before or any(draft.runs is None for draft in callers):
-        return None
-    return WorkflowSpec(
+    incomplete = any(draft.runs is None for draft in callers)
+    spec = WorkflowSpec(
         name=values.get("name", default_name),
         steps=tuple(steps),
         inputs=inputs,
@@ -114,7 +124,22 @@ def check_document(
         preconditions=tuple(values.get("preconditions", ())),
         keep=values.get("keep"),
         children=children,
+        inferred=inferred,
     )
+    if signatures is not None:
+        check_signatures(spec, _nodes(root), result, signatures, problems, elsewhere=elsewhere)
+    return None if incomplete or problems.errors > before else spec
+
+
+def _nodes(root: Mapping) -> dict[str, Node]:
+    """Return the mapping of every step, by id."""
+    sections = [root.get(name) for name in _SECTIONS]
+    return {
+        step_id: node
+        for section in sections
+        if isinstance(section, Mapping)
+        for step_id, (_, node) in section.pairs.items()
+    }
 
 
 def _check_head(root: Mapping, values: dict[str, Any], references: References) -> Node | None:

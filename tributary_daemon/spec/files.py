@@ -18,6 +18,7 @@ from tributary_daemon.spec.sources import Unreadable, read_source
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tributary_daemon.spec.signatures import Signatures
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 MAX_NESTING: Final = 20
@@ -32,8 +33,10 @@ class _Load:
         files: real path -> the workflow of a file that has been loaded, None when it was refused.
         open: what is being loaded, outermost first: a key, and how it is shown.
         hashes: id of a workflow -> itself and its hash.
+        signatures: of handlers; None when nobody knows them.
     """
 
+    signatures: Signatures | None = None
     files: dict[Path, WorkflowSpec | None] = field(default_factory=dict)
     open: list[tuple[object, str]] = field(default_factory=list)
     hashes: dict[int, tuple[WorkflowSpec, str]] = field(default_factory=dict)
@@ -49,6 +52,7 @@ class WorkflowFile:
         path: where it lies; None when it is no file.
         folder: where files named in it are looked for; None when it has no place.
         load: shared with the file that led to this one.
+        signatures: of handlers, for the first file of a load.
     """
 
     def __init__(
@@ -60,12 +64,13 @@ class WorkflowFile:
         path: Path | None,
         folder: Path | None,
         load: _Load | None = None,
+        signatures: Signatures | None = None,
     ) -> None:
         self._text = text
         self._problems = problems
         self._file = file
         self._folder = folder
-        self._load = load or _Load()
+        self._load = load or _Load(signatures)
         self._key: object = file if path is None else path.resolve()
         self._documents: list[Document] = []
         self._starts: list[int] = []
@@ -142,6 +147,7 @@ class WorkflowFile:
             source=source,
             family=self,
             is_entry=number == 0,
+            signatures=self._load.signatures,
         )
         self._load.open.pop()
         self._checked[number] = spec

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tributary_daemon.spec.signatures import Signatures
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 _UNNAMED: Final = "workflow"
@@ -28,6 +29,7 @@ def load_text(
     default_name: str | None = None,
     strict: bool = False,
     folder: Path | None = None,
+    signatures: Signatures | None = None,
 ) -> WorkflowSpec:
     """Load a workflow from YAML text.
 
@@ -37,19 +39,21 @@ def load_text(
         default_name: name of a workflow whose text has no ``name``; the stem of ``file`` unless given.
         strict: warnings refuse the workflow too.
         folder: where files named by ``workflow: ./other.yaml`` are looked for; None to refuse such steps.
+        signatures: of handlers, to infer graphs from and to check types against; None for neither.
 
     Raises:
         InvalidWorkflow: holds every fault, by position; those of other files behind those of the text.
     """
-    return _load(text, None, file, default_name, strict=strict, folder=folder)
+    return _load(text, None, file, default_name, strict=strict, folder=folder, signatures=signatures)
 
 
-def load_file(path: Path, *, strict: bool = False) -> WorkflowSpec:
+def load_file(path: Path, *, strict: bool = False, signatures: Signatures | None = None) -> WorkflowSpec:
     """Load a workflow from a file; its stem is the name of a workflow without one.
 
     Args:
         path: a regular file or pipe, UTF-8, at most 4 MiB.
         strict: warnings refuse the workflow too.
+        signatures: as of `load_text`.
 
     Raises:
         InvalidWorkflow: the file cannot be read, or its content is refused.
@@ -58,17 +62,24 @@ def load_file(path: Path, *, strict: bool = False) -> WorkflowSpec:
         text = read_source(path)
     except Unreadable as error:
         raise error.of(str(path)) from None
-    return _load(text, path, str(path), None, strict=strict, folder=path.parent)
+    return _load(text, path, str(path), None, strict=strict, folder=path.parent, signatures=signatures)
 
 
 def _load(
-    text: str, path: Path | None, file: str, default_name: str | None, *, strict: bool, folder: Path | None
+    text: str,
+    path: Path | None,
+    file: str,
+    default_name: str | None,
+    *,
+    strict: bool,
+    folder: Path | None,
+    signatures: Signatures | None,
 ) -> WorkflowSpec:
     if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise too_large().of(file)
     problems = Problems(file, text)
     with _collector_off():
-        spec = WorkflowFile(text, problems, file=file, path=path, folder=folder).load(
+        spec = WorkflowFile(text, problems, file=file, path=path, folder=folder, signatures=signatures).load(
             default_name or _stem(file)
         )
     warnings = problems.finish(strict=strict)

@@ -123,20 +123,10 @@ class StepReader:
             return draft
         if "task" in pairs:
             read_task(draft, node, problems, any_payload=self._any_payload)
-        elif "want" in pairs:
-            self._read_want(draft, node)
-        else:
+        elif "want" not in pairs:
+            # a `want` that is left has a fault, which is reported
             READERS[written[0]](draft, node, self._family, problems)
         return draft
-
-    def _read_want(self, draft: Draft, node: Mapping) -> None:
-        """Report a ``want``: the place where the steps of an inferred graph take its place."""
-        self._problems.error(
-            codes.UNSUPPORTED,
-            f"step {draft.id!r}: graphs cannot be inferred yet",
-            node.pairs["want"][0],
-            hint="write the steps out",
-        )
 
     def _refuse_actions(self, draft: Draft, node: Mapping, written: list[str]) -> None:
         if written:

@@ -207,6 +207,7 @@ class WorkflowSpec:
         preconditions: ``{"if": expression, "message": text or None}`` each.
         keep: ``{"days", "runs"}``: retention of finished runs.
         children: workflows that its steps run and that came with it (files, later documents), by name.
+        inferred: ids of the steps that were written as ``want``; their graphs depend on more than the source.
     """
 
     name: str
@@ -228,6 +229,7 @@ class WorkflowSpec:
     preconditions: tuple[dict[str, Any], ...] = ()
     keep: dict[str, int] | None = None
     children: dict[str, WorkflowSpec] = field(default_factory=dict)
+    inferred: tuple[str, ...] = ()
 
     def plan(self) -> dict[str, Any]:
         """Return the resolved spec as stored with a run: JSON, steps referring to each other by ordinal.
@@ -274,9 +276,12 @@ class WorkflowSpec:
     def revision_hash(self) -> str:
         """Return the SHA-256 of the exact source, in hex; of the canonical plan when there is no source.
 
-        The hashes of workflows that came with it count too: other content of a child is another revision.
+        The hashes of workflows that came with it count too: other content of a child is another revision. So
+        does the plan where graphs were inferred: other handlers make another workflow of the same source.
         """
-        text = self.source or json.dumps(self.plan(), sort_keys=True, separators=(",", ":"))
+        text = self.source
+        if not text or self.inferred:
+            text += json.dumps(self.plan(), sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode())
         for step in self.steps:
             if step.workflow is not None and "hash" in step.workflow:

@@ -57,6 +57,15 @@ class HandlerRow(NamedTuple):
     updated_at: datetime
 
 
+class KnownRow(NamedTuple):
+    """A handler that steps can call; ``served``: a live worker has it now."""
+
+    name: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    served: bool
+
+
 class QueueRow(NamedTuple):
     """A queue; ``available`` is counted up to 10,000 per shard."""
 
@@ -118,6 +127,12 @@ def handlers() -> Operation[list[HandlerRow]]:
     """Read the registry by name."""
     rows = yield Query(query("handlers"))
     return [HandlerRow(*row) for row in rows]
+
+
+def known() -> Operation[list[KnownRow]]:
+    """Read the handlers that steps can call, by name."""
+    rows = yield Query(query("known_handlers"))
+    return [KnownRow(*row) for row in rows]
 
 
 def queues() -> Operation[list[QueueRow]]:

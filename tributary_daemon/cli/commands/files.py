@@ -9,8 +9,10 @@ import click
 
 from tributary_daemon.cli import failures, targets
 from tributary_daemon.cli.blocks import Lines, Span, line
+from tributary_daemon.cli.known import OnDemand, imported, imports_option, read_registry
 from tributary_daemon.cli.opening import submitting
 from tributary_daemon.cli.output import View, document, output_option, show
+from tributary_daemon.cli.settings import settings
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import InvalidWorkflow
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tributary_daemon.errors import Problem
+    from tributary_daemon.spec.signatures import Signatures
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 
@@ -25,25 +28,34 @@ if TYPE_CHECKING:
     cls=Command,
     epilog="""\b
 Every fault of every file is listed, with its position and a code that `trib explain` explains.
-No database is touched.
+Steps are checked against the handlers that can be imported here (--import, TRIB_HANDLERS, installed
+packages), with --database also against those that workers have registered; else no database is touched.
 
 \b
 Examples:
   trib validate workflows/*.yaml
   trib validate - < etl.yaml
-  trib validate etl.yaml --strict -o json""",
+  trib validate etl.yaml --import ./handlers.py
+  trib validate etl.yaml --database --strict -o json""",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@imports_option
+@click.option("--database", is_flag=True, help="Check against what workers have registered, too.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors, e.g. a name without .vN.")
 @output_option
-def validate(*, files: tuple[str, ...], strict: bool, output: str) -> int:
+def validate(
+    *, files: tuple[str, ...], imports: tuple[str, ...], database: bool, strict: bool, output: str
+) -> int:
     """Check workflow files without storing anything."""
     _must_exist(files)
+    named = bool(settings(handlers=imports).handlers)
+    registry = read_registry() if database else ()
+    known = imported(imports, complete=named or database, rows=registry)
     rows: list[dict[str, Any]] = []
     code = failures.COMPLETED
     for file in files:
         try:
-            spec = _load(file, strict=strict)
+            spec = _load(file, known, strict=strict)
         except InvalidWorkflow as error:
             failures.say_refused(error)
             rows.append(_row(file, None, error.problems))
@@ -68,12 +80,14 @@ Examples:
   trib register workflows/*.yaml --strict""",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@imports_option
 @click.option("--strict", is_flag=True, help="Refuse warnings, and other content under a known name.")
 @output_option
-def register(*, files: tuple[str, ...], strict: bool, output: str) -> int:
+def register(*, files: tuple[str, ...], imports: tuple[str, ...], strict: bool, output: str) -> int:
     """Register workflow files under their names."""
     _must_exist(files)
-    specs = [_load(file, strict=strict) for file in files]
+    known = imported(imports) if imports else OnDemand()
+    specs = [_load(file, known, strict=strict) for file in files]
     with submitting() as client:
         rows = [document(client.register(spec, strict=strict)) for spec in specs]
     for row in rows:
@@ -88,12 +102,12 @@ def _must_exist(files: Sequence[str]) -> None:
             raise targets.NoSuchFile(Path(file))
 
 
-def _load(file: str, *, strict: bool) -> WorkflowSpec:
+def _load(file: str, known: Signatures, *, strict: bool) -> WorkflowSpec:
     if file == "-":
-        spec = targets.target("-", strict=strict).spec
+        spec = targets.target("-", strict=strict, signatures=known).spec
         assert spec is not None
         return spec
-    return targets.load(Path(file), strict=strict)
+    return targets.load(Path(file), strict=strict, signatures=known)
 
 
 def _row(file: str, spec: WorkflowSpec | None, problems: Sequence[Problem]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tributary_daemon.cli import failures, targets, values
 from tributary_daemon.cli.aside import Aside
 from tributary_daemon.cli.commands.submit import declared
 from tributary_daemon.cli.follow import follow, progress
+from tributary_daemon.cli.known import imported
 from tributary_daemon.cli.loader import late
 from tributary_daemon.cli.output import document, output_option
 from tributary_daemon.cli.settings import settings
@@ -79,7 +80,7 @@ def run(
     """Run a workflow or an intent here and now, and show its result."""
     if target == "-" and payload == "-":
         raise click.UsageError("standard input holds either the workflow or the payload")
-    what = targets.target(target)
+    what = targets.target(target, signatures=imported(imports))
     config = settings(handlers=imports, processes=processes, concurrency=concurrency)
     options = replace(WorkerOptions.of(config), enable_shell=True)
     with (

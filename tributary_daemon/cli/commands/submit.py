@@ -8,6 +8,7 @@ import click
 
 from tributary_daemon.cli import failures, targets, values
 from tributary_daemon.cli.blocks import Lines, Span, line
+from tributary_daemon.cli.known import imported, imports_option
 from tributary_daemon.cli.looks import glyph, state
 from tributary_daemon.cli.opening import submitting
 from tributary_daemon.cli.output import View, document, dump, output_option, show
@@ -66,8 +67,13 @@ Examples:
 @click.option(
     "-l", "--label", "labels", multiple=True, type=values.pair, metavar="K=V", help="A label; repeatable."
 )
+@imports_option
 @waiting_options
-@click.option("--strict", is_flag=True, help="Refuse warnings: unknown handlers, names without a version.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse warnings: unknown handlers, names without a version; check types against the registry.",
+)
 @click.option(
     "--dry-run", is_flag=True, help="Check everything and show what would be stored; store nothing."
 )
@@ -84,6 +90,7 @@ def submit(
     at: datetime | None,
     max_attempts: int | None,
     labels: tuple[tuple[str, str], ...],
+    imports: tuple[str, ...],
     wait: bool,
     watch: bool,
     timeout: float | None,
@@ -97,7 +104,7 @@ def submit(
     waits = check(wait=wait, watch=watch, timeout=timeout)
     if target == "-" and payload == "-":
         raise click.UsageError("standard input holds either the workflow or the payload")
-    what = targets.target(target, strict=strict)
+    what = targets.target(target, strict=strict, signatures=imported(imports) if imports else None)
     options: dict[str, Any] = {
         "idempotency_key": key,
         "queue": queue,
