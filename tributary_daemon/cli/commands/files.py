@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tributary_daemon.cli import failures, targets
+from tributary_daemon.cli import failures, manual, targets
 from tributary_daemon.cli.blocks import Lines, Span, line
+from tributary_daemon.cli.loader import late
 from tributary_daemon.cli.opening import submitting
-from tributary_daemon.cli.output import View, document, output_option, show
+from tributary_daemon.cli.output import FORMATS, View, choice, document, dump, output_option, show
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import InvalidWorkflow
+from tributary_daemon.tools import sarif
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,32 +27,39 @@ if TYPE_CHECKING:
     cls=Command,
     epilog="""\b
 Every fault of every file is listed, with its position and a code that `trib explain` explains.
-No database is touched.
+No database is touched. `text` is another word for `table`; `sarif` is what code hosts show beside lines.
 
 \b
 Examples:
   trib validate workflows/*.yaml
   trib validate - < etl.yaml
-  trib validate etl.yaml --strict -o json""",
+  trib validate etl.yaml --strict -o json
+  trib validate workflows/*.yaml -o sarif > trib.sarif""",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--strict", is_flag=True, help="Warnings count as errors, e.g. a name without .vN.")
-@output_option
+@choice((*FORMATS, "text", "sarif"))
 def validate(*, files: tuple[str, ...], strict: bool, output: str) -> int:
     """Check workflow files without storing anything."""
-    _must_exist(files)
+    must_exist(files)
     rows: list[dict[str, Any]] = []
+    found: list[Problem] = []
     code = failures.COMPLETED
     for file in files:
         try:
-            spec = _load(file, strict=strict)
+            spec = load(file, strict=strict)
         except InvalidWorkflow as error:
             failures.say_refused(error)
             rows.append(_row(file, None, error.problems))
+            found.extend(error.problems)
             code = InvalidWorkflow.exit_code
         else:
             failures.say_warnings(problem.render() for problem in spec.warnings)
             rows.append(_row(file, spec, spec.warnings))
+            found.extend(spec.warnings)
+    if output == "sarif":
+        click.echo(dump(sarif.log(found, files, manual.entries(), late("versions:installed")()), indent=2))
+        return code
     good = [row for row in rows if row["valid"]]
     show(View(rows, [row["file"] for row in good], lambda: [Lines(tuple(map(_verdict, good)))]), output)
     return code
@@ -72,8 +81,8 @@ Examples:
 @output_option
 def register(*, files: tuple[str, ...], strict: bool, output: str) -> int:
     """Register workflow files under their names."""
-    _must_exist(files)
-    specs = [_load(file, strict=strict) for file in files]
+    must_exist(files)
+    specs = [load(file, strict=strict) for file in files]
     with submitting() as client:
         rows = [document(client.register(spec, strict=strict)) for spec in specs]
     for row in rows:
@@ -82,13 +91,18 @@ def register(*, files: tuple[str, ...], strict: bool, output: str) -> int:
     return failures.COMPLETED
 
 
-def _must_exist(files: Sequence[str]) -> None:
+def must_exist(files: Sequence[str]) -> None:
+    """Refuse paths that do not exist, before anything is done with the others.
+
+    Raises:
+        NoSuchFile: names a file nearby.
+    """
     for file in files:
         if file != "-" and not Path(file).exists():
             raise targets.NoSuchFile(Path(file))
 
 
-def _load(file: str, *, strict: bool) -> WorkflowSpec:
+def load(file: str, *, strict: bool = False) -> WorkflowSpec:
     if file == "-":
         spec = targets.target("-", strict=strict).spec
         assert spec is not None

@@ -1,0 +1,189 @@
+"""Every key of the language with all that is known of it, from the table that the checks read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.errors import NotFound
+from tributary_daemon.spec import fields
+from tributary_daemon.spec.nearest import nearest
+from tributary_daemon.tools.examples import SECTIONS as EXAMPLES
+from tributary_daemon.tools.examples import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+_NOTHING: Final = Example("", "")
+_MAIN: Final = ("workflow", "step", "input", "retry")
+_SHARED: Final = "options"
+"""The table of options is part of the one of steps, and stands for ``defaults`` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A key.
+
+    Attributes:
+        section: what it is a key of.
+        key: as written.
+        doc: one sentence.
+        form: what its value is, in words.
+        default: what holds without it; empty for nothing.
+        example: how it is written.
+        rules: sentences that hold for it.
+        codes: of the faults it can cause.
+    """
+
+    section: str
+    key: str
+    doc: str
+    form: str
+    default: str
+    example: str
+    rules: tuple[str, ...]
+    codes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The key behind its section: ``step.retry``."""
+        return f"{self.section}.{self.key}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return {
+            "key": self.name,
+            "description": self.doc,
+            "form": self.form,
+            "default": self.default or None,
+            "example": self.example or None,
+            "rules": list(self.rules),
+            "codes": list(self.codes),
+        }
+
+
+def tables() -> dict[str, dict[str, fields.Field]]:
+    """Return the tables of keys by what they belong to: a workflow, a step, then what stands inside of them."""
+    found = {
+        name.lower(): table
+        for name, table in vars(fields).items()
+        if name.isupper()
+        and isinstance(table, dict)
+        and table
+        and all(isinstance(field, fields.Field) for field in table.values())
+    }
+    found.pop(_SHARED, None)
+    return {name: found[name] for name in (*_MAIN, *(name for name in found if name not in _MAIN))}
+
+
+def words() -> tuple[Word, ...]:
+    """Return every key, section by section."""
+    return tuple(
+        _word(section, key, field) for section, table in tables().items() for key, field in table.items()
+    )
+
+
+def _word(section: str, key: str, field: fields.Field) -> Word:
+    example = EXAMPLES.get(section, {}).get(key, _NOTHING)
+    form = "not supported by this version yet" if field.kind is None else in_words(field.kind.schema)
+    return Word(section, key, field.doc, form, *example)
+
+
+def find(text: str) -> tuple[list[Word], str | None]:
+    """Return the keys that a text means, and our word for it when it was a foreign one.
+
+    ``retry`` means every key of that name, ``step.retry`` one of them, ``steps.load.retry`` too.
+
+    Raises:
+        NotFound: there is none; the hint names what is nearest.
+    """
+    known = words()
+    section, _, key = text.strip().strip("`:").rpartition(".")
+    section = section.partition(".")[0].removesuffix("s") or section
+    found = [
+        word for word in known if word.key.lower() == key.lower() and section in ("", word.section)
+    ]
+    if found:
+        return found, None
+    ours = fields.FOREIGN.get(key.lower().replace("-", "_"))
+    if ours is not None:
+        return [word for word in known if word.key == ours], ours
+    raise NotFound(f"the language has no key {text!r}", hint=_hint(key, [word.key for word in known]))
+
+
+def _hint(key: str, known: Collection[str]) -> str:
+    near = nearest(key, known)
+    return f"did you mean {near}? " if near else ""
+
+
+def in_words(schema: Mapping[str, Any]) -> str:
+    """Return what a JSON Schema allows, in words."""
+    if "enum" in schema:
+        return f"one of {', '.join(f'`{word}`' for word in schema['enum'])}"
+    if "$ref" in schema:
+        return f"a mapping: the keys of {_article(schema['$ref'].rpartition('/')[2])}"
+    if "oneOf" in schema or "anyOf" in schema:
+        return _alternatives(schema.get("anyOf") or schema["oneOf"])
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return _joined([_OF_TYPE.get(word, word) for word in kind])
+    if kind == "object":
+        return _mapping(schema)
+    if kind == "array":
+        return f"a list of: {in_words(schema['items'])}" if schema.get("items") else "a list"
+    if kind in ("integer", "number"):
+        return _number(schema, "a whole number" if kind == "integer" else "a number")
+    if kind == "string" and "format" in schema:
+        return "a time such as `2026-03-01T06:00:00Z`"
+    return _OF_TYPE.get(str(kind), "any value")
+
+
+_OF_TYPE: Final = {
+    "string": "text",
+    "boolean": "`true` or `false`",
+    "object": "a mapping",
+    "array": "a list",
+    "number": "a number",
+    "integer": "a whole number",
+    "null": "nothing",
+}
+
+
+def _alternatives(schemas: Collection[Mapping[str, Any]]) -> str:
+    if any("ms|[dhms]" in str(schema.get("pattern", "")) for schema in schemas):
+        rest = [
+            schema
+            for schema in schemas
+            if schema.get("type") != "number" and "ms|[dhms]" not in str(schema.get("pattern", ""))
+        ]
+        return _joined(["a duration such as `30s`, `5m`, `1h30m`", *map(in_words, rest)])
+    return _joined([in_words(schema) for schema in schemas])
+
+
+def _joined(parts: Collection[str]) -> str:
+    return ", or ".join(dict.fromkeys(parts))
+
+
+def _mapping(schema: Mapping[str, Any]) -> str:
+    if keys := schema.get("properties"):
+        return f"a mapping with {', '.join(f'`{key}`' for key in keys)}"
+    by_id = [inner for pattern, inner in schema.get("patternProperties", {}).items() if pattern != "^x-"]
+    if by_id and "$ref" in by_id[0]:
+        return f"a mapping of ids, each to {_article(by_id[0]['$ref'].rpartition('/')[2])}"
+    inner = schema.get("additionalProperties")
+    if isinstance(inner, dict) and "type" in inner:
+        return "a mapping of names to texts"
+    return "a mapping"
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[:1] in 'aeiou' else 'a'} {word}"
+
+
+def _number(schema: Mapping[str, Any], what: str) -> str:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is None and most is None:
+        return what
+    if most is None:
+        return f"{what} from {least:,}"
+    return f"{what}, {least:,} to {most:,}"
