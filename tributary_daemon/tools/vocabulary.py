@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +15,8 @@ from tributary_daemon.tools.examples import Example
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_NOTHING: Final = Example("", "")
-_MAIN: Final = ("workflow", "step", "input", "retry")
-_SHARED: Final = "options"
-"""The table of options is part of the one of steps, and stands for ``defaults`` too."""
+_SHARED: Final = ("defaults",)
+"""What holds nothing but keys of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +61,46 @@ class Word:
         }
 
 
-def tables() -> dict[str, dict[str, fields.Field]]:
-    """Return the tables of keys by what they belong to: a workflow, a step, then what stands inside of them."""
-    found = {
-        name.lower(): table
-        for name, table in vars(fields).items()
-        if name.isupper()
-        and isinstance(table, dict)
-        and table
-        and all(isinstance(field, fields.Field) for field in table.values())
-    }
-    found.pop(_SHARED, None)
-    return {name: found[name] for name in (*_MAIN, *(name for name in found if name not in _MAIN))}
-
-
 def words() -> tuple[Word, ...]:
-    """Return every key, section by section."""
-    return tuple(
-        _word(section, key, field) for section, table in tables().items() for key, field in table.items()
-    )
+    """Return every key, section by section: of a workflow, a step, an input, then those inside of them."""
+    found: dict[str, dict[str, Word]] = {}
+    tables = {"workflow": fields.WORKFLOW, "step": fields.STEP, "input": fields.INPUT}
+    for section, table in tables.items():
+        found[section] = {
+            key: _word(section, key, field.doc, None if field.kind is None else field.kind.schema)
+            for key, field in table.items()
+        }
+    for table in tables.values():
+        for key, field in table.items():
+            inner = _inner(field.kind.schema) if field.kind is not None else {}
+            if key not in found and key not in _SHARED:
+                found[key] = {
+                    name: _word(key, name, schema.get("description", ""), schema) for name, schema in inner.items()
+                }
+    return tuple(word for section in found.values() for word in section.values())
 
 
-def _word(section: str, key: str, field: fields.Field) -> Word:
-    example = EXAMPLES.get(section, {}).get(key, _NOTHING)
-    form = "not supported by this version yet" if field.kind is None else in_words(field.kind.schema)
-    return Word(section, key, field.doc, form, *example)
+def _inner(schema: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the keys of a mapping that a schema allows, alone or in a list or beside something else."""
+    if "properties" in schema:
+        properties: Mapping[str, Mapping[str, Any]] = schema["properties"]
+        return properties
+    further = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
+    if isinstance(schema.get("items"), dict):
+        further.append(schema["items"])
+    for each in further:
+        if keys := _inner(each):
+            return keys
+    return {}
+
+
+def _word(section: str, key: str, doc: str, schema: Mapping[str, Any] | None) -> Word:
+    known = EXAMPLES.get(section, {}).get(key)
+    if known is None:
+        shown = (schema or {}).get("examples", ())
+        known = Example("", f"{key}: {json.dumps(shown[0], ensure_ascii=False)}" if shown else "")
+    form = "not supported by this version yet" if schema is None else in_words(schema)
+    return Word(section, key, doc, form, *known)
 
 
 def find(text: str) -> tuple[list[Word], str | None]:
@@ -120,6 +134,8 @@ def in_words(schema: Mapping[str, Any]) -> str:
     """Return what a JSON Schema allows, in words."""
     if "enum" in schema:
         return f"one of {', '.join(f'`{word}`' for word in schema['enum'])}"
+    if "allOf" in schema:
+        return in_words(schema["allOf"][0])
     if "$ref" in schema:
         return f"a mapping: the keys of {_article(schema['$ref'].rpartition('/')[2])}"
     if "oneOf" in schema or "anyOf" in schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,10 +70,10 @@ def plan(*, file: str, given: tuple[tuple[str, str], ...], imports: tuple[str, .
 
 def _checked(declared: Mapping[str, InputSpec], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs that were given, checked like those of a submit; others are not asked for."""
-    asked = {name: spec for name, spec in declared.items() if name in given}
-    unknown = {name: value for name, value in given.items() if name not in declared}
-    # undeclared ones are checked against all, so that the message names what there is
-    return check_inputs(declared, given) if unknown else check_inputs(asked, given)
+    # those that were not given are not missed here
+    asked = {name: spec if name in given else replace(spec, required=False) for name, spec in declared.items()}
+    checked = check_inputs(asked, given)
+    return {name: checked[name] for name in given}
 
 
 def _handlers(config: Config) -> dict[str, Mapping[str, Any]]:
