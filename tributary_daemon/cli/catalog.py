@@ -27,7 +27,9 @@ COMMANDS: Final = {
         "commands.plan:plan", "Show what a workflow would run, in which order and with which options", _FILES
     ),
     "graph": Entry(
-        "commands.graph:graph", "Draw the graph of a workflow, or of a run with the states of its steps", _FILES
+        "commands.graph:graph",
+        "Draw the graph of a workflow, or of a run with the states of its steps",
+        _FILES,
     ),
     "fmt": Entry("commands.fmt:fmt", "Bring workflow files into their usual form, comments included", _FILES),
     "convert": Entry(
@@ -35,7 +37,9 @@ COMMANDS: Final = {
     ),
     "schema": Entry("commands.schema:schema", "Print the JSON Schema of workflow files, for editors", _FILES),
     "register": Entry("commands.files:register", "Register workflow files under their names", _FILES),
-    "explain": Entry("commands.explain:explain", "Explain a key of the language, or the code of an error", _FILES),
+    "explain": Entry(
+        "commands.explain:explain", "Explain a key of the language, or the code of an error", _FILES
+    ),
     "worker": Entry("commands.worker:worker", "Start a worker and serve queues until it is stopped", _FLEET),
     "workers": Entry(
         "commands.workers:workers",

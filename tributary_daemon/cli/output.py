@@ -50,11 +50,17 @@ def output_option(function: F) -> F:
     )(function)
 
 
-def choice(formats: Sequence[str], sentence: str = "How to show it: for people, or for programs.") -> Any:
+def choice(
+    formats: Sequence[str], sentence: str = "How to show it: for people, or for programs."
+) -> Callable[[F], F]:
     """Return ``-o`` of a command that has formats of its own; the first one is the default."""
-    return click.option(
-        "-o", "--output", type=click.Choice(formats), default=formats[0], show_default=True, help=sentence
-    )
+
+    def add(function: F) -> F:
+        return click.option(
+            "-o", "--output", type=click.Choice(formats), default=formats[0], show_default=True, help=sentence
+        )(function)
+
+    return add
 
 
 def show(view: View, output: str, stream: TextIO | None = None) -> None:

@@ -1,1 +1,1 @@
-"""What helps people write workflows: plans, graphs, formatting, conversion. It stores and executes nothing."""
+"""What helps people write workflows: plans, graphs, formatting, conversion. It executes nothing."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tributary_daemon.tools.graphs import Graph, Node
-    from tributary_daemon.tools.rows import Line
+    from tributary_daemon.tools.rows import Item, Line
 
 _MOST_DRAWN: Final = 100
 _NEEDS_SHOWN: Final = 8
@@ -45,7 +45,11 @@ class Pen(NamedTuple):
 
 UNICODE: Final = Pen("─", "╌", "▶", "▷", _CORNERS)
 PLAIN: Final = Pen(
-    "-", "~", ">", ">", {arms: "|" if arms == _UP | _DOWN else "+" for arms in _CORNERS} | {_LEFT | _RIGHT: "-"}
+    "-",
+    "~",
+    ">",
+    ">",
+    {arms: "|" if arms == _UP | _DOWN else "+" for arms in _CORNERS} | {_LEFT | _RIGHT: "-"},
 )
 
 
@@ -68,12 +72,15 @@ def draw(graph: Graph, glyph: Callable[[str], str], *, width: int = 160, unicode
         if lines is None:
             lines = list(_listed(nodes, own, glyph))
         if parent is not None or hook is not None:
-            lines = [f"{captions.part_title(graph, parent, hook)}:", *(f"  {line}".rstrip() for line in lines)]
+            lines = [
+                f"{captions.part_title(graph, parent, hook)}:",
+                *(f"  {line}".rstrip() for line in lines),
+            ]
         blocks.append("\n".join(lines))
     if (key := _key(graph, pen)) is not None:
         blocks.append(key)
     text = "\n\n".join(blocks) + "\n"
-    return text if unicode else text.replace("×", "x")
+    return text if unicode else text.replace(captions.TIMES, "x")
 
 
 def _needs(graph: Graph) -> dict[str, dict[str, str]]:
@@ -107,7 +114,7 @@ def _key(graph: Graph, pen: Pen) -> str | None:
     if any(node.condition is not None for node in nodes):
         said.append("a? has a condition")
     if any(node.fan_out is not None for node in nodes):
-        said.append("×n runs once per item")
+        said.append(f"{captions.TIMES}n runs once per item")
     if any(node.child is not None for node in nodes):
         said.append("[b] runs workflow b")
     return "   ".join(said) or None
@@ -125,7 +132,8 @@ def _listed(
         yield f"level {level}{beside}"
         for node in members:
             named = [
-                labels[need] + (" (implied)" if kind == "implied" else "") for need, kind in needs[node.id].items()
+                labels[need] + (" (implied)" if kind == "implied" else "")
+                for need, kind in needs[node.id].items()
             ]
             more = f" and {len(named) - _NEEDS_SHOWN:,} more" if len(named) > _NEEDS_SHOWN else ""
             behind = f"  needs {', '.join(named[:_NEEDS_SHOWN])}{more}" if named else ""
@@ -148,90 +156,92 @@ def _drawn(
     except Tangled:
         return None
     labels = {node.id: _caption(node, glyph) for node in nodes}
-    starts, ends = _columns(layout, labels)
-    if ends[-1] > width:
-        return None
-    grid = [[" "] * (ends[-1] + 1) for _ in range(layout.height)]
-    for between in layout.lines:
-        _draw_lines(grid, between, starts, ends, labels, pen)
-    for column in layout.levels:
-        for item in column:
-            left = starts[item.level]
-            if item.node is None:
-                kind = next(k for line in item.incoming for t, k in line.targets if t is item)
-                _fill(grid[item.row], left, ends[item.level], pen.implied if kind == "implied" else pen.line)
-                continue
-            _draw_ports(grid, item.row, item.height, item.middle, left, pen, kinds=[
-                next(kind for target, kind in line.targets if target is item) for line in item.incoming
-            ])  # fmt: skip
-            caption = labels[item.node]
-            grid[item.middle][left + _PORTS : left + _PORTS + len(caption)] = caption
-    return ["".join(row).rstrip() for row in grid]
+    canvas = _Canvas(layout, labels, pen)
+    return canvas.drawn() if canvas.width <= width else None
 
 
-def _columns(layout: Layout, labels: Mapping[str, str]) -> tuple[list[int], list[int]]:
-    """Return where each level begins and ends, ports and captions included."""
-    starts, ends = [], []
-    at = -_PORTS  # nothing leads into the first level
-    for level, column in enumerate(layout.levels):
-        widest = max((len(labels[item.node]) for item in column if item.node is not None), default=1)
-        starts.append(at)
-        ends.append(at + _PORTS + widest)
-        at = ends[-1] + 2 * max(layout.tracks[level], 1) + 2
-    return starts, ends
+class _Canvas:
+    """A grid of characters with a column for each level, and between two of them room for lines."""
 
+    def __init__(self, layout: Layout, labels: Mapping[str, str], pen: Pen) -> None:
+        self._layout = layout
+        self._labels = labels
+        self._pen = pen
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        at = -_PORTS  # nothing leads into the first level
+        for level, column in enumerate(layout.levels):
+            widest = max((len(labels[item.node]) for item in column if item.node is not None), default=1)
+            self._starts.append(at)
+            self._ends.append(at + _PORTS + widest)
+            at = self._ends[-1] + 2 * max(layout.tracks[level], 1) + 2
+        self.width = self._ends[-1]
+        self._grid: list[list[str]] = []
 
-def _draw_lines(
-    grid: list[list[str]],
-    lines: Sequence[Line],
-    starts: Sequence[int],
-    ends: Sequence[int],
-    labels: Mapping[str, str],
-    pen: Pen,
-) -> None:
-    bent = [line for line in lines if line.track is not None]
-    columns = {id(line): ends[line.level] + 2 + 2 * (line.track or 0) for line in bent}
-    for line in lines:
-        goal = starts[line.level + 1]
-        column = columns.get(id(line))
+    def drawn(self) -> list[str]:
+        self._grid = [[" "] * (self.width + 1) for _ in range(self._layout.height)]
+        for between in self._layout.lines:
+            for line in between:
+                self._level_parts(line)
+            # what goes down is drawn over what it crosses
+            for line in between:
+                if line.track is not None:
+                    self._upright_part(line, line.track)
+        for column in self._layout.levels:
+            for item in column:
+                self._item(item)
+        return ["".join(row).rstrip() for row in self._grid]
+
+    def _item(self, item: Item) -> None:
+        left = self._starts[item.level]
+        kinds = [next(kind for target, kind in line.targets if target is item) for line in item.incoming]
+        if item.node is None:
+            self._fill(item.row, left, self._ends[item.level], self._stroke(kinds[0]))
+            return
+        caption = self._labels[item.node]
+        if kinds:
+            self._ports(item, left, kinds)
+        self._grid[item.middle][left + _PORTS : left + _PORTS + len(caption)] = caption
+
+    def _ports(self, item: Item, left: int, kinds: Sequence[str]) -> None:
+        """Draw what leads into a node: an arrow, in front of it the lines that meet there."""
+        implied = set(kinds) == {"implied"}
+        last = item.row + item.height - 1
+        for row in range(item.row, last + 1):
+            arms = _LEFT | (_UP if row > item.row else 0) | (_DOWN if row < last else 0)
+            arms |= _RIGHT if row == item.middle else 0
+            self._grid[row][left] = self._pen.corners[arms] if item.height > 1 else self._stroke(kinds[0])
+        self._grid[item.middle][left + 1] = self._pen.implied_arrow if implied else self._pen.arrow
+
+    def _level_parts(self, line: Line) -> None:
+        column = None if line.track is None else self._column(line, line.track)
         for item in line.sources:
-            begin = ends[line.level]
+            begin = self._ends[line.level]
             if item.node is not None:
-                begin = starts[line.level] + _PORTS + len(labels[item.node]) + 1
+                begin = self._starts[line.level] + _PORTS + len(self._labels[item.node]) + 1
             if column is None:
+                # a straight line has one source
                 column = begin
-            _fill(grid[item.middle], begin, column, pen.line)
+            self._fill(item.middle, begin, column, self._pen.line)
         assert column is not None
         for row, (_, kind) in zip(line.ends(), line.targets, strict=True):
-            _fill(grid[row], column, goal, pen.implied if kind == "implied" else pen.line)
-    for line in bent:
+            self._fill(row, column, self._starts[line.level + 1], self._stroke(kind))
+
+    def _upright_part(self, line: Line, track: int) -> None:
         begins, finishes = set(line.starts()), set(line.ends())
         low, high = min(begins | finishes), max(begins | finishes)
+        column = self._column(line, track)
         for row in range(low, high + 1):
-            arms = (
-                (_UP if row > low else 0)
-                | (_DOWN if row < high else 0)
-                | (_LEFT if row in begins else 0)
-                | (_RIGHT if row in finishes else 0)
-            )
-            grid[row][columns[id(line)]] = pen.corners[arms]
+            arms = (_UP if row > low else 0) | (_DOWN if row < high else 0)
+            arms |= (_LEFT if row in begins else 0) | (_RIGHT if row in finishes else 0)
+            self._grid[row][column] = self._pen.corners[arms]
 
+    def _column(self, line: Line, track: int) -> int:
+        return self._ends[line.level] + 2 + 2 * track
 
-def _fill(row: list[str], start: int, end: int, character: str) -> None:
-    for column in range(max(start, 0), end):
-        row[column] = character
+    def _stroke(self, kind: str) -> str:
+        return self._pen.implied if kind == "implied" else self._pen.line
 
-
-def _draw_ports(
-    grid: list[list[str]], top: int, height: int, middle: int, left: int, pen: Pen, *, kinds: Sequence[str]
-) -> None:
-    """Draw what leads into a node: an arrow, in front of it the lines that meet there."""
-    if not kinds:
-        return
-    implied = set(kinds) == {"implied"}
-    for row in range(top, top + height):
-        arms = _LEFT | (_UP if row > top else 0) | (_DOWN if row < top + height - 1 else 0)
-        arms |= _RIGHT if row == middle else 0
-        straight = pen.implied if implied else pen.line
-        grid[row][left] = straight if height == 1 else pen.corners[arms]
-    grid[middle][left + 1] = pen.implied_arrow if implied else pen.arrow
+    def _fill(self, row: int, start: int, end: int, character: str) -> None:
+        for column in range(max(start, 0), end):
+            self._grid[row][column] = character

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from tributary_daemon.tools.graphs import Graph, Node
 
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _LONGEST: Final = 60
 _ACTIONS: Final = {"run": "shell", "wait": "wait", "approve": "approval"}
 
 
 def fan_out(node: Node) -> str:
-    """Return ``×12``, ``×n`` where the number is not known, empty for a step of one execution."""
+    """Return the number of items behind a times sign, ``n`` where only the run knows; empty for none."""
     if node.fan_out is None:
         return ""
-    return f"×{'n' if node.items is None else node.items}"
+    return f"{TIMES}{'n' if node.items is None else node.items}"
 
 
 def lines(node: Node) -> list[str]:

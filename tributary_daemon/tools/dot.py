@@ -33,7 +33,7 @@ def draw(graph: Graph) -> str:
 def _lines(graph: Graph) -> Iterator[str]:
     yield f"digraph {quoted(graph.name)} {{"
     yield "  rankdir=LR;"
-    yield '  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="sans-serif", fontsize=11];'
+    yield '  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="sans-serif"];'
     yield '  edge [color="#555555"];'
     names = {node_id: f"n{number}" for number, node_id in enumerate(graph.nodes, 1)}
     parts = graph.parts()
@@ -44,7 +44,8 @@ def _lines(graph: Graph) -> Iterator[str]:
             continue
         yield f"  subgraph cluster_{number} {{"
         yield f"    label={quoted(captions.part_title(graph, parent, hook))};"
-        yield f'    style="{"dashed" if hook is not None else "rounded"}"; color="#888888"; fontname="sans-serif";'
+        style = "dashed" if hook is not None else "rounded"
+        yield f'    style="{style}"; color="#888888"; fontname="sans-serif";'
         for node in nodes:
             yield f"    {_node(node, names[node.id])}"
         yield "  }"
@@ -56,7 +57,11 @@ def _lines(graph: Graph) -> Iterator[str]:
 def _node(node: Node, name: str) -> str:
     # \n in a label is a line break of Graphviz, so only what is not one of ours is escaped
     label = "\\n".join(_escaped(line) for line in captions.lines(node))
-    attributes = [f'label="{label}"', f"tooltip={quoted(node.id)}", f"shape={_SHAPES.get(node.action, 'box')}"]
+    attributes = [
+        f'label="{label}"',
+        f"tooltip={quoted(node.id)}",
+        f"shape={_SHAPES.get(node.action, 'box')}",
+    ]
     if node.fan_out is not None:
         attributes.append("peripheries=2")
     if node.hook is not None:

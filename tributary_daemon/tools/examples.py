@@ -24,7 +24,10 @@ class Example(NamedTuple):
 _ATTEMPT = "The timeout bounds one attempt, `retry.budget` all of them, the workflow's `timeout` the run."
 _ITEM = "It belongs to the step as a whole; what stands beside it without mention applies to each item."
 _HOOK = "Hooks run in the order `undo`, `on_*`, `finally`; a failing hook is a warning, not a failure."
-_TWICE = "The step's own key is stronger than flags of a submit, the handler's own options, `defaults` and the configuration."
+_LEVELS = (
+    "The step's own key is stronger than flags of a submit, the handler's own options, `defaults` and the "
+    "configuration."
+)
 
 WORKFLOW: Final[dict[str, Example]] = {
     "name": Example("the stem of the file", "name: user.signup.v1", codes=("TRB121", "TRB122")),
@@ -32,7 +35,7 @@ WORKFLOW: Final[dict[str, Example]] = {
     "labels": Example("", "labels: {team: data, tier: gold}"),
     "inputs": Example(
         "no inputs",
-        'inputs:\n  email: {type: string, pattern: "@"}\n  copies: {type: integer, default: 1, min: 1, max: 9}',
+        'inputs:\n  email: {type: string, pattern: "@"}\n  copies: {type: integer, default: 1, max: 9}',
         ("All faults of the given inputs are reported at once, and a refused submit stores nothing.",),
         ("TRB103", "TRB120", "TRB140", "TRB141"),
     ),
@@ -51,12 +54,13 @@ WORKFLOW: Final[dict[str, Example]] = {
     "schedule": Example(
         "never by itself",
         'schedule:\n  - {cron: "15 2 * * *", timezone: Europe/Berlin, overlap: skip, catchup: 6h}',
-        ("A text alone is the cron line: `schedule: \"*/5 * * * *\"`.",),
+        ('A text alone is the cron line: `schedule: "*/5 * * * *"`.',),
     ),
     "preconditions": Example(
-        "none", "preconditions:\n  - if: inputs.env != 'prod' || !inputs.dry_run\n    message: no dry runs on prod"
+        "none",
+        "preconditions:\n  - if: inputs.env != 'prod' || !inputs.dry_run\n    message: no dry runs on prod",
     ),
-    "defaults": Example("built-in options", "defaults: {max_attempts: 5, timeout: 10m}", (_TWICE,)),
+    "defaults": Example("built-in options", "defaults: {max_attempts: 5, timeout: 10m}", (_LEVELS,)),
     "steps": Example(
         "required",
         "steps:\n  hello: {run: echo hello}",
@@ -71,7 +75,9 @@ WORKFLOW: Final[dict[str, Example]] = {
     ),
     "on_success": Example("", "on_success:\n  mail: {task: notify.mail.v1}", (_HOOK,)),
     "on_failure": Example(
-        "", 'on_failure:\n  alert: {task: notify.alert.v1, with: {text: "${{ run.error.message }}"}}', (_HOOK,)
+        "",
+        'on_failure:\n  alert: {task: notify.alert.v1, with: {text: "${{ run.error.message }}"}}',
+        (_HOOK,),
     ),
     "on_cancel": Example("", "on_cancel:\n  tell: {task: notify.alert.v1}", (_HOOK,)),
     "finally": Example("", 'finally:\n  cleanup: {run: "rm -rf /tmp/etl"}', (_HOOK,)),
@@ -82,7 +88,10 @@ STEP: Final[dict[str, Example]] = {
     "task": Example(
         "",
         "task: accounts.create_user.v1",
-        ("A step has exactly one action.", "A name that no worker offers is a warning, an error with `--strict`."),
+        (
+            "A step has exactly one action.",
+            "A name that no worker offers is a warning, an error with `--strict`.",
+        ),
         ("TRB107", "TRB121", "TRB122"),
     ),
     "run": Example(
@@ -95,7 +104,11 @@ STEP: Final[dict[str, Example]] = {
         ),
         ("TRB107", "TRB116", "TRB123", "TRB135"),
     ),
-    "workflow": Example("", "workflow: ./train.yaml\nwith: {model: gbm}", ("It is tried once unless `max_attempts` says otherwise.",)),
+    "workflow": Example(
+        "",
+        "workflow: ./train.yaml\nwith: {model: gbm}",
+        ("It is tried once unless `max_attempts` says otherwise.",),
+    ),
     "wait": Example(
         "",
         "wait: {signal: warehouse-ready, timeout: 3h, on_timeout: fail}",
@@ -114,13 +127,18 @@ STEP: Final[dict[str, Example]] = {
         ("A value that is one expression keeps its type; inside a text it becomes text.",),
         ("TRB104", "TRB115", "TRB123", "TRB132"),
     ),
-    "env": Example("", 'env: {DAY: "${{ inputs.day }}"}', ("Names beginning with TRIB_ are reserved.",), ("TRB121", "TRB123")),
+    "env": Example(
+        "",
+        'env: {DAY: "${{ inputs.day }}"}',
+        ("Names beginning with TRIB_ are reserved.",),
+        ("TRB121", "TRB123"),
+    ),
     "needs": Example(
         "none",
         "needs: [extract, transform]",
         (
             "A reference to `steps.a` adds the need by itself.",
-            "A need is good when it completed, was skipped by its own `if`, or failed under `continue_on_error`.",
+            "A need is good when it completed, was skipped by its own `if`, or failed and was tolerated.",
         ),
         ("TRB104", "TRB105", "TRB106", "TRB124"),
     ),
@@ -135,10 +153,18 @@ STEP: Final[dict[str, Example]] = {
         ("TRB112", "TRB130"),
     ),
     "for_each": Example(
-        "", "for_each: ${{ steps.list.result.files }}\ntask: shop.load.v1\nwith: {file: \"${{ item.path }}\"}",
-        ("`item` and `index` are at hand; not beside `matrix`.", "An empty list completes with an empty list."),
+        "",
+        'for_each: ${{ steps.list.result.files }}\ntask: shop.load.v1\nwith: {file: "${{ item.path }}"}',
+        (
+            "`item` and `index` are at hand; not beside `matrix`.",
+            "An empty list completes with an empty list.",
+        ),
     ),
-    "key": Example("the index", "key: ${{ item.name }}", (_ITEM, "A retry runs failed items only; the key says which is which.")),
+    "key": Example(
+        "the index",
+        "key: ${{ item.name }}",
+        (_ITEM, "A retry runs failed items only; the key says which is which."),
+    ),
     "matrix": Example(
         "",
         "matrix:\n  model: [gbm, mlp]\n  region: [eu, us]\n  exclude: [{model: mlp, region: us}]",
@@ -148,21 +174,29 @@ STEP: Final[dict[str, Example]] = {
     "fail_fast": Example("true", "fail_fast: false", (_ITEM,)),
     "tolerate": Example("0", "tolerate: 10%", (_ITEM, "A number of items, or a share of them.")),
     "aggregate": Example("a list of the results", "aggregate: {task: shop.sum.v1, with: {}}", (_ITEM,)),
-    "queue": Example("default", "queue: heavy", (_TWICE,), ("TRB121",)),
-    "priority": Example("0", "priority: 10", (_TWICE, "Higher goes first.")),
+    "queue": Example("default", "queue: heavy", (_LEVELS,), ("TRB121",)),
+    "priority": Example("0", "priority: 10", (_LEVELS, "Higher goes first.")),
     "max_attempts": Example(
-        "3; 1 for run, workflow, wait and approve", "max_attempts: 5", (_TWICE,), ("TRB109",)
+        "3; 1 for run, workflow, wait and approve", "max_attempts: 5", (_LEVELS,), ("TRB109",)
     ),
-    "timeout": Example("no timeout", "timeout: 5m", (_TWICE, _ATTEMPT), ("TRB109",)),
+    "timeout": Example("no timeout", "timeout: 5m", (_LEVELS, _ATTEMPT), ("TRB109",)),
     "retry": Example(
         "exponential: 1s, then twice as long each time, up to 5m, ±10%",
         "retry: {backoff: fixed, delay: 10s, budget: 1h, not_on: [ValueError]}",
-        (_TWICE, "How many executions there are is said by `max_attempts`.", "Each level is taken whole: fields are not merged."),
+        (
+            _LEVELS,
+            "How many executions there are is said by `max_attempts`.",
+            "Each level is taken whole: fields are not merged.",
+        ),
         ("TRB108", "TRB109"),
     ),
-    "run_after": Example("at once", "run_after: 30m", ("A duration counts from the moment the needs are met.",), ("TRB109",)),
+    "run_after": Example(
+        "at once", "run_after: 30m", ("A duration counts from the moment the needs are met.",), ("TRB109",)
+    ),
     "continue_on_error": Example(
-        "false", "continue_on_error: true", ("The run completes with a warning, and the step's result is null.",)
+        "false",
+        "continue_on_error: true",
+        ("The run completes with a warning, and the step's result is null.",),
     ),
     "cache": Example(
         "no cache",
@@ -170,7 +204,8 @@ STEP: Final[dict[str, Example]] = {
         ("Without `key` the handler's name and the input decide.",),
     ),
     "concurrency": Example(
-        "no limit", "concurrency: {group: warehouse, limit: 2, on_limit: queue}",
+        "no limit",
+        "concurrency: {group: warehouse, limit: 2, on_limit: queue}",
         ("`on_limit` is `queue`, `cancel_pending`, `cancel_running` or `reject`.",),
     ),
     "undo": Example(
@@ -179,7 +214,7 @@ STEP: Final[dict[str, Example]] = {
         ("When the run fails or is cancelled, completed steps are undone, the last one first.",),
     ),
     "dir": Example("a scratch directory; the file's own with `trib run`", "dir: ./etl"),
-    "shell": Example("sh", "shell: bash"),
+    "shell": Example("bash, where there is one", "shell: sh"),
     "labels": Example("", "labels: {team: data}"),
     "description": Example("", "description: Loads yesterday's orders"),
 }
@@ -188,16 +223,25 @@ INPUT: Final[dict[str, Example]] = {
     "type": Example("required", "type: integer", codes=("TRB103",)),
     "default": Example("none", "default: 500", codes=("TRB141",)),
     "required": Example("true, unless there is a default", "required: false"),
-    "options": Example("", "options: [dev, staging, prod]", ("Only of a `choice`, which must have them.",), ("TRB103", "TRB140")),
+    "options": Example(
+        "",
+        "options: [dev, staging, prod]",
+        ("Only of a `choice`, which must have them.",),
+        ("TRB103", "TRB140"),
+    ),
     "min": Example("no bound", "min: 1", codes=("TRB140",)),
     "max": Example("no bound", "max: 10000", codes=("TRB140",)),
-    "pattern": Example("any text", 'pattern: "^[a-z]+$"', ("The syntax is that of Python's re module.",), ("TRB140",)),
+    "pattern": Example(
+        "any text", 'pattern: "^[a-z]+$"', ("The syntax is that of Python's re module.",), ("TRB140",)
+    ),
     "items": Example("anything", "items: string", ("Only of a `list`.",), ("TRB140",)),
     "description": Example("", "description: Day to load"),
 }
 
 RETRY: Final[dict[str, Example]] = {
-    "backoff": Example("exponential", "backoff: fixed", ("`quadratic` waits delay · n² after the n-th failure.",)),
+    "backoff": Example(
+        "exponential", "backoff: fixed", ("`quadratic` waits delay · n² after the n-th failure.",)
+    ),
     "delay": Example("1s", "delay: 500ms"),
     "multiplier": Example("2", "multiplier: 3"),
     "max_delay": Example("5m, or the delay where that is longer", "max_delay: 1h"),

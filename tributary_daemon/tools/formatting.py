@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from tributary_daemon.errors import InvalidWorkflow
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.json_schema import workflow_json_schema
@@ -19,11 +21,62 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import WorkflowSpec
     from tributary_daemon.tools.yaml_tree import Document, Entry
 
-STEP_ORDER: Final = (
-    "description labels needs if for_each matrix key max_parallel fail_fast tolerate "
-    "task run workflow wait approve want given with env dir shell aggregate "
-    "queue priority max_attempts timeout retry run_after continue_on_error cache concurrency undo"
-).split()
+WORKFLOW_ORDER: Final = [
+    "name",
+    "description",
+    "labels",
+    "inputs",
+    "secrets",
+    "env",
+    "timeout",
+    "max_parallel",
+    "fail_fast",
+    "concurrency",
+    "schedule",
+    "preconditions",
+    "defaults",
+    "steps",
+    "result",
+    "on_success",
+    "on_failure",
+    "on_cancel",
+    "finally",
+    "keep",
+]
+STEP_ORDER: Final = [
+    "description",
+    "labels",
+    "needs",
+    "if",
+    "for_each",
+    "matrix",
+    "key",
+    "max_parallel",
+    "fail_fast",
+    "tolerate",
+    "task",
+    "run",
+    "workflow",
+    "wait",
+    "approve",
+    "want",
+    "given",
+    "with",
+    "env",
+    "dir",
+    "shell",
+    "aggregate",
+    "queue",
+    "priority",
+    "max_attempts",
+    "timeout",
+    "retry",
+    "run_after",
+    "continue_on_error",
+    "cache",
+    "concurrency",
+    "undo",
+]
 """Why it runs, what it does, how it is treated: as people read a step."""
 _UNREADABLE: Final = frozenset(
     {
@@ -58,11 +111,14 @@ def formatted(text: str, *, file: str = "-") -> str:
     """
     before = _loaded(text, file)
     documents = read(text)
-    for order in (True, False):
-        # an alias may come to stand above its anchor when keys change places: then they stay
-        made = _made(documents if not order else _ordered(read(text)))
-        if _same(documents, made) and _meaning(before) == _meaning(_loaded_again(made, file)):
-            return made
+    values = [plain(document.root) for document in documents]
+    made = _made(_ordered(documents))
+    if _same(values, before, made, file):
+        return made
+    # an alias may have come to stand above its anchor when keys changed places: then they stay
+    made = _made(read(text))
+    if _same(values, before, made, file):
+        return made
     raise Unformattable(
         f"{file}: formatting would change what this file means, so it is left as it is",
         hint="report it, with the file; the usual cause is an unusual spelling of YAML",
@@ -73,8 +129,12 @@ def _made(documents: list[Document]) -> str:
     return write([_requoted(document) for document in documents])
 
 
-def _same(documents: list[Document], made: str) -> bool:
-    return [plain(document.root) for document in documents] == [plain(document.root) for document in read(made)]
+def _same(values: list[Any], before: WorkflowSpec | None, made: str, file: str) -> bool:
+    try:
+        again = [plain(document.root) for document in read(made)]
+        return again == values and _meaning(_loaded(made, file)) == _meaning(before)
+    except (yaml.YAMLError, Unformattable, InvalidWorkflow):
+        return False
 
 
 def _loaded(text: str, file: str) -> WorkflowSpec | None:
@@ -89,13 +149,6 @@ def _loaded(text: str, file: str) -> WorkflowSpec | None:
         faults = [problem for problem in error.problems if problem.code in _UNREADABLE]
         if faults:
             raise InvalidWorkflow(faults) from None
-        return None
-
-
-def _loaded_again(text: str, file: str) -> WorkflowSpec | None:
-    try:
-        return load_text(text, file=file)
-    except InvalidWorkflow:
         return None
 
 
@@ -131,20 +184,21 @@ def _order(branch: Branch, schema: Mapping[str, Any], whole: Mapping[str, Any]) 
     if branch.is_mapping:
         keys = list(schema.get("properties", ()))
         if keys:
-            wanted = [*STEP_ORDER, *keys] if "task" in keys and "needs" in keys else keys
-            places = {key: place for place, key in reversed(list(enumerate(wanted)))}
-            first = "steps" in keys
-            branch.entries.sort(key=lambda entry: _place(entry, places, first=first))
+            outermost = "steps" in keys
+            first = WORKFLOW_ORDER if outermost else STEP_ORDER if "needs" in keys else []
+            wanted = list(dict.fromkeys([*first, *keys]))
+            places = {key: place for place, key in enumerate(wanted)}
+            branch.entries.sort(key=lambda entry: _place(entry, places, outermost=outermost))
     for entry in branch.entries:
         if isinstance(entry.value, Branch):
             _order(entry.value, _inner(schema, entry.key), whole)
 
 
-def _place(entry: Entry, places: Mapping[str, int], *, first: bool) -> int:
+def _place(entry: Entry, places: Mapping[str, int], *, outermost: bool) -> int:
     key = entry.key.value if entry.key is not None else ""
     if key.startswith("x-"):
         # at the top of a workflow they hold what anchors name further down
-        return -1 if first else len(places) + 1
+        return -1 if outermost else len(places) + 1
     return places.get(key, len(places))
 
 
@@ -200,5 +254,3 @@ def _quoted(value: str) -> str:
     if value.isprintable() and ('"' in value or "\\" in value) and "'" not in value:
         return f"'{value}'"
     return json.dumps(value, ensure_ascii=False)
-
-

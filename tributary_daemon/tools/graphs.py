@@ -169,10 +169,12 @@ def _add(
     prefix = f"{parent}{_SEPARATOR}" if parent is not None else ""
     depth = levels(spec.steps)
     for step in sorted(spec.steps, key=lambda step: (_hook_place(step), step.ordinal)):
-        node = _node(step, prefix + step.id, depth[step.id], inputs, states.get(step.id, {}), parent)
+        state = states.get(step.id, {}).get("state")
+        node = _node(step, prefix, parent, level=depth[step.id], inputs=inputs, state=state)
         nodes[node.id] = node
         edges.extend(
-            Edge(prefix + need, node.id, "implied" if need in step.implied else "needs") for need in step.needs
+            Edge(prefix + need, node.id, "implied" if need in step.implied else "needs")
+            for need in step.needs
         )
     for step in spec.steps:
         child = known.get(step.workflow["name"]) if step.workflow else None
@@ -187,7 +189,16 @@ def _add(
             for first in child.steps
             if not first.needs and first.hook is None
         )
-        _add(child, nodes, edges, inputs=None, states={}, parent=own, above=further, known={**known, **child.children})
+        _add(
+            child,
+            nodes,
+            edges,
+            inputs=None,
+            states={},
+            parent=own,
+            above=further,
+            known={**known, **child.children},
+        )
 
 
 def _hook_place(step: StepSpec) -> int:
@@ -196,14 +207,15 @@ def _hook_place(step: StepSpec) -> int:
 
 def _node(
     step: StepSpec,
-    node_id: str,
+    prefix: str,
+    parent: str | None,
+    *,
     level: int,
     inputs: Mapping[str, Any] | None,
-    now: Mapping[str, Any],
-    parent: str | None,
+    state: str | None,
 ) -> Node:
     return Node(
-        id=node_id,
+        id=prefix + step.id,
         name=step.name,
         action=step.action,
         level=level,
@@ -215,5 +227,5 @@ def _node(
         child=step.workflow["name"] if step.workflow else None,
         undo=step.undo["name"] if step.undo else None,
         tolerated=step.continue_on_error,
-        state=now.get("state"),
+        state=state,
     )

@@ -32,7 +32,9 @@ def known(value: Any, inputs: Mapping[str, Any] | None) -> Any:
     """
     if not isinstance(value, str):
         return value
-    if inputs is None or not all(follows(piece.text, inputs) for piece in split(value) if piece.is_expression):
+    if inputs is None or not all(
+        follows(piece.text, inputs) for piece in split(value) if piece.is_expression
+    ):
         return None
     try:
         return resolve(value, {"inputs": dict(inputs)}, strict_missing=False)
@@ -63,7 +65,10 @@ def _combinations(matrix: Mapping[str, Any], inputs: Mapping[str, Any] | None) -
         combinations = [{**each, name: value} for each in combinations for value in listed]
     if not matrix.get("axes"):
         combinations = []
-    included, excluded = known(matrix.get("include") or [], inputs), known(matrix.get("exclude") or [], inputs)
+    included, excluded = (
+        known(matrix.get("include") or [], inputs),
+        known(matrix.get("exclude") or [], inputs),
+    )
     if not isinstance(included, list) or not isinstance(excluded, list):
         return None
     axes = set(matrix.get("axes", {}))

@@ -10,10 +10,20 @@ from tributary_daemon.tools import options
 from tributary_daemon.tools.planning import bound_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 _SHOWN: Final = 12
 _WIDTH: Final = 100
+_HEAD: Final = (
+    "timeout",
+    "max_parallel",
+    "concurrency",
+    "schedule",
+    "preconditions",
+    "keep",
+    "secrets",
+    "env",
+)
 
 Pair = tuple[str, str]
 
@@ -23,18 +33,21 @@ def head(plan: Mapping[str, Any]) -> Iterator[Pair]:
     yield "workflow", plan["name"]
     if plan["description"]:
         yield "", plan["description"]
-    for word, text in zip(("inputs", *[""] * len(plan["inputs"])), map(_input, plan["inputs"].items()), strict=False):
-        yield word, text
-    widest = max(map(len, plan["levels"]), default=0)
-    yield "steps", f"{_count(sum(map(len, plan['levels'])), 'step')} in {_count(len(plan['levels']), 'level')}, {widest} side by side at most"
+    yield from zip(("inputs", *[""] * len(plan["inputs"])), map(_input, plan["inputs"].items()), strict=False)
+    levels = plan["levels"]
+    widest = max(map(len, levels), default=0)
+    steps = _count(sum(map(len, levels)), "step")
+    yield "steps", f"{steps} in {_count(len(levels), 'level')}, {widest} side by side at most"
     path = plan["critical_path"]
     shown = path["steps"]
     if len(shown) > _SHOWN:
         half = _SHOWN // 2
         shown = [*shown[:half], "…", *shown[-half:]]
-    yield "critical path", f"{' -> '.join(shown)}  ({_count(path['length'], 'step')}, {bound_text(path['longest'])})"
-    yield "longest", f"{bound_text(plan['longest'])}{'' if plan['longest'] is not None else ': a step has neither timeout nor bound'}"
-    for name in ("timeout", "max_parallel", "concurrency", "schedule", "preconditions", "keep", "secrets", "env"):
+    length = _count(path["length"], "step")
+    yield "critical path", f"{' -> '.join(shown)}  ({length}, {bound_text(path['longest'])})"
+    endless = ": a step has neither timeout nor bound" if plan["longest"] is None else ""
+    yield "longest", bound_text(plan["longest"]) + endless
+    for name in _HEAD:
         if name in plan:
             yield name, _text(name, plan[name])
     if plan["fail_fast"]:
@@ -58,7 +71,9 @@ def details(step: Mapping[str, Any]) -> Iterator[Pair]:
         more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
         yield "needs", ", ".join(named[:_SHOWN]) + more
     if "condition" in step:
-        holds = {None: "", True: "  (holds with these inputs)", False: "  (does not hold: skipped)"}[step["holds"]]
+        holds = {None: "", True: "  (holds with these inputs)", False: "  (does not hold: skipped)"}[
+            step["holds"]
+        ]
         yield "if", step["condition"] + holds
     if "items" in step:
         yield "items", _items(step)
@@ -70,7 +85,10 @@ def details(step: Mapping[str, Any]) -> Iterator[Pair]:
         yield "workflow", step["workflow"]["name"] + here
     if "run_after" in step:
         later = step["run_after"]
-        yield "run_after", f"{durations.text(later)} after its needs" if isinstance(later, (int, float)) else later
+        yield (
+            "run_after",
+            f"{durations.text(later)} after its needs" if isinstance(later, (int, float)) else later,
+        )
     chosen = [
         f"{name} {options.text(name, each['value'])} ({each['level']})"
         for name, each in step["options"].items()
@@ -111,6 +129,9 @@ def _items(step: Mapping[str, Any]) -> str:
 def _text(word: str, value: Any) -> str:
     if word == "timeout":
         return durations.text(value)
+    if word in ("undo", "aggregate"):
+        given = f" with {_spelled(value['with'])}" if value.get("with") else ""
+        return _cut(value["name"] + given)
     if isinstance(value, str):
         return _cut(value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -129,5 +150,3 @@ def _spelled(value: Any) -> str:
 def _cut(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
-
-

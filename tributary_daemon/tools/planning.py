@@ -31,7 +31,16 @@ _WRITTEN: Final = (
     "undo",
 )
 """Fields of a step that a plan shows as they are."""
-_HEAD: Final = ("secrets", "env", "timeout", "max_parallel", "concurrency", "schedule", "preconditions", "keep")
+_HEAD: Final = (
+    "secrets",
+    "env",
+    "timeout",
+    "max_parallel",
+    "concurrency",
+    "schedule",
+    "preconditions",
+    "keep",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +162,7 @@ def _step(
     above: tuple[str, ...],
 ) -> dict[str, Any]:
     handler = around.handlers.get(step.name)
-    chosen = options.resolved(
-        step, handler=handler or {}, defaults=spec.defaults, config=around.config
-    )
+    chosen = options.resolved(step, handler=handler or {}, defaults=spec.defaults, config=around.config)
     plan: dict[str, Any] = {
         "id": step.id,
         "ordinal": step.ordinal,

@@ -1,4 +1,4 @@
-"""The reference part of docs/language.md, made from the tables; ``python -m tributary_daemon.tools.reference``."""
+"""The reference part of docs/language.md, made from the tables of keys (``make docs``)."""
 
 from __future__ import annotations
 

@@ -101,7 +101,12 @@ def lay_out(levels: Mapping[str, int], needs: Mapping[str, Mapping[str, str]]) -
         columns[item.level].append(item)
     lines: list[list[Line]] = [[] for _ in columns]
     for sources, targets in _buses(levels, needs):
-        _lead([items[source] for source in sources], {items[t]: kind for t, kind in targets.items()}, columns, lines)
+        _lead(
+            [items[source] for source in sources],
+            {items[t]: kind for t, kind in targets.items()},
+            columns,
+            lines,
+        )
     _order(columns, lines)
     _place(columns)
     tracks = [_assign_tracks(between) for between in lines]
@@ -173,7 +178,7 @@ def _place(columns: list[list[Item]]) -> None:
         free = 0
         for item in column:
             before = sorted(row for line in item.incoming for row in line.starts())
-            wanted = before[len(before) // 2] - (item.height - 1) // 2 if before else free
+            wanted = before[(len(before) - 1) // 2] - (item.height - 1) // 2 if before else free
             item.row = max(free, wanted)
             free = item.row + item.height
 
@@ -196,17 +201,18 @@ def _assign_tracks(lines: Sequence[Line]) -> int:
     taken: list[list[tuple[int, int]]] = []
     waiting = sorted(range(len(bent)), key=lambda number: min(bent[number][1]))
     while waiting:
-        number = next((n for n in waiting if all(bent[other][0].track is not None for other in after[n])), None)
-        if number is None:
+        free = [n for n in waiting if all(bent[other][0].track is not None for other in after[n])]
+        if not free:
             raise Tangled
+        number = free[0]
         waiting.remove(number)
         line, starts, ends = bent[number]
         low, high = min(*starts, *ends), max(*starts, *ends)
-        track = max((1 + (bent[other][0].track or 0) for other in after[number]), default=0)
-        while track < len(taken) and any(low <= b and a <= high for a, b in taken[track]):
-            track += 1
-        while track >= len(taken):
+        column = max((1 + (bent[other][0].track or 0) for other in after[number]), default=0)
+        while column < len(taken) and any(low <= b and a <= high for a, b in taken[column]):
+            column += 1
+        while column >= len(taken):
             taken.append([])
-        taken[track].append((low, high))
-        line.track = track
+        taken[column].append((low, high))
+        line.track = column
     return len(taken)

@@ -75,7 +75,8 @@ def words() -> tuple[Word, ...]:
             inner = _inner(field.kind.schema) if field.kind is not None else {}
             if key not in found and key not in _SHARED:
                 found[key] = {
-                    name: _word(key, name, schema.get("description", ""), schema) for name, schema in inner.items()
+                    name: _word(key, name, schema.get("description", ""), schema)
+                    for name, schema in inner.items()
                 }
     return tuple(word for section in found.values() for word in section.values())
 
@@ -114,9 +115,7 @@ def find(text: str) -> tuple[list[Word], str | None]:
     known = words()
     section, _, key = text.strip().strip("`:").rpartition(".")
     section = section.partition(".")[0].removesuffix("s") or section
-    found = [
-        word for word in known if word.key.lower() == key.lower() and section in ("", word.section)
-    ]
+    found = [word for word in known if word.key.lower() == key.lower() and section in ("", word.section)]
     if found:
         return found, None
     ours = fields.FOREIGN.get(key.lower().replace("-", "_"))
@@ -142,7 +141,7 @@ def in_words(schema: Mapping[str, Any]) -> str:
         return _alternatives(schema.get("anyOf") or schema["oneOf"])
     kind = schema.get("type")
     if isinstance(kind, list):
-        return _joined([_OF_TYPE.get(word, word) for word in kind])
+        return _joined([_OF_TYPE.get(str(word), str(word)) for word in kind])
     if kind == "object":
         return _mapping(schema)
     if kind == "array":

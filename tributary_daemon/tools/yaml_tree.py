@@ -152,6 +152,11 @@ def read(text: str) -> list[Document]:
     return _Reader(text, events, dashes).documents()
 
 
+def _is(event: Any, *kinds: type) -> bool:
+    # a plain answer: the types of the parser's stubs leave every position open
+    return isinstance(event, kinds)
+
+
 class _Reader:
     def __init__(self, text: str, events: Sequence[Any], dashes: Sequence[int]) -> None:
         self._text = text
@@ -166,10 +171,10 @@ class _Reader:
         self._last_line = -1
 
     def documents(self) -> list[Document]:
-        found: list[Document] = []
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                found.append(self._document(event))
+        # each takes the events up to its end out of the same iterator
+        found = [
+            self._document(event) for event in self._events if isinstance(event, yaml.DocumentStartEvent)
+        ]
         if found:
             found[-1].foot.extend(mark.text for mark in self._marks[self._next :])
         return found
@@ -212,7 +217,7 @@ class _Reader:
 
     def _scalars(self, events: Sequence[Any]) -> Iterator[tuple[int, int]]:
         for event in events:
-            if isinstance(event, yaml.ScalarEvent):
+            if _is(event, yaml.ScalarEvent):
                 yield event.start_mark.index, self._end(event)
 
     def _end(self, event: Any) -> int:
@@ -220,7 +225,7 @@ class _Reader:
         raw = self._text[start:end]
         if event.style in ("|", ">") and "+" not in raw.partition("\n")[0].partition("#")[0]:
             # empty lines behind a block are not part of it, unless it keeps them
-            return start + len(raw.rstrip())
+            return int(start) + len(raw.rstrip())
         return int(end)
 
     def _take(self, before: int) -> list[_Mark]:
@@ -241,7 +246,9 @@ class _Reader:
             if not mark.own_line and self._last is not None and mark.line == self._last_line:
                 self._last.tail = mark.text
                 continue
-            fitting = [pair for pair in closed if column < pair[0] <= mark.column]
+            # a list may stand in the very column of the key that holds it
+            fitting = [pair for pair in closed if pair[0] <= mark.column and column < max(pair[0], mark.column)]
+            fitting = [pair for pair in fitting if pair[0] >= column]
             if fitting and not any(left):
                 closed = [pair for pair in closed if pair[0] <= fitting[0][0]]
                 fitting[0][1].foot.extend([*blanks, mark.text])
@@ -253,18 +260,17 @@ class _Reader:
     # nodes
 
     def _value(self, event: Any) -> Leaf | Branch:
-        if isinstance(event, yaml.AliasEvent):
+        if _is(event, yaml.AliasEvent):
             self._last_line = event.end_mark.line
             return Leaf(f"*{event.anchor}", "*", f"*{event.anchor}")
-        if isinstance(event, yaml.ScalarEvent):
+        if _is(event, yaml.ScalarEvent):
             leaf = self._leaf(event)
             self._last_line = self._line(max(self._end(event) - 1, event.start_mark.index))
             return leaf
-        branch = Branch(isinstance(event, yaml.MappingStartEvent), bool(event.flow_style))
+        branch = Branch(_is(event, yaml.MappingStartEvent), bool(event.flow_style))
         branch.properties = self._properties(event)
-        ends = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
         column = 0
-        while not isinstance(following := next(self._events), ends):
+        while not _is(following := next(self._events), yaml.MappingEndEvent, yaml.SequenceEndEvent):
             entry = self._entry(following, branch)
             if not branch.entries:
                 column = entry.column
@@ -285,7 +291,7 @@ class _Reader:
         self._closed.clear()
         self._last = None
         if branch.is_mapping:
-            if not isinstance(event, yaml.ScalarEvent):
+            if not _is(event, yaml.ScalarEvent):
                 raise Unformattable("a key that is no text is not formatted", hint="write a text as key")
             entry.key = self._leaf(event)
             line = event.end_mark.line
@@ -298,7 +304,7 @@ class _Reader:
 
     def _behind(self, entry: Entry, line: int, event: Any) -> None:
         """Take the comment behind a key or dash, and what stands between it and a value below."""
-        block = isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)) and not event.flow_style
+        block = _is(event, yaml.MappingStartEvent, yaml.SequenceStartEvent) and not event.flow_style
         if event.start_mark.line == line and not block:
             return
         while self._next < len(self._marks) and self._marks[self._next].offset < event.start_mark.index:

@@ -108,7 +108,10 @@ class _Writer:
             digits = "".join(letter for letter in indicators if letter.isdigit())
             body = leaf.text.split("\n")[1:]
             shift = _shift(body, digits, entry, indent)
-            self.line(_joined(front, leaf.properties, sign + indicators) + _behind(comment or entry.head or entry.tail))
+            self.line(
+                _joined(front, leaf.properties, sign + indicators)
+                + _behind(comment or entry.head or entry.tail)
+            )
             for line in body:
                 self._lines.append(shift(line))
             if "+" in indicators and self._lines and not self._lines[-1]:

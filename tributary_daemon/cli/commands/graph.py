@@ -33,6 +33,10 @@ Examples:
   trib graph etl.yaml -o dot | dot -Tsvg > etl.svg
   trib graph etl.yaml -o mermaid >> README.md"""
 _UNBOUNDED = 200
+_TOO_MUCH = (
+    f"Mermaid draws at most {mermaid.MOST_EDGES} edges and {mermaid.MOST_CHARACTERS:,} characters unless its"
+    " maxEdges and maxTextSize are raised; -o dot has no such limits"
+)
 
 
 @click.command(cls=Command, epilog=_EPILOG)
@@ -64,10 +68,7 @@ def _drawn(found: Graph, output: str) -> str:
         case "mermaid":
             text = mermaid.draw(found)
             if len(found.edges) > mermaid.MOST_EDGES or len(text) > mermaid.MOST_CHARACTERS:
-                failures.say_warnings([
-                    f"Mermaid draws at most {mermaid.MOST_EDGES} edges and {mermaid.MOST_CHARACTERS:,} characters"
-                    " unless its maxEdges and maxTextSize are raised; -o dot has no such limits"
-                ])  # fmt: skip
+                failures.say_warnings((_TOO_MUCH,))
             return text
     unicode = unicode_on(sys.stdout)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNBOUNDED

@@ -71,7 +71,9 @@ def plan(*, file: str, given: tuple[tuple[str, str], ...], imports: tuple[str, .
 def _checked(declared: Mapping[str, InputSpec], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs that were given, checked like those of a submit; others are not asked for."""
     # those that were not given are not missed here
-    asked = {name: spec if name in given else replace(spec, required=False) for name, spec in declared.items()}
+    asked = {
+        name: spec if name in given else replace(spec, required=False) for name, spec in declared.items()
+    }
     checked = check_inputs(asked, given)
     return {name: checked[name] for name in given}
 
