@@ -37,7 +37,9 @@ def everything():
         name="shop.everything.v1",
         description="All of it",
         inputs={
-            "env": InputSpec(type="choice", options=("dev", "prod"), required=False, has_default=True, default="dev"),
+            "env": InputSpec(
+                type="choice", options=("dev", "prod"), required=False, has_default=True, default="dev"
+            ),
             "day": InputSpec(type="date"),
             "regions": InputSpec(type="list", required=False, has_default=True, default=["eu", "us", "as"]),
         },
@@ -53,14 +55,17 @@ def everything():
         keep={"days": 90},
         children={child.name: child},
         steps=(
-            step("extract", 1, cache={"scope": "global", "ttl": 60.0, "key": None}, options={"queue": "heavy"}),
+            step("extract", 1, cache={"scope": "global", "ttl": 60.0}, options={"queue": "heavy"}),
             step("wait_a_bit", 2, name="trib.wait.v1", action="wait", wait={"for": 30.0}),
             step(
-                "split", 3, "extract", implied=("extract",), for_each="${{ inputs.regions }}", key="${{ item }}",
-                max_parallel=2, fail_fast=False, tolerate="10%",
+                "split", 3, "extract", implied=("extract",), for_each="${{ inputs.regions }}",
+                key="${{ item }}", max_parallel=2, fail_fast=False, tolerate="10%",
                 aggregate={"name": "shop.sum.v1", "with": {}}, undo={"name": "shop.unsplit.v1", "with": {}},
             ),
-            step("grid", 4, "extract", matrix={"axes": {"a": [1, 2], "b": [1, 2, 3]}, "exclude": [{"a": 1, "b": 1}]}),
+            step(
+                "grid", 4, "extract",
+                matrix={"axes": {"a": [1, 2], "b": [1, 2, 3]}, "exclude": [{"a": 1, "b": 1}]},
+            ),
             step("later", 5, "split", for_each="${{ steps.split.result }}", run_after=600.0),
             step("script", 6, "split", name="trib.shell.v1", action="run", condition="inputs.env == 'prod'"),
             step(

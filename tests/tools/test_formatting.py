@@ -17,7 +17,7 @@ from tributary_daemon.tools.yaml_tree import Unformattable, plain, read
 
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
 
-MESSY = '''\
+MESSY = """\
 # about the file
 steps:   # all of them
 
@@ -29,7 +29,7 @@ steps:   # all of them
     needs:
     - a   # behind an item
       # at the end of needs
-    labels: {one: long-long-long-long-long-long-long-long, two: long-long-long-long-long-long-long-long-long-long}
+    labels: {one: LONG, two: LONG}
     # at the end of b
   # about a
   a:
@@ -49,8 +49,8 @@ name: z.v1   # the name
 
 inputs: {x: {default: 1, type: integer}}
 # at the end of the file
-'''
-TIDY = '''\
+"""
+TIDY = """\
 # about the file
 name: z.v1  # the name
 
@@ -58,8 +58,8 @@ inputs: {x: {type: integer, default: 1}}
 steps:  # all of them
   b:  # behind the key
     labels:
-      one: long-long-long-long-long-long-long-long
-      two: long-long-long-long-long-long-long-long-long-long
+      one: LONG
+      two: LONG
     needs:
       - a  # behind an item
       # at the end of needs
@@ -82,12 +82,14 @@ steps:  # all of them
       TEXT: "some ${{ inputs.x }} text"
       QUOTED: 'a "b" ${{ inputs.x }}'
 # at the end of the file
-'''
+"""
 
 
 def test_the_usual_form():
-    assert formatted(MESSY) == TIDY
-    assert formatted(TIDY) == TIDY
+    long = "-".join(["long"] * 10)
+    messy, tidy = MESSY.replace("LONG", long), TIDY.replace("LONG", long)
+    assert formatted(messy) == tidy
+    assert formatted(tidy) == tidy
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -103,7 +105,10 @@ def test_the_workflows_of_the_repository_mean_the_same(path):
     [
         ("steps: {a: {needs: b, task: a.v1, if: x}}", "steps: {a: {needs: b, if: x, task: a.v1}}\n"),
         ("steps:\n- a\n", "steps:\n  - a\n"),
-        ("x-a: &x {timeout: 5m}\nname: w.v1\ndefaults: *x\n", "x-a: &x {timeout: 5m}\nname: w.v1\ndefaults: *x\n"),
+        (
+            "x-a: &x {timeout: 5m}\nname: w.v1\ndefaults: *x\n",
+            "x-a: &x {timeout: 5m}\nname: w.v1\ndefaults: *x\n",
+        ),
         ("a: |+\n  x\n\n\n", "a: |+\n  x\n\n\n"),
         ("a: |2\n     x\n    y\n", "a: |2\n     x\n    y\n"),
         ("a:\n   b: |1-\n      x\n     y\n", "a:\n  b: |1-\n     x\n    y\n"),
@@ -141,7 +146,10 @@ def test_keys_stay_where_an_alias_would_come_above_its_anchor():
 
 
 def test_other_faults_are_no_reason_to_leave_a_file_alone():
-    assert formatted("steps:\n  a:\n      needs: b\n      nonsense: 1\n") == "steps:\n  a:\n    needs: b\n    nonsense: 1\n"
+    assert (
+        formatted("steps:\n  a:\n      needs: b\n      nonsense: 1\n")
+        == "steps:\n  a:\n    needs: b\n    nonsense: 1\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["%YAML 1.2\n---\nsteps: {a: {run: x}}\n", "? [a]\n: 1\n"])
@@ -161,7 +169,9 @@ def test_a_change_of_meaning_is_refused(monkeypatch):
 
 COMMENTS = st.integers(0, 99).map("# c{}".format)
 PLAIN = st.sampled_from(["x", "y z", "1", "true", "~", "0777", "a#b", "-5", "http://x/y", "é ü"])
-QUOTED = st.sampled_from(['"a \\"b\\" ${{ inputs.x }}"', "'it''s ${{ inputs.x }}'", '"x # y"', "'a: b'", '""'])
+QUOTED = st.sampled_from(
+    ['"a \\"b\\" ${{ inputs.x }}"', "'it''s ${{ inputs.x }}'", '"x # y"', "'a: b'", '""']
+)
 BLOCKS = st.sampled_from(["|", "|-", "|+", ">", ">-", "| # c100"])
 
 
@@ -180,7 +190,9 @@ def brackets(draw, depth=2):
 def noise(draw, indent):
     lines = draw(st.lists(st.sampled_from(["\n", "own", "other"]), max_size=2))
     return "".join(
-        line if line == "\n" else " " * (indent if line == "own" else draw(st.integers(0, indent + 3))) + draw(COMMENTS) + "\n"
+        line
+        if line == "\n"
+        else " " * (indent if line == "own" else draw(st.integers(0, indent + 3))) + draw(COMMENTS) + "\n"
         for line in lines
     )
 
@@ -188,7 +200,11 @@ def noise(draw, indent):
 @st.composite
 def value(draw, indent, depth):
     behind = draw(st.sampled_from(["", " "]) | COMMENTS.map("  {}".format)) + "\n"
-    kind = draw(st.sampled_from(["scalar", "brackets", "block", "folded", "empty", "map", "list"] if depth else ["scalar"]))
+    kind = draw(
+        st.sampled_from(
+            ["scalar", "brackets", "block", "folded", "empty", "map", "list"] if depth else ["scalar"]
+        )
+    )
     match kind:
         case "scalar":
             return f" {draw(PLAIN | QUOTED)}{behind}"
@@ -196,7 +212,9 @@ def value(draw, indent, depth):
             return f" {draw(brackets())}{behind}"
         case "block":
             lines = draw(st.lists(st.sampled_from(["echo", "  deep", "# text", ""]), min_size=1, max_size=4))
-            return f" {draw(BLOCKS)}\n" + "".join(f"{' ' * (indent + 2)}{line}\n" if line else "\n" for line in ["x", *lines])
+            return f" {draw(BLOCKS)}\n" + "".join(
+                f"{' ' * (indent + 2)}{line}\n" if line else "\n" for line in ["x", *lines]
+            )
         case "folded":
             return f" first\n{' ' * (indent + 3)}second\n\n{' ' * (indent + 2)}third\n"
         case "empty":

@@ -6,12 +6,11 @@ import json
 
 import pytest
 
+from tests.tools.conftest import step
 from tributary_daemon.spec.loader import load_text
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.tools import options, plan_text
 from tributary_daemon.tools.planning import Around, decided, plan_of
-
-from tests.tools.conftest import step
 
 
 def planned(spec, *, handlers=None, config=None, given=None):
@@ -33,7 +32,13 @@ def text_of(plan):
 def test_every_construct_stands_in_the_plan(everything):
     plan = planned(everything, given={"env": "prod"})
     assert json.loads(json.dumps(plan)) == plan
-    assert plan["levels"] == [["extract", "wait_a_bit"], ["split", "grid"], ["later", "script"], ["train"], ["ask"]]
+    assert plan["levels"] == [
+        ["extract", "wait_a_bit"],
+        ["split", "grid"],
+        ["later", "script"],
+        ["train"],
+        ["ask"],
+    ]
     assert plan["hooks"] == {"on_failure": [["alert"]], "finally": [["clean"], ["tell"]]}
     assert plan["critical_path"]["steps"] == ["extract", "split", "script", "train", "ask"]
     assert plan["children"]["shop.train.v1"]["levels"] == [["fit"], ["score"]]
@@ -48,7 +53,16 @@ def test_every_construct_stands_in_the_plan(everything):
     assert steps["ask"]["holds"] is None
     assert steps["train"]["workflow"]["here"] is True
     assert steps["ask"]["approve"]["prompt"] == "Go on?"
-    for name in ("timeout", "max_parallel", "concurrency", "schedule", "preconditions", "keep", "secrets", "env"):
+    for name in (
+        "timeout",
+        "max_parallel",
+        "concurrency",
+        "schedule",
+        "preconditions",
+        "keep",
+        "secrets",
+        "env",
+    ):
         assert name in plan
     text = text_of(plan)
     for part in (
@@ -62,7 +76,7 @@ def test_every_construct_stands_in_the_plan(everything):
         "train: failure is tolerated",
         "later: run_after 10m00s after its needs",
         "extract: options queue heavy (step), max_attempts 2 (defaults), timeout 1m00s (defaults)",
-        "inputs env (choice) = \"prod\"  given",
+        'inputs env (choice) = "prod"  given',
         " day (date): required, not given",
     ):
         assert part in text, part
@@ -70,7 +84,9 @@ def test_every_construct_stands_in_the_plan(everything):
 
 def test_each_option_comes_whole_from_the_strongest_level():
     spec = WorkflowSpec(
-        name="w.v1", steps=(step("a", 1, name="a.v1", options={"queue": "own"}),), defaults={"timeout": 5.0, "priority": 1}
+        name="w.v1",
+        steps=(step("a", 1, name="a.v1", options={"queue": "own"}),),
+        defaults={"timeout": 5.0, "priority": 1},
     )
     handlers = {"a.v1": {"queue": "theirs", "priority": 2, "retry": {"backoff": "fixed", "delay": 3.0}}}
     config = {"max_attempts": 7, "retry": {"delay": 9.0, "budget": 60.0}}
@@ -86,7 +102,9 @@ def test_each_option_comes_whole_from_the_strongest_level():
     assert by_id(planned(spec))["a"]["options"]["retry"]["level"] == "built-in"
 
 
-@pytest.mark.parametrize(("action", "attempts"), [("task", 3), ("run", 1), ("workflow", 1), ("wait", 1), ("approve", 1)])
+@pytest.mark.parametrize(
+    ("action", "attempts"), [("task", 3), ("run", 1), ("workflow", 1), ("wait", 1), ("approve", 1)]
+)
 def test_built_in_attempts(action, attempts):
     assert options.built_in(action)["max_attempts"] == attempts
 
@@ -95,7 +113,7 @@ def test_built_in_attempts(action, attempts):
     ("fields", "seconds"),
     [
         ({"options": {"timeout": 10.0, "max_attempts": 1}}, 10.0),
-        ({"options": {"timeout": 10.0, "max_attempts": 3, "retry": {"backoff": "fixed", "delay": 5.0, "jitter": 0}}}, 40.0),
+        ({"options": {"timeout": 10.0, "retry": {"backoff": "fixed", "delay": 5.0, "jitter": 0}}}, 40.0),
         ({"options": {"timeout": 10.0, "max_attempts": 3, "retry": {"delay": 1.0, "jitter": 0.5}}}, 34.5),
         ({"options": {"timeout": 10.0, "max_attempts": 9, "retry": {"budget": 20.0}}}, 30.0),
         ({"options": {"timeout": "${{ inputs.t }}"}}, None),
@@ -135,7 +153,10 @@ def test_the_bound_of_a_run_is_its_longest_way_or_its_timeout():
 
 def test_a_child_bounds_the_step_that_runs_it():
     child = WorkflowSpec(name="c.v1", steps=(step("x", 1, options={"timeout": 7.0, "max_attempts": 1}),))
-    steps = (step("a", 1, action="workflow", workflow={"name": "c.v1"}), step("b", 2, action="workflow", workflow={"name": "gone.v1"}))
+    steps = (
+        step("a", 1, action="workflow", workflow={"name": "c.v1"}),
+        step("b", 2, action="workflow", workflow={"name": "gone.v1"}),
+    )
     plan = planned(WorkflowSpec(name="w.v1", steps=steps, children={"c.v1": child}))
     assert by_id(plan)["a"]["longest"] == 7.0
     assert by_id(plan)["b"]["longest"] is None

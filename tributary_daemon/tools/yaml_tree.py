@@ -247,7 +247,9 @@ class _Reader:
                 self._last.tail = mark.text
                 continue
             # a list may stand in the very column of the key that holds it
-            fitting = [pair for pair in closed if pair[0] <= mark.column and column < max(pair[0], mark.column)]
+            fitting = [
+                pair for pair in closed if pair[0] <= mark.column and column < max(pair[0], mark.column)
+            ]
             fitting = [pair for pair in fitting if pair[0] >= column]
             if fitting and not any(left):
                 closed = [pair for pair in closed if pair[0] <= fitting[0][0]]

@@ -30,7 +30,7 @@ Examples:
 )
 @click.option("-o", "--output", "target", metavar="FILE", help="Write it to this file; it must not exist.")
 def convert(*, file: str, tool: str, target: str | None) -> int:
-    """Turn a workflow of GitHub Actions, Argo or Dagu into one of ours."""
+    """Convert a workflow of GitHub Actions, Argo or Dagu."""
     must_exist([file])
     source = sys.stdin.read() if file == "-" else _text(Path(file))
     made = CONVERTERS[tool](source, "converted" if file == "-" else Path(file).stem)

@@ -43,7 +43,7 @@ _TOO_MUCH = (
 @click.argument("target", metavar="FILE|ID")
 @choice(("ascii", "mermaid", "dot", "json"), "Drawn as text, for Mermaid, for Graphviz, or as data.")
 def graph(*, target: str, output: str) -> int:
-    """Draw the graph of a workflow, or of a run with the states of its steps."""
+    """Draw the graph of a workflow, or of a run with its states."""
     click.echo(_drawn(_graph(target), output), nl=False)
     return failures.COMPLETED
 

@@ -57,7 +57,7 @@ Examples:
 )
 @choice((*FORMATS, "text"))
 def plan(*, file: str, given: tuple[tuple[str, str], ...], imports: tuple[str, ...], output: str) -> int:
-    """Show what a workflow would run, in which order and with which options."""
+    """Show what a workflow would run, and with which options."""
     spec = load(file)
     config = settings(handlers=imports)
     inputs = _checked(spec.inputs, targets.inputs(given, None, lambda: spec.inputs) or {})

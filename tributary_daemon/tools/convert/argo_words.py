@@ -101,7 +101,8 @@ def depends(source: str, ids: Mapping[str, str]) -> tuple[list[str], str | None]
         needs[step] = None
         plain = plain and state is None
         good = f"(steps.{step}.state == 'completed' || steps.{step}.state == 'skipped')"
-        made.append(_STATES[state].format(step) if state in _STATES else good)
+        term = _STATES[state].format(step) if state in _STATES else good
+        made.append(f"({term})" if made[-1:] == ["!"] and state in _STATES else term)
     if plain:
         return list(needs), None
     shown = " ".join(made).replace("( ", "(").replace(" )", ")").replace("! ", "!")

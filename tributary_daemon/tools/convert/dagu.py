@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from tributary_daemon.tools.convert.dagu_words import PAIR, declaration, first_of, pairs_of, params
+from tributary_daemon.tools.convert.dagu_words import PAIR, declaration, first_of, pairs_of, params, retry
 from tributary_daemon.tools.convert.draft import (
     Draft,
     Note,
@@ -352,24 +352,7 @@ class _Converter:
             notes.append(Note(line, "retryPolicy with a limit that is no number", "write max_attempts"))
             return
         keys["max_attempts"] = limit + 1
-        retry: dict[str, Any] = {}
-        interval, _ = first_of(policy, "intervalSec", "interval_sec")
-        factor = policy.get("backoff")
-        if isinstance(factor, (int, float)) and factor is not True and factor > 1:
-            retry |= {"backoff": "exponential", "multiplier": factor}
-        else:
-            retry["backoff"] = "exponential" if factor is True else "fixed"
-        if isinstance(interval, (int, float)) and interval > 0:
-            retry["delay"] = duration(interval)
-        longest, _ = first_of(policy, "maxIntervalSec", "max_interval_sec")
-        if isinstance(longest, (int, float)) and longest > 0:
-            retry["max_delay"] = duration(longest)
-        exits, _ = first_of(policy, "exitCode", "exitCodes", "exit_code")
-        if exits is not None:
-            retry["on_exit"] = [
-                each for each in (exits if isinstance(exits, Seq) else [exits]) if isinstance(each, int)
-            ]
-        keys["retry"] = retry
+        keys["retry"] = retry(policy)
 
     def _tolerated(self, body: Map, keys: dict[str, Any], notes: list[Note]) -> None:
         given, line = first_of(body, "continueOn", "continue_on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from tributary_daemon.tools.convert.draft import duration
 from tributary_daemon.tools.convert.source import Map, Seq, text
 
 PAIR: Final = re.compile(r"""([A-Za-z_][\w-]*)=("[^"]*"|'[^']*'|\S*)""")
@@ -68,3 +69,24 @@ def declaration(value: Any) -> dict[str, Any]:
     if "description" in value:
         spec["description"] = text(value["description"])
     return spec
+
+
+def retry(policy: Map) -> dict[str, Any]:
+    """Return what a retry policy says of waits and exit codes."""
+    found: dict[str, Any] = {}
+    factor = policy.get("backoff")
+    if isinstance(factor, (int, float)) and factor is not True and factor > 1:
+        found |= {"backoff": "exponential", "multiplier": factor}
+    else:
+        found["backoff"] = "exponential" if factor is True else "fixed"
+    interval, _ = first_of(policy, "intervalSec", "interval_sec")
+    if isinstance(interval, (int, float)) and interval > 0:
+        found["delay"] = duration(interval)
+    longest, _ = first_of(policy, "maxIntervalSec", "max_interval_sec")
+    if isinstance(longest, (int, float)) and longest > 0:
+        found["max_delay"] = duration(longest)
+    exits, _ = first_of(policy, "exitCode", "exitCodes", "exit_code")
+    if exits is not None:
+        codes = exits if isinstance(exits, Seq) else [exits]
+        found["on_exit"] = [code for code in codes if isinstance(code, int)]
+    return found

@@ -125,7 +125,7 @@ def _lines(draft: Draft) -> Iterator[str]:
 def _steps(steps: Mapping[str, StepDraft]) -> Iterator[str]:
     for step_id, step in steps.items():
         yield from (f"  {note.comment()}" for note in step.notes)
-        yield f"  {step_id}:"
+        yield f"  {_scalar(step_id)}:"
         for key, value in step.keys.items():
             yield from _pair(key, value, 4)
 
@@ -134,7 +134,9 @@ def _pair(key: str, value: Any, indent: int) -> Iterator[str]:
     front = f"{' ' * indent}{_scalar(key)}:"
     if isinstance(value, str) and "\n" in value:
         keep = "" if value.endswith("\n") else "-"
-        yield f"{front} |{keep}"
+        # a first line that begins with blanks would set the indentation
+        width = "2" if value.lstrip("\n").startswith(" ") else ""
+        yield f"{front} |{width}{keep}"
         yield from (" " * (indent + 2) + line if line else "" for line in value.rstrip("\n").split("\n"))
         return
     if isinstance(value, dict) and value and (len(_flow(value)) > _SPLIT_AT or _blocks(value)):

@@ -101,7 +101,7 @@ class _Converter:
                         "cron": text(each.get("cron")),
                         **({"timezone": each["timezone"]} if "timezone" in each else {}),
                     }
-                    for each in value or ()
+                    for each in (value if isinstance(value, Seq) else ())
                     if isinstance(each, Map)
                 ]
             elif event in ("workflow_dispatch", "workflow_call"):
