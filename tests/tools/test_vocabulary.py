@@ -69,8 +69,12 @@ def in_a_workflow(word):
                 if any(line.startswith(f"{each}:") for line in lines for each in fields.ACTIONS)
                 else "    run: echo\n"
             )
-            if word.key == "with":
+            if word.key in ("with", "cache", "retry"):
                 action = "    task: a.b.v1\n"
+            if word.key == "given":
+                action = "    want: a.B\n"
+            if word.key in ("key", "max_parallel", "fail_fast", "tolerate", "aggregate"):
+                action += "    for_each: [{name: a}]\n"
             return (
                 f"steps:\n  extract: {{run: echo}}\n  transform: {{run: echo}}\n  x:\n{indented(4)}\n{action}"
             )

@@ -153,12 +153,15 @@ def _loaded(text: str, file: str) -> WorkflowSpec | None:
 
 
 def _meaning(spec: WorkflowSpec | None) -> Any:
-    """Return what must not change: the plan, whose implied needs may come in another order."""
+    """Return what must not change: the plan. Its implied needs may come in another order."""
     if spec is None:
         return None
     plan = replace(spec, source="").plan()
     for step in plan["steps"]:
         step["needs"] = sorted(step["needs"])
+        if "workflow" in step:
+            # the hash of a child is that of its text
+            step["workflow"] = step["workflow"]["name"]
     return plan, {name: _meaning(child) for name, child in spec.children.items()}
 
 
@@ -183,7 +186,8 @@ def _order(branch: Branch, schema: Mapping[str, Any], whole: Mapping[str, Any]) 
     schema = _resolved(schema, whole)
     if branch.is_mapping:
         keys = list(schema.get("properties", ()))
-        if keys:
+        if keys and schema.get("additionalProperties") is False:
+            # where keys are free, as in a matrix, their order is the author's
             outermost = "steps" in keys
             first = WORKFLOW_ORDER if outermost else STEP_ORDER if "needs" in keys else []
             wanted = list(dict.fromkeys([*first, *keys]))
