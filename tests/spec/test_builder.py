@@ -105,3 +105,54 @@ def test_payloads_that_are_not_json(payload, code):
     faults = codes_of(WorkflowBuilder("w.v1").add("a", "t.v1", payload))
     assert faults[0][0] == code
     assert faults[0][1].startswith("steps.a.with")
+
+
+def test_every_key_of_a_step_and_a_workflow():
+    built = (
+        WorkflowBuilder(
+            "w.v1",
+            secrets=["TOKEN"],
+            env={"A": "x"},
+            timeout=timedelta(hours=1),
+            max_parallel=4,
+            fail_fast=True,
+            concurrency={"group": "g"},
+            schedule="0 6 * * *",
+            preconditions=["run.name != ''"],
+            keep={"days": 3},
+        )
+        .add("a", "t.v1", condition="always()", matrix={"x": [1, 2]}, fail_fast=False, tolerate="10%")
+        .add("b", "t.v1", for_each="${{ steps.a.result }}", key="${{ item }}", aggregate={"task": "s.v1"})
+        .write("c", {"run": "echo $A", "shell": "sh"}, needs="b", undo={"task": "u.v1"})
+        .write("d", {"wait": {"for": "1s"}}, cache=None, timeout=timedelta(seconds=5))
+        .add("e", "t.v1", {"why": "${{ run.error }}"}, hook="on_failure")
+        .write("f", {"run": "rm x"}, hook="finally")
+        .build()
+    )
+    assert (built.secrets, built.timeout, built.keep) == (("TOKEN",), 3600.0, {"days": 3})
+    assert [(s.id, s.hook) for s in built.steps][-2:] == [("e", "on_failure"), ("f", "finally")]
+    a, b, c, d = built.steps[:4]
+    assert (a.condition, a.decides, a.fail_fast, a.tolerate) == ("always()", True, False, "10%")
+    assert (b.needs, b.aggregate) == (("a",), {"name": "s.v1"})
+    assert (c.action, c.needs, c.undo) == ("run", ("b",), {"name": "u.v1"})
+    assert d.options == {"timeout": 5.0}
+    assert load_text(built.source) == built
+
+
+def test_children_of_a_built_workflow():
+    child = WorkflowBuilder("child.v1", inputs={"n": {"type": "integer"}}).add("x", "t.v1").build()
+    builder = WorkflowBuilder("w.v1", children=[child]).write("a", {"workflow": "child.v1", "with": {"n": 1}})
+    built = builder.build()
+    assert built.children == {"child.v1": child}
+    assert built.steps[0].workflow == {"name": "child.v1", "hash": child.revision_hash()}
+    assert codes_of(WorkflowBuilder("w.v1").write("a", {"workflow": "./x.yaml"}))[0][0] == "TRB160"
+    faulty = WorkflowBuilder("w.v1", children=[child]).write("a", {"workflow": "child.v1"})
+    assert codes_of(faulty)[0] == (
+        "TRB162",
+        "steps.a.workflow: the workflow child.v1 needs the input 'n' (integer)",
+    )
+
+
+def test_an_unknown_hook():
+    builder = WorkflowBuilder("w.v1").add("a", "t.v1").add("b", "t.v1", hook="on_sucess")
+    assert codes_of(builder) == [("TRB109", "steps.b: there is no hook 'on_sucess'")]

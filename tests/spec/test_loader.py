@@ -227,7 +227,7 @@ def test_random_graphs_load_in_topological_order(data):
 
 FRAGMENTS = st.sampled_from(
     ["steps:", " a", ": ", "{", "}", "[", "]", "task", "run", "\n", "  ", "${{", "}}", "inputs.", "steps.a",
-     "&x", "*x", "!", "#", "|", ">", "'", '"', ",", "- ", "with", "needs", "\t", "\0", "\x85", "\ud800", "1", "~"]
+     "&x", "*x", "!", "#", "|", ">", "'", '"', ",", "- ", "with", "needs", "if", "for_each", "matrix", "workflow", "---", "<<: ", "a.yaml", "finally:", "\t", "\0", "\x85", "\ud800", "1", "~"]
 )  # fmt: skip
 
 

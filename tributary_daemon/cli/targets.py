@@ -62,7 +62,8 @@ def target(text: str, *, strict: bool = False) -> Target:
         InvalidWorkflow: the file is not a workflow.
     """
     if text == "-":
-        return Target(spec=load_text(sys.stdin.read(), file="-", default_name="stdin", strict=strict))
+        text = sys.stdin.read()
+        return Target(spec=load_text(text, file="-", default_name="stdin", strict=strict, folder=Path.cwd()))
     path = Path(text)
     if looks_like_path(text) or path.is_file():
         return Target(spec=load(path, strict=strict))

@@ -12,6 +12,7 @@ from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.spec.inputs import check_inputs
+from tributary_daemon.spec.unsupported import refuse_unsupported, unsupported
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
 
@@ -203,7 +204,7 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     Raises:
         InvalidInput: ``strict``, and other content is registered under the name, or a handler is unknown.
     """
-    warnings = [problem.render() for problem in spec.warnings]
+    warnings = [problem.render() for problem in (*spec.warnings, *unsupported(spec))]
     kept = revision(spec)
     if strict:
         yield from _refuse_unknown([step.name for step in spec.steps])
@@ -290,6 +291,7 @@ def _run(
     settings: Settings,
     revision_id: UUID | None = None,
 ) -> _Run:
+    refuse_unsupported(spec)
     text = codec.dumps({} if inputs is None else inputs, what="inputs", max_bytes=settings.max_payload)
     given = codec.loads(text, what="inputs")
     if not isinstance(given, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pydantic import BaseModel
 
@@ -12,31 +12,14 @@ from tributary_daemon import codec
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.handlers.registry import REGISTRY
-from tributary_daemon.spec.builder import WorkflowBuilder
+from tributary_daemon.spec.builder import Head, Keys, WorkflowBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterable
 
-    from tributary_daemon.model.retry import Retry
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 _EXPRESSION: Final = "${{"
-
-
-class StepOptions(TypedDict, total=False):
-    """What `Workflow.add` takes beside the action; see `WorkflowBuilder.add`."""
-
-    needs: str | Iterable[str]
-    queue: str | None
-    priority: int | None
-    max_attempts: int | None
-    timeout: float | str | timedelta | None
-    retry: Retry | Mapping[str, Any] | None
-    run_after: float | str | timedelta | datetime | None
-    continue_on_error: bool
-    description: str | None
-    labels: Mapping[str, str] | None
 
 
 class Workflow(WorkflowBuilder):
@@ -48,8 +31,8 @@ class Workflow(WorkflowBuilder):
     same revision. Only texts with ``${{ }}`` in a plain payload are expressions; models are taken literally.
     """
 
-    def __init__(self, name: str, **head: Any) -> None:
-        super().__init__(name, **head)
+    def __init__(self, name: str, *, children: Iterable[WorkflowSpec] = (), **head: Unpack[Head]) -> None:
+        super().__init__(name, children=children, **head)
         self._literals: dict[str, Any] = {}
 
     def add(
@@ -57,7 +40,7 @@ class Workflow(WorkflowBuilder):
         id: str,  # noqa: A002 - the word of the language
         action: str | BaseModel | Callable[..., Any] | Any,
         payload: Any = None,
-        **options: Unpack[StepOptions],
+        **keys: Unpack[Keys],
     ) -> Self:
         """Add a step.
 
@@ -66,7 +49,7 @@ class Workflow(WorkflowBuilder):
             action: name of a handler, a handler function or method, or a model (pydantic, dataclass) whose
                 one handler in this process is chosen and whose fields are the payload.
             payload: JSON value or model; not beside a model as action.
-            options: needs, queue, priority, max_attempts, timeout, retry, run_after, continue_on_error …
+            keys: what the step says beside that, see `Keys`.
 
         Returns:
             The workflow itself.
@@ -79,12 +62,12 @@ class Workflow(WorkflowBuilder):
         """
         name, given, literal = self._action(id, action, payload)
         if given is None:
-            return super().add(id, name, **options)
+            return super().add(id, name, **keys)
         text = codec.dumps(given, what=f"steps.{id}.with")
         if not literal and _EXPRESSION in text:
-            return super().add(id, name, codec.loads(text), **options)
+            return super().add(id, name, codec.loads(text), **keys)
         self._literals[id] = codec.loads(text)
-        return super().add(id, name, **options)
+        return super().add(id, name, **keys)
 
     def split(self) -> tuple[WorkflowSpec, dict[str, Any]]:
         """Check the workflow and return it without its literal payloads, and these by step id.

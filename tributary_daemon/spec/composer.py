@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
 
 from tributary_daemon.spec import codes
+from tributary_daemon.spec.merging import MERGE_KEY, merge
 from tributary_daemon.spec.nodes import Mapping, Node, Place, Scalar, Sequence, kind, plain_value
+from tributary_daemon.spec.syntax_errors import SEARCHED, negation, syntax_error, unreadable_character
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,6 @@ MAX_ALIASED_NODES: Final = 100_000
 MAX_ALIASED_CHARACTERS: Final = 4 * 1024 * 1024
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_CONDITION = re.compile(r"(?:^|[\s{,])if:\s+(!)")
-_SEARCHED: Final = 1_000
-
 
 _REFUSED_KEY: Final = Scalar(None, "")
 
@@ -39,8 +37,15 @@ class _Stop(Exception):  # noqa: N818 - leaves the event loop after a fault that
     pass
 
 
-def compose(text: str, problems: Problems) -> Node | None:
-    """Return the root node of a document, None when a fault makes the rest unreadable.
+class Document(NamedTuple):
+    """One document of a text: its root node, and the 0-based line on which it begins."""
+
+    root: Node
+    line: int
+
+
+def compose(text: str, problems: Problems) -> list[Document]:
+    """Return the documents of a text; none when a fault makes the rest unreadable.
 
     Args:
         text: the whole source.
@@ -54,11 +59,11 @@ def compose(text: str, problems: Problems) -> Node | None:
         problems.error(
             codes.SYNTAX, "a lone surrogate is no character", Place(line, column, line, column + 1)
         )
-        return None
+        return []
     return _composed(text, _LOADER, problems)
 
 
-def _composed(text: str, loader: Any, problems: Problems) -> Node | None:
+def _composed(text: str, loader: Any, problems: Problems) -> list[Document]:
     composer = _Composer(problems)
     try:
         stream = loader(text)
@@ -70,14 +75,14 @@ def _composed(text: str, loader: Any, problems: Problems) -> Node | None:
             # newer libyaml has a limit of its own (1,000) and looks ahead before it hands out an event:
             # the scanner in Python comes to the place where ours is exceeded
             return _composed(text, yaml.SafeLoader, problems)
-        _syntax_error(error, problems)
-        return None
+        syntax_error(error, problems)
+        return []
     except yaml.reader.ReaderError as error:
-        _unreadable_character(error, text, problems)
-        return None
+        unreadable_character(error, text, problems)
+        return []
     except _Stop:
-        return None
-    return composer.root
+        return []
+    return composer.documents
 
 
 class _Open:
@@ -96,25 +101,21 @@ class _Open:
 
 class _Composer:
     def __init__(self, problems: Problems) -> None:
-        self.root: Node | None = None
+        self.documents: list[Document] = []
         self._problems = problems
+        self._line = 0
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int, int]] = {}
         self._nodes = 0
         self._characters = 0
         self._aliased_nodes = 0
         self._aliased_characters = 0
-        self._documents = 0
 
     def document(self, event: yaml.DocumentStartEvent) -> None:
-        self._documents += 1
-        if self._documents > 1:
-            self._fail(
-                codes.UNSUPPORTED,
-                "a further `---` document is part of the language but not supported yet",
-                _place(event),
-                "put every workflow into a file of its own",
-            )
+        self._anchors.clear()
+        if self.documents:
+            # what stands above the first one belongs to it
+            self._line = _place(event).line
 
     def _fail(self, code: str, message: str, place: Place, hint: str) -> None:
         self._problems.error(code, message, place, hint=hint)
@@ -135,7 +136,12 @@ class _Composer:
             self._problems.error(codes.NOT_JSON, message, node)
         if event.tag is not None:
             self._tag(event.tag, _place(event))
-        self._count(1, len(text), event)
+            # what is refused already is no further fault
+            node.value = text or True
+        self._nodes += 1
+        self._characters += len(text)
+        if self._nodes > MAX_NODES:
+            self._count(0, 0, event)
         if event.anchor:
             self._anchors[event.anchor] = (node, 1, len(text))
         self._attach(node)
@@ -162,6 +168,8 @@ class _Composer:
         opened = self._open.pop()
         node = opened.node
         node.end = event.end_mark
+        if isinstance(node, Mapping) and MERGE_KEY in node.pairs:
+            merge(node, self._problems)
         if opened.anchor:
             size = self._nodes - opened.nodes, self._characters - opened.characters
             self._anchors[opened.anchor] = (node, *size)
@@ -213,16 +221,16 @@ class _Composer:
         key = self._open[-1].key if self._open else None
         if key is not None and key.value == "if":
             start = key.place[3] if isinstance(key.place, Place) else 0
-            column = self._problems.line(place.line).find("!", start, start + _SEARCHED)
-            _negation(place.line, max(column, 0), self._problems)
+            column = self._problems.line(place.line).find("!", start, start + SEARCHED)
+            negation(place.line, max(column, 0), self._problems)
             return
-        self._problems.error(
-            codes.TAG, f"tags such as {tag!r} are not allowed", place, hint="remove it, or quote the text"
-        )
+        shown = tag.replace("tag:yaml.org,2002:", "!!")
+        message = f"tags such as {shown!r} are not allowed"
+        self._problems.error(codes.TAG, message, place, hint="remove it, or quote the text")
 
     def _attach(self, node: Node) -> None:
         if not self._open:
-            self.root = node
+            self.documents.append(Document(node, self._line))
             return
         opened = self._open[-1]
         parent, key = opened.node, opened.key
@@ -237,7 +245,7 @@ class _Composer:
     def _key(self, node: Node) -> Scalar:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return node
-        shown = f" ({node.value!r})" if isinstance(node, Scalar) else ""
+        shown = f" ({json.dumps(node.value)})" if isinstance(node, Scalar) else ""
         self._problems.error(
             codes.NON_STRING_KEY, f"a key must be text, not {kind(node)}{shown}", node, hint="quote it"
         )
@@ -293,63 +301,3 @@ def _place(event: yaml.Event) -> Place:
     assert start is not None
     assert end is not None
     return Place(start.line, start.column, end.line, end.column)
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, problems: Problems) -> None:
-    mark = error.problem_mark or error.context_mark
-    if mark is None:
-        problems.error(codes.SYNTAX, f"not YAML: {error}", Place(0, 0, 0, 1))
-        return
-    place = Place(mark.line, mark.column, mark.line, mark.column + 1)
-    line = problems.line(mark.line)
-    if not line and mark.line > 0:
-        # the end of the text: point behind the last thing that was written
-        number = next((n for n in range(mark.line - 1, 0, -1) if problems.line(n).strip()), 0)
-        end = len(problems.line(number).rstrip())
-        place = Place(number, end, number, end + 1)
-    opening = line.rfind("${{", 0, mark.column + 3)
-    if opening >= 0 and line[mark.column : mark.column + 2] == "{{":
-        end = line.find("}}", opening)
-        end = len(line) if end < 0 else end + 2
-        problems.error(
-            codes.UNQUOTED_EXPRESSION,
-            "`${{ }}` inside `{ }` or `[ ]` must be quoted, YAML reads its braces as its own",
-            Place(mark.line, opening, mark.line, end),
-            hint=f'write "{line[opening:end]}"',
-        )
-        return
-    condition = _CONDITION.search(line[:_SEARCHED])
-    if condition:
-        _negation(mark.line, condition.start(1), problems)
-        return
-    context = f" {error.context}" if error.context else ""
-    hint = None
-    if "\t" in line[: mark.column + 1]:
-        hint = "YAML is indented with spaces, not tabs"
-    elif "mapping values are not allowed" in (error.problem or ""):
-        hint = "quote a text that holds `: `, or look for wrong indentation"
-    problems.error(codes.SYNTAX, f"not YAML:{context} {error.problem or ''}".rstrip(), place, hint=hint)
-
-
-def _negation(line: int, column: int, problems: Problems) -> None:
-    text = problems.line(line)[column : column + _SEARCHED].rstrip(" }],")
-    problems.error(
-        codes.TAG,
-        "an unquoted `!` starts a tag in YAML, not a negation",
-        Place(line, column, line, column + len(text)),
-        hint=f"quote the condition: if: {json.dumps(text, ensure_ascii=False)}",
-    )
-
-
-def _unreadable_character(error: yaml.reader.ReaderError, text: str, problems: Problems) -> None:
-    # the C reader counts bytes, the Python one characters: look for the character itself
-    code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "\0")
-    offset = max(text.find(chr(code)), 0)
-    line = text.count("\n", 0, offset)
-    column = offset - (text.rfind("\n", 0, offset) + 1)
-    problems.error(
-        codes.SYNTAX,
-        f"the character U+{code:04X} is not allowed in YAML",
-        Place(line, column, line, column + 1),
-        hint="remove it, or write it as an escape inside double quotes",
-    )

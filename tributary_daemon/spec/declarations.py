@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec import codes
-from tributary_daemon.spec.fields import ID_PATTERN, INPUT, read_fields
+from tributary_daemon.spec.fields import ID_PATTERN, INPUT
 from tributary_daemon.spec.inputs import check_value, is_date
 from tributary_daemon.spec.kinds import INVALID, parse_time, refuse_expression, refuse_type
+from tributary_daemon.spec.mappings import read_fields
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
 from tributary_daemon.spec.workflow import INPUT_TYPES, InputSpec
@@ -22,20 +23,30 @@ _DATED: Final = ("date", "datetime")
 _COUNTED: Final = ("string", "list")
 
 
-def read_inputs(node: Node | None, problems: Problems) -> dict[str, InputSpec]:
-    """Return the declared inputs by name; what is wrong is reported and left out."""
+def read_inputs(
+    node: Node | None, problems: Problems, *, key: str = "inputs", what: str = "input"
+) -> dict[str, InputSpec]:
+    """Return the declared inputs by name; what is wrong is reported and left out.
+
+    Args:
+        node: the mapping.
+        problems: the collector.
+        key: its key, for messages.
+        what: what one of them is called.
+    """
     if node is None:
         return {}
     if not isinstance(node, Mapping):
-        refuse_type(node, "inputs", "a mapping", problems, hint="inputs: {email: {type: string}}")
+        refuse_type(node, key, "a mapping", problems, hint=f"{key}: {{email: {{type: string}}}}")
         return {}
     found: dict[str, InputSpec] = {}
-    for name, (key, value) in node.pairs.items():
+    article = "an" if what == "input" else "a"
+    for name, (at, value) in node.pairs.items():
         if name.startswith("x-"):
             continue
         if not _ID.fullmatch(name):
             hint = "letters, digits, `_` and `-`, not beginning with a digit, at most 100"
-            problems.error(codes.BAD_ID, f"{name!r} is not a name for an input", key, hint=hint)
+            problems.error(codes.BAD_ID, f"{name!r} is not a name for {article} {what}", at, hint=hint)
         # a broken declaration still counts as declared, so that references to it are no further faults
         found[name] = _read_input(name, value, problems) or InputSpec(required=False)
     return found
@@ -79,7 +90,7 @@ def _read_input(name: str, node: Node, problems: Problems) -> InputSpec | None:
 
 
 def _check_default(name: str, spec: InputSpec, node: Node, problems: Problems) -> None:
-    if refuse_expression(node, "default", problems, later=True):
+    if refuse_expression(node, "default", problems):
         return
     if spec.default is None and not spec.required:
         return

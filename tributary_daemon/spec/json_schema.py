@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from tributary_daemon.spec.fields import ACTIONS, INPUT, STEP, WORKFLOW, mapping_schema, supported
+from tributary_daemon.spec.fields import ACTIONS, INPUT, STEP, WORKFLOW
+from tributary_daemon.spec.mappings import mapping_schema
 
-_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+# what editors' language servers read best
+_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 
 
 def workflow_json_schema() -> dict[str, Any]:
-    """Return the schema of what this version supports; keys it does not support are unknown to it."""
+    """Return the schema of a workflow file, of draft 7; every key has a description and examples."""
     step = mapping_schema(STEP)
-    step["oneOf"] = [{"required": [action]} for action in ACTIONS if action in supported(STEP)]
+    step["oneOf"] = [{"required": [action]} for action in ACTIONS]
     return {
         "$schema": _DIALECT,
         "title": "Tributary workflow",
         **mapping_schema(WORKFLOW, required=("steps",)),
-        "$defs": {"step": step, "input": mapping_schema(INPUT, required=("type",))},
+        "definitions": {"step": step, "input": mapping_schema(INPUT, required=("type",))},
     }
 
 

@@ -46,34 +46,66 @@ def refuse_type(node: Node, key: str, wanted: str, problems: Problems, *, hint: 
     return INVALID
 
 
-def refuse_expression(node: Node, key: str, problems: Problems, *, later: bool) -> bool:
-    """Report ``${{ }}`` where none can stand; return whether there was one.
+def holds_expression(node: Node) -> bool:
+    """Return whether a node is a text with ``${{``."""
+    return isinstance(node, Scalar) and isinstance(node.value, str) and "${{" in node.value
 
-    Args:
-        node: the value.
-        key: its key.
-        problems: the collector.
-        later: the language allows it here, this version does not.
-    """
-    if not (isinstance(node, Scalar) and isinstance(node.value, str) and "${{" in node.value):
+
+def refuse_expression(node: Node, key: str, problems: Problems) -> bool:
+    """Report ``${{ }}`` where none can stand; return whether there was one."""
+    if not holds_expression(node):
         return False
     at = problems.locate(node, "${{")
-    if later:
-        message = f"an expression in `{key}` is part of the language but not supported yet"
-        problems.error(codes.UNSUPPORTED, message, at, hint="write a fixed value")
-    else:
-        message = f"`{key}` cannot hold an expression"
-        problems.error(
-            codes.EXPRESSION_OUT_OF_PLACE, message, at, hint="expressions stand in with, env and result"
-        )
+    message = f"`{key}` cannot hold an expression"
+    problems.error(codes.EXPRESSION_OUT_OF_PLACE, message, at, hint=PLACES_HINT)
     return True
+
+
+def templated(kind: Kind) -> Kind:
+    """Return the kind that takes what ``kind`` takes, or a text with ``${{ }}`` that is left as it is."""
+
+    def read(node: Node, key: str, problems: Problems) -> Any:
+        if holds_expression(node):
+            assert isinstance(node, Scalar)
+            return node.value
+        return kind.read(node, key, problems)
+
+    schema = kind.schema
+    choices = schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
+    return Kind({"anyOf": [*choices, EXPRESSION_SCHEMA]}, read)
 
 
 def _read_text(node: Node, key: str, problems: Problems) -> Any:
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         hint = "quote it" if isinstance(node, Scalar) and node.value is not None else None
         return refuse_type(node, key, "text", problems, hint=hint)
-    return INVALID if refuse_expression(node, key, problems, later=False) else node.value
+    return INVALID if refuse_expression(node, key, problems) else node.value
+
+
+def _read_template(node: Node, key: str, problems: Problems) -> Any:
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        hint = "quote it" if isinstance(node, Scalar) and node.value is not None else None
+        return refuse_type(node, key, "text", problems, hint=hint)
+    if not node.value.strip():
+        problems.error(codes.BAD_VALUE, f"`{key}` is empty", node, hint="write a text, or leave the key out")
+        return INVALID
+    return node.value
+
+
+def _read_share(node: Node, key: str, problems: Problems) -> Any:
+    value = node.value if isinstance(node, Scalar) else None
+    if refuse_expression(node, key, problems):
+        return INVALID
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if found is None or float(found.group(1)) > _WHOLE:
+        hint = f"{key}: 3 for three items, or {key}: 10% for a share"
+        problems.error(
+            codes.BAD_VALUE, f"`{key}` must be a number of items or a share of them", node, hint=hint
+        )
+        return INVALID
+    return value
 
 
 def _read_prose(node: Node, key: str, problems: Problems) -> Any:
@@ -83,7 +115,7 @@ def _read_prose(node: Node, key: str, problems: Problems) -> Any:
 
 
 def _read_boolean(node: Node, key: str, problems: Problems) -> Any:
-    if refuse_expression(node, key, problems, later=True):
+    if refuse_expression(node, key, problems):
         return INVALID
     if not isinstance(node, Scalar) or not isinstance(node.value, bool):
         hint = None
@@ -97,7 +129,7 @@ def integer(least: int, most: int) -> Kind:
     """Return the kind of whole numbers from ``least`` to ``most``."""
 
     def read(node: Node, key: str, problems: Problems) -> Any:
-        if refuse_expression(node, key, problems, later=True):
+        if refuse_expression(node, key, problems):
             return INVALID
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, int) or isinstance(value, bool):
@@ -114,6 +146,8 @@ def number(least: float, most: float) -> Kind:
     """Return the kind of numbers from ``least`` to ``most``."""
 
     def read(node: Node, key: str, problems: Problems) -> Any:
+        if refuse_expression(node, key, problems):
+            return INVALID
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, _NUMBER_TYPES) or isinstance(value, bool):
             return refuse_type(node, key, "a number", problems)
@@ -129,7 +163,7 @@ def duration(*, positive: bool) -> Kind:
     """Return the kind of durations, read as seconds."""
 
     def read(node: Node, key: str, problems: Problems) -> Any:
-        if refuse_expression(node, key, problems, later=True):
+        if refuse_expression(node, key, problems):
             return INVALID
         value = node.value if isinstance(node, Scalar) else None
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -175,6 +209,14 @@ def parse_time(text: str) -> str | None:
         return None
 
 
+def _read_time(node: Node, key: str, problems: Problems) -> Any:
+    value = node.value if isinstance(node, Scalar) else None
+    if not isinstance(value, str) or not _DATE.match(value):
+        hint = "write it like 2026-03-01T06:00:00Z or 2026-03-01T06:00:00+01:00"
+        return refuse_type(node, key, "a time with its zone", problems, hint=hint)
+    return _read_moment(node, key, problems)
+
+
 def one_of(words: tuple[str, ...]) -> Kind:
     """Return the kind of texts that are one of ``words``."""
 
@@ -190,12 +232,36 @@ def one_of(words: tuple[str, ...]) -> Kind:
     return Kind({"enum": list(words)}, read)
 
 
-def list_of(item: Kind) -> Kind:
-    """Return the kind of lists; a single value stands for a list of one."""
+def names(what: str, pattern: str, rule: str) -> Kind:
+    """Return the kind of lists of different names; a single one stands for a list of one."""
+    listed = list_of(named(what, pattern, rule), keep_faulty=True)
+
+    def read(node: Node, key: str, problems: Problems) -> Any:
+        if isinstance(node, Mapping):
+            return refuse_type(node, key, "a list of names", problems, hint=f"{key}: [ONE, TWO]")
+        found = listed.read(node, key, problems)
+        for index, name in enumerate(found):
+            if name is not None and name in found[:index] and isinstance(node, Sequence):
+                message = f"{name!r} is written twice in {key}"
+                problems.warning(codes.WRITTEN_TWICE, message, node.items[index])
+        return [name for name in dict.fromkeys(found) if name is not None]
+
+    return Kind(listed.schema, read)
+
+
+def list_of(item: Kind, *, keep_faulty: bool = False) -> Kind:
+    """Return the kind of lists; a single value stands for a list of one.
+
+    Args:
+        item: what it holds.
+        keep_faulty: None stands for a faulty one, so that the others can still be looked at.
+    """
 
     def read(node: Node, key: str, problems: Problems) -> Any:
         items = node.items if isinstance(node, Sequence) else [node]
         values = [item.read(each, key, problems) for each in items]
+        if keep_faulty:
+            return [None if value is INVALID else value for value in values]
         return INVALID if INVALID in values else values
 
     return Kind({"anyOf": [item.schema, {"type": "array", "items": item.schema}]}, read)
@@ -209,7 +275,7 @@ def _read_labels(node: Node, key: str, problems: Problems) -> Any:
         text = scalar_text(value)
         if text is None:
             refuse_type(value, f"{key}.{name}", "text", problems)
-        elif not refuse_expression(value, f"{key}.{name}", problems, later=False):
+        elif not refuse_expression(value, f"{key}.{name}", problems):
             labels[name] = text
     return labels
 
@@ -251,6 +317,10 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%", re.ASCII)
+_WHOLE: Final = 100
+PLACES_HINT: Final = "expressions stand in with, env, if, for_each, result and the options of a step"
+EXPRESSION_SCHEMA: Final = {"type": "string", "pattern": r"\$\{\{"}
 _DURATION_SCHEMA: Final = {
     "anyOf": [
         {"type": "number", "minimum": 0},
@@ -259,6 +329,12 @@ _DURATION_SCHEMA: Final = {
 }
 
 TEXT: Final = Kind({"type": "string"}, _read_text)
+TEMPLATE: Final = Kind({"type": "string", "minLength": 1}, _read_template)
+SHARE: Final = Kind(
+    {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?%$"}]},
+    _read_share,
+)
+TIME: Final = Kind({"type": "string", "format": "date-time"}, _read_time)
 PROSE: Final = Kind({"type": "string"}, _read_prose)
 BOOLEAN: Final = Kind({"type": "boolean"}, _read_boolean)
 DURATION: Final = duration(positive=False)

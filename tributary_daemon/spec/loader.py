@@ -5,49 +5,43 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon.errors import InvalidWorkflow, Problem
-from tributary_daemon.spec import codes
-from tributary_daemon.spec.composer import compose
-from tributary_daemon.spec.document import check_document, report_empty
-from tributary_daemon.spec.nodes import Place
+from tributary_daemon.spec.files import WorkflowFile
 from tributary_daemon.spec.problems import Problems
+from tributary_daemon.spec.sources import MAX_BYTES, Unreadable, read_source, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tributary_daemon.spec.workflow import WorkflowSpec
 
-MAX_BYTES: Final = 4 * 1024 * 1024
 _UNNAMED: Final = "workflow"
 
 
 def load_text(
-    text: str, *, file: str = "-", default_name: str | None = None, strict: bool = False
+    text: str,
+    *,
+    file: str = "-",
+    default_name: str | None = None,
+    strict: bool = False,
+    folder: Path | None = None,
 ) -> WorkflowSpec:
     """Load a workflow from YAML text.
 
     Args:
-        text: the whole document, at most 4 MiB in UTF-8.
+        text: the whole file, at most 4 MiB in UTF-8; its first document is the workflow.
         file: name shown in errors; ``-`` for standard input.
         default_name: name of a workflow whose text has no ``name``; the stem of ``file`` unless given.
         strict: warnings refuse the workflow too.
+        folder: where files named by ``workflow: ./other.yaml`` are looked for; None to refuse such steps.
 
     Raises:
-        InvalidWorkflow: holds every fault, by position.
+        InvalidWorkflow: holds every fault, by position; those of other files behind those of the text.
     """
-    if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise _unreadable(
-            "the workflow is larger than 4 MiB", file, "move data out of it: pass a path or a URL"
-        )
-    problems = Problems(file, text)
-    with _collector_off():
-        spec = _load(text, problems, default_name or _stem(file))
-    warnings = problems.finish(strict=strict)
-    assert spec is not None
-    return replace(spec, warnings=warnings)
+    return _load(text, None, file, default_name, strict=strict, folder=folder)
 
 
 def load_file(path: Path, *, strict: bool = False) -> WorkflowSpec:
@@ -60,42 +54,26 @@ def load_file(path: Path, *, strict: bool = False) -> WorkflowSpec:
     Raises:
         InvalidWorkflow: the file cannot be read, or its content is refused.
     """
-    file = str(path)
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise _unreadable(
-            "there is no such file", file, "check the path; `trib list` shows names of runs"
-        ) from None
-    except IsADirectoryError:
-        raise _unreadable("this is a directory", file, "name one file in it") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _unreadable(
-            f"the file cannot be read: {reason}", file, "check the path and its permissions"
-        ) from None
-    if len(raw) > MAX_BYTES:
-        raise _unreadable(
-            "the workflow is larger than 4 MiB", file, "move data out of it: pass a path or a URL"
+        text = read_source(path)
+    except Unreadable as error:
+        raise error.of(str(path)) from None
+    return _load(text, path, str(path), None, strict=strict, folder=path.parent)
+
+
+def _load(
+    text: str, path: Path | None, file: str, default_name: str | None, *, strict: bool, folder: Path | None
+) -> WorkflowSpec:
+    if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise too_large().of(file)
+    problems = Problems(file, text)
+    with _collector_off():
+        spec = WorkflowFile(text, problems, file=file, path=path, folder=folder).load(
+            default_name or _stem(file)
         )
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise _unreadable(
-            f"the file is not UTF-8: byte {error.start}, line {line}", file, "save it as UTF-8"
-        ) from None
-    return load_text(text, file=file, strict=strict)
-
-
-def _load(text: str, problems: Problems, name: str) -> WorkflowSpec | None:
-    root = compose(text, problems)
-    if root is not None:
-        return check_document(root, problems, default_name=name, source=text)
-    if not problems.failed:
-        report_empty(Place(0, 0, 0, 1), problems)
-    return None
+    warnings = problems.finish(strict=strict)
+    assert spec is not None
+    return replace(spec, warnings=warnings)
 
 
 @contextmanager
@@ -113,7 +91,3 @@ def _collector_off() -> Iterator[None]:
 def _stem(file: str) -> str:
     stem = PurePath(file).stem
     return _UNNAMED if stem in ("", "-") else stem.encode("utf-8", "replace").decode()
-
-
-def _unreadable(message: str, file: str, hint: str) -> InvalidWorkflow:
-    return InvalidWorkflow([Problem(codes.UNREADABLE, message, file=file, hint=hint)])

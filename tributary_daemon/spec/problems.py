@@ -36,12 +36,23 @@ class Problems:
         self._file = _printable(file)
         self._lines = _BREAK.split(text) if text else []
         self._found: list[Problem] = []
+        self._placed_at: set[tuple[str, Place, str]] = set()
+        self._files: list[Problems] = []
         self._hidden = 0
-        self.failed = False
+        self.errors = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error, here or in a file that came with this one."""
+        return self.errors > 0 or any(file.failed for file in self._files)
+
+    def add_file(self, problems: Problems) -> None:
+        """Tell the problems of another file behind those of this one."""
+        self._files.append(problems)
 
     def error(self, code: str, message: str, at: Node | Place | str, *, hint: Hint = None) -> None:
         """Record a fault at a node, a place, or a path of a Python value."""
-        self.failed = True
+        self.errors += 1
         self._add(code, message, at, hint, "error")
 
     def warning(self, code: str, message: str, at: Node | Place | str, *, hint: Hint = None) -> None:
@@ -54,6 +65,12 @@ class Problems:
             self._hidden += 1
             return
         place = at if isinstance(at, (Place, str)) else at.place
+        if isinstance(place, Place):
+            # what an anchor names is looked at once for each of its users
+            key = (code, place, message)
+            if key in self._placed_at:
+                return
+            self._placed_at.add(key)
         problem = Problem(
             code,
             _printable(f"{place}: {message}" if isinstance(place, str) and place else message),
@@ -98,10 +115,10 @@ class Problems:
         Raises:
             InvalidWorkflow: there are errors, or with ``strict`` warnings; it holds both.
         """
-        ordered = sorted(self._found, key=lambda problem: (problem.line or 0, problem.column or 0))
+        ordered = self.ordered()
         if strict:
             ordered = [replace(problem, severity="error") for problem in ordered]
-        hidden = self._hidden + max(0, len(ordered) - MOST_SHOWN)
+        hidden = self.hidden() + max(0, len(ordered) - MOST_SHOWN)
         ordered = ordered[:MOST_SHOWN]
         if hidden:
             severity = "error" if self.failed or strict else "warning"
@@ -110,6 +127,22 @@ class Problems:
         if self.failed or (strict and ordered):
             raise InvalidWorkflow(ordered)
         return tuple(ordered)
+
+    def hidden(self) -> int:
+        """Return how many problems were counted only."""
+        return self._hidden + sum(file.hidden() for file in self._files)
+
+    def ordered(self) -> list[Problem]:
+        """Return the problems by position, those of other files behind those of this one."""
+        ordered = sorted(self._found, key=lambda problem: (problem.line or 0, problem.column or 0))
+        for file in self._files:
+            ordered += file.ordered()
+        return ordered
+
+
+def line_starts(text: str) -> list[int]:
+    """Return the offset of the first character of every line, as YAML counts lines."""
+    return [0, *(found.end() for found in _BREAK.finditer(text))]
 
 
 def _printable(text: str) -> str:

@@ -1,111 +1,174 @@
-"""The ``steps`` section: each step by itself, before they are tied together."""
+"""The ``steps`` section and the hooks: each step by itself, before they are tied together."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tributary_daemon.spec import codes
-from tributary_daemon.spec.fields import ACTIONS, ID_PATTERN, STEP, read_fields
-from tributary_daemon.spec.kinds import refuse_expression, refuse_type, scalar_text
-from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
-from tributary_daemon.spec.references import lost_text
+from tributary_daemon.spec import codes, scopes
+from tributary_daemon.spec.actions import READERS, UNUSUAL, check_company, read_task
+from tributary_daemon.spec.drafts import Draft
+from tributary_daemon.spec.fanout import matrix_names
+from tributary_daemon.spec.fields import ACTIONS, ID_PATTERN, STEP
+from tributary_daemon.spec.foreign import FOREIGN
+from tributary_daemon.spec.kinds import refuse_expression, refuse_type
+from tributary_daemon.spec.mappings import read_fields
+from tributary_daemon.spec.nearest import nearest
+from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence
+from tributary_daemon.spec.workflow import HOOKS
 
 if TYPE_CHECKING:
+    from tributary_daemon.spec.children import Family
     from tributary_daemon.spec.problems import Problems
 
-SHELL_NAME: Final = "trib.shell.v1"
-
 _ID = re.compile(ID_PATTERN)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VERSIONED = re.compile(r".+\.v\d+", re.DOTALL)
-_NO_LETTER = re.compile(r"[^A-Za-z0-9]+")
-_OUR_VARIABLES: Final = "TRIB_"
+_EXAMPLE: Final = "steps: {hello: {run: echo hello}}"
 
 
-@dataclass(slots=True)
-class Draft:
-    """A step as far as it is known by itself.
-
-    Attributes:
-        id: its key.
-        key: node of that key.
-        values: valid values of its keys.
-        name: of the handler.
-        action: ``task`` or ``run``.
-        input: node of ``with``, or of ``env`` for a shell step; its expressions are still to be checked.
-        with_: the payload template.
-        needs: id -> node that names it.
-    """
-
-    id: str
-    key: Scalar
-    values: dict[str, Any]
-    name: str = ""
-    action: str = "task"
-    input: Node | None = None
-    with_: Any = field(default_factory=dict)
-    needs: dict[str, Node] = field(default_factory=dict)
-
-
-def read_steps(node: Node | None, root: Mapping, problems: Problems, *, any_payload: bool) -> list[Draft]:
-    """Return the drafts of all steps in the order of the file.
+class StepReader:
+    """Reads the steps of one document.
 
     Args:
-        node: the value of ``steps``.
-        root: the document, named when ``steps`` is missing.
+        family: knows the workflows that steps may run.
         problems: the collector.
         any_payload: ``with`` may be a bare text or number.
     """
-    example = "steps: {hello: {run: echo hello}}"
-    if node is None:
-        problems.error(codes.MISSING_KEY, "the workflow has no steps", root, hint=example)
-        return []
-    if not isinstance(node, Mapping):
-        hint = f"the id of a step is its key: {example}"
-        refuse_type(node, "steps", "a mapping", problems, hint=hint)
-        return []
-    drafts: list[Draft] = []
-    for step_id, (key, value) in node.pairs.items():
-        if step_id.startswith("x-"):
-            continue
-        if not _ID.fullmatch(step_id):
-            hint = "letters, digits, `_` and `-`, not beginning with a digit, at most 100"
-            problems.error(codes.BAD_ID, f"{step_id!r} is not an id for a step", key, hint=hint)
-        drafts.append(_read_step(step_id, key, value, problems, any_payload=any_payload))
-    if not drafts:
-        problems.error(codes.MISSING_KEY, "the workflow has no steps", node, hint=example)
-    return drafts
 
+    def __init__(self, family: Family, problems: Problems, *, any_payload: bool) -> None:
+        self._family = family
+        self._problems = problems
+        self._any_payload = any_payload
 
-def _read_step(step_id: str, key: Scalar, node: Node, problems: Problems, *, any_payload: bool) -> Draft:
-    draft = Draft(step_id, key, {})
-    if not isinstance(node, Mapping):
-        hint = f"{step_id}: {{task: shop.import_orders.v1}} or {step_id}: {{run: echo hello}}"
-        refuse_type(node, step_id, "a mapping", problems, hint=hint)
+    def read(self, node: Node | None, root: Mapping) -> list[Draft]:
+        """Return the drafts of all steps in the order of the file, those of hooks behind all others.
+
+        Args:
+            node: the value of ``steps``.
+            root: the document.
+        """
+        drafts: list[Draft] = []
+        if node is None:
+            self._problems.error(codes.MISSING_KEY, "the workflow has no steps", root, hint=_EXAMPLE)
+        else:
+            drafts = self._read_section(node, "steps", None)
+        taken = {draft.id: draft for draft in drafts}
+        for hook in HOOKS:
+            if (steps := root.get(hook)) is None:
+                continue
+            for draft in self._read_section(steps, hook, hook):
+                if draft.id in taken:
+                    self._report_taken(draft, taken[draft.id])
+                else:
+                    taken[draft.id] = draft
+                    drafts.append(draft)
+        return drafts
+
+    def _report_taken(self, draft: Draft, first: Draft) -> None:
+        where = f"a step of {first.hook}" if first.hook else "one of the steps"
+        self._problems.error(
+            codes.SAME_ID,
+            f"the step {draft.id!r} of {draft.hook} has the id of {where}",
+            draft.key,
+            hint="ids are unique in the whole file, so that steps.ID means one step",
+        )
+
+    def _read_section(self, node: Node, section: str, hook: str | None) -> list[Draft]:
+        if not isinstance(node, Mapping):
+            example = _EXAMPLE if hook is None else f"{hook}: {{tell: {{task: notify.chat.v1}}}}"
+            hint = f"the id of a step is its key: {example}"
+            refuse_type(node, section, "a mapping", self._problems, hint=hint)
+            return []
+        drafts: list[Draft] = []
+        for step_id, (key, value) in node.pairs.items():
+            if step_id.startswith("x-"):
+                continue
+            if not _ID.fullmatch(step_id):
+                hint = "letters, digits, `_` and `-`, not beginning with a digit, at most 100"
+                self._problems.error(codes.BAD_ID, f"{step_id!r} is not an id for a step", key, hint=hint)
+            drafts.append(self._read_step(step_id, key, value, hook))
+        if not drafts:
+            what = "the workflow has no steps" if hook is None else f"`{hook}` has no steps"
+            hint = _EXAMPLE if hook is None else "write a step into it, or leave it out"
+            self._problems.error(codes.MISSING_KEY, what, node, hint=hint)
+        return drafts
+
+    def _read_step(self, step_id: str, key: Scalar, node: Node, hook: str | None) -> Draft:
+        problems = self._problems
+        draft = Draft(step_id, key, {}, hook)
+        if not isinstance(node, Mapping):
+            hint = f"{step_id}: {{task: shop.import_orders.v1}} or {step_id}: {{run: echo hello}}"
+            refuse_type(node, step_id, "a mapping", problems, hint=hint)
+            return draft
+        pairs = node.pairs
+        draft.values = read_fields(node, STEP, "a step", problems)
+        written: list[str] = [action for action in ACTIONS if action in pairs]
+        if len(written) != 1:
+            self._refuse_actions(draft, node, written)
+        _read_needs(draft, node.get("needs"), problems)
+        draft.places = [
+            (place, pair[1])
+            for name, pair in pairs.items()
+            if (place := scopes.OF_A_STEP.get(name)) is not None
+        ]
+        if not UNUSUAL.isdisjoint(pairs):
+            _read_fan(draft, node)
+            if len(written) == 1:
+                check_company(draft, node, written[0], problems)
+        if len(written) != 1:
+            return draft
+        if "task" in pairs:
+            read_task(draft, node, problems, any_payload=self._any_payload)
+        elif "want" in pairs:
+            self._read_want(draft, node)
+        else:
+            READERS[written[0]](draft, node, self._family, problems)
         return draft
-    draft.values = read_fields(node, STEP, f"step {step_id!r}", problems)
-    written: list[str] = [action for action in ACTIONS if action in node.pairs]
-    if len(written) != 1:
-        _refuse_actions(draft, node, written, problems)
-    _read_needs(draft, node.get("needs"), problems)
-    if "run" in written:
-        _read_shell(draft, node, problems)
-    elif "task" in written:
-        _read_task(draft, node, problems, any_payload=any_payload)
-    return draft
+
+    def _read_want(self, draft: Draft, node: Mapping) -> None:
+        """Report a ``want``: the place where the steps of an inferred graph take its place."""
+        self._problems.error(
+            codes.UNSUPPORTED,
+            f"step {draft.id!r}: graphs cannot be inferred yet",
+            node.pairs["want"][0],
+            hint="write the steps out",
+        )
+
+    def _refuse_actions(self, draft: Draft, node: Mapping, written: list[str]) -> None:
+        if written:
+            second = node.pairs[written[1]][0]
+            actions = " and ".join(f"`{action}`" for action in written)
+            message = f"step {draft.id!r} has {actions}, it must have exactly one action"
+            self._problems.error(codes.ONE_ACTION, message, second, hint="make two steps of it")
+            return
+        if any(_means_action(key) for key in node.pairs):
+            # told already, with the right word
+            return
+        hint = "task: a handler's name, run: a shell script; or workflow, wait, approve, want"
+        self._problems.error(codes.ONE_ACTION, f"step {draft.id!r} has no action", draft.key, hint=hint)
 
 
-def _refuse_actions(draft: Draft, node: Mapping, written: list[str], problems: Problems) -> None:
-    if written:
-        second = node.pairs[written[1]][0]
-        actions = " and ".join(f"`{action}`" for action in written)
-        message = f"step {draft.id!r} has {actions}, it must have exactly one action"
-        problems.error(codes.ONE_ACTION, message, second, hint="make two steps of it")
-        return
-    hint = "task: a handler's name, or run: a shell script"
-    problems.error(codes.ONE_ACTION, f"step {draft.id!r} has no action", draft.key, hint=hint)
+def _means_action(key: str) -> bool:
+    if key in STEP:
+        return False
+    word = FOREIGN.get(key.lower().replace("-", "_")) or nearest(key, list(STEP))
+    return word in ACTIONS
+
+
+def _read_fan(draft: Draft, node: Mapping) -> None:
+    if "matrix" in node.pairs:
+        draft.fan = "matrix"
+        matrix = draft.values.get("matrix")
+        # of a faulty matrix all names are taken for known
+        draft.axes = matrix_names(matrix) if matrix is not None else _Everything()
+    elif "for_each" in node.pairs:
+        draft.fan = "for_each"
+
+
+class _Everything(frozenset[str]):
+    """Holds every name."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
 
 
 def _read_needs(draft: Draft, node: Node | None, problems: Problems) -> None:
@@ -115,114 +178,12 @@ def _read_needs(draft: Draft, node: Node | None, problems: Problems) -> None:
         if not isinstance(item, Scalar) or not isinstance(item.value, str):
             hint = "needs: a or needs: [a, b]"
             refuse_type(item, "needs", "the id of a step or a list of ids", problems, hint=hint)
-        elif refuse_expression(item, "needs", problems, later=False):
+        elif refuse_expression(item, "needs", problems):
             continue
         elif item.value == draft.id:
             message = f"step {draft.id!r} needs itself"
             problems.error(codes.SELF_NEED, message, item, hint="remove it from needs")
         elif item.value in draft.needs:
-            problems.warning(codes.DUPLICATE_NEED, f"{item.value!r} is written twice in needs", item)
+            problems.warning(codes.WRITTEN_TWICE, f"{item.value!r} is written twice in needs", item)
         else:
             draft.needs[item.value] = item
-
-
-def _read_task(draft: Draft, node: Mapping, problems: Problems, *, any_payload: bool) -> None:
-    draft.name = draft.values.get("task", "")
-    if draft.name:
-        warn_unversioned("task", draft.name, node.pairs["task"][1], problems)
-    if "env" in node.pairs and "run" not in node.pairs:
-        hint = "a handler gets its input by with"
-        problems.error(
-            codes.KEY_OUT_OF_PLACE, "`env` belongs to run, not to task", node.pairs["env"][0], hint=hint
-        )
-    payload = node.get("with")
-    if payload is None:
-        return
-    draft.input = payload
-    draft.with_ = to_json(payload)
-    if isinstance(payload, Scalar) and not any_payload and not _is_expression(payload.value):
-        hint = "with: {email: …}, or one expression"
-        refuse_type(payload, "with", "a mapping, a list or one expression", problems, hint=hint)
-
-
-def _is_expression(value: Any) -> bool:
-    return isinstance(value, str) and value.strip().startswith("${{")
-
-
-def warn_unversioned(what: str, name: str, node: Node, problems: Problems) -> None:
-    """Warn about a name that does not end in ``.vN``."""
-    if not _VERSIONED.fullmatch(name):
-        hint = f"{name}.v1: a version lets old runs go on when the meaning changes"
-        problems.warning(codes.NO_VERSION, f"the {what} name {name!r} does not end in .vN", node, hint=hint)
-
-
-def _read_shell(draft: Draft, node: Mapping, problems: Problems) -> None:
-    draft.name, draft.action = SHELL_NAME, "run"
-    script = node.get("run")
-    environment = _read_environment(draft, node.get("env"), problems)
-    draft.with_ = {"run": "", "env": environment}
-    if script is not None:
-        draft.with_["run"] = _read_script(script, problems)
-    if "with" in node.pairs:
-        key, value = node.pairs["with"]
-        names = list(value.pairs) if isinstance(value, Mapping) else ["name"]
-        rewrite = ", ".join(f"{_variable(name)}: …" for name in names[:4])
-        hint = f'write env: {{{rewrite}}} and use "${_variable(names[0] if names else "name")}" in the script'
-        problems.error(codes.KEY_OUT_OF_PLACE, "`with` belongs to task, not to run", key, hint=hint)
-
-
-def _read_script(node: Node, problems: Problems) -> str:
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        hint = 'quote it: run: "true"' if isinstance(node, Scalar) and node.value is not None else None
-        refuse_type(node, "run", "a shell script", problems, hint=hint)
-        return ""
-    script: str = node.value
-    if not script.strip():
-        problems.error(codes.BAD_VALUE, "`run` is empty", node, hint="run: echo hello")
-    start = script.find("${{")
-    end = script.find("}}", start)
-    if 0 <= start < end:
-        expression = script[start + 3 : end].strip()
-        name = _variable(expression.rpartition(".")[2] or "value")
-        problems.error(
-            codes.EXPRESSION_IN_RUN,
-            "`${{ }}` in `run` would splice text into the script",
-            problems.locate(node, script[start : end + 2]),
-            hint=f'write env: {{{name}: "${{{{ {expression} }}}}"}} and use "${name}" in the script',
-        )
-    elif start >= 0 and not lost_text(node, problems):
-        at = problems.locate(node, "${{")
-        problems.error(codes.EXPRESSION_IN_RUN, "`${{` in `run` is not closed, and not allowed", at)
-    elif script.count('"') % 2 or script.count("'") % 2:
-        lost_text(node, problems)
-    return script
-
-
-def _variable(word: str) -> str:
-    name = _NO_LETTER.sub("_", word).strip("_").upper()
-    return name if _VARIABLE.fullmatch(name) else "VALUE"
-
-
-def _read_environment(draft: Draft, node: Node | None, problems: Problems) -> dict[str, str]:
-    if node is None:
-        return {}
-    if not isinstance(node, Mapping):
-        refuse_type(node, "env", "a mapping of texts", problems, hint="env: {DAY: …}")
-        return {}
-    draft.input = node
-    environment: dict[str, str] = {}
-    for name, (key, value) in node.pairs.items():
-        if not _VARIABLE.fullmatch(name):
-            hint = "letters, digits and `_`, not beginning with a digit"
-            problems.error(
-                codes.BAD_NAME, f"{name!r} is not a name for an environment variable", key, hint=hint
-            )
-        elif name.startswith(_OUR_VARIABLES):
-            hint = "Tributary sets these itself; use another name"
-            problems.error(codes.BAD_NAME, f"the variable {name!r} is reserved", key, hint=hint)
-        text = scalar_text(value)
-        if text is None:
-            refuse_type(value, f"env.{name}", "text", problems, hint='quote it, or "" for an empty one')
-        else:
-            environment[name] = text
-    return environment

@@ -117,11 +117,12 @@ class StepSpec:
         action: ``task``, ``run``, ``workflow``, ``wait`` or ``approve``.
         needs: ids, written ones first, then those that references imply.
         implied: those of ``needs`` that come from references only.
-        with_: JSON value with its expressions unresolved; for ``run`` ``{"run": script, "env": {…}}``.
+        with_: JSON value, expressions unresolved; for ``run`` ``{"run": script, "env": {…}}`` and, where
+            they are written, ``dir`` and ``shell``; the workflow's ``env`` is not part of it.
         dynamic: ``with_`` holds at least one expression.
         options: those written of ``queue``, ``priority``, ``max_attempts``, ``timeout`` (seconds),
-            ``retry`` (fields of ``Retry``).
-        run_after: seconds after the needs are met, or an RFC 3339 time in UTC.
+            ``retry`` (fields of ``Retry``); all but ``retry`` may be a text with expressions instead.
+        run_after: seconds after the needs are met, or an RFC 3339 time in UTC; or a text with expressions.
         continue_on_error: a discard is tolerated.
         description: for people.
         labels: for people and filters.
@@ -133,7 +134,8 @@ class StepSpec:
         max_parallel: items at once.
         fail_fast: whether the items left are cancelled once more than ``tolerate`` failed; None for yes.
         tolerate: how many items may fail: a number, or a share such as ``10%``.
-        aggregate: ``{"name": handler, "with": template}``, called with ``steps.ID.items`` at hand.
+        aggregate: ``{"name": handler, "with": template}``, called with ``steps.ID.items`` at hand; ``with``
+            only where it is written.
         workflow: what to run as a child: ``{"name": of a registered one}``, or ``{"name", "hash"}`` of a
             revision that is stored with this one.
         wait: ``{"for": seconds}``, ``{"until": time}`` or ``{"signal", "payload"}``, with ``timeout``,
@@ -141,7 +143,7 @@ class StepSpec:
         approve: ``{"prompt", "form", "timeout", "on_timeout"}``.
         cache: ``{"scope", "ttl", "key"}``.
         concurrency: ``{"group": template, "limit", "on_limit"}``.
-        undo: ``{"name": handler, "with": template}``.
+        undo: ``{"name": handler, "with": template}``, ``with`` only where it is written.
         hook: one of ``HOOKS`` for a step of that hook.
     """
 
@@ -251,6 +253,11 @@ class WorkflowSpec:
     def from_plan(cls, plan: dict[str, Any], *, source: str = "") -> WorkflowSpec:
         """Rebuild from ``plan``; warnings are not part of it."""
         ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
+        extras: dict[str, Any] = {
+            name: tuple(plan[name]) if isinstance(plan[name], list) else plan[name]
+            for name in HEAD_EXTRAS
+            if name in plan
+        }
         return cls(
             name=plan["name"],
             steps=tuple(_step_from_plan(step, ids) for step in plan["steps"]),
@@ -261,17 +268,20 @@ class WorkflowSpec:
             source=source,
             description=plan.get("description"),
             labels=plan["labels"],
-            **{
-                name: tuple(plan[name]) if isinstance(plan[name], list) else plan[name]
-                for name in HEAD_EXTRAS
-                if name in plan
-            },
+            **extras,
         )
 
     def revision_hash(self) -> str:
-        """Return the SHA-256 of the exact source, in hex; of the canonical plan when there is no source."""
+        """Return the SHA-256 of the exact source, in hex; of the canonical plan when there is no source.
+
+        The hashes of workflows that came with it count too: other content of a child is another revision.
+        """
         text = self.source or json.dumps(self.plan(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(text.encode())
+        for step in self.steps:
+            if step.workflow is not None and "hash" in step.workflow:
+                digest.update(f"\0{step.workflow['name']}\0{step.workflow['hash']}".encode())
+        return digest.hexdigest()
 
     def step(self, step_id: str) -> StepSpec:
         """Return the step of that id.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.errors import NotFound
 from tributary_daemon.spec import fields
+from tributary_daemon.spec.foreign import FOREIGN
 from tributary_daemon.spec.nearest import nearest
 from tributary_daemon.tools.examples import SECTIONS as EXAMPLES
 from tributary_daemon.tools.examples import Example
@@ -118,7 +119,7 @@ def find(text: str) -> tuple[list[Word], str | None]:
     found = [word for word in known if word.key.lower() == key.lower() and section in ("", word.section)]
     if found:
         return found, None
-    ours = fields.FOREIGN.get(key.lower().replace("-", "_"))
+    ours = FOREIGN.get(key.lower().replace("-", "_"))
     if ours is not None:
         return [word for word in known if word.key == ours], ours
     raise NotFound(f"the language has no key {text!r}", hint=_hint(key, [word.key for word in known]))

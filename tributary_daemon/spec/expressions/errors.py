@@ -14,6 +14,7 @@ class ExpressionError(InvalidInput):
         position: 0-based offset into the expression, None when it has none.
         hint: what to write instead.
         unknown_context: the word that names no context, when that is the fault.
+        unknown_function: the word that names no function, when that is the fault.
     """
 
     def __init__(
@@ -24,8 +25,10 @@ class ExpressionError(InvalidInput):
         position: int | None = None,
         hint: str | None = None,
         unknown_context: str | None = None,
+        unknown_function: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
         self.position = position
         self.unknown_context = unknown_context
+        self.unknown_function = unknown_function

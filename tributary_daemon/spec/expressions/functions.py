@@ -164,6 +164,13 @@ def _case(arguments: tuple[Thunk, ...]) -> Any:
     return arguments[-1]()
 
 
+def _status(_: tuple[Thunk, ...]) -> Any:
+    raise ExpressionError(
+        "evaluation",
+        "a status function can be called in `if` only, where the states of the needs are known",
+    )
+
+
 # in characters: texts made on the way to a result; a payload may have 1 MiB, two bytes a character
 MAX_TEXT: Final = 512 * 1024
 
@@ -189,5 +196,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
         Function("toJSON", 1, 1, _to_json),
         Function("fromJSON", 1, 1, _from_json),
         Function("case", 3, _MANY, _case, odd=True),
+        Function("success", 0, 0, _status),
+        Function("failure", 0, 0, _status),
+        Function("always", 0, 0, _status),
+        Function("cancelled", 0, 0, _status),
     )
 }

@@ -216,6 +216,7 @@ class _Parser:
             position=token.position,
             hint=suggest(token.text, sorted(known)),
             unknown_context=token.text if token.kind is Kind.NAME else None,
+            unknown_function=token.text if token.kind is Kind.FUNCTION else None,
         )
 
 

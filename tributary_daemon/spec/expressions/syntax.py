@@ -157,6 +157,16 @@ def paths(root: Node) -> Iterator[Path]:
             node = node.target
 
 
+def calls(root: Node) -> Iterator[str]:
+    """Yield the name of every function that is called."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Call):
+            yield node.function.name
+        waiting.extend(children(node))
+
+
 def check_depth(depth: int) -> int:
     """Return ``depth``.
 

@@ -11,7 +11,7 @@ from tributary_daemon.spec.expressions.errors import ExpressionError
 from tributary_daemon.spec.expressions.evaluator import Compiled, Scope, compile_node
 from tributary_daemon.spec.expressions.functions import check_size
 from tributary_daemon.spec.expressions.parser import parse, read_path, tree_of
-from tributary_daemon.spec.expressions.syntax import Node, Path, paths
+from tributary_daemon.spec.expressions.syntax import Node, Path, calls, paths
 from tributary_daemon.spec.expressions.values import to_text
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONTEXTS: Final = frozenset({"inputs", "steps", "item", "index", "matrix", "env", "secrets", "run"})
 
 _OPEN = "${{"
+_NO_CALLS: Final[frozenset[str]] = frozenset()
 # the closing braces do not count inside a text of the expression
 _BODY = re.compile(r"(?:[^'}]|'(?:[^']|'')*'|\}(?!\}))*")
 
@@ -30,21 +31,24 @@ class Expression:
     Attributes:
         source: its text.
         paths: every mention of a context.
+        calls: names of the functions that are called.
     """
 
-    __slots__ = ("_run", "_tree", "paths", "source")
+    __slots__ = ("_run", "_tree", "calls", "paths", "source")
 
     def __init__(self, source: str, names: Collection[str]) -> None:
         self.source = source
         self._run: Compiled | None = None
         self._tree: Node | None = None
         self.paths: tuple[Path, ...]
+        self.calls = _NO_CALLS
         if (path := read_path(source, names)) is not None:
             # a tree of it is made when it is evaluated: who checks a file needs none
             self.paths = (path,)
         else:
             self._tree = parse(source, names)
             self.paths = tuple(sorted(paths(self._tree), key=lambda path: path.position))
+            self.calls = frozenset(calls(self._tree))
 
     @property
     def references(self) -> frozenset[tuple[str, ...]]:

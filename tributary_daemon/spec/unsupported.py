@@ -1,0 +1,66 @@
+"""What the language has, files may hold and drawings show, but nothing executes yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon.errors import InvalidWorkflow, Problem
+from tributary_daemon.spec import codes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
+
+_HINTS: Final[dict[str, str]] = {
+    "wait": "use run_after for a time; trib.sleep.v1 sleeps",
+    "approve": "end the workflow before the question, and submit what follows as another one",
+    "undo": "do it in a step of on_failure",
+    "cache": "leave it out: the step runs each time",
+}
+
+
+def refuse_unsupported(spec: WorkflowSpec) -> None:
+    """Refuse to run a workflow that needs what cannot be executed yet.
+
+    Raises:
+        InvalidWorkflow: names every such step, those of its sub-workflows included.
+    """
+    if problems := unsupported(spec):
+        raise InvalidWorkflow(problems)
+
+
+def unsupported(spec: WorkflowSpec) -> list[Problem]:
+    """Return what of a workflow cannot be executed yet, sub-workflows included."""
+    found: dict[Problem, None] = {}
+    waiting = [(spec, "")]
+    seen: set[int] = set()
+    while waiting:
+        each, of = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        for step in each.steps:
+            for key in _keys(step):
+                message = f"step {step.id!r}{of}: `{key}` cannot be executed yet"
+                found[Problem(codes.UNSUPPORTED, message, hint=_HINTS[key])] = None
+            for key in _templates(step):
+                message = f"step {step.id!r}{of}: an expression in `{key}` cannot be resolved yet"
+                found[Problem(codes.UNSUPPORTED, message, hint="write a fixed value")] = None
+        waiting.extend((child, f" of {child.name}") for child in each.children.values())
+    return list(found)
+
+
+def _keys(step: StepSpec) -> Iterator[str]:
+    for key in _HINTS:
+        if getattr(step, key) is not None:
+            yield key
+
+
+def _templates(step: StepSpec) -> Iterator[str]:
+    """Yield the options whose value is known only when the step is due."""
+    if not step.options and step.run_after is None:
+        return
+    for key, value in (*step.options.items(), ("run_after", step.run_after)):
+        if isinstance(value, str) and "${{" in value:
+            yield key
