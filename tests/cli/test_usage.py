@@ -226,6 +226,10 @@ def test_completion_scripts_call_trib(cli, shell):
         ("trib queue re", {"plain,resume"}),
         ("trib list --kind in", {"plain,intent"}),
         ("trib status x -o js", {"plain,json", "plain,jsonl"}),
+        ("trib graph x -o m", {"plain,mermaid"}),
+        ("trib convert --from a", {"plain,argo"}),
+        ("trib explain retry.b", {"plain,retry.backoff", "plain,retry.budget"}),
+        ("trib fmt wor", {"file,wor"}),
     ],
 )
 def test_completion_answers_a_shell(words, expected):

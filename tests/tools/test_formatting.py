@@ -243,7 +243,7 @@ def sequence(draw, indent, depth):
     return "".join(parts)
 
 
-@settings(deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(mapping())
 def test_random_files_keep_values_and_comments_and_settle_at_once(text):
     after = formatted(text)

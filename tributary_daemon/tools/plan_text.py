@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 12
 _WIDTH: Final = 100
+_DURATIONS: Final = frozenset({"for", "timeout", "ttl", "catchup", "jitter"})
 _HEAD: Final = (
     "timeout",
     "max_parallel",
@@ -141,10 +142,16 @@ def _text(word: str, value: Any) -> str:
 
 def _spelled(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_spelled(item)}" for key, item in value.items() if item is not None)
+        return ", ".join(f"{key}: {_paired(key, item)}" for key, item in value.items() if item is not None)
     if isinstance(value, list):
         return "; ".join(map(_spelled, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _paired(key: str, value: Any) -> str:
+    if key in _DURATIONS and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return durations.text(value)
+    return _spelled(value)
 
 
 def _cut(text: str) -> str:

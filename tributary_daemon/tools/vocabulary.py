@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,12 +11,14 @@ from tributary_daemon.errors import NotFound
 from tributary_daemon.spec import fields
 from tributary_daemon.spec.foreign import FOREIGN
 from tributary_daemon.spec.nearest import nearest
+from tributary_daemon.spec.nodes import plain_value
 from tributary_daemon.tools.examples import SECTIONS as EXAMPLES
 from tributary_daemon.tools.examples import Example
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+_BARE = re.compile(r"[A-Za-z0-9./][A-Za-z0-9_./-]*")
 _SHARED: Final = ("defaults",)
 """What holds nothing but keys of a step."""
 
@@ -100,9 +103,20 @@ def _word(section: str, key: str, doc: str, schema: Mapping[str, Any] | None) ->
     known = EXAMPLES.get(section, {}).get(key)
     if known is None:
         shown = (schema or {}).get("examples", ())
-        known = Example("", f"{key}: {json.dumps(shown[0], ensure_ascii=False)}" if shown else "")
+        known = Example("", f"{key}: {_flow(shown[0])}" if shown else "")
     form = "not supported by this version yet" if schema is None else in_words(schema)
     return Word(section, key, doc, form, *known)
+
+
+def _flow(value: Any) -> str:
+    """Return a JSON value on one line of YAML, with quotes only where they are needed."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, str) and _BARE.fullmatch(value) and plain_value(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def find(text: str) -> tuple[list[Word], str | None]:
@@ -138,6 +152,8 @@ def in_words(schema: Mapping[str, Any]) -> str:
         return in_words(schema["allOf"][0])
     if "$ref" in schema:
         return f"a mapping: the keys of {_article(schema['$ref'].rpartition('/')[2])}"
+    if "properties" in schema:
+        return _mapping(schema)
     if "oneOf" in schema or "anyOf" in schema:
         return _alternatives(schema.get("anyOf") or schema["oneOf"])
     kind = schema.get("type")

@@ -24,11 +24,18 @@ Examples:
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path())
 @click.option(
     "--from", "tool", type=click.Choice(sorted(CONVERTERS)), required=True, help="What FILE was written for."
 )
-@click.option("-o", "--output", "target", metavar="FILE", help="Write it to this file; it must not exist.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write it to this file; it must not exist.",
+)
 def convert(*, file: str, tool: str, target: str | None) -> int:
     """Convert a workflow of GitHub Actions, Argo or Dagu."""
     must_exist([file])

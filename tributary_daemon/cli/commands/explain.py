@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 _CODE = re.compile(r"\[?trb-?\d*\]?", re.IGNORECASE)
 
 
+def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    words = vocabulary.words()
+    known = [*(word.key for word in words), *(word.name for word in words), *manual.entries()]
+    return [word for word in dict.fromkeys(known) if word.lower().startswith(incomplete.lower())]
+
+
 @click.command(
     cls=Command,
     epilog="""\b
@@ -37,7 +43,7 @@ Examples:
   trib explain TRB104
   trib explain""",
 )
-@click.argument("word", required=False)
+@click.argument("word", required=False, shell_complete=_complete)
 @output_option
 def explain(*, word: str | None, output: str) -> int:
     """Explain a key of the language, or the code of an error."""

@@ -36,7 +36,7 @@ Examples:
   trib validate etl.yaml --strict -o json
   trib validate workflows/*.yaml -o sarif > trib.sarif""",
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--strict", is_flag=True, help="Warnings count as errors, e.g. a name without .vN.")
 @choice((*FORMATS, "text", "sarif"))
 def validate(*, files: tuple[str, ...], strict: bool, output: str) -> int:
@@ -76,7 +76,7 @@ Examples:
   trib register workflows/signup.yaml
   trib register workflows/*.yaml --strict""",
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--strict", is_flag=True, help="Refuse warnings, and other content under a known name.")
 @output_option
 def register(*, files: tuple[str, ...], strict: bool, output: str) -> int:

@@ -33,7 +33,7 @@ Examples:
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 when a file is not in its usual form.")
 @click.option("--diff", is_flag=True, help="Change nothing; print what would be changed.")
 def fmt(*, files: tuple[str, ...], check: bool, diff: bool) -> int:

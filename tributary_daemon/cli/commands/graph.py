@@ -40,7 +40,7 @@ _TOO_MUCH = (
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.argument("target", metavar="FILE|ID")
+@click.argument("target", metavar="FILE|ID", type=click.Path())
 @choice(("ascii", "mermaid", "dot", "json"), "Drawn as text, for Mermaid, for Graphviz, or as data.")
 def graph(*, target: str, output: str) -> int:
     """Draw the graph of a workflow, or of a run with its states."""

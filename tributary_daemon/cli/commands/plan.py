@@ -37,7 +37,7 @@ Examples:
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path())
 @click.option(
     "-i",
     "--input",

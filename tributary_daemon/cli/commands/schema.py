@@ -21,7 +21,9 @@ Examples:
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.option("-o", "--output", "file", metavar="FILE", help="Write it to this file; `-` is stdout.")
+@click.option(
+    "-o", "--output", "file", metavar="FILE", type=click.Path(), help="Write it to this file; `-` is stdout."
+)
 def schema(*, file: str | None) -> int:
     """Print the JSON Schema of workflow files, for editors."""
     text = schema_text()
