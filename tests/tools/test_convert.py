@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tributary_daemon.errors import InvalidInput, InvalidWorkflow
@@ -322,7 +322,7 @@ TREES = st.recursive(
 
 
 @given(st.sampled_from(sorted(CONVERTERS)), st.dictionaries(st.sampled_from(WORDS), TREES, max_size=5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_mapping_is_converted_or_refused(tool, tree):
     if tool == "argo":
         tree = {"kind": "Workflow", "spec": {"entrypoint": "a", "templates": [{"name": "a", **tree}], **tree}}

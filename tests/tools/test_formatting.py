@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tributary_daemon.errors import InvalidWorkflow
@@ -243,7 +243,7 @@ def sequence(draw, indent, depth):
     return "".join(parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mapping())
 def test_random_files_keep_values_and_comments_and_settle_at_once(text):
     after = formatted(text)

@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tools.conftest import step, workflow
@@ -175,7 +175,7 @@ def follow(lines):
     return found
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(acyclic())
 def test_a_drawing_can_be_read_back(edges):
     text = drawn(workflow(edges), width=1_000)
