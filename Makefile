@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans fuzz lint check bench bench-full image image-test constraints clean
+.PHONY: help run test plans fuzz lint docs check bench bench-full image image-test constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,10 @@ lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(VENV)/.run ## make anew what is generated: the reference in docs/language.md, the JSON Schema
+	@$(BIN)/python -m tributary_daemon.tools.reference docs/language.md
+	@$(BIN)/trib schema -o schemas/workflow.schema.json
 
 check: lint test ## lint and test
 

@@ -27,7 +27,7 @@ from tributary_daemon.store.migrations import Migrator
 
 _ROOT = "TRIB_TEST_ROOT"
 _PREFIX = "trib-tests-"
-_PURE = frozenset({"model", "spec", "handlers", "engine"})
+_PURE = frozenset({"model", "spec", "handlers", "engine", "tools"})
 _NEEDS_DATABASE = frozenset(
     {"server", "template", "database", "empty_database", "connection", "trib", "worker"}
 )

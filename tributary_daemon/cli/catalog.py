@@ -25,11 +25,24 @@ COMMANDS: Final = {
     "why": Entry("commands.why:why", "Say why work waits, or why a step was skipped", _LOOK),
     "events": Entry("commands.events:events", "Show what happened, to one run or to all", _LOOK),
     "validate": Entry("commands.files:validate", "Check workflow files without storing anything", _FILES),
+    "plan": Entry("commands.plan:plan", "Show what a workflow would run, and with which options", _FILES),
+    "graph": Entry(
+        "commands.graph:graph",
+        "Draw the graph of a workflow, or of a run with its states",
+        _FILES,
+    ),
+    "fmt": Entry("commands.fmt:fmt", "Bring workflow files into their usual form, comments included", _FILES),
+    "convert": Entry(
+        "commands.convert:convert", "Convert a workflow of GitHub Actions, Argo or Dagu", _FILES
+    ),
+    "schema": Entry("commands.schema:schema", "Print the JSON Schema of workflow files, for editors", _FILES),
     "register": Entry("commands.files:register", "Register workflow files under their names", _FILES),
     "eval": Entry(
         "commands.eval:eval_", "Evaluate an expression, as workflows write it inside ${{ }}", _FILES
     ),
-    "explain": Entry("commands.explain:explain", "Explain the code of an error, such as TRB104", _FILES),
+    "explain": Entry(
+        "commands.explain:explain", "Explain a key of the language, or the code of an error", _FILES
+    ),
     "worker": Entry("commands.worker:worker", "Start a worker and serve queues until it is stopped", _FLEET),
     "workers": Entry(
         "commands.workers:workers",

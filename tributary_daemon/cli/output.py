@@ -50,6 +50,19 @@ def output_option(function: F) -> F:
     )(function)
 
 
+def choice(
+    formats: Sequence[str], sentence: str = "How to show it: for people, or for programs."
+) -> Callable[[F], F]:
+    """Return ``-o`` of a command that has formats of its own; the first one is the default."""
+
+    def add(function: F) -> F:
+        return click.option(
+            "-o", "--output", type=click.Choice(formats), default=formats[0], show_default=True, help=sentence
+        )(function)
+
+    return add
+
+
 def show(view: View, output: str, stream: TextIO | None = None) -> None:
     """Print ``view`` in the format ``output``, to stdout unless told otherwise."""
     out = stream or sys.stdout

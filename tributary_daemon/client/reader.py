@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
+from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting, workforce
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.run_face import RunFace
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         HandlerDocument,
         QueueDocument,
     )
+    from tributary_daemon.client.shapes import Shape
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.why import Why
 
@@ -75,6 +76,15 @@ class Reader(RunFace):
             AmbiguousId: the part of an id fits several.
         """
         return self._link.run(lambda: operations.document(id), again=True)
+
+    def shape(self, id: str) -> Shape:  # noqa: A002 - the word of the documents
+        """Read a run together with the workflow that it goes on with, or an intent.
+
+        Raises:
+            NotFound: there is neither.
+            AmbiguousId: the part of an id fits several.
+        """
+        return self._link.run(lambda: shapes.shape(id), again=True)
 
     def list(
         self,

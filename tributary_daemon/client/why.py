@@ -36,8 +36,8 @@ class Reason:
         code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
-            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``group``, ``timeout``,
-            ``fail_fast``.
+            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``group``,
+            ``timeout``, ``fail_fast``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """

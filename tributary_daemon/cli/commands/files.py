@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tributary_daemon.cli import failures, targets
+from tributary_daemon.cli import failures, manual, targets
 from tributary_daemon.cli.blocks import Lines, Span, line
 from tributary_daemon.cli.known import OnDemand, imported, imports_option, read_registry
+from tributary_daemon.cli.loader import late
 from tributary_daemon.cli.opening import submitting
-from tributary_daemon.cli.output import View, document, output_option, show
+from tributary_daemon.cli.output import FORMATS, View, choice, document, dump, output_option, show
 from tributary_daemon.cli.settings import settings
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import InvalidWorkflow
+from tributary_daemon.tools import sarif
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,39 +32,47 @@ if TYPE_CHECKING:
 Every fault of every file is listed, with its position and a code that `trib explain` explains.
 Steps are checked against the handlers that can be imported here (--import, TRIB_HANDLERS, installed
 packages), with --database also against those that workers have registered; else no database is touched.
+`text` is another word for `table`; `sarif` is what code hosts show beside lines.
 
 \b
 Examples:
   trib validate workflows/*.yaml
   trib validate - < etl.yaml
   trib validate etl.yaml --import ./handlers.py
-  trib validate etl.yaml --database --strict -o json""",
+  trib validate etl.yaml --database --strict -o json
+  trib validate workflows/*.yaml -o sarif > trib.sarif""",
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @imports_option
 @click.option("--database", is_flag=True, help="Check against what workers have registered, too.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors, e.g. a name without .vN.")
-@output_option
+@choice((*FORMATS, "text", "sarif"))
 def validate(
     *, files: tuple[str, ...], imports: tuple[str, ...], database: bool, strict: bool, output: str
 ) -> int:
     """Check workflow files without storing anything."""
-    _must_exist(files)
+    must_exist(files)
     named = bool(settings(handlers=imports).handlers)
     registry = read_registry() if database else ()
     known = imported(imports, complete=named or database, rows=registry)
     rows: list[dict[str, Any]] = []
+    found: list[Problem] = []
     code = failures.COMPLETED
     for file in files:
         try:
-            spec = _load(file, known, strict=strict)
+            spec = load(file, known, strict=strict)
         except InvalidWorkflow as error:
             failures.say_refused(error)
             rows.append(_row(file, None, error.problems))
+            found.extend(error.problems)
             code = InvalidWorkflow.exit_code
         else:
             failures.say_warnings(problem.render() for problem in spec.warnings)
             rows.append(_row(file, spec, spec.warnings))
+            found.extend(spec.warnings)
+    if output == "sarif":
+        click.echo(dump(sarif.log(found, files, manual.entries(), late("versions:installed")()), indent=2))
+        return code
     good = [row for row in rows if row["valid"]]
     show(View(rows, [row["file"] for row in good], lambda: [Lines(tuple(map(_verdict, good)))]), output)
     return code
@@ -79,15 +89,15 @@ Examples:
   trib register workflows/signup.yaml
   trib register workflows/*.yaml --strict""",
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @imports_option
 @click.option("--strict", is_flag=True, help="Refuse warnings, and other content under a known name.")
 @output_option
 def register(*, files: tuple[str, ...], imports: tuple[str, ...], strict: bool, output: str) -> int:
     """Register workflow files under their names."""
-    _must_exist(files)
+    must_exist(files)
     known = imported(imports) if imports else OnDemand()
-    specs = [_load(file, known, strict=strict) for file in files]
+    specs = [load(file, known, strict=strict) for file in files]
     with submitting() as client:
         rows = [document(client.register(spec, strict=strict)) for spec in specs]
     for row in rows:
@@ -96,13 +106,18 @@ def register(*, files: tuple[str, ...], imports: tuple[str, ...], strict: bool, 
     return failures.COMPLETED
 
 
-def _must_exist(files: Sequence[str]) -> None:
+def must_exist(files: Sequence[str]) -> None:
+    """Refuse paths that do not exist, before anything is done with the others.
+
+    Raises:
+        NoSuchFile: names a file nearby.
+    """
     for file in files:
         if file != "-" and not Path(file).exists():
             raise targets.NoSuchFile(Path(file))
 
 
-def _load(file: str, known: Signatures, *, strict: bool) -> WorkflowSpec:
+def load(file: str, known: Signatures | None = None, *, strict: bool = False) -> WorkflowSpec:
     if file == "-":
         spec = targets.target("-", strict=strict, signatures=known).spec
         assert spec is not None

@@ -1,0 +1,1 @@
+"""What helps people write workflows: plans, graphs, formatting, conversion. It executes nothing."""
