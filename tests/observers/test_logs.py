@@ -17,12 +17,18 @@ from tributary_daemon.engine.lease import Lease
 from tributary_daemon.errors import ConfigError
 from tributary_daemon.handlers.registry import Handler
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.handlers.step_log import NOWHERE
 from tributary_daemon.observers import logs
 
 
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+class Unkept:
+    def lines(self, _attempt):
+        return NOWHERE
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +72,7 @@ def test_ids_are_bound_while_a_handler_runs(lines):
         logging.getLogger("somelib").info("from a library")
 
     lease = Lease("r-1", 2, 1, "step", "a.b.v1", "charge", "default", 3, 5, 0, "{}")
-    execute_sync(Handler("a.b.v1", work, is_async=False), lease, Step(lease, None))
+    execute_sync(Handler("a.b.v1", work, is_async=False), lease, Step(lease, Unkept()))
     structlog.get_logger().info("afterwards")
     own, library, after = lines()
     for line in (own, library):

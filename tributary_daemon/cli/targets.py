@@ -37,10 +37,12 @@ class Target:
     Attributes:
         name: of a registered workflow or an intent; None for a file.
         spec: the workflow of a file or of standard input; None for a name.
+        directory: of that file; None for anything else.
     """
 
     name: str | None = None
     spec: WorkflowSpec | None = None
+    directory: Path | None = None
 
     @property
     def work(self) -> str | WorkflowSpec:
@@ -65,7 +67,7 @@ def target(text: str, *, strict: bool = False) -> Target:
         return Target(spec=load_text(sys.stdin.read(), file="-", default_name="stdin", strict=strict))
     path = Path(text)
     if looks_like_path(text) or path.is_file():
-        return Target(spec=load(path, strict=strict))
+        return Target(spec=load(path, strict=strict), directory=path.resolve().parent)
     return Target(name=text)
 
 

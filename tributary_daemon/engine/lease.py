@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tributary_daemon.model.masking import Mask
     from tributary_daemon.model.retry import Retry
 
 
@@ -31,6 +32,7 @@ class Lease:
         lone_crashes: None, or the lease is suspected of crashing its process and runs alone: how often it
             did so while alone.
         silent_for: seconds without a heartbeat, once that ended the attempt.
+        mask: of the secrets that its payload holds; None for none.
     """
 
     run_id: str
@@ -49,6 +51,7 @@ class Lease:
     attempt_base: int = 0
     lone_crashes: int | None = None
     silent_for: float | None = None
+    mask: Mask | None = field(default=None, kw_only=True)
 
     @property
     def failures(self) -> int:

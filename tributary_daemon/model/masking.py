@@ -39,7 +39,12 @@ class Mask:
         for value in values:
             for part in (value, value.strip(), *value.split("\n")):
                 text = part.rstrip("\r")
-                found |= {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], _in_url(text)}
+                found |= {
+                    text,
+                    json.dumps(text)[1:-1],
+                    json.dumps(text, ensure_ascii=False)[1:-1],
+                    _in_url(text),
+                }
         self._forms = tuple(
             sorted((form for form in found if len(form) >= SHORTEST), key=lambda form: (-len(form), form))
         )
@@ -158,7 +163,7 @@ def _covered(text: T, spans: Sequence[tuple[int, int]], mark: T) -> T:
 
 
 def _beginning(data: bytes, values: Sequence[bytes]) -> int:
-    """Return the length of the longest end of ``data`` that is the beginning of a value, but not all of it."""
+    """Return the length of the longest end of ``data`` that begins a value, but is not all of it."""
     longest = 0
     for value in values:
         tail = data[max(0, len(data) - len(value) + 1) :]
