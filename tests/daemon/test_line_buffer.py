@@ -86,6 +86,18 @@ def test_a_flood_keeps_its_head_and_its_end_and_takes_no_room(desk):
     assert len(desk.rows) < 64
 
 
+def test_a_flood_does_not_wash_the_other_streams_away(desk):
+    out, err = desk.buffer.output("stdout"), desk.buffer.output("stderr")
+    for _ in range(40):
+        out.feed(b"x" * 60_000 + b"\n")
+    desk.write()
+    err.feed(b"the reason\n")
+    for _ in range(40):
+        out.feed(b"x" * 60_000 + b"\n")
+    desk.write()
+    assert "the reason" in desk.text()
+
+
 def test_gaps_are_known(desk):
     out = desk.buffer.output("stdout")
     for _ in range(100):
