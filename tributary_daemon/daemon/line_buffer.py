@@ -1,8 +1,8 @@
 """What one attempt says, until it is written: bounded whatever it says, head and tail kept.
 
-The first half of the limit is the head and always stays. What follows goes through a ring that forgets its
-oldest piece when it is full (of the stream that is loudest), and what is stored of it rotates: new chunks
-take the place of old ones. So a flood costs a copy of each piece, no memory, and at most `LATER` bytes a write.
+The first half of the limit is the head and always stays. What follows goes through rings, one per stream; when
+they are full the loudest one forgets its oldest piece. What is stored of it rotates: new chunks take the place
+of old ones. So a flood costs a copy of each piece, no memory, and at most `LATER` bytes per write.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.daemon.chunks import CHUNK, Chunk, Piece
@@ -66,8 +67,8 @@ class LineBuffer:
         self._lines = self._bytes = 0
         self._head: list[Piece] = []
         self._head_room = limit // 2
-        self._ring: deque[Piece] = deque()
-        # its size by stream
+        self._rings: defaultdict[str, deque[Piece]] = defaultdict(deque)
+        # their sizes
         self._loud: Counter[str] = Counter()
         self._tail_room = limit - limit // 2
         # what is stored of the tail: part and size of each chunk
@@ -111,7 +112,8 @@ class LineBuffer:
             self._waiting = False
             relayed, self._relayed = self._relayed, []
             head, self._head = self._head, []
-            ring, self._ring = self._ring, deque()
+            ring = sorted(chain(*self._rings.values()), key=lambda piece: piece.bytes_before)
+            self._rings.clear()
             self._loud.clear()
             return [*relayed, *map(self._chunk, _grouped(head)), *map(self._rotated, _grouped(ring))]
 
@@ -127,23 +129,19 @@ class LineBuffer:
                 self._head_room -= piece.size
                 self._head.append(piece)
             else:
-                self._ring.append(piece)
+                self._rings[stream].append(piece)
                 self._loud[stream] += piece.size
                 room = max(self._tail_room - self._tail_written, min(LATER, self._tail_room))
-                while self._loud.total() > room and len(self._ring) > 1:
+                while self._loud.total() > max(room, piece.size):
                     self._forget()
             first, self._waiting = not self._waiting, True
         if first:
             self._said(self)
 
     def _forget(self) -> None:
-        """Forget the oldest piece of the stream that takes most room: a flood does not wash the others away."""
+        """Forget the oldest piece of the loudest stream: a flood does not wash the others away."""
         loudest = max(self._loud, key=lambda stream: self._loud[stream])
-        for place, piece in enumerate(self._ring):
-            if piece.stream == loudest:
-                self._loud[loudest] -= piece.size
-                del self._ring[place]
-                return
+        self._loud[loudest] -= self._rings[loudest].popleft().size
 
     def _chunk(self, pieces: list[Piece], drop: tuple[int, int] | None = None) -> Chunk:
         chunk = Chunk(self._token, self._shard, self._attempt, self._part, tuple(pieces), drop)
