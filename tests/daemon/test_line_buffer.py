@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from tributary_daemon.daemon.line_buffer import LATER, LineBuffer, plain
+from tributary_daemon.engine.executor import execute_async
+from tributary_daemon.engine.lease import Lease
+from tributary_daemon.handlers.builtin import shell
+from tributary_daemon.handlers.registry import Registry
+from tributary_daemon.handlers.step import Step, StepContext
 from tributary_daemon.model.masking import Mask
 
 LIMIT = 1_048_576
@@ -162,6 +168,33 @@ def test_secrets_are_masked_across_reads_and_in_fields():
     desk.write()
     entries = json.loads(desk.rows[0].entries(1e9))
     assert [entry[2:] for entry in entries] == [["key ***!\n"], ["the ***", "warning", {"***": ["***", 1]}]]
+
+
+def test_a_script_cannot_tell_the_secrets_of_its_step():
+    class Powers:
+        desk = Desk(mask=Mask(["s3cret-value"]))
+
+        def lines(self, _attempt):
+            return self.desk.buffer
+
+        def context(self, _attempt):
+            return StepContext()
+
+        def own_group(self, _attempt, _group):
+            return
+
+    registry = Registry()
+    shell.add_to(registry)
+    script = "printf s3cret; sleep 0.05; echo -value; echo $KEY >&2; exit 3"
+    lease = Lease(
+        *TOKEN, "step", shell.NAME, "s", "default", 1, 1, 0,
+        json.dumps({"run": script, "env": {"KEY": "s3cret-value"}}), mask=Mask(["s3cret-value"]),
+    )  # fmt: skip
+    handler, powers = registry.get(shell.NAME), Powers()
+    outcome = asyncio.run(execute_async(handler, lease, Step(lease, powers)))
+    assert outcome.error.message == "exit code 3: ***"
+    powers.desk.write()
+    assert sorted(powers.desk.text().splitlines()) == ["***", "***"]
 
 
 def test_anything_can_be_a_field():

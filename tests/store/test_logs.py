@@ -97,6 +97,9 @@ def test_pages_go_forth_and_back(connection, process):
     assert {row.step_id for row in one} == {"b"}
     assert db.run(connection, logs.behind(Wanted(run, attempt=2), None, 100)) == []
     assert db.run(connection, logs.behind(Wanted(run, item_key="k"), None, 100)) == []
+    connection.execute("update tributary.steps set item_key = 'k' where run_id = %s and step_id = 'b'", [run])
+    of_item = db.run(connection, logs.behind(Wanted(run, step_id="b", item_key="k"), None, 100))
+    assert [(row.part, row.item_key) for row in of_item] == [(part, "k") for part in range(4)]
     kit.advance(connection, "10 minutes")
     assert db.run(connection, logs.behind(Wanted(run, since=300.0), None, 100)) == []
     assert len(db.run(connection, logs.behind(Wanted(run, since=3_600.0), None, 100))) == 8

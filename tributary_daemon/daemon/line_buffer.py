@@ -1,8 +1,8 @@
 """What one attempt says, until it is written: bounded whatever it says, head and tail kept.
 
-The first half of the limit is the head and always stays. What follows goes through rings, one per stream; when
-they are full the loudest one forgets its oldest piece. What is stored of it rotates: new chunks take the place
-of old ones. So a flood costs a copy of each piece, no memory, and at most `LATER` bytes per write.
+The first half of the limit is the head and always stays. What follows goes through rings, one per stream;
+when they are full the loudest one forgets its oldest piece. What is stored of it rotates: new chunks take the
+place of old ones. So a flood costs a copy of each piece, no memory, and at most `LATER` bytes per write.
 """
 
 from __future__ import annotations
@@ -105,6 +105,12 @@ class LineBuffer:
         for stream in self._streams:
             stream.close()
         self._ended(self, then)
+
+    def settle(self, patience: float) -> bool:
+        """Wait until all that was said so far is written, or cannot be; False when that takes too long."""
+        done = threading.Event()
+        self._ended(self, done.set)
+        return done.wait(patience)
 
     def take(self) -> list[Chunk]:
         """Return what is to be written now; it is the caller's from here on."""

@@ -47,6 +47,8 @@ _FAILOVER: Final = 1.0
 # how long an attempt waits for a database that is away, and how often it looks
 _OUTAGE: Final = 30.0
 _AGAIN: Final = 0.5
+# how long the commit of an attempt waits for its lines
+_LINES: Final = 1.0
 NOTHING: Final = "null"
 """Details of a heartbeat that reports no progress."""
 
@@ -203,6 +205,9 @@ class ProcessRuntime:
         if connection is None:
             return outcome
         connection.silence = SILENCE
+        if held.lines is not None and self._board is not None:
+            # this commit makes the end of the attempt visible: what it has said is to be there, too
+            held.lines.settle(_LINES)
         if not isinstance(outcome, Completed):
             if _meets_read_only(outcome):
                 outcome = _judge(outcome, self._ask(connection))
@@ -236,6 +241,8 @@ class ProcessRuntime:
         if connection is None:
             return outcome
         connection.silence = SILENCE
+        if held.lines is not None and self._board is not None:
+            await asyncio.to_thread(held.lines.settle, _LINES)
         try:
             if not isinstance(outcome, Completed):
                 if _meets_read_only(outcome):
