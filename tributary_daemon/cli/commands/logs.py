@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _STREAMS: Final = ("stdout", "stderr", "log")
 _EPILOG: Final = """\b
+What is said: output of shell steps, and lines of `step.log`.
 Lines stand in the order in which they were said; each names its step, and its attempt from the
 second on. What exceeds the limit of an attempt (max_log) is dropped from its middle.
 --follow ends with the work and exits like `trib watch`; Ctrl-C detaches (exit 130).
@@ -70,7 +71,7 @@ def logs(
     timestamps: bool,
     output: str,
 ) -> int:
-    """Show what a run or an intent said: output of shell steps, lines of `step.log`."""
+    """Show what a run or an intent said, and follow it."""
     if follow and output == "json":
         raise click.UsageError("one JSON document has an end, what is followed has none: use -o jsonl")
     with opened() as client:
