@@ -2,6 +2,7 @@
 
     TributaryError
     ├─ ConfigError             a setting is missing or malformed                       exit 2
+    │  └─ SecretMissing        a worker has no secret of that name                     exit 2
     ├─ InvalidInput            inputs, a payload or an option were refused             exit 3
     │  ├─ InvalidWorkflow      a workflow file or builder was refused, with positions  exit 3
     │  └─ KeyConflict          a known idempotency key under another name              exit 3
@@ -54,6 +55,10 @@ class ConfigError(TributaryError):
     """A setting is missing or malformed; the message names the setting and where it came from."""
 
     exit_code = 2
+
+
+class SecretMissing(ConfigError):  # noqa: N818 - named for what went wrong, as the CLI prints it
+    """A worker has no secret of that name, or cannot read it; the message says where it looked."""
 
 
 class InvalidInput(TributaryError):  # noqa: N818 - named for what went wrong, as the CLI prints it

@@ -202,6 +202,16 @@ class ListenSilent(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LinesLost(Event):
+    """Lines of attempts could not be stored: the database was away for too long, or refused them."""
+
+    level: ClassVar[str] = "warning"
+    process: str
+    lines: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseLost(Event):
     """The token of an attempt no longer stands: its answer is dropped."""
 

@@ -42,7 +42,12 @@ def run_worker(config: Config, options: WorkerOptions, *, say: Say | None = None
 
 @contextmanager
 def private_worker(
-    config: Config, options: WorkerOptions, *, say: Say | None = None, local: bool = False
+    config: Config,
+    options: WorkerOptions,
+    *,
+    say: Say | None = None,
+    local: bool = False,
+    directory: Path | None = None,
 ) -> Iterator[Client]:
     """Start processes that serve one private queue, and yield a client that submits to it.
 
@@ -55,12 +60,13 @@ def private_worker(
         options: of the worker.
         say: told when the embedded database is used.
         local: run handlers inside this process, those included that it has declared itself.
+        directory: where shell steps run; the working directory if omitted.
 
     Raises:
         HandlerError: a module that was named does not import, or its handlers are declared wrongly.
         DatabaseError: no connection, or the schema cannot be used.
     """
-    wiring, settings, worker = _private(config, options, say, local=local)
+    wiring, settings, worker = _private(config, options, say, local=local, directory=directory)
     with worker, Client(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
         yield own
 
@@ -77,7 +83,7 @@ async def private_worker_async(
 
 
 def _private(
-    config: Config, options: WorkerOptions, say: Say | None, *, local: bool
+    config: Config, options: WorkerOptions, say: Say | None, *, local: bool, directory: Path | None = None
 ) -> tuple[Wiring, Settings, running.BackgroundWorker]:
     require(options.imports)
     url = database_url(config, say=say)
@@ -86,7 +92,7 @@ def _private(
     logs.configure(quiet.log_format, quiet.log_level)
     queue = running.private_queue()
     shape = dataclasses.replace(options, processes=1) if local else options
-    plan = running.resolve(url, quiet, shape).private(queue, directory=str(Path.cwd()))
+    plan = running.resolve(url, quiet, shape).private(queue, directory=str(directory or Path.cwd()))
     settings = dataclasses.replace(Settings.of(config), private=queue)
     worker = running.BackgroundWorker(plan, local=local)
     return Wiring(lambda: url, lambda _url, _connection: None), settings, worker

@@ -1,4 +1,4 @@
--- The only place that deletes history: these rows, found and locked by the caller, by ctid alone, see complete_steps.
+-- The only place that deletes history, beside delete_log_rows: these rows, found and locked by the caller, by ctid alone, see complete_steps.
 -- One plan for all: the settings leave no other.
 create or replace function tributary.delete_rows(
     p_shard smallint, p_runs tid[], p_steps tid[], p_payloads tid[], p_keys tid[], p_edges tid[], p_events tid[], p_attempts tid[],

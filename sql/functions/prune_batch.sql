@@ -57,7 +57,7 @@ begin
         -- what stays is passed over as a whole, what goes row by row
         next_ordinal := case when next_after = any (v_going) then v_found.next_ordinal else 2147483647 end;
     else
-        -- edges or events enough for a batch: the rows of steps wait for the next one
+        -- edges, events or logs enough for a batch: the rows of steps wait for the next one
         v_rows.tids := null;
         v_rows.ids := null;
         v_rows.ordinals := null;
@@ -73,5 +73,8 @@ begin
                     v_heads.keys, p_after, v_found.last_id);
     perform delete_rows(p_shard, v_heads.tids, v_rows.tids, v_parts.payloads, v_parts.keys, v_loose.edges, v_loose.events,
                         v_parts.attempts, v_parts.progress, v_parts.letters);
+    if cardinality(v_loose.logs) > 0 then
+        perform delete_log_rows(p_shard, v_loose.logs);
+    end if;
     return next;
 end $$;

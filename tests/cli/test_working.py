@@ -141,14 +141,14 @@ def test_workers_and_handlers_are_listed(trib, worker, eventually):
     eventually(lambda: _workers(trib)()[0]["processes"], 20, "its process is registered")
     (line,) = [row for row in _doctor(trib) if row["check"] == "fleet connections"]
     assert line["level"] == "ok"
-    assert "1 worker alive: 4, up to 14 with step.connection()" in line["message"]
+    assert "1 worker alive: 5, up to 15 with step.connection()" in line["message"]
     (line,) = [
         row
         for row in _doctor(trib, TRIB_STEP_CONNECTIONS="5000", TRIB_PROCESSES="2")
         if row["check"] == "connections"
     ]
     assert line["level"] == "warn"
-    assert "a worker with 2 processes takes 6, up to 10006" in line["message"]
+    assert "a worker with 2 processes takes 8, up to 10008" in line["message"]
     assert "TRIB_STEP_CONNECTIONS" in line["hint"]
 
 

@@ -271,3 +271,35 @@ def iread(step: Step, gate: str) -> object:
     note(step, "began")
     hold(step, gate)
     return seen
+
+
+def speak(step: Step, lines: list[str]) -> None:
+    for line in lines:
+        step.log.info(line, n=len(line))
+
+
+@handler("t.say.v1", max_attempts=2)
+def say(step: Step, lines: list[str], gate: str | None = None, fail: bool = False) -> None:
+    speak(step, lines)
+    hold(step, gate)
+    if fail:
+        raise ValueError("said enough")
+
+
+@handler("t.say_async.v1")
+async def say_async(step: Step, lines: list[str]) -> None:
+    speak(step, lines)
+
+
+@handler("t.say_alone.v1", isolation="process", max_attempts=1)
+def say_alone(step: Step, lines: list[str], gate: str | None = None) -> None:
+    speak(step, lines)
+    step.output("stderr").feed(b"and output\n")
+    hold(step, gate)
+
+
+@handler("t.say_and_book.v1")
+def say_and_book(step: Step, lines: list[str]) -> None:
+    speak(step, lines)
+    with step.connection() as connection:
+        connection.execute("insert into effects values (%s, 1, 1)", [step.id])

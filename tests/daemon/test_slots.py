@@ -25,8 +25,8 @@ def lease(number=1):
 
 
 def test_the_formula_of_the_documents():
-    assert budget.of_worker(2, 10) == (6, 26)
-    assert budget.of_worker(1, 1) == (4, 5)
+    assert budget.of_worker(2, 10) == (8, 28)
+    assert budget.of_worker(1, 1) == (5, 6)
 
 
 def test_a_holder_is_not_counted_twice_and_a_stranger_gives_nothing_back():

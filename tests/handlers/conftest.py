@@ -16,6 +16,30 @@ def registry(monkeypatch):
     return REGISTRY
 
 
+class Said:
+    """What an attempt said, noted down."""
+
+    def __init__(self):
+        self.lines = []
+        self.streams = {}
+
+    def line(self, text, level, fields):
+        self.lines.append((level, text, dict(fields)))
+
+    def output(self, stream):
+        said = self
+
+        class Output:
+            def feed(self, data):
+                said.streams[stream] = said.streams.get(stream, b"") + data
+                return data
+
+            def close(self):
+                return b""
+
+        return Output()
+
+
 class FakeRuntime:
     """The powers of a step, noted down."""
 
@@ -25,6 +49,10 @@ class FakeRuntime:
         self.loads = 0
         self.beats = []
         self.cancelled = False
+        self.said = Said()
+
+    def lines(self, attempt):
+        return self.said
 
     def context(self, attempt):
         self.loads += 1

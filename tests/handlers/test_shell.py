@@ -12,7 +12,7 @@ import pytest
 
 from tributary_daemon.engine.executor import execute_async
 from tributary_daemon.errors import InvalidInput
-from tributary_daemon.handlers.builtin import shell
+from tributary_daemon.handlers.builtin import scratch, shell
 from tributary_daemon.handlers.builtin.subprocesses import TAIL_BYTES, run_group
 from tributary_daemon.handlers.registry import Registry
 from tributary_daemon.handlers.step import StepContext
@@ -30,9 +30,10 @@ def handler():
 def run(handler, a_step, runtime):
     """Return a function that runs a script as a step; its outcome comes back."""
 
-    def execute(script, env=None, inputs=None, timeout=None):
-        payload = shell.Script(run=script, env=env or {}).model_dump_json()
-        step = a_step(runtime(StepContext(inputs or {})), payload=payload, timeout=timeout, name=shell.NAME)
+    def execute(script, env=None, inputs=None, timeout=None, powers=None, **keys):
+        payload = shell.Script(run=script, env=env or {}, **keys).model_dump_json()
+        powers = powers or runtime(StepContext(inputs or {}))
+        step = a_step(powers, payload=payload, timeout=timeout, name=shell.NAME)
         return asyncio.run(execute_async(handler, step._attempt, step))
 
     return execute
@@ -83,8 +84,9 @@ def test_the_environment_is_small_and_known(run, monkeypatch, a_step):
         "5",
         '{"x": null}',
     )
-    assert (seen["TRIB_RUN_ID"], seen["TRIB_STEP_ID"], seen["TRIB_ATTEMPT"]) == (
+    assert (seen["TRIB_RUN_ID"], seen["TRIB_STEP"], seen["TRIB_STEP_ID"], seen["TRIB_ATTEMPT"]) == (
         a_step().run_id,
+        "charge",
         "charge",
         "1",
     )
@@ -100,6 +102,82 @@ def test_a_failing_command_ends_the_script(run):
     assert outcome.error.message == "exit code 1: before"
     assert run("echo why >&2; exit 75").error.message == "exit code 75: why"
     assert run("kill -9 $$").error.message == "killed by signal 9"
+
+
+def test_the_message_of_a_failure_is_the_last_lines_of_stderr(run):
+    message = run("seq 1 3; for n in $(seq 1 100); do echo line $n >&2; done; exit 2").error.message
+    assert message == "exit code 2: " + "\n".join(f"line {n}" for n in range(81, 101))
+    assert len(run("head -c 5000 /dev/zero | tr '\\0' x >&2; exit 2").error.message) < 2_100
+
+
+def test_what_a_script_writes_is_kept_as_it_comes(run, runtime):
+    powers = runtime()
+    assert isinstance(run("echo out; printf err >&2", powers=powers), Completed)
+    assert powers.said.streams == {"stdout": b"out\n", "stderr": b"err"}
+
+
+def test_variables_of_a_script_cannot_pose_as_ours(run):
+    out = run(
+        'echo "run=$TRIB_RUN_ID step=$TRIB_STEP" >> $TRIB_OUTPUT',
+        env={"TRIB_STEP": "other", "PATH": "/bin:/usr/bin"},
+    )
+    assert "step=charge" in out.result
+
+
+@pytest.mark.parametrize(
+    ("named", "script"),
+    [
+        ("bash", 'echo "is=${BASH_VERSION:+bash}" >> $TRIB_OUTPUT; false | true'),
+        ("bash", 'echo "is=bash" >> $TRIB_OUTPUT; [[ a == a ]]'),
+        ("sh", "echo is=bash >> $TRIB_OUTPUT; true"),
+        ("python", "import os; open(os.environ['TRIB_OUTPUT'], 'a').write('is=bash')"),
+        ("/bin/sh", "echo is=bash >> $TRIB_OUTPUT"),
+        ("/bin/sh -eu {0} one", "echo is=bash >> $TRIB_OUTPUT; test $1 = one"),
+        ("sh -c '. {0}'", "echo is=bash >> $TRIB_OUTPUT"),
+    ],
+)
+def test_a_step_names_its_shell(run, named, script):
+    outcome = run(script, shell=named)
+    if "false | true" in script:
+        # pipefail
+        assert (outcome.error.type, outcome.error.exit_code) == ("ShellFailed", 1)
+    else:
+        assert outcome == Completed('{"is":"bash"}')
+
+
+@pytest.mark.parametrize(
+    ("named", "said"), [("nosuchshell {0}", "not found"), ("sh '", "cannot be read"), (" ", "is empty")]
+)
+def test_a_shell_that_cannot_be_used_ends_the_step(run, named, said):
+    outcome = run("true", shell=named)
+    assert outcome.error.reason == "aborted"
+    assert said in outcome.error.message
+
+
+def test_a_step_names_its_directory(run, a_step, runtime, tmp_path):
+    (tmp_path / "below").mkdir()
+    out = run('echo "dir=$PWD" >> $TRIB_OUTPUT', dir=str(tmp_path))
+    assert shell.json.loads(out.result) == {"dir": str(tmp_path)}
+    registry = Registry()
+    shell.add_to(registry, directory=str(tmp_path))
+    step = a_step(payload='{"run": "touch made", "dir": "below"}')
+    assert asyncio.run(execute_async(registry.get(shell.NAME), step._attempt, step)) == Completed("{}")
+    assert (tmp_path / "below" / "made").exists()
+    outcome = run("true", dir="nowhere")
+    assert outcome.error.reason == "aborted"
+    assert "does not exist" in outcome.error.message
+
+
+def test_what_a_killed_worker_left_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / f"{scratch.PREFIX}left"
+    (left / "work").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / f"{scratch.PREFIX}link").symlink_to(tmp_path / "mine")
+    with scratch.scratch() as used:
+        shell.add_to(Registry())
+        assert used.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", f"{scratch.PREFIX}link"]
 
 
 def test_scratch_is_removed(run, tmp_path, monkeypatch):
@@ -203,7 +281,7 @@ def test_an_environment_that_is_too_large_is_said(run):
 
 
 @pytest.mark.parametrize(
-    "payload", ["{}", '{"run": 1}', '{"run": "x", "env": {"A-B": 1}}', '{"run": "x", "dir": "/"}']
+    "payload", ["{}", '{"run": 1}', '{"run": "x", "env": {"A-B": 1}}', '{"run": "x", "dirs": "/"}']
 )
 def test_wrong_payloads_are_refused(handler, payload):
     with pytest.raises(InvalidInput):

@@ -17,12 +17,19 @@ from tributary_daemon.engine.lease import Lease
 from tributary_daemon.errors import ConfigError
 from tributary_daemon.handlers.registry import Handler
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.handlers.step_log import NOWHERE
+from tributary_daemon.model.masking import Mask
 from tributary_daemon.observers import logs
 
 
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+class Unkept:
+    def lines(self, _attempt):
+        return NOWHERE
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +73,7 @@ def test_ids_are_bound_while_a_handler_runs(lines):
         logging.getLogger("somelib").info("from a library")
 
     lease = Lease("r-1", 2, 1, "step", "a.b.v1", "charge", "default", 3, 5, 0, "{}")
-    execute_sync(Handler("a.b.v1", work, is_async=False), lease, Step(lease, None))
+    execute_sync(Handler("a.b.v1", work, is_async=False), lease, Step(lease, Unkept()))
     structlog.get_logger().info("afterwards")
     own, library, after = lines()
     for line in (own, library):
@@ -74,6 +81,22 @@ def test_ids_are_bound_while_a_handler_runs(lines):
     assert (own["event"], own["percent"], own["level"]) == ("half way", 50, "warning")
     assert (library["event"], library["logger"]) == ("from a library", "somelib")
     assert "run_id" not in after
+
+
+def test_secrets_of_the_attempt_are_masked_wherever_they_stand(lines):
+    def work(step: Step) -> None:
+        logging.getLogger("somelib").info("sent abc-123 to %s", {"x": "abc-123"})
+        raise ValueError("refused: abc-123")
+
+    lease = Lease("r-1", 2, 1, "step", "a.b.v1", "charge", "default", 3, 5, 0, "{}", mask=Mask(["abc-123"]))
+    outcome = execute_sync(Handler("a.b.v1", work, is_async=False), lease, Step(lease, Unkept()))
+    assert outcome.error.message == "refused: ***"
+    assert "abc-123" not in outcome.error.traceback
+    structlog.get_logger().info("of another: abc-123")
+    *own, other = lines()
+    assert [line["event"] for line in own] == ["sent *** to {'x': '***'}", "step failed"]
+    assert "abc-123" not in json.dumps(own)
+    assert other["event"] == "of another: abc-123"
 
 
 def test_library_errors_and_warnings_come_as_lines(lines):

@@ -7,7 +7,18 @@ from typing import NamedTuple
 from tests.store import protocol_kit as kit
 from tributary_daemon.store import db, pruning
 
-TABLES = ("runs", "steps", "payloads", "edges", "keys", "attempts", "event_log", "dead_letters", "progress")
+TABLES = (
+    "runs",
+    "steps",
+    "payloads",
+    "edges",
+    "keys",
+    "attempts",
+    "event_log",
+    "dead_letters",
+    "progress",
+    "log_chunks",
+)
 DAY = 86_400.0
 MONTH = pruning.Retention(keep=30 * DAY)
 

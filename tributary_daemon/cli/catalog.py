@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "rerun": Entry("commands.control:rerun", "Submit the same work once more, as a new run or intent", _WORK),
     "status": Entry("commands.status:status", "Show one run or intent", _LOOK),
     "watch": Entry("commands.watch:watch", "Follow a run or an intent to its end", _LOOK),
+    "logs": Entry("commands.logs:logs", "Show what a run or an intent said, and follow it", _LOOK),
     "list": Entry("commands.list:list_", "List runs and intents, newest first", _LOOK),
     "why": Entry("commands.why:why", "Say why work waits, or why a step was skipped", _LOOK),
     "events": Entry("commands.events:events", "Show what happened, to one run or to all", _LOOK),

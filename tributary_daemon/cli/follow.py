@@ -93,13 +93,18 @@ def progress(output: str, *, verbose: bool) -> Progress:
     A terminal gets a live tree; other streams get a line per change, when ``verbose``. For ``table`` it
     stands on stdout, before the end; otherwise on stderr, as stdout is for the data.
     """
-    stream = sys.stdout if output == "table" else sys.stderr
+    stream = progress_stream(output)
     if output == "jsonl" and verbose:
         return DocumentLines(sys.stdout)
     if stream.isatty():
         shown: Progress = late("live:LiveTree")(stream)
         return shown
     return ChangeLines(stream) if verbose else Quiet()
+
+
+def progress_stream(output: str) -> TextIO:
+    """Return where progress goes: stdout is for the data, unless people read it."""
+    return sys.stdout if output == "table" else sys.stderr
 
 
 class Followed(NamedTuple):

@@ -39,10 +39,12 @@ class Target:
     Attributes:
         name: of a registered workflow or an intent; None for a file.
         spec: the workflow of a file or of standard input; None for a name.
+        directory: of that file; None for anything else.
     """
 
     name: str | None = None
     spec: WorkflowSpec | None = None
+    directory: Path | None = None
 
     @property
     def work(self) -> str | WorkflowSpec:
@@ -78,7 +80,8 @@ def target(text: str, *, strict: bool = False, signatures: Signatures | None = N
         )
     path = Path(text)
     if looks_like_path(text) or path.is_file():
-        return Target(spec=load(path, strict=strict, signatures=signatures))
+        spec = load(path, strict=strict, signatures=signatures)
+        return Target(spec=spec, directory=path.resolve().parent)
     return Target(name=text)
 
 

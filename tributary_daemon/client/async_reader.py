@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
 from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.link import AsyncLink, Wiring
+from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
     from tributary_daemon.client.documents import Document, Page, Summary
     from tributary_daemon.client.fleet_records import FleetDocument, WorkerDocument
+    from tributary_daemon.client.log_records import LogRecord
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.pruning import Pruned
     from tributary_daemon.client.records import (
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     )
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.why import Why
+    from tributary_daemon.store.db import Operation
+
+T = TypeVar("T")
 
 
 class AsyncReader(AsyncRunFace):
@@ -217,6 +222,40 @@ class AsyncReader(AsyncRunFace):
             limit: events.
         """
         return await self._link.run(lambda: overview.happened(id, after, limit), again=True)
+
+    async def logs(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        step: str | None = None,
+        *,
+        follow: bool = False,
+        attempt: int | None = None,
+        tail: int | None = None,
+        since: float | str | timedelta | None = None,
+        streams: Collection[str] = (),
+    ) -> AsyncIterator[LogRecord]:
+        """Read what attempts said, by ``async for``; arguments and errors as for `Reader.logs`."""
+        wanted = LogQuery(id, step, attempt=attempt, tail=tail, since=since, streams=streams)
+        await self._link.run(wanted.open, again=True)
+        while not wanted.complete:
+            for record in await self._link.run(wanted.page, again=True):
+                yield record
+        while follow:
+            ended = await self._patiently(wanted.ended)
+            # asked for after the end was seen: what was said is there by then
+            for record in await self._patiently(wanted.news):
+                yield record
+            if ended:
+                return
+            await asyncio.sleep(POLL)
+
+    async def _patiently(self, make: Callable[[], Operation[T]]) -> T:
+        """Run a read; a restart of the database is waited out."""
+        while True:
+            try:
+                return await self._link.run(make, again=True)
+            except DatabaseUnreachable:
+                await asyncio.sleep(waiting.SLOWEST_POLL)
 
     async def dead_letters(self, *, limit: int = 50, after: str | None = None) -> Page[DeadLetterDocument]:
         """Read one page of dead letters, newest first."""

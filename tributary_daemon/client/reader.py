@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting, workforce
 from tributary_daemon.client.link import Link, Wiring
+from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.client.run_face import RunFace
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
     from tributary_daemon.client.documents import Document, Page, Summary
     from tributary_daemon.client.fleet_records import FleetDocument, WorkerDocument
+    from tributary_daemon.client.log_records import LogRecord
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.pruning import Pruned
     from tributary_daemon.client.records import (
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from tributary_daemon.client.shapes import Shape
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.why import Why
+    from tributary_daemon.store.db import Operation
+
+T = TypeVar("T")
 
 
 class Reader(RunFace):
@@ -226,6 +231,70 @@ class Reader(RunFace):
             limit: events.
         """
         return self._link.run(lambda: overview.happened(id, after, limit), again=True)
+
+    def logs(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        step: str | None = None,
+        *,
+        follow: bool = False,
+        attempt: int | None = None,
+        tail: int | None = None,
+        since: float | str | timedelta | None = None,
+        streams: Collection[str] = (),
+    ) -> Iterator[LogRecord]:
+        """Read what attempts said, in the order in which they said it: shell steps, and `Step.log`.
+
+        Args:
+            id: of the run or intent.
+            step: id of one step, ``STEP[KEY]`` for one item of a fan-out; None for all.
+            follow: go on with what comes, until the work has ended.
+            attempt: number of one attempt; None for all.
+            tail: begin with the last so many lines; None for all.
+            since: begin with what was written within this time: seconds, timedelta or ``"5m"``.
+            streams: of ``stdout``, ``stderr`` and ``log``; empty for all.
+
+        Raises:
+            NotFound: there is no such work, or no such step in it.
+            InvalidInput: one of the others is malformed.
+        """
+        wanted = LogQuery(id, step, attempt=attempt, tail=tail, since=since, streams=streams)
+        self._link.run(wanted.open, again=True)
+        return self._lines(wanted, follow=follow)
+
+    def _lines(self, wanted: LogQuery, *, follow: bool) -> Iterator[LogRecord]:
+        while not wanted.complete:
+            yield from self._link.run(wanted.page, again=True)
+        while follow:
+            ended = self._patiently(wanted.ended)
+            # asked for after the end was seen: what was said is there by then
+            yield from self._patiently(wanted.news)
+            if ended:
+                return
+            time.sleep(POLL)
+
+    def log_news(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        *,
+        streams: Collection[str] = (),
+    ) -> Callable[[], Sequence[LogRecord]]:
+        """Return a function that returns what was said since its last call.
+
+        Raises:
+            NotFound: there is no such work.
+        """
+        wanted = LogQuery(id, streams=streams)
+        self._link.run(wanted.open, again=True)
+        return lambda: self._link.run(wanted.news, again=True)
+
+    def _patiently(self, make: Callable[[], Operation[T]]) -> T:
+        """Run a read; a restart of the database is waited out."""
+        while True:
+            try:
+                return self._link.run(make, again=True)
+            except DatabaseUnreachable:
+                time.sleep(waiting.SLOWEST_POLL)
 
     def dead_letters(self, *, limit: int = 50, after: str | None = None) -> Page[DeadLetterDocument]:
         """Read one page of dead letters, newest first."""

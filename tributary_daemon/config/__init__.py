@@ -92,6 +92,15 @@ class Config:
         default=60.0, metadata=_meta(parse.duration(), "how long a drain waits for what runs")
     )
     enable_shell: bool = field(default=False, metadata=_meta(parse.flag, "whether a worker runs shell steps"))
+    secrets_dir: Path | None = field(
+        default=None, metadata=_meta(parse.path, "directory with a file per secret of workflows; unset: none")
+    )
+    max_log: int = field(
+        default=1_048_576,
+        metadata=_meta(
+            parse.size_or_none(65_536), "how much is kept of what one attempt says, e.g. 1MiB; 0: nothing"
+        ),
+    )
     recycle_steps: int | None = field(
         default=None,
         metadata=_meta(

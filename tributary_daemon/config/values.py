@@ -124,6 +124,18 @@ def size(value: Any) -> int:
     return int(match[1]) * _UNITS[match[2] or "B"]
 
 
+def size_or_none(low: int) -> Callable[[Any], int]:
+    """Return a parser of sizes of at least ``low`` bytes, or 0."""
+
+    def parse(value: Any) -> int:
+        found = size(value)
+        if 0 < found < low:
+            raise Refused(f"{value} is below {low:,} bytes; 0 for none")
+        return found
+
+    return parse
+
+
 def address(value: Any) -> str:
     """Parse an address to listen on, ``HOST:PORT``; it stays text."""
     written = text(value)

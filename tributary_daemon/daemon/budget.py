@@ -7,8 +7,8 @@ from typing import NamedTuple
 BESIDE = 2
 """Connections of a supervisor: its own, and LISTEN."""
 
-EACH = 2
-"""Connections of a process: its database thread, and the reader that steps share."""
+EACH = 3
+"""Connections of a process: its database thread, the reader that steps share, the writer of their lines."""
 
 
 class Budget(NamedTuple):

@@ -14,6 +14,7 @@ from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import Check, Drain, Finished, GivenUp, Inbox, Message, Pause, Unhold, Wake
 from tributary_daemon.daemon.isolation import Isolation
+from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
@@ -72,9 +73,11 @@ class ProcessCore:
         self._reason = Exit.DRAINED
         self._disposable = disposable
         self._board = board or Board(places(setup.slots))
+        self._writer = writer_of(setup)
         self._runtime = ProcessRuntime(
-            setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board
-        )
+            setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
+            writer=self._writer,
+        )  # fmt: skip
         self._attempts = Attempts(self._runtime)
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(
@@ -133,6 +136,8 @@ class ProcessCore:
             self._crew.stop_all()
             self._isolation.close()
             self._runtime.close()
+            if self._writer is not None:
+                self._writer.close()
             self._ended(self._reason)
 
     def _watch(self, held: Held) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tributary_daemon.daemon.deadlines import Deadlines
@@ -95,4 +96,8 @@ class Crew:
         return held.dynamic or (held.in_loop and held.handler.signature.step_name is not None)
 
     def _report(self, held: Held, outcome: Outcome | None) -> None:
-        self._inbox.put(Finished(held, outcome))
+        if held.lines is None:
+            self._inbox.put(Finished(held, outcome))
+        else:
+            # whoever sees the end of an attempt finds what it has said
+            held.lines.end(partial(self._inbox.put, Finished(held, outcome)))

@@ -14,6 +14,7 @@ from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.line_buffer import LineBuffer
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import Row
@@ -42,6 +43,7 @@ class Held(Lease):
         place: on the board of the process while user code runs.
         beat_at: monotonic seconds of its last heartbeat.
         tid: where its claim has left its row; stale once the row is written again.
+        lines: what it says, once it has said something.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -60,6 +62,7 @@ class Held(Lease):
     beat_at: float | None = None
     in_place: bool = False
     tid: str = ""
+    lines: LineBuffer | None = None
 
     @property
     def token(self) -> Token:

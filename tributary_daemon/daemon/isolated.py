@@ -10,59 +10,109 @@ import select
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import Inbox, Message, Progress
+from tributary_daemon.daemon.line_writer import LineWriter
 from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
-from tributary_daemon.daemon.wire import NOT_IMPORTABLE, Answer, Ask, Beat, Order, Started, receive, send
+from tributary_daemon.daemon.wire import (
+    NOT_IMPORTABLE,
+    Answer,
+    Ask,
+    Beat,
+    Order,
+    Said,
+    Started,
+    receive,
+    send,
+)
 from tributary_daemon.model.outcome import Discarded, ErrorRecord
 from tributary_daemon.model.states import Kind
 from tributary_daemon.observers import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tributary_daemon.daemon.chunks import Chunk
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
 
 _IDLE: Final = 10.0
+_LAST_WORDS: Final = 2.0
 _LOOK_EVERY: Final = 500  # ms
 _HUNG_UP: Final = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
+
+
+class _Voice:
+    """The way back: threads of this process speak one after the other."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self._lock = threading.Lock()
+
+    def say(self, message: object) -> None:
+        """Send one message."""
+        with self._lock:
+            send(self.end, message)
 
 
 class _Forward(Inbox):
     """The inbox of an isolated attempt: progress goes to the process that holds the lease."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, voice: _Voice) -> None:
         super().__init__()
-        self._end = end
+        self._voice = voice
         # the queue's own put is an attribute, for speed; this one replaces it
         self.put = self._forward
 
     def _forward(self, item: Message, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - signature of SimpleQueue.put
         if isinstance(item, Progress):
-            send(self._end, Beat(item.details))
+            self._voice.say(Beat(item.details))
 
 
 class _AskingSlots(ConnectionSlots):
     """The slots of an isolated attempt: the process that holds the lease has them."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, voice: _Voice) -> None:
         super().__init__(1)
-        self._end = end
+        self._voice = voice
 
     def take(self, held: Held) -> None:
         """Ask, and wait for the permission; the other side ends this process if that takes too long."""
         if held not in self:
-            send(self._end, Ask())
-            receive(self._end, None)
+            self._voice.say(Ask())
+            receive(self._voice.end, None)
         super().take(held)
 
     async def atake(self, held: Held) -> None:
         """Do the same; nothing else runs in this loop."""
         self.take(held)
+
+
+class _Relay:
+    """What an isolated attempt says goes to the process that holds the lease, which stores it."""
+
+    pause = 0.0
+
+    def __init__(self, voice: _Voice) -> None:
+        self._voice = voice
+
+    def write(self, chunks: Sequence[Chunk]) -> None:
+        """Pass chunks on."""
+        with suppress(OSError):
+            # nobody is there any more: this process is about to end, too
+            self._voice.say(Said(tuple(chunks)))
+
+    def lost(self) -> None:
+        """Never so."""
+
+    def close(self) -> None:
+        """Keep the way."""
 
 
 def main() -> None:
@@ -72,6 +122,7 @@ def main() -> None:
     end.set_inheritable(False)
     faulthandler.enable()
     threading.Thread(target=_end_with, args=(end,), name="lifeline", daemon=True).start()
+    voice = _Voice(end)
     offer: Offer | None = None
     while (order := _next(end)) is not None:
         setup = order.setup
@@ -79,10 +130,24 @@ def main() -> None:
             sys.path[:] = [*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
             logs.configure(setup.log_format, setup.log_level)
             offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
-        runtime = ProcessRuntime(setup.url, setup.process_id, _Forward(end), _AskingSlots(end))
-        outcome = _run(order, offer, Attempts(runtime), end)
-        send(end, Answer(outcome))
+        writer = LineWriter(_Relay(voice), setup.max_log, setup.label) if setup.max_log else None
+        runtime = ProcessRuntime(
+            setup.url, setup.process_id, _Forward(voice), _AskingSlots(voice), writer=writer
+        )
+        outcome = _run(order, offer, Attempts(runtime), voice)
+        if writer is not None:
+            _let_out(order.held, writer)
+        voice.say(Answer(outcome))
         runtime.close()
+
+
+def _let_out(held: Held, writer: LineWriter) -> None:
+    """Send what the attempt has said, before its outcome."""
+    if held.lines is not None:
+        out = threading.Event()
+        held.lines.end(out.set)
+        out.wait(_LAST_WORDS)
+    writer.close()
 
 
 def _next(end: socket.socket) -> Order | None:
@@ -93,7 +158,7 @@ def _next(end: socket.socket) -> Order | None:
     return order
 
 
-def _run(order: Order, offer: Offer, attempts: Attempts, end: socket.socket) -> Outcome | None:
+def _run(order: Order, offer: Offer, attempts: Attempts, voice: _Voice) -> Outcome | None:
     held = order.held
     if held.kind != Kind.CLOSING:
         if held.name not in offer.registry:
@@ -105,7 +170,7 @@ def _run(order: Order, offer: Offer, attempts: Attempts, end: socket.socket) -> 
         held.handler = offer.registry.get(held.name)
     if order.memory is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
-    send(end, Started())
+    voice.say(Started())
     if held.handler is not None and held.handler.is_async:
         return asyncio.run(attempts.arun(held))
     return attempts.run(held)

@@ -28,6 +28,7 @@ from tributary_daemon.daemon.wire import (
     Beat,
     Granted,
     Order,
+    Said,
     Started,
     receive,
     send,
@@ -92,7 +93,7 @@ class Isolation:
         memory = held.handler.memory if held.handler is not None else None
         asked = held.handler is not None and held.handler.isolation is not None
         # the handler is found again by its name over there: functions do not travel
-        order = Order(self._setup, replace(held, handler=None, place=None), memory)
+        order = Order(self._setup, replace(held, handler=None, place=None, lines=None), memory)
         process = None if asked else self._reuse(order)
         if process is None:
             try:
@@ -183,6 +184,8 @@ class Isolation:
                     until = held.started_at + held.timeout if held.timeout is not None else float("inf")
                 case Beat(details):
                     self._runtime.heartbeat(held, details)
+                case Said(chunks):
+                    self._runtime.relay(held, chunks)
                 case Ask():
                     wants_connection = True
                 case Answer(outcome):

@@ -40,6 +40,8 @@ class WorkerPlan:
         step_connections: how many attempts of a process hold a connection of their own at once.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
+        max_log: bytes kept of what one attempt says.
+        secrets_dir: directory with a file per secret.
         drain_timeout: seconds.
         poll_interval: seconds.
         beat: seconds.
@@ -67,6 +69,8 @@ class WorkerPlan:
     step_connections: int
     enable_shell: bool
     directory: str | None
+    max_log: int
+    secrets_dir: str | None
     drain_timeout: float
     poll_interval: float
     beat: float
@@ -109,6 +113,8 @@ class WorkerPlan:
             imports=self.imports,
             enable_shell=self.enable_shell,
             directory=self.directory,
+            max_log=self.max_log,
+            secrets_dir=self.secrets_dir,
             prepare=self.prepare,
             path=tuple(sys.path),
             log_format=self.log_format,
@@ -161,6 +167,8 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         step_connections=config.step_connections or options.concurrency,
         enable_shell=options.enable_shell,
         directory=None,
+        max_log=config.max_log,
+        secrets_dir=None if config.secrets_dir is None else str(config.secrets_dir.absolute()),
         drain_timeout=options.drain_timeout,
         poll_interval=config.poll_interval,
         beat=config.beat,

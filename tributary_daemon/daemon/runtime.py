@@ -16,6 +16,7 @@ from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.failures import record, retried
 from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.handlers.step import StepContext
+from tributary_daemon.handlers.step_log import NOWHERE
 from tributary_daemon.model.outcome import Completed, Discarded, Failed, Released, Snoozed
 from tributary_daemon.store import faults, leases, session
 from tributary_daemon.store.contexts import Contexts
@@ -23,10 +24,16 @@ from tributary_daemon.store.db import aconnect, connect
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tributary_daemon.daemon.board import Board
+    from tributary_daemon.daemon.chunks import Chunk
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.inbox import Inbox
+    from tributary_daemon.daemon.line_buffer import LineBuffer
+    from tributary_daemon.daemon.line_writer import LineWriter
     from tributary_daemon.daemon.slots import ConnectionSlots
+    from tributary_daemon.handlers.step_log import Lines
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import AsyncConnection, Connection, Row
@@ -40,6 +47,8 @@ _FAILOVER: Final = 1.0
 # how long an attempt waits for a database that is away, and how often it looks
 _OUTAGE: Final = 30.0
 _AGAIN: Final = 0.5
+# how long the commit of an attempt waits for its lines
+_LINES: Final = 1.0
 NOTHING: Final = "null"
 """Details of a heartbeat that reports no progress."""
 
@@ -53,12 +62,21 @@ class ProcessRuntime:
         inbox: of the database thread.
         slots: bounds the connections of attempts; those kept for the next attempt count too.
         board: of the process; None in one that runs a single attempt.
+        writer: of what attempts say; None to keep nothing of it.
     """
 
     def __init__(
-        self, url: str, process_id: int, inbox: Inbox, slots: ConnectionSlots, board: Board | None = None
+        self,
+        url: str,
+        process_id: int,
+        inbox: Inbox,
+        slots: ConnectionSlots,
+        board: Board | None = None,
+        *,
+        writer: LineWriter | None = None,
     ) -> None:
         self._board = board
+        self._writer = writer
         self._url = url
         self._process_id = process_id
         self._inbox = inbox
@@ -99,6 +117,22 @@ class ProcessRuntime:
         """Return whether the attempt's token is known not to stand any more."""
         held: Held = attempt
         return held.dropped
+
+    def lines(self, attempt: Any) -> Lines:
+        """Return where the lines of an attempt go."""
+        held: Held = attempt
+        return NOWHERE if self._writer is None else self._buffer(held, self._writer)
+
+    def relay(self, held: Held, chunks: Sequence[Chunk]) -> None:
+        """Take what an isolated attempt has said."""
+        if self._writer is not None:
+            self._buffer(held, self._writer).absorb(chunks)
+
+    def _buffer(self, held: Held, writer: LineWriter) -> LineBuffer:
+        if held.lines is None:
+            with self._lock:
+                held.lines = held.lines or writer.open(held)
+        return held.lines
 
     def connection(self, attempt: Any) -> Connection:
         """Return the connection in whose transaction the step is going to be finished."""
@@ -171,6 +205,9 @@ class ProcessRuntime:
         if connection is None:
             return outcome
         connection.silence = SILENCE
+        if held.lines is not None and self._board is not None:
+            # this commit makes the end of the attempt visible: what it has said is to be there, too
+            held.lines.settle(_LINES)
         if not isinstance(outcome, Completed):
             if _meets_read_only(outcome):
                 outcome = _judge(outcome, self._ask(connection))
@@ -204,6 +241,8 @@ class ProcessRuntime:
         if connection is None:
             return outcome
         connection.silence = SILENCE
+        if held.lines is not None and self._board is not None:
+            await asyncio.to_thread(held.lines.settle, _LINES)
         try:
             if not isinstance(outcome, Completed):
                 if _meets_read_only(outcome):

@@ -29,6 +29,8 @@ class ProcessSetup:
         imports: modules or files with handlers.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
+        max_log: bytes kept of what one attempt says; 0 for nothing.
+        secrets_dir: directory with a file per secret.
         prepare: whether statements are prepared (not behind a pooler).
         path: sys.path of the supervisor.
         log_format: ``json`` or ``console``.
@@ -50,6 +52,8 @@ class ProcessSetup:
     imports: tuple[str, ...] = ()
     enable_shell: bool = False
     directory: str | None = None
+    max_log: int = 1_048_576
+    secrets_dir: str | None = None
     prepare: bool = True
     path: tuple[str, ...] = ()
     log_format: str = "json"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.chunks import Chunk
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.setup import ProcessSetup
     from tributary_daemon.model.outcome import Outcome
@@ -37,6 +38,13 @@ class Beat:
     """Progress, as JSON text."""
 
     details: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the attempt has said since the last such message."""
+
+    chunks: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True, slots=True)

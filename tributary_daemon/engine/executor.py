@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import events
 from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
 from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
+from tributary_daemon.model import masking
 from tributary_daemon.model.outcome import Completed, Crashed, Discarded, Failed, Outcome, Released
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ async def _aattempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
 
 
 def _bind(lease: Lease) -> tuple[Token[Any], Token[Any], Token[Any]]:
+    if lease.mask is not None:
+        masking.BOUND.set(lease.mask)
     return (
         _RUN.set(lease.run_id),
         _STEP.set(lease.step_id or lease.name),
@@ -110,6 +113,8 @@ def _unbind(marks: tuple[Token[Any], Token[Any], Token[Any]]) -> None:
     _RUN.reset(marks[0])
     _STEP.reset(marks[1])
     _ATTEMPT.reset(marks[2])
+    if masking.BOUND.get() is not None:
+        masking.BOUND.set(None)
 
 
 def tell(lease: Lease, outcome: Outcome) -> Outcome:

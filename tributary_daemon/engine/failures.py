@@ -84,7 +84,7 @@ def timed_out(lease: Lease, error: BaseException | None = None, random: Random =
         lease.silent_for if silent else lease.timeout,
         lease.attempt,
         silent=silent,
-        trace=_trace(error) if error is not None else None,
+        trace=_trace(error, lease) if error is not None else None,
     )
     return retried(found, HandlerTimeout(), lease, random)
 
@@ -130,12 +130,16 @@ def record(error: BaseException, lease: Lease, *, reason: str | None = None, not
     """
     return ErrorRecord(
         type=type_name(type(error)),
-        message=clean(_text(error) + note, MESSAGE_BYTES),
+        message=clean(_masked(_text(error) + note, lease), MESSAGE_BYTES),
         attempt=lease.attempt,
         reason=reason,
         exit_code=error.exit_code if isinstance(error, ShellFailed) else None,
-        traceback=_trace(error),
+        traceback=_trace(error, lease),
     )
+
+
+def _masked(text: str, lease: Lease) -> str:
+    return text if lease.mask is None else lease.mask.text(text)
 
 
 def type_name(kind: type[BaseException]) -> str:
@@ -185,12 +189,12 @@ def _text(error: BaseException) -> str:
         return f"(its text cannot be made: {type_name(type(fault))})"
 
 
-def _trace(error: BaseException) -> str | None:
+def _trace(error: BaseException, lease: Lease) -> str | None:
     try:
         lines = traceback.format_exception(type(error), error, _beneath(error.__traceback__))
     except Exception:  # noqa: BLE001 - user code (__str__ of a chained error) or sources that cannot be read
         return None
-    data = clean("".join(lines), 1 << 30).encode()
+    data = clean(_masked("".join(lines), lease), 1 << 30).encode()
     if len(data) <= TRACEBACK_BYTES:
         return data.decode()
     return "…" + data[3 - TRACEBACK_BYTES :].decode("utf-8", "ignore")
@@ -211,4 +215,5 @@ def unfit(error: Any, lease: Lease, reason: str) -> ErrorRecord:
         lease: of the attempt.
         reason: ``invalid_payload``, ``expression``, ``invalid_result`` or ``unserialisable_result``.
     """
-    return ErrorRecord(type_name(type(error)), clean(str(error), MESSAGE_BYTES), lease.attempt, reason)
+    message = clean(_masked(str(error), lease), MESSAGE_BYTES)
+    return ErrorRecord(type_name(type(error)), message, lease.attempt, reason)

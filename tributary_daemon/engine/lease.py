@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tributary_daemon.model.masking import Mask
     from tributary_daemon.model.retry import Retry
 
 
@@ -32,6 +33,7 @@ class Lease:
             did so while alone.
         silent_for: seconds without a heartbeat, once that ended the attempt.
         flags: bits of steps.flags (`model.control.Flag`).
+        mask: of the secrets that its payload holds; None for none.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class Lease:
     lone_crashes: int | None = None
     silent_for: float | None = None
     flags: int = 0
+    mask: Mask | None = field(default=None, kw_only=True)
 
     @property
     def failures(self) -> int:

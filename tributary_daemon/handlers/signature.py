@@ -18,6 +18,7 @@ from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
 from tributary_daemon.handlers import marks, promises, types
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.model.masking import BOUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,7 +149,9 @@ def explain(error: ValidationError, what: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    # before it is cut: half a secret is none of the masked ones any more
+    mask = BOUND.get()
+    text = repr(value if mask is None else mask.value(value))
     return text if len(text) <= _SHOWN_VALUE else f"{text[: _SHOWN_VALUE - 1]}…"
 
 

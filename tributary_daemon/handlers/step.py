@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, StepCancelled
+from tributary_daemon.handlers.step_log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Mapping
     from types import TracebackType
+
+    from tributary_daemon.handlers.step_log import Lines, Output
 
 T = TypeVar("T")
 
@@ -63,6 +65,9 @@ class StepRuntime(Protocol):
 
     def is_cancelled(self, attempt: Attempt) -> bool:
         """Return whether the step was cancelled or its lease was lost."""
+
+    def lines(self, attempt: Attempt) -> Lines:
+        """Return where the attempt's lines go; asked for when it first says something."""
 
     def connection(self, attempt: Attempt) -> Any:
         """Return the psycopg connection in whose transaction the step will be finished."""
@@ -132,10 +137,24 @@ class Step:
 
     @property
     def log(self) -> Any:
-        """A structlog logger; every line carries the ids of run, step and attempt."""
+        """A structlog logger; every line carries the ids of run, step and attempt.
+
+        Lines go to the log of the worker, as its level has it, and those from ``info`` on are kept with the
+        attempt: ``trib logs`` shows them.
+        """
         if self._log is None:
-            self._log = structlog.get_logger(self.name)
+            self._log = logger(self.name, self._runtime.lines(self._attempt))
         return self._log
+
+    def output(self, stream: str = "stdout") -> Output:
+        """Return a place for the output of a program that this handler runs: ``trib logs`` shows it.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+        """
+        if stream not in ("stdout", "stderr"):
+            raise HandlerError(f"{stream!r} is no stream of output", hint="stdout or stderr")
+        return self._runtime.lines(self._attempt).output(stream)
 
     @overload
     def result(self, step_id: str) -> Any: ...

@@ -19,6 +19,7 @@ import structlog
 
 from tributary_daemon import events
 from tributary_daemon.errors import ConfigError
+from tributary_daemon.model.masking import BOUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -94,9 +95,15 @@ def configure(format: Format | str = "auto", level: str = "info", stream: TextIO
 
 
 def mask(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace what looks like a secret, in a structlog line: values of telling keys, passwords in URLs."""
+    """Replace what looks like a secret, in a structlog line: values of telling keys, passwords in URLs.
+
+    Those that the attempt is known to hold go too, whatever they look like.
+    """
     for key in list(line):
         line[key] = _masked(key, line[key], 0)
+    if (secrets := BOUND.get()) is not None:
+        for key in list(line):
+            line[key] = secrets.value(line[key])
     return line
 
 

@@ -11,9 +11,10 @@ import click
 from tributary_daemon.cli import failures, targets, values
 from tributary_daemon.cli.aside import Aside
 from tributary_daemon.cli.commands.submit import declared
-from tributary_daemon.cli.follow import follow, progress
+from tributary_daemon.cli.follow import follow, progress, progress_stream
 from tributary_daemon.cli.known import imported
 from tributary_daemon.cli.loader import late
+from tributary_daemon.cli.log_lines import WithLines
 from tributary_daemon.cli.output import document, output_option
 from tributary_daemon.cli.settings import settings
 from tributary_daemon.cli.shared import Command
@@ -85,7 +86,7 @@ def run(
     options = replace(WorkerOptions.of(config), enable_shell=True)
     with (
         Aside(drawn=output == "table" and sys.stdout.isatty()) as aside,
-        late("daemons:private_worker")(config, options, say=failures.say) as client,
+        late("daemons:private_worker")(config, options, say=failures.say, directory=what.directory) as client,
     ):
         given = targets.inputs(pairs, payload, lambda: declared(client, what))
         submitted = client.submit(
@@ -100,7 +101,8 @@ def run(
         shown = progress(output, verbose=True)
         aside.show(getattr(shown, "above", None))
         try:
-            followed = follow(client, receipt["id"], shown)
+            news = client.log_news(receipt["id"], streams=("stdout", "stderr"))
+            followed = follow(client, receipt["id"], WithLines(shown, news, progress_stream(output)))
         except KeyboardInterrupt:
             failures.say(f"\ncancelling {receipt['id']}")
             try:

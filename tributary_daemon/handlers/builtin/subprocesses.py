@@ -1,4 +1,4 @@
-"""A command as a process group of its own: its output is bounded, and it leaves nothing behind."""
+"""A command as a process group of its own: its output is passed on, and it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.handlers.step_log import NOWHERE
+
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable, Mapping, Sequence
 
-TAIL_BYTES: Final = 65_536
+    from tributary_daemon.handlers.step_log import Output
+
+TAIL_BYTES: Final = 16_384
+_READ_BYTES: Final = 65_536
+_BREATH: Final = 0.001
 GRACE: Final = 5.0
 _LOOK_EVERY: Final = 0.2
 _LAST_OUTPUT: Final = 1.0
@@ -25,8 +31,8 @@ class Ended:
 
     Attributes:
         code: exit code, or minus the number of a signal.
-        stdout: at most its last 64 KiB.
-        stderr: at most its last 64 KiB.
+        stdout: at most its last 16 KiB, as its output has returned them.
+        stderr: the same.
     """
 
     code: int
@@ -39,6 +45,7 @@ async def run_group(
     environment: Mapping[str, str],
     directory: str,
     *,
+    outputs: tuple[Output, Output] = (NOWHERE, NOWHERE),
     grace: float = GRACE,
     started: Callable[[int], None] = lambda _group: None,
 ) -> Ended:
@@ -50,6 +57,7 @@ async def run_group(
         command: program and arguments.
         environment: all of its environment.
         directory: its working directory.
+        outputs: take what it writes to stdout and to stderr.
         grace: seconds between SIGTERM and SIGKILL.
         started: told the number of the group.
 
@@ -70,7 +78,7 @@ async def run_group(
     process, cancelled = await _settled(starting)
     assert process.stdout is not None
     assert process.stderr is not None
-    tails = [_Tail(process.stdout), _Tail(process.stderr)]
+    tails = [_Tail(process.stdout, outputs[0]), _Tail(process.stderr, outputs[1])]
     readers = [asyncio.ensure_future(tail.read()) for tail in tails]
     try:
         started(process.pid)
@@ -129,17 +137,25 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 class _Tail:
-    """The end of a stream; reads all of it, so the writer is never blocked."""
+    """Passes a stream on and keeps its end; reads all of it, so the writer is never blocked."""
 
-    def __init__(self, stream: asyncio.StreamReader) -> None:
+    def __init__(self, stream: asyncio.StreamReader, output: Output) -> None:
         self._stream = stream
+        self._output = output
         self._data = bytearray()
 
     async def read(self) -> None:
-        while chunk := await self._stream.read(TAIL_BYTES):
-            self._data += chunk
-            if len(self._data) > TAIL_BYTES:
-                del self._data[:-TAIL_BYTES]
+        while chunk := await self._stream.read(_READ_BYTES):
+            self._keep(self._output.feed(chunk))
+            if len(chunk) >= _READ_BYTES:
+                # a flood: it is slowed to some 60 MB a second, as others want the loop, too
+                await asyncio.sleep(_BREATH)
+
+    def _keep(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) > TAIL_BYTES:
+            del self._data[:-TAIL_BYTES]
 
     def text(self) -> str:
+        self._keep(self._output.close())
         return self._data.decode("utf-8", "replace").replace("\x00", "\\x00")
