@@ -20,7 +20,7 @@ begin
         set state = case when c.unmet > 0 then 'blocked' when not c.known then 'waiting' else 'available' end::step_state,
             unmet = c.unmet, flags = s.flags & ~2, attempt_base = s.attempt, crashes = 0, lone_crashes = null, result = null,
             reason = case when not c.known then 'no_handler' end,
-            run_at = null, claimed_at = null, started_at = null, finished_at = null, process_id = null,
+            run_at = null, expires_at = null, claimed_at = null, started_at = null, finished_at = null, process_id = null,
             seq = greatest(s.seq + 1, clock_us() + c.i)
         from counted c
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = c.ordinal

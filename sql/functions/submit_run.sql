@@ -100,10 +100,10 @@ begin
     order by need, x.ordinal;  -- as their index has them
 
     insert into runs (run_id, root_id, revision_id, created_at, run_at, shard, priority, remaining, next_ordinal,
-                      closing_ordinal, tenant_id, name, idempotency_key, runner_id, labels)
+                      closing_ordinal, tenant_id, name, idempotency_key, runner_id, keep_name, labels)
     values (v_id, v_id, p_revision, v_now, p_run_at, v_shard, coalesce((p_submit ->> 'priority')::smallint, 0), v_count,
             v_count + 2, case when v_plan -> 'result' <> 'null' then v_count + 1 end, p_tenant, p_name, p_key, p_runner,
-            coalesce(v_plan -> 'labels', '{}') || coalesce(p_labels, '{}'));
+            case when v_plan ? 'keep' then p_name end, coalesce(v_plan -> 'labels', '{}') || coalesce(p_labels, '{}'));
     if v_plan -> 'result' <> 'null' then
         insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, max_attempts, tenant_id, name, queue)
         values (v_id, v_seq, v_now, v_count + 1, 1, 'closing', 'blocked', v_shard, 32000, 3, p_tenant, 'trib.close.v1',

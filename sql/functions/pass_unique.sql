@@ -1,0 +1,10 @@
+-- Gives a unique key to p_id. The caller holds the key's row. p_first: since when submits are folded together.
+create or replace function tributary.pass_unique(
+    p_shard smallint, p_tenant text, p_name text, p_key text, p_period interval, p_id uuid, p_first timestamptz
+) returns void
+language sql volatile
+as $$
+    update tributary.unique_keys u
+    set run_id = p_id, taken_at = tributary.clock(), first_at = p_first, until = greatest(u.until, tributary.clock() + p_period)
+    where u.shard = p_shard and u.tenant_id = p_tenant and u.name = p_name and u.key = p_key
+$$;
