@@ -11,9 +11,14 @@ as $$
 declare
     v_id uuid;
     v_step text;
+    v_last uuid;
+    v_steps text[];
 begin
     perform lock_runs(p_shard, p_ids);
     for place, v_id, v_step in select u.place, u.id, u.step from unnest(p_ids, p_steps) with ordinality as u(id, step, place) order by u.place loop
+        -- dead letters of one run go back together: once it is at work again, no other would
+        continue when p_action = 'requeue' and v_id = v_last;
+        v_last := v_id;
         state := null;
         code := null;
         message := null;
@@ -23,7 +28,9 @@ begin
                     perform cancel(v_id, p_given ->> 'reason');
                     state := 'cancelled';
                 when 'retry' then state := retry(v_id);
-                when 'requeue' then state := requeue(v_id, v_step);
+                when 'requeue' then
+                    v_steps := array(select u.step from unnest(p_ids, p_steps) as u(id, step) where u.id = v_id and u.step is not null);
+                    state := case when cardinality(v_steps) > 1 then retry(v_id, v_steps) else requeue(v_id, v_step) end;
                 when 'drop' then
                     delete from dead_letters d where d.shard = p_shard and d.run_id = v_id and d.step_id is not distinct from v_step;
                     state := 'dropped';
@@ -39,5 +46,10 @@ begin
             get stacked diagnostics code = returned_sqlstate, message = message_text;
         end;
         return next;
+        if p_action = 'requeue' then
+            for place in select u.place from unnest(p_ids) with ordinality as u(id, place) where u.id = v_id and u.place > steer_many.place loop
+                return next;
+            end loop;
+        end if;
     end loop;
 end $$;

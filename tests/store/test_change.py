@@ -13,11 +13,13 @@ from tests.store import protocol_kit as kit
 
 def change(connection, work_id, **given):
     named = "".join(f", {name} => %({name})s" for name in given)
-    return connection.execute(f"select tributary.change(%(id)s{named})", {"id": work_id, **given}).fetchone()[0]
+    return connection.execute(f"select tributary.change(%(id)s{named})", {"id": work_id, **given}).fetchone()[
+        0
+    ]
 
 
 def changes(connection, work_id):
-    sql = "select data from tributary.events where run_id = %s and type in ('step_changed', 'run_changed') order by at"
+    sql = "select data from tributary.events where run_id = %s and type like '%%_changed' order by at"
     return [row[0] for row in connection.execute(sql, (work_id,))]
 
 
@@ -76,7 +78,10 @@ def test_a_retry_that_waits_can_be_hurried(connection, process):
 @pytest.mark.parametrize("large", [False, True])
 def test_the_payload_is_the_new_one_wherever_the_old_one_lay(connection, process, large):
     work = kit.scalar(
-        connection, "select tributary.submit_intent(%s, %s)::text", kit.NAME, f'{{"x": "{"y" * (500 if large else 1)}"}}'
+        connection,
+        "select tributary.submit_intent(%s, %s)::text",
+        kit.NAME,
+        f'{{"x": "{"y" * (500 if large else 1)}"}}',
     )
     before = kit.row(connection, work)["seq"]
     assert change(connection, work, payload='{"n": 2}') == "available"
@@ -96,7 +101,9 @@ def test_what_waits_for_its_handler_keeps_what_was_changed(connection, process):
     assert (row["state"], row["queue"], row["priority"]) == ("available", "slow", 9)
 
 
-@pytest.mark.parametrize(("outcome", "words"), [(None, "is running"), ("completed", "has ended"), ("discarded", "has ended")])
+@pytest.mark.parametrize(
+    ("outcome", "words"), [(None, "is running"), ("completed", "has ended"), ("discarded", "has ended")]
+)
 def test_what_runs_or_has_ended_is_not_changed(connection, process, outcome, words):
     work = kit.intent(connection)
     claimed = process.claim()
@@ -161,7 +168,9 @@ def test_the_time_of_a_run_is_changed_until_it_starts(connection, process, fork)
 
 def test_one_step_of_a_run(connection, process, fork):
     run = kit.start(connection, fork)
-    assert change(connection, run, step="c", run_after="2000-01-01T00:00:00Z", payload='{"m": 1}') == "blocked"
+    assert (
+        change(connection, run, step="c", run_after="2000-01-01T00:00:00Z", payload='{"m": 1}') == "blocked"
+    )
     process.finish(process.claim())
     # its own run_after counted from the end of its needs; the time given now stands instead
     [claimed] = process.claim()
@@ -183,8 +192,7 @@ def test_a_claim_and_a_change_at_once(connection, process, database):
                 try:
                     change(own, work, queue="slow", payload='{"n": 2}')
                 except psycopg.Error as error:
-                    assert error.sqlstate == "TR004"
-                    refused.add(work)
+                    refused.add((work, error.sqlstate))
         return refused
 
     with ThreadPoolExecutor(1) as pool:
@@ -193,7 +201,9 @@ def test_a_claim_and_a_change_at_once(connection, process, database):
         claimed = []
         while len(claimed) < len(works):
             claimed += process.claim(3)
-        refused = waiting.result(20)
+        answers = waiting.result(20)
+    refused = {work for work, _ in answers}
+    assert {state for _, state in answers} <= {"TR004"}
     assert process.finish(claimed) == []
     assert {item.run_id: (item.queue, item.payload) for item in claimed} == {
         work: ("default", "{}") if work in refused else ("slow", '{"n": 2}') for work in works

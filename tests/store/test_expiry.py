@@ -26,7 +26,9 @@ def process(connection):
 def fork(connection, process):
     """Return the name of a workflow that begins with two steps."""
     spec = kit.workflow("t.fork.v1", {"a": (), "b": (), "c": ("a", "b")})
-    kit.scalar(connection, "select tributary.register_workflow(%s, %s, null)", spec.name, kit.save(connection, spec))
+    kit.scalar(
+        connection, "select tributary.register_workflow(%s, %s, null)", spec.name, kit.save(connection, spec)
+    )
     return spec.name
 
 
@@ -151,8 +153,9 @@ def test_what_somebody_holds_is_left_for_the_next_sweep(connection, process, for
 
 def test_ten_thousand_expired_rows_do_not_hide_what_can_run(connection, process):
     connection.execute(
-        """insert into tributary.steps (run_id, seq, created_at, ordinal, kind, state, shard, name, queue, expires_at)
-           select tributary.new_id(), n, tributary.clock(), 0, 'intent', 'available', 0, %s, 'default', tributary.clock()
+        """insert into tributary.steps (run_id, seq, created_at, ordinal, kind, state, shard, name,
+                                        expires_at)
+           select tributary.new_id(), n, tributary.clock(), 0, 'intent', 'available', 0, %s, tributary.clock()
            from generate_series(1, 10000) as n""",
         (kit.NAME,),
     )

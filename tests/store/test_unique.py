@@ -35,7 +35,9 @@ def process(connection):
 @pytest.fixture
 def chain(connection, process):
     spec = kit.workflow("t.chain.v1", {"a": (), "b": ("a",)})
-    kit.scalar(connection, "select tributary.register_workflow(%s, %s, null)", spec.name, kit.save(connection, spec))
+    kit.scalar(
+        connection, "select tributary.register_workflow(%s, %s, null)", spec.name, kit.save(connection, spec)
+    )
     return spec.name
 
 
@@ -154,7 +156,10 @@ def test_debounce_pushes_back_until_max_wait(connection, process):
     assert submit(connection, unique, run_after=30)[3]
     kit.advance(connection, "50 seconds")
     submit(connection, unique, run_after=30)
-    assert kit.scalar(connection, "select max(run_at - tributary.clock()) = '30 s' from tributary.steps where state = 'scheduled'")
+    assert kit.scalar(
+        connection,
+        "select max(run_at - tributary.clock()) = '30 s' from tributary.steps where state = 'scheduled'",
+    )
 
 
 @pytest.mark.parametrize("mode", ["keep", "replace", "debounce"])

@@ -16,6 +16,9 @@ COMMANDS: Final = {
     "retry": Entry(
         "commands.control:retry", "Try failed work again; finished steps keep their results", _WORK
     ),
+    "change": Entry(
+        "commands.change:change", "Change work that waits: priority, queue, time, payload", _WORK
+    ),
     "rerun": Entry("commands.control:rerun", "Submit the same work once more, as a new run or intent", _WORK),
     "status": Entry("commands.status:status", "Show one run or intent", _LOOK),
     "watch": Entry("commands.watch:watch", "Follow a run or an intent to its end", _LOOK),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
+from tributary_daemon.client.demands import demand
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
@@ -100,6 +101,7 @@ def record(
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
+    yield from demand(work.spec, work.inputs, terms)
     if work.revision_id is None:
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
     else:
@@ -165,6 +167,7 @@ def dry_run(
         "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
         "idempotency_key": terms.key,
         "tenant": terms.tenant,
+        **terms.special,
     }
     if isinstance(work, _Intent):
         return {
@@ -174,6 +177,7 @@ def dry_run(
             **common,
             "warnings": list(warnings),
         }
+    yield from demand(work.spec, work.inputs, terms)
     plan = work.spec.plan()
     ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
     given = json.loads(work.payloads) if work.payloads else {}

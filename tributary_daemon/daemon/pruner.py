@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tributary_daemon import events
 from tributary_daemon.errors import DatabaseUnreachable, TributaryError
 from tributary_daemon.store import db
+from tributary_daemon.store.keeping import KeepSweep, KeySweep
 from tributary_daemon.store.pruning import Sweep
 
 if TYPE_CHECKING:
-    from tributary_daemon.store.db import Connection
+    from collections.abc import Callable
+
+    from tributary_daemon.store.db import Connection, Operation
     from tributary_daemon.store.pruning import Retention
 
 _REST: Final = 60.0
 _IDLE_SHARE: Final = 20.0
 _TELL_EVERY: Final = 60.0
+
+
+class Sweeping(Protocol):
+    """One pass over what may go, a batch at a time; see `pruning.Sweep`."""
+
+    runs: int
+    intents: int
+    seconds: float
+    idle: float
+    pause: float
+
+    @property
+    def ended(self) -> bool: ...
+    def batch(self) -> Operation[None]: ...
 
 
 class Pruner:
@@ -28,16 +46,19 @@ class Pruner:
     one connection.
 
     Args:
-        retention: what may go; None for nothing.
-        shards: number of shards.
+        begin: makes a sweep; None for none.
     """
 
-    def __init__(self, retention: Retention | None, shards: int) -> None:
-        self._retention = retention
-        self._shards = shards
-        self._sweep: Sweep | None = None
-        self._due = 0.0 if retention is not None else math.inf
+    def __init__(self, begin: Callable[[], Sweeping] | None) -> None:
+        self._begin = begin
+        self._sweep: Sweeping | None = None
+        self._due = 0.0 if begin is not None else math.inf
         self._told_at = 0.0
+
+    @property
+    def due_at(self) -> float:
+        """When the next batch is due, in monotonic seconds."""
+        return self._due
 
     @property
     def due_in(self) -> float:
@@ -46,10 +67,10 @@ class Pruner:
 
     def batch(self, connection: Connection) -> None:
         """Prune one batch if it is time."""
-        if self._retention is None or time.monotonic() < self._due:
+        if self._begin is None or time.monotonic() < self._due:
             return
         if self._sweep is None:
-            self._sweep = Sweep(self._retention, self._shards)
+            self._sweep = self._begin()
             self._told_at = time.monotonic()
         try:
             db.run(connection, self._sweep.batch())
@@ -68,10 +89,46 @@ class Pruner:
         elif time.monotonic() - self._told_at > _TELL_EVERY:
             self._tell(self._sweep)
 
-    def _tell(self, sweep: Sweep) -> None:
+    def _tell(self, sweep: Sweeping) -> None:
         if sweep.runs or sweep.intents:
             events.emit(
                 events.HistoryPruned(runs=sweep.runs, intents=sweep.intents, seconds=round(sweep.seconds, 3))
             )
         sweep.runs, sweep.intents, sweep.seconds = 0, 0, 0.0
         self._told_at = time.monotonic()
+
+
+class Pruners:
+    """Several that take turns.
+
+    Args:
+        pruners: of which each has a pace of its own.
+    """
+
+    def __init__(self, *pruners: Pruner) -> None:
+        self._pruners = pruners
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until one of them has something to do."""
+        return min(pruner.due_in for pruner in self._pruners)
+
+    def batch(self, connection: Connection) -> None:
+        """Prune one batch, of the one that is due the longest, if it is time."""
+        min(self._pruners, key=lambda pruner: pruner.due_at).batch(connection)
+
+
+def pruners(retention: Retention | None, shards: int, keep_letters: float | None, *, tends: bool) -> Pruners:
+    """Return what a leader prunes.
+
+    Args:
+        retention: of all finished work; None for none.
+        shards: number of shards.
+        keep_letters: seconds that a dead letter keeps its run, where the run's workflow has a ``keep``.
+        tends: do what workflows say of their own runs, and forget unique keys whose work has ended.
+    """
+    return Pruners(
+        Pruner(None if retention is None else partial(Sweep, retention, shards)),
+        Pruner(partial(KeepSweep, shards, keep_letters=keep_letters) if tends else None),
+        Pruner(partial(KeySweep, shards) if tends else None),
+    )
