@@ -1,5 +1,5 @@
 -- The id of the oldest of the newest p_runs finished runs that are kept under a name, over all shards: finished ones before it go. Null where
--- there are no more than that. Index: runs_kept backwards, p_runs entries of it per shard and those of runs that have not finished.
+-- there are no more than that, or no number is given. Index: runs_kept backwards, p_runs entries of it per shard and those of runs that have not finished.
 create or replace function tributary.kept_from(p_name text, p_runs integer) returns uuid
 language plpgsql stable
 set search_path to tributary, pg_temp
@@ -11,7 +11,9 @@ set enable_mergejoin to off
 set jit to off
 as $$
 begin
-    if p_runs = 0 then
+    if p_runs is null then
+        return null;
+    elsif p_runs = 0 then
         return 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     end if;
     return (

@@ -17,7 +17,7 @@ COMMANDS: Final = {
         "commands.control:retry", "Try failed work again; finished steps keep their results", _WORK
     ),
     "change": Entry(
-        "commands.change:change", "Change work that waits: priority, queue, time, payload", _WORK
+        "commands.change:change", "Change work that waits: its priority, queue, time or payload", _WORK
     ),
     "rerun": Entry("commands.control:rerun", "Submit the same work once more, as a new run or intent", _WORK),
     "status": Entry("commands.status:status", "Show one run or intent", _LOOK),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STATES: Final = tuple(dict.fromkeys([*map(str, RunState), *map(str, StepState)]))
 # in the order in which work goes through them, so that what moves on meanwhile is met again
 UNFINISHED: Final = ("blocked", "scheduled", "waiting", "paused", "available", "running")
-CHANGEABLE: Final = ("scheduled", "waiting", "paused", "available", "running")
+CHANGEABLE: Final = ("scheduled", "waiting", "paused", "available", "running runs")
 FAILED: Final = ("failed", "discarded")
 _PAGE: Final = 500
 _DAY: Final = 86_400.0
@@ -130,8 +130,12 @@ class Choice:
         if self._place >= len(self.states):
             self.ended = True
             return []
-        wanted = replace(self._filter, state=self.states[self._place], after=self._cursor)
-        rows, self._cursor = yield from lists.page(wanted)
+        state, _, runs = self.states[self._place].partition(" ")
+        wanted = replace(self._filter, state=state, after=self._cursor)
+        rows: list[lists.ListRow] = []
+        self._cursor = None
+        if not (runs and wanted.kind == "intent"):
+            rows, self._cursor = yield from lists.page(replace(wanted, kind="run") if runs else wanted)
         if self._cursor is None:
             self._place += 1
             self._restart()
@@ -194,7 +198,7 @@ def choice(given: Select, settings: Settings, states: Sequence[str], *, letters:
     Args:
         given: the selection.
         settings: of the client.
-        states: looked through where the selection names none.
+        states: looked through where the selection names none; ``running runs`` is that of runs only.
         letters: dead letters instead of work.
 
     Raises:

@@ -16,8 +16,8 @@ from tributary_daemon.store.pruning import Sweep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tributary_daemon.daemon.plan import WorkerPlan
     from tributary_daemon.store.db import Connection, Operation
-    from tributary_daemon.store.pruning import Retention
 
 _REST: Final = 60.0
 _IDLE_SHARE: Final = 20.0
@@ -118,17 +118,8 @@ class Pruners:
         min(self._pruners, key=lambda pruner: pruner.due_at).batch(connection)
 
 
-def pruners(retention: Retention | None, shards: int, keep_letters: float | None, *, tends: bool) -> Pruners:
-    """Return what a leader prunes.
-
-    Args:
-        retention: of all finished work; None for none.
-        shards: number of shards.
-        keep_letters: seconds that a dead letter keeps its run, where the run's workflow has a ``keep``.
-        tends: do what workflows say of their own runs, and forget unique keys whose work has ended.
-    """
-    return Pruners(
-        Pruner(None if retention is None else partial(Sweep, retention, shards)),
-        Pruner(partial(KeepSweep, shards, keep_letters=keep_letters) if tends else None),
-        Pruner(partial(KeySweep, shards) if tends else None),
-    )
+def pruners(plan: WorkerPlan, shards: int) -> Pruners:
+    """Return what a leader prunes: old work, what workflows say of their own runs, and unique keys."""
+    old = None if plan.retention is None else partial(Sweep, plan.retention, shards)
+    kept = partial(KeepSweep, shards, keep_letters=plan.keep_letters) if plan.tends else None
+    return Pruners(Pruner(old), Pruner(kept), Pruner(partial(KeySweep, shards) if plan.tends else None))

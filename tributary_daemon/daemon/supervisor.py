@@ -104,8 +104,7 @@ class Supervisor:
         """
         connection = self._link.connection()
         self._shards = membership.shard_count(connection)
-        plan = self._plan
-        pruner = pruners(plan.retention, self._shards, plan.keep_letters, tends=plan.tends)
+        pruner = pruners(self._plan, self._shards)
         self._maintenance = Maintenance(self._shards, self._plan.lease, self._clock, pruner)
         self._register(connection)
 
