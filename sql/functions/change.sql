@@ -9,6 +9,12 @@ create or replace function tributary.change(
 ) returns text
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_variable
 declare

@@ -33,7 +33,7 @@ begin
         if has_not_started(v_id) then
             perform cancel(v_id, 'expired');
         else
-            update steps s set expires_at = null where s.shard = p_shard and s.run_id = v_id and s.expires_at is not null;
+            update steps s set expires_at = null where s.shard = p_shard and s.run_id = v_id and s.expires_at is not null and s.state <> 'running';
         end if;
     end loop;
     if v_ids is null then
@@ -42,19 +42,12 @@ begin
     v_tids := array(
         select locked.tid from unnest(v_ids) as u(id)
         cross join lateral (
-            select s.ctid as tid from steps s
-            where s.shard = p_shard and s.run_id = u.id and s.ordinal = 0 and s.expires_at <= v_now and s.attempt = 0
-              and s.state in ('scheduled', 'available', 'waiting')
+            -- by the key alone: with the state in here, the index of what expires would be read for each of them
+            select s.ctid as tid, s.state, s.attempt, s.expires_at from steps s
+            where s.shard = p_shard and s.run_id = u.id and s.ordinal = 0
             for update skip locked offset 0
-        ) as locked);
-    -- what has put itself off has started
-    update steps s set expires_at = null where s.ctid = any (v_tids) and s.shard = p_shard and s.reason = 'snoozed';
-    with gone as (
-        update steps s set state = 'cancelled', finished_at = v_now, reason = 'expired'
-        where s.ctid = any (v_tids) and s.shard = p_shard and s.reason is distinct from 'snoozed'
-        returning s.run_id, s.tenant_id
-    )
-    insert into event_log (run_id, at, ordinal, shard, tenant_id, type, data)
-    select g.run_id, v_now, 0, p_shard, g.tenant_id, 'step_cancelled', '{"reason": "expired"}' from gone g;
+        ) as locked
+        where locked.expires_at <= v_now and locked.attempt = 0 and locked.state in ('scheduled', 'available', 'waiting'));
+    perform write_expired(p_shard, v_tids, v_now);
     return v_count + cardinality(v_tids);
 end $$;

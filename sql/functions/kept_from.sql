@@ -21,8 +21,12 @@ begin
         from generate_series(0, shard_count() - 1) as n(shard)
         cross join lateral (
             select r.run_id from runs r
-            where r.shard = n.shard::smallint and r.keep_name = p_name and r.finished_at is not null and r.root_id = r.run_id
-            order by r.run_id desc limit p_runs
+            -- compared as rows, for one index alone gives this order: with the name as an equal, the key would do so over all runs
+            where r.shard = n.shard::smallint and r.keep_name is not null
+              and (r.keep_name, r.run_id) >= (p_name, '00000000-0000-0000-0000-000000000000')
+              and (r.keep_name, r.run_id) <= (p_name, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+              and r.finished_at is not null and r.root_id = r.run_id
+            order by r.keep_name desc, r.run_id desc limit p_runs
         ) as newest
         order by newest.run_id desc offset p_runs - 1 limit 1);
 end $$;

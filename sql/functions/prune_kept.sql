@@ -1,4 +1,4 @@
--- Prunes finished runs that are kept under p_name, of the p_limit behind p_after in the order of their ids: those that lie before p_from (see
+-- Prunes finished runs that are kept under p_name, of those behind p_after in the order of their ids: those that lie before p_from (see
 -- kept_from) or that ended more than p_days ago, with all that belongs to them. A dead letter keeps its run until it is p_keep_letters
 -- old, a root its children. At least one run at a time, and further ones while they have p_limit steps together. p_act: false only counts.
 -- Returns how many went, and where the next batch begins: null for nowhere.
@@ -23,6 +23,8 @@ declare
     v_old_letter timestamptz := clock() - p_keep_letters;
     -- no run that is younger than its id's time can have ended before that
     v_end uuid := greatest(p_from, first_id(v_old));
+    -- a run has two steps at least, as they are counted here, and most have more
+    v_window integer := greatest(p_limit / 4, 1);
     v_seen integer;
     v_last uuid;
     v_tids tid[];
@@ -33,8 +35,10 @@ declare
 begin
     with seen as materialized (
         select r.ctid as tid, r.run_id, r.root_id, r.finished_at, r.next_ordinal from runs r
-        where r.shard = p_shard and r.keep_name = p_name and r.run_id > p_after and r.run_id < v_end
-        order by r.run_id limit p_limit
+        -- as rows: see kept_from
+        where r.shard = p_shard and r.keep_name is not null
+          and (r.keep_name, r.run_id) > (p_name, p_after) and (r.keep_name, r.run_id) < (p_name, v_end)
+        order by r.keep_name, r.run_id limit v_window
     ), fitting as materialized (
         select seen.*, row_number() over (order by seen.run_id) as place, sum(seen.next_ordinal) over (order by seen.run_id) as steps
         from seen
@@ -57,11 +61,12 @@ begin
     runs := coalesce(cardinality(v_tids), 0);
     -- what did not fit into this batch comes with the next
     next_after := case when v_last is not null then v_last
-                       when v_seen >= p_limit then (
+                       when v_seen >= v_window then (
                            select k.run_id from (
                                select r.run_id from runs r
-                               where r.shard = p_shard and r.keep_name = p_name and r.run_id > p_after and r.run_id < v_end
-                               order by r.run_id limit p_limit) as k
+                               where r.shard = p_shard and r.keep_name is not null
+                                 and (r.keep_name, r.run_id) > (p_name, p_after) and (r.keep_name, r.run_id) < (p_name, v_end)
+                               order by r.keep_name, r.run_id limit v_window) as k
                            order by k.run_id desc limit 1) end;
     if not p_act or v_tids is null then
         return next;

@@ -7,6 +7,10 @@ create or replace function tributary.replace_intent(
 ) returns table (run_id uuid, created boolean, state text, queue text, known boolean)
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare

@@ -6,6 +6,10 @@ create or replace function tributary.steer_many(p_shard smallint, p_action text,
 returns table (place integer, state text, code text, message text)
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_variable
 declare

@@ -6,6 +6,10 @@ create or replace function tributary.take_unique(p_shard smallint, p_tenant text
 returns table (run_id uuid, kind text, state text, first_at timestamptz)
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare

@@ -80,7 +80,10 @@ def terms(settings: Settings, given: SubmitOptions) -> submit.Terms:
     """
     made = options.terms(settings, **given)
     if made.key is not None or made.labels or made.special:
-        raise InvalidInput("submit_many takes no key, labels, unique or expires", hint="submit one by one")
+        raise InvalidInput(
+            "submit_many takes neither idempotency key nor labels, unique or expires",
+            hint="submit one by one",
+        )
     return made
 
 
