@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Connection, Operation
 
 _REST: Final = 60.0
+# what has little to do most of the time is not to wake an idle worker every minute
+_LONG_REST: Final = 300.0
 _IDLE_SHARE: Final = 20.0
 _TELL_EVERY: Final = 60.0
 
@@ -47,10 +49,12 @@ class Pruner:
 
     Args:
         begin: makes a sweep; None for none.
+        rest: seconds between sweeps, at least.
     """
 
-    def __init__(self, begin: Callable[[], Sweeping] | None) -> None:
+    def __init__(self, begin: Callable[[], Sweeping] | None, rest: float = _REST) -> None:
         self._begin = begin
+        self._rest = rest
         self._sweep: Sweeping | None = None
         self._due = 0.0 if begin is not None else math.inf
         self._told_at = 0.0
@@ -84,7 +88,7 @@ class Pruner:
         self._due = time.monotonic() + self._sweep.pause
         if self._sweep.ended:
             self._tell(self._sweep)
-            self._due = time.monotonic() + max(_REST, _IDLE_SHARE * self._sweep.idle)
+            self._due = time.monotonic() + max(self._rest, _IDLE_SHARE * self._sweep.idle)
             self._sweep = None
         elif time.monotonic() - self._told_at > _TELL_EVERY:
             self._tell(self._sweep)
@@ -121,5 +125,7 @@ class Pruners:
 def pruners(plan: WorkerPlan, shards: int) -> Pruners:
     """Return what a leader prunes: old work, what workflows say of their own runs, and unique keys."""
     old = None if plan.retention is None else partial(Sweep, plan.retention, shards)
-    kept = partial(KeepSweep, shards, keep_letters=plan.keep_letters) if plan.tends else None
-    return Pruners(Pruner(old), Pruner(kept), Pruner(partial(KeySweep, shards) if plan.tends else None))
+    if not plan.tends:
+        return Pruners(Pruner(old))
+    kept = partial(KeepSweep, shards, keep_letters=plan.keep_letters)
+    return Pruners(Pruner(old), Pruner(kept, _LONG_REST), Pruner(partial(KeySweep, shards), _LONG_REST))
