@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tributary_daemon.app import AsyncClient as AsyncClient
     from tributary_daemon.app import Client as Client
+    from tributary_daemon.client.unique import Unique as Unique
     from tributary_daemon.client.workflow import Workflow as Workflow
     from tributary_daemon.errors import Abort as Abort
     from tributary_daemon.errors import HandlerTimeout as HandlerTimeout
@@ -40,6 +41,7 @@ _PLACES = {
     "Step": "handlers.step",
     "StepCancelled": "errors",
     "TributaryError": "errors",
+    "Unique": "client.unique",
     "Worker": "workers",
     "Workflow": "client.workflow",
     "handler": "handlers.declare",
@@ -58,6 +60,7 @@ __all__ = [
     "Step",
     "StepCancelled",
     "TributaryError",
+    "Unique",
     "Worker",
     "Workflow",
     "handler",

@@ -5,7 +5,8 @@
     │  └─ SecretMissing        a worker has no secret of that name                     exit 2
     ├─ InvalidInput            inputs, a payload or an option were refused             exit 3
     │  ├─ InvalidWorkflow      a workflow file or builder was refused, with positions  exit 3
-    │  └─ KeyConflict          a known idempotency key under another name              exit 3
+    │  ├─ KeyConflict          a known idempotency key under another name              exit 3
+    │  └─ PreconditionFailed   what a workflow demands of a run does not hold          exit 3
     ├─ NotFound                no run, intent, step, queue … of that name              exit 4
     ├─ AmbiguousId             part of an id fits several                              exit 2
     ├─ WaitTimeout             it has not ended yet                                    exit 5
@@ -117,6 +118,10 @@ class InvalidWorkflow(InvalidInput):
 
 class KeyConflict(InvalidInput):
     """The idempotency key is known, under another name."""
+
+
+class PreconditionFailed(InvalidInput):
+    """What a workflow demands before a run of it is recorded does not hold; nothing was stored."""
 
 
 class NotFound(TributaryError):  # noqa: N818 - see InvalidInput

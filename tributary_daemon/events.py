@@ -69,7 +69,7 @@ class HealthServed(Event):
 
 @dataclass(frozen=True, slots=True)
 class HistoryPruned(Event):
-    """Work that ended longer ago than the setting ``keep`` was removed."""
+    """Work that ended longer ago than ``keep`` says, of the settings or of its workflow, was removed."""
 
     runs: int
     intents: int

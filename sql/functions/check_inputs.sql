@@ -6,12 +6,19 @@ as $$
 declare
     v_declared jsonb;
     v_faults text;
+    v_demanding boolean;
+    v_name text;
 begin
     if jsonb_typeof(p_inputs) <> 'object' then
         raise exception 'inputs must be a JSON object, not %', jsonb_typeof(p_inputs)
             using errcode = 'TR001', hint = 'inputs look like {"email": "a@example.org"}';
     end if;
-    select coalesce(r.plan -> 'inputs', '{}') into v_declared from revisions r where r.revision_id = p_revision;
+    select coalesce(r.plan -> 'inputs', '{}'), r.plan ? 'preconditions', r.name into v_declared, v_demanding, v_name
+    from revisions r where r.revision_id = p_revision;
+    if v_demanding then
+        raise exception 'workflow % has preconditions, which SQL cannot evaluate', v_name
+            using errcode = 'TR001', hint = 'submit it with trib or a Python client';
+    end if;
     select string_agg(fault, E'\n' order by fault) into v_faults from (
         select format('input %I is required', d.key) as fault
         from jsonb_each(v_declared) d

@@ -1,5 +1,6 @@
 -- Makes up to p_limit due rows available; returns how many. Bounded housekeeping of every short claim, the leader is the backstop.
--- Locks: step rows by SKIP LOCKED (due_steps).
+-- What expires goes first, as it may hide what a claim could take.
+-- Locks: runs and step rows by SKIP LOCKED (expire_steps, due_steps).
 create or replace function tributary.promote(p_shard smallint, p_limit integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -12,8 +13,10 @@ set enable_indexscan to off
 set jit to off
 as $$
 declare
-    v_tids tid[] := due_steps(p_shard, clock(), p_limit);
+    v_tids tid[];
 begin
+    perform expire_steps(p_shard, p_limit);
+    v_tids := due_steps(p_shard, clock(), p_limit);
     if cardinality(v_tids) > 0 then
         update steps s set state = 'available', seq = greatest(s.seq + 1, clock_us() + due.i)
         from unnest(v_tids) with ordinality as due(tid, i)

@@ -124,10 +124,12 @@ begin
     order by need, x.ordinal;  -- as their index has them
 
     insert into runs (run_id, root_id, parent_run_id, parent_ordinal, revision_id, created_at, run_at, deadline, shard, priority, flags,
-                      max_parallel, remaining, next_ordinal, closing_ordinal, tenant_id, name, idempotency_key, runner_id, labels)
+                      max_parallel, remaining, next_ordinal, closing_ordinal, tenant_id, name, idempotency_key, runner_id, keep_name, labels)
     values (v_id, coalesce(p_root, v_id), p_parent, p_parent_ordinal, p_revision, v_now, p_run_at,
             greatest(p_run_at, v_now) + make_interval(secs => (v_plan ->> 'timeout')::float8), v_shard,
             coalesce((p_submit ->> 'priority')::smallint, 0), v_flags, v_parallel, v_main, v_count + 2, case when v_plan -> 'result' <> 'null' then v_count + 1 end, p_tenant, p_name, p_key, p_runner,
+            -- child runs are none of those that a workflow keeps
+            case when v_plan ? 'keep' and p_root is null then p_name end,
             coalesce(v_plan -> 'labels', '{}') || coalesce(p_labels, '{}'));
     if v_plan -> 'result' <> 'null' then
         insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, max_attempts, tenant_id, name, queue)

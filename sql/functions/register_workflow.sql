@@ -7,6 +7,7 @@ declare
     v_before uuid;
 begin
     perform check_name('a workflow''s name', p_name);
+    perform set_keep(p_name, (select r.plan -> 'keep' from revisions r where r.revision_id = p_revision));
     insert into workflows (name, revision_id, description, registered_at)
     values (p_name, p_revision, p_description, clock())
     on conflict (name) do nothing;

@@ -11,6 +11,7 @@ begin
         insert into revisions (revision_id, created_at, hash, name, source, plan)
         values (v_id, clock(), p_hash, p_name, p_source, p_plan)
         on conflict (revision_id) do nothing;
+        perform set_keep(p_name, p_plan -> 'keep');
     end if;
     return v_id;
 end $$;

@@ -23,7 +23,7 @@ begin
             unmet = c.unmet, flags = s.flags & ~(2 | 64), attempt_base = s.attempt, crashes = 0, lone_crashes = null, result = null,
             reason = case when not c.known then 'no_handler' when c.unmet > 0 and s.flags & 8192 = 8192 then 'items'
                           when c.unmet = 0 and s.flags & 128 = 128 then 'parallel' end,
-            run_at = null, claimed_at = null, started_at = null, finished_at = null, process_id = null,
+            run_at = null, expires_at = null, claimed_at = null, started_at = null, finished_at = null, process_id = null,
             seq = greatest(s.seq + 1, clock_us() + c.i)
         from counted c
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = c.ordinal

@@ -1,4 +1,5 @@
 -- Writes the claim of rows that the caller has locked; tid is where each row lies afterwards. By ctid alone, see complete_steps.
+-- What has expired unstarted is left alone: expire_steps cancels it.
 create or replace function tributary.write_claims(p_shard smallint, p_process bigint, p_tids tid[], p_python boolean, p_now timestamptz)
 returns table (
     run_id uuid, ordinal integer, seq bigint, tid tid, kind step_kind, name text, step_id text, item_key text, queue text,
@@ -21,6 +22,7 @@ begin
             -- other languages start what they claim; Python records the start of an at-most-once attempt itself
             started_at = case when not p_python and s.max_attempts = 1 then p_now end, reason = null
         where s.ctid = any (p_tids) and s.shard = p_shard
+          and (s.expires_at is null or s.expires_at > p_now or s.attempt > 0 or s.reason = 'snoozed')
         returning s.run_id, s.ordinal, s.seq, s.ctid, s.kind, s.name, s.step_id, s.item_key, s.queue, s.priority, s.tenant_id, s.attempt,
                   s.attempt_base, s.max_attempts, s.crashes, s.flags, s.lone_crashes, s.payload;
 end $$;

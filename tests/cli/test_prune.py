@@ -22,7 +22,7 @@ def test_what_ended_long_ago_goes_and_the_rest_stays(trib, sql):
     counted = trib("prune", "--older-than", "30d", "--dry-run")
     assert (counted.returncode, counted.stdout) == (0, "would prune 0 runs and 2 intents\n")
     done = trib("prune", "--older-than", "30d", "-o", "json")
-    assert json.loads(done.stdout) == {"runs": 0, "intents": 2, "dry_run": False}
+    assert json.loads(done.stdout) == {"runs": 0, "intents": 2, "dry_run": False, "kept": {}}
     assert trib("list", "-o", "name").stdout.split() == young
     assert "1 intent\n" in trib("prune", "--older-than", "10d", "--state", "completed").stdout
 

@@ -23,10 +23,12 @@ def test_what_ended_longer_ago_goes(client, sql):
     old = aging.finished(sql, 600, "40 days")
     young = aging.finished(sql, 1, "20 days")
     seen = []
-    assert client.prune("30d", dry_run=True).to_json() == {"runs": 0, "intents": 600, "dry_run": True}
+    assert client.prune("30d", dry_run=True).to_json() == {
+        "runs": 0, "intents": 600, "dry_run": True, "kept": {},
+    }  # fmt: skip
     assert client.get(old[0]).state == "completed"
     assert client.prune(timedelta(days=30), seen=seen.append).to_json() == {
-        "runs": 0, "intents": 600, "dry_run": False,
+        "runs": 0, "intents": 600, "dry_run": False, "kept": {},
     }  # fmt: skip
     assert seen[-1].intents == 600
     assert len(seen) > 1

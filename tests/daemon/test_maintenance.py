@@ -9,7 +9,7 @@ import pytest
 from tributary_daemon.daemon import maintenance
 from tributary_daemon.daemon.clock import DatabaseClock
 from tributary_daemon.daemon.maintenance import TICK, Maintenance
-from tributary_daemon.daemon.pruner import Pruner
+from tributary_daemon.daemon.pruner import Pruner, Pruners
 from tributary_daemon.store import membership
 from tributary_daemon.store.membership import Chores
 
@@ -37,7 +37,7 @@ def leader(monkeypatch):
     monkeypatch.setattr(maintenance.membership, "attend", call("attend", EVERYTHING))
     for name, answer in dict.fromkeys(["rescue", "promote", "release_waiting", "tidy"], 0).items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
-    keeper = Maintenance(1, 10.0, DatabaseClock(), Pruner(None, 1))
+    keeper = Maintenance(1, 10.0, DatabaseClock(), Pruners(Pruner(None)))
     # past the time in which a new leader takes nothing from anybody
     clock[0] += 10
     return keeper, clock, calls
@@ -115,7 +115,7 @@ def test_a_rescue_goes_on_while_batches_come_back_full():
 def test_a_new_leader_takes_nothing_from_anybody_until_all_could_have_beaten(leader):
     """It does not know whether the database was away a moment ago."""
     _, clock, calls = leader
-    fresh = Maintenance(1, 10.0, DatabaseClock(), Pruner(None, 1))
+    fresh = Maintenance(1, 10.0, DatabaseClock(), Pruners(Pruner(None)))
     for _ in range(3):
         fresh.tick(None, 1)
         clock[0] += TICK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ from tributary_daemon import events
 from tributary_daemon.daemon import pruner
 from tributary_daemon.daemon.pruner import Pruner
 from tributary_daemon.errors import DatabaseUnreachable, SchemaError
-from tributary_daemon.store.pruning import Retention
+from tributary_daemon.store.pruning import Retention, Sweep
 
 RETENTION = Retention(keep=60.0)
 WORK = "select count(*) from tributary.steps"
@@ -99,7 +100,7 @@ def ends(runs, intents):
 
 
 def test_batches_alternate_with_pauses_and_sweeps_with_rests(steps, told):
-    keeper = Pruner(RETENTION, 1)
+    keeper = Pruner(partial(Sweep, RETENTION, 1))
     assert keeper.due_in == 0
     steps.answers = [moves(3, 2), ends(0, 1)]
     keeper.batch(None)
@@ -113,7 +114,7 @@ def test_batches_alternate_with_pauses_and_sweeps_with_rests(steps, told):
 
 
 def test_a_sweep_in_vain_rests_the_longer_and_says_nothing(steps, told):
-    keeper = Pruner(RETENTION, 1)
+    keeper = Pruner(partial(Sweep, RETENTION, 1))
     steps.answers = [moves(0, 0) for _ in range(9)] + [ends(0, 0)]
     while steps.answers:
         keeper.batch(None)
@@ -123,7 +124,7 @@ def test_a_sweep_in_vain_rests_the_longer_and_says_nothing(steps, told):
 
 
 def test_a_long_sweep_says_every_minute_how_far_it_is(steps, told):
-    keeper = Pruner(RETENTION, 1)
+    keeper = Pruner(partial(Sweep, RETENTION, 1))
     steps.answers = [moves(0, 1) for _ in range(40)] + [ends(0, 1)]
     while steps.answers:
         keeper.batch(None)
@@ -133,7 +134,7 @@ def test_a_long_sweep_says_every_minute_how_far_it_is(steps, told):
 
 
 def test_an_error_is_told_and_waited_out_a_lost_connection_is_not_its_business(steps, told):
-    keeper = Pruner(RETENTION, 1)
+    keeper = Pruner(partial(Sweep, RETENTION, 1))
     steps.answers = [SchemaError("no such function")]
     keeper.batch(None)
     assert told == [events.PruningFailed(error="no such function")]
@@ -146,6 +147,6 @@ def test_an_error_is_told_and_waited_out_a_lost_connection_is_not_its_business(s
 
 
 def test_without_retention_nothing_is_ever_due(steps):
-    keeper = Pruner(None, 1)
+    keeper = Pruner(None)
     keeper.batch(None)
     assert math.isinf(keeper.due_in)

@@ -181,3 +181,32 @@ def test_a_beat(look):
     nothing = [None, None]
     assert look.pages(beat, worker, look.processes, nothing, nothing, nothing) < 200
     assert look.pages(beat, worker, look.processes, [4, 4], [1, 1], ["[]", "[]"]) < 200
+
+
+def test_cancelling_what_expires_when_nothing_does(look):
+    assert look.pages("select tributary.expire_steps(0::smallint, 500)") < 100
+
+
+def test_cancelling_what_has_expired(look):
+    late = """update tributary.steps set expires_at = clock_timestamp() - interval '1 s' where ctid = any (array(
+                  select ctid from tributary.steps where state = 'available' and kind = 'intent' limit 500))"""
+    look.connection.execute(late)
+    assert look.first_pages("select tributary.expire_steps(0::smallint, 500)") < 40_000
+
+
+def test_pruning_by_the_keep_of_a_workflow(look):
+    look.connection.execute(
+        "update tributary.runs set keep_name = 'w.done.v1' where ctid = any (array("
+        "select ctid from tributary.runs where state = 'completed' order by run_id limit 2000))"
+    )
+    assert look.pages("select tributary.kept_from('w.done.v1', 200)") < 1_500
+    oldest = kit.scalar(look.connection, "select tributary.kept_from('w.done.v1', 200)")
+    begin = "00000000-0000-0000-0000-000000000000"
+    prune = "select * from tributary.prune_kept(0::smallint, 'w.done.v1', %s, %s, null, null, 1000, true)"
+    assert look.first_pages(prune, begin, oldest) < 40_000
+
+
+def test_looking_up_who_holds_a_unique_key(look):
+    submit = """select * from tributary.submit('t.work.v1', '{}', '{"unique": {"key": "k"}}')"""
+    look.connection.execute(submit)
+    assert look.pages(submit) < 200

@@ -18,6 +18,9 @@ COMMANDS: Final = {
     ),
     "pause": Entry("commands.pause:pause", "Pause runs until they are resumed", _WORK),
     "resume": Entry("commands.pause:resume", "Let paused runs go on", _WORK),
+    "change": Entry(
+        "commands.change:change", "Change work that waits: its priority, queue, time or payload", _WORK
+    ),
     "rerun": Entry("commands.control:rerun", "Submit the same work once more, as a new run or intent", _WORK),
     "status": Entry("commands.status:status", "Show one run or intent", _LOOK),
     "watch": Entry("commands.watch:watch", "Follow a run or an intent to its end", _LOOK),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
 from tributary_daemon.client.async_run_face import AsyncRunFace
+from tributary_daemon.client.async_steering import AsyncSteering
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncReader(AsyncRunFace):
+class AsyncReader(AsyncRunFace, AsyncSteering):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on
@@ -279,7 +280,7 @@ class AsyncReader(AsyncRunFace):
 
     async def prune(
         self,
-        older_than: float | str | timedelta,
+        older_than: float | str | timedelta | None,
         *,
         states: Iterable[str] = (),
         dead_letters_older_than: float | str | timedelta | None = None,
@@ -292,7 +293,8 @@ class AsyncReader(AsyncRunFace):
         that moment stays, and what is interrupted goes on with the next call.
 
         Args:
-            older_than: since its end: seconds, timedelta or ``"30d"``.
+            older_than: since its end: seconds, timedelta or ``"30d"``; None for only what workflows say of
+                their own runs (``keep``), which goes first in any case unless ``states`` are given.
             states: in which it ended: ``completed``, ``failed``, ``cancelled``, ``discarded``; empty for any.
             dead_letters_older_than: work with dead letters goes when these are older than this; None: it
                 stays until they are requeued or dropped.
@@ -302,14 +304,22 @@ class AsyncReader(AsyncRunFace):
         Raises:
             InvalidInput: a duration or a state is malformed.
         """
-        wanted = pruning.retention(self._settings, older_than, states, dead_letters_older_than)
-        sweep = await self._link.run(lambda: pruning.sweep(wanted, dry_run=dry_run), again=True)
+        sweep = await self._link.run(
+            lambda: pruning.begin(
+                self._settings, older_than, states, dead_letters_older_than, dry_run=dry_run
+            ),
+            again=True,
+        )
         while not sweep.ended:
             await self._link.run(sweep.batch, again=True)
             if seen is not None:
-                seen(pruning.so_far(sweep))
+                seen(sweep.so_far())
             await asyncio.sleep(sweep.pause)
-        return pruning.so_far(sweep)
+        return sweep.so_far()
+
+    async def keeps(self) -> tuple[str, ...]:
+        """Return the names of the workflows that say themselves how long their finished runs are kept."""
+        return await self._link.run(pruning.keeping_names, again=True)
 
     async def queues(self) -> tuple[QueueDocument, ...]:
         """Read the queues that were ever paused, hold work, or are served."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.unique import Unique
     from tributary_daemon.client.workflow import Workflow
     from tributary_daemon.model.retry import Retry
     from tributary_daemon.spec.signatures import Signatures
@@ -35,6 +36,8 @@ class SubmitOptions(TypedDict, total=False):
         timeout: of each attempt; seconds, timedelta or ``"30s"``.
         retry: policy or its fields.
         labels: of a run.
+        unique: `Unique`, its fields, or a key alone: there is one such work at a time.
+        expires: cancelled unless it has started by then; as ``run_after``.
     """
 
     idempotency_key: str | None
@@ -45,6 +48,8 @@ class SubmitOptions(TypedDict, total=False):
     timeout: float | str | timedelta | None
     retry: Retry | Mapping[str, Any] | None
     labels: Mapping[str, str] | None
+    unique: Unique | Mapping[str, Any] | str | None
+    expires: RunAfter | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Call:
     @property
     def repeatable(self) -> bool:
         """Whether a submit whose reply was lost may be sent again: its key makes it the same work."""
-        return self.terms.key is not None
+        return self.terms.key is not None or "period" in self.terms.special.get("unique", ())
 
     def record(self) -> Operation[submitting.Submitted]:
         """Return the operation that records it."""

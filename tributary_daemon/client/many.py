@@ -76,11 +76,14 @@ def terms(settings: Settings, given: SubmitOptions) -> submit.Terms:
     """Return the options of all intents.
 
     Raises:
-        InvalidInput: one is malformed, or it is an idempotency key or labels, which only single submits have.
+        InvalidInput: one is malformed, or one that only single submits have: key, labels, unique, expires.
     """
     made = options.terms(settings, **given)
-    if made.key is not None or made.labels:
-        raise InvalidInput("submit_many takes neither idempotency key nor labels", hint="submit one by one")
+    if made.key is not None or made.labels or made.special:
+        raise InvalidInput(
+            "submit_many takes neither idempotency key nor labels, unique or expires",
+            hint="submit one by one",
+        )
     return made
 
 

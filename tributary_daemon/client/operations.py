@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tributary_daemon.client import reading
+from tributary_daemon import codec
+from tributary_daemon.client import options, reading
 from tributary_daemon.client import why as reasons
 from tributary_daemon.client.options import queue_name
 from tributary_daemon.client.reading import get, missing, resolve_id
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tributary_daemon.client.documents import Document, ItemDocument
+    from tributary_daemon.client.options import RunAfter
     from tributary_daemon.client.why import Why
     from tributary_daemon.store.db import Operation
 
@@ -62,6 +64,34 @@ def retry(text: str, from_step: str | Sequence[str] | None) -> Operation[str]:
     """Put ended work back to work; return the new state."""
     steps = [from_step] if isinstance(from_step, str) else from_step
     return (yield from control.retry((yield from resolve_id(text)), steps))
+
+
+def change(
+    text: str,
+    step: str | None,
+    *,
+    priority: int | None,
+    queue: str | None,
+    run_after: RunAfter | None,
+    payload: Any,
+) -> Operation[str]:
+    """Change work that waits; return its state.
+
+    Raises:
+        InvalidInput: a value is refused, or nothing is to be changed.
+    """
+    at, delay = options.due(run_after)
+    return (
+        yield from control.change(
+            (yield from resolve_id(text)),
+            priority=None if priority is None else options.checked_priority(priority),
+            queue=None if queue is None else queue_name(queue),
+            run_at=at,
+            delay=delay,
+            payload=None if payload is None else codec.dumps(payload),
+            step=step,
+        )
+    )
 
 
 def why(text: str, step: str | None) -> Operation[Why]:

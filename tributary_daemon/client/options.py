@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tributary_daemon.client.unique import Unique
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import durations
 from tributary_daemon.model.retry import Retry
@@ -72,6 +73,8 @@ def terms(
     timeout: float | str | timedelta | None = None,
     retry: Retry | Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
+    unique: Unique | Mapping[str, Any] | str | None = None,
+    expires: RunAfter | None = None,
 ) -> Terms:
     """Check the options of a submit and return them as the store takes them.
 
@@ -85,6 +88,8 @@ def terms(
         timeout: of each attempt.
         retry: policy, or its fields.
         labels: of a run.
+        unique: under which key it is the same as other work, and what then.
+        expires: cancelled unless it has started by then: like ``run_after``, a duration or a time.
 
     Raises:
         InvalidInput: one of them is malformed; the message names it.
@@ -93,7 +98,7 @@ def terms(
     if queue is not None:
         submit["queue"] = queue_name(queue)
     if priority is not None:
-        submit["priority"] = _whole("priority", priority, *PRIORITIES)
+        submit["priority"] = checked_priority(priority)
     if max_attempts is not None:
         submit["max_attempts"] = _whole("max_attempts", max_attempts, 1, _ATTEMPTS)
     if timeout is not None:
@@ -111,7 +116,36 @@ def terms(
         tenant=settings.tenant,
         private=settings.private,
         runner=settings.runner,
+        special=_special(unique, expires, idempotency_key, delayed=run_after is not None),
     )
+
+
+def _special(
+    unique: Unique | Mapping[str, Any] | str | None,
+    expires: RunAfter | None,
+    key: str | None,
+    *,
+    delayed: bool,
+) -> dict[str, Any]:
+    special: dict[str, Any] = {}
+    if unique is not None:
+        made = Unique.of(unique)
+        if key is not None:
+            raise InvalidInput(
+                "a submit has an idempotency key or is unique, not both",
+                hint="a unique key with a period is the nearer to an idempotency key",
+            )
+        if made.on_conflict == "debounce" and not delayed:
+            raise InvalidInput("debounce needs the time for which it waits", hint="give run_after (--in 30s)")
+        special["unique"] = made.to_json()
+    at, seconds = due(expires)
+    if at is not None:
+        special["expires_at"] = at.isoformat()
+    if seconds is not None:
+        if seconds <= 0:
+            raise InvalidInput("what expires at once never starts", hint="give a duration longer than 0")
+        special["expires_in"] = seconds
+    return special
 
 
 def due(run_after: RunAfter | None) -> tuple[datetime | None, float | None]:
@@ -130,6 +164,14 @@ def due(run_after: RunAfter | None) -> tuple[datetime | None, float | None]:
             return (at, None) if at is not None else (None, durations.seconds(run_after))
         case _:
             return None, durations.seconds(run_after)
+
+
+def before(now: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds before another; the first there is, where that lies before all."""
+    try:
+        return now - timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _time(text: str) -> datetime | None:
@@ -163,6 +205,15 @@ def queue_name(name: object) -> str:
             f"queue {name!r} holds a character with another meaning", hint="leave out : , ~ and spaces around"
         )
     return name
+
+
+def checked_priority(value: object) -> int:
+    """Return a priority.
+
+    Raises:
+        InvalidInput: it is no whole number, or out of range.
+    """
+    return _whole("priority", value, *PRIORITIES)
 
 
 def _whole(what: str, value: object, low: int, high: int) -> int:

@@ -9,6 +9,7 @@ from tributary_daemon.client import operations, overview, pruning, reading, shap
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.client.run_face import RunFace
+from tributary_daemon.client.steering import Steering
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace):
+class Reader(RunFace, Steering):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on
@@ -318,7 +319,7 @@ class Reader(RunFace):
 
     def prune(
         self,
-        older_than: float | str | timedelta,
+        older_than: float | str | timedelta | None,
         *,
         states: Iterable[str] = (),
         dead_letters_older_than: float | str | timedelta | None = None,
@@ -331,7 +332,8 @@ class Reader(RunFace):
         that moment stays, and what is interrupted goes on with the next call.
 
         Args:
-            older_than: since its end: seconds, timedelta or ``"30d"``.
+            older_than: since its end: seconds, timedelta or ``"30d"``; None for only what workflows say of
+                their own runs (``keep``), which goes first in any case unless ``states`` are given.
             states: in which it ended: ``completed``, ``failed``, ``cancelled``, ``discarded``; empty for any.
             dead_letters_older_than: work with dead letters goes when these are older than this; None: it
                 stays until they are requeued or dropped.
@@ -341,14 +343,22 @@ class Reader(RunFace):
         Raises:
             InvalidInput: a duration or a state is malformed.
         """
-        wanted = pruning.retention(self._settings, older_than, states, dead_letters_older_than)
-        sweep = self._link.run(lambda: pruning.sweep(wanted, dry_run=dry_run), again=True)
+        sweep = self._link.run(
+            lambda: pruning.begin(
+                self._settings, older_than, states, dead_letters_older_than, dry_run=dry_run
+            ),
+            again=True,
+        )
         while not sweep.ended:
             self._link.run(sweep.batch, again=True)
             if seen is not None:
-                seen(pruning.so_far(sweep))
+                seen(sweep.so_far())
             time.sleep(sweep.pause)
-        return pruning.so_far(sweep)
+        return sweep.so_far()
+
+    def keeps(self) -> tuple[str, ...]:
+        """Return the names of the workflows that say themselves how long their finished runs are kept."""
+        return self._link.run(pruning.keeping_names, again=True)
 
     def queues(self) -> tuple[QueueDocument, ...]:
         """Read the queues that were ever paused, hold work, or are served."""

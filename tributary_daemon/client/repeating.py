@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.client import submitting
+from tributary_daemon.client.demands import demand
 from tributary_daemon.client.reading import missing, resolve_id
 from tributary_daemon.client.submitting import Submitted
 from tributary_daemon.client.targets import IntentTarget
@@ -69,10 +70,12 @@ def rerun(text: str, settings: Settings) -> Operation[Submitted]:
         private=settings.private,
         runner=settings.runner,
     )
+    inputs = json.dumps(given.payload if given is not None else {})
+    yield from demand(WorkflowSpec.from_plan(kept.plan), inputs, terms)
     reply = yield from submit.run_of_revision(
         run.name,
         run.revision_id,
-        json.dumps(given.payload if given is not None else {}),
+        inputs,
         json.dumps(payloads) if payloads else None,
         terms,
     )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
+from tributary_daemon.client.demands import demand
 from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
+from tributary_daemon.client.revisions import handler_names, keep_children, revision
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
-from tributary_daemon.model.control import WORKFLOW_NAME
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.unsupported import refuse_unsupported, unsupported
 from tributary_daemon.spec.workflow import WorkflowSpec
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Operation
 
 SHELL: Final = "trib.shell.v1"
-# no worker offers these by name: every daemon has them, or will
-_OWN: Final = frozenset({WORKFLOW_NAME, "trib.wait.v1", "trib.approve.v1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +108,7 @@ def record(
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
+    yield from demand(work.spec, work.inputs, terms)
     if work.revision_id is None:
         yield from keep_children(work.spec)
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
@@ -180,6 +180,7 @@ def dry_run(
         "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
         "idempotency_key": terms.key,
         "tenant": terms.tenant,
+        **terms.special,
     }
     if isinstance(work, _Intent):
         return {
@@ -189,6 +190,7 @@ def dry_run(
             **common,
             "warnings": list(warnings),
         }
+    yield from demand(work.spec, work.inputs, terms)
     plan = work.spec.plan()
     ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
     given = json.loads(work.payloads) if work.payloads else {}
@@ -243,18 +245,6 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     return Registration(
         name=spec.name, revision=str(submit.revision_of(kept.hash)), change=change, warnings=tuple(warnings)
     )
-
-
-def revision(spec: WorkflowSpec) -> submit.Revision:
-    """Return a workflow as the store keeps it."""
-    return submit.Revision(spec.name, spec.revision_hash(), spec.source, json.dumps(spec.plan()))
-
-
-def keep_children(spec: WorkflowSpec) -> Operation[None]:
-    """Keep the workflows that came with this one, innermost first: its runs start them by their hash."""
-    for child in spec.children.values():
-        yield from keep_children(child)
-        yield from submit.keep(revision(child))
 
 
 def _checked(
@@ -346,15 +336,6 @@ def _names(work: _Intent | _Run) -> list[str]:
     if isinstance(work, _Intent):
         return [work.name]
     return handler_names(work.spec)
-
-
-def handler_names(spec: WorkflowSpec) -> list[str]:
-    """Return the handlers that a workflow and those that came with it call, each once."""
-    found = dict.fromkeys(step.name for step in spec.steps if step.name not in _OWN)
-    found |= dict.fromkeys(step.aggregate["name"] for step in spec.steps if step.aggregate is not None)
-    for child in spec.children.values():
-        found |= dict.fromkeys(handler_names(child))
-    return list(found)
 
 
 def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation[None]:

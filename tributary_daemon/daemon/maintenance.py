@@ -10,7 +10,7 @@ from tributary_daemon.store import membership
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.clock import DatabaseClock
-    from tributary_daemon.daemon.pruner import Pruner
+    from tributary_daemon.daemon.pruner import Pruners
     from tributary_daemon.store.db import Connection
 
 TICK: Final = 2.0
@@ -30,7 +30,7 @@ class Maintenance:
         pruner: of finished work.
     """
 
-    def __init__(self, shards: int, lease: float, clock: DatabaseClock, pruner: Pruner) -> None:
+    def __init__(self, shards: int, lease: float, clock: DatabaseClock, pruner: Pruners) -> None:
         self._shards = shards
         self._lease = lease
         self._clock = clock

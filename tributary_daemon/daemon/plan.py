@@ -49,6 +49,8 @@ class WorkerPlan:
         silence_limit: seconds.
         recycling: when a process has done enough.
         retention: what finished work it prunes when it does the maintenance; None for none.
+        keep_letters: seconds that a dead letter keeps the run of a workflow with a ``keep``; None for ever.
+        tends: whether it prunes by what workflows say, and forgets unique keys, when it does the maintenance.
         prepare: whether statements are prepared.
         log_format: of the processes.
         log_level: of the processes.
@@ -78,6 +80,8 @@ class WorkerPlan:
     silence_limit: float
     recycling: Recycling
     retention: Retention | None
+    keep_letters: float | None
+    tends: bool
     prepare: bool
     log_format: str
     log_level: str
@@ -133,6 +137,7 @@ class WorkerPlan:
             names=(),
             directory=directory,
             retention=None,
+            tends=False,
         )
 
 
@@ -178,6 +183,8 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         retention=None
         if config.keep is None
         else Retention(keep=config.keep, keep_letters=config.keep_dead_letters),
+        keep_letters=config.keep_dead_letters,
+        tends=True,
         prepare=True,
         log_format=log_format,
         log_level=config.log_level,

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tributary_daemon import events
 from tributary_daemon.errors import DatabaseUnreachable, TributaryError
 from tributary_daemon.store import db
+from tributary_daemon.store.keeping import KeepSweep, KeySweep
 from tributary_daemon.store.pruning import Sweep
 
 if TYPE_CHECKING:
-    from tributary_daemon.store.db import Connection
-    from tributary_daemon.store.pruning import Retention
+    from collections.abc import Callable
+
+    from tributary_daemon.daemon.plan import WorkerPlan
+    from tributary_daemon.store.db import Connection, Operation
 
 _REST: Final = 60.0
+# what has little to do most of the time is not to wake an idle worker every minute
+_LONG_REST: Final = 300.0
 _IDLE_SHARE: Final = 20.0
 _TELL_EVERY: Final = 60.0
+
+
+class Sweeping(Protocol):
+    """One pass over what may go, a batch at a time; see `pruning.Sweep`."""
+
+    runs: int
+    intents: int
+    seconds: float
+    idle: float
+    pause: float
+
+    @property
+    def ended(self) -> bool: ...
+    def batch(self) -> Operation[None]: ...
 
 
 class Pruner:
@@ -28,16 +48,21 @@ class Pruner:
     one connection.
 
     Args:
-        retention: what may go; None for nothing.
-        shards: number of shards.
+        begin: makes a sweep; None for none.
+        rest: seconds between sweeps, at least.
     """
 
-    def __init__(self, retention: Retention | None, shards: int) -> None:
-        self._retention = retention
-        self._shards = shards
-        self._sweep: Sweep | None = None
-        self._due = 0.0 if retention is not None else math.inf
+    def __init__(self, begin: Callable[[], Sweeping] | None, rest: float = _REST) -> None:
+        self._begin = begin
+        self._rest = rest
+        self._sweep: Sweeping | None = None
+        self._due = 0.0 if begin is not None else math.inf
         self._told_at = 0.0
+
+    @property
+    def due_at(self) -> float:
+        """When the next batch is due, in monotonic seconds."""
+        return self._due
 
     @property
     def due_in(self) -> float:
@@ -46,10 +71,10 @@ class Pruner:
 
     def batch(self, connection: Connection) -> None:
         """Prune one batch if it is time."""
-        if self._retention is None or time.monotonic() < self._due:
+        if self._begin is None or time.monotonic() < self._due:
             return
         if self._sweep is None:
-            self._sweep = Sweep(self._retention, self._shards)
+            self._sweep = self._begin()
             self._told_at = time.monotonic()
         try:
             db.run(connection, self._sweep.batch())
@@ -63,15 +88,44 @@ class Pruner:
         self._due = time.monotonic() + self._sweep.pause
         if self._sweep.ended:
             self._tell(self._sweep)
-            self._due = time.monotonic() + max(_REST, _IDLE_SHARE * self._sweep.idle)
+            self._due = time.monotonic() + max(self._rest, _IDLE_SHARE * self._sweep.idle)
             self._sweep = None
         elif time.monotonic() - self._told_at > _TELL_EVERY:
             self._tell(self._sweep)
 
-    def _tell(self, sweep: Sweep) -> None:
+    def _tell(self, sweep: Sweeping) -> None:
         if sweep.runs or sweep.intents:
             events.emit(
                 events.HistoryPruned(runs=sweep.runs, intents=sweep.intents, seconds=round(sweep.seconds, 3))
             )
         sweep.runs, sweep.intents, sweep.seconds = 0, 0, 0.0
         self._told_at = time.monotonic()
+
+
+class Pruners:
+    """Several that take turns.
+
+    Args:
+        pruners: of which each has a pace of its own.
+    """
+
+    def __init__(self, *pruners: Pruner) -> None:
+        self._pruners = pruners
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until one of them has something to do."""
+        return min(pruner.due_in for pruner in self._pruners)
+
+    def batch(self, connection: Connection) -> None:
+        """Prune one batch, of the one that is due the longest, if it is time."""
+        min(self._pruners, key=lambda pruner: pruner.due_at).batch(connection)
+
+
+def pruners(plan: WorkerPlan, shards: int) -> Pruners:
+    """Return what a leader prunes: old work, what workflows say of their own runs, and unique keys."""
+    old = None if plan.retention is None else partial(Sweep, plan.retention, shards)
+    if not plan.tends:
+        return Pruners(Pruner(old))
+    kept = partial(KeepSweep, shards, keep_letters=plan.keep_letters)
+    return Pruners(Pruner(old), Pruner(kept, _LONG_REST), Pruner(partial(KeySweep, shards), _LONG_REST))

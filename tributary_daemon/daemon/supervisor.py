@@ -18,7 +18,7 @@ from tributary_daemon.daemon.family import Family
 from tributary_daemon.daemon.health import Health
 from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.orders import Orders
-from tributary_daemon.daemon.pruner import Pruner
+from tributary_daemon.daemon.pruner import pruners
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.daemon.sdnotify import ServiceManager
 from tributary_daemon.daemon.settlement import Death, forget, settle
@@ -104,7 +104,7 @@ class Supervisor:
         """
         connection = self._link.connection()
         self._shards = membership.shard_count(connection)
-        pruner = Pruner(self._plan.retention, self._shards)
+        pruner = pruners(self._plan, self._shards)
         self._maintenance = Maintenance(self._shards, self._plan.lease, self._clock, pruner)
         self._register(connection)
 

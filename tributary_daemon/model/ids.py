@@ -28,6 +28,12 @@ def new_ids(count: int) -> Iterator[str]:
         yield f"{high[:8]}-{high[8:12]}-7{high[12:]}-{low[:4]}-{low[4:]}"
 
 
+def first_id(seconds: float) -> str:
+    """Return the least id that could have been made at this time, in seconds since 1970."""
+    high = f"{max(int(seconds * 1000), 0):012x}"
+    return f"{high[:8]}-{high[8:]}-7000-0000-000000000000"
+
+
 def slot_of(identifier: str) -> int:
     """Return the slot of an id, 0..4095."""
     return int(identifier[-3:], 16)

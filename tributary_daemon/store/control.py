@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry and requeue: one call of the protocol each."""
+"""Cancel, pause, resume, retry, change and requeue: one call of the protocol each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tributary_daemon.store.db import Operation, Query, query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 
 def cancel(work_id: str, reason: str | None) -> Operation[str]:
@@ -51,6 +52,38 @@ def resume(run_id: str) -> Operation[str]:
         NotPossible: it is not paused.
     """
     rows = yield Query(query("resume_run"), {"id": run_id})
+    return str(rows[0][0])
+
+
+def change(
+    work_id: str,
+    *,
+    priority: int | None,
+    queue: str | None,
+    run_at: datetime | None,
+    delay: float | None,
+    payload: str | None,
+    step: str | None,
+) -> Operation[str]:
+    """Change work that waits and return its new state; None leaves as it is, ``payload`` is JSON text.
+
+    Raises:
+        InvalidInput: a value is refused.
+        NotFound: there is no such run, intent or step.
+        NotPossible: it runs or has ended.
+    """
+    rows = yield Query(
+        query("change"),
+        {
+            "id": work_id,
+            "priority": priority,
+            "queue": queue,
+            "run_at": run_at,
+            "delay": delay,
+            "payload": payload,
+            "step": step,
+        },
+    )
     return str(rows[0][0])
 
 

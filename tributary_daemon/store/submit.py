@@ -29,6 +29,8 @@ class Terms:
         tenant: empty for none.
         private: prefix of the queues, for work that only one process tree serves.
         runner: worker id of that tree.
+        special: what few submits have: ``unique`` (``key`` or ``by``, ``period``, ``on_conflict``,
+            ``max_wait``), ``expires_at`` or ``expires_in``; as SQL's check_terms has it.
     """
 
     key: str | None = None
@@ -40,6 +42,7 @@ class Terms:
     tenant: str = ""
     private: str | None = None
     runner: int | None = None
+    special: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self) -> dict[str, Any]:
         """Return what every submitting statement takes."""
@@ -127,12 +130,17 @@ def intent(name: str, payload: str, terms: Terms) -> Operation[IntentReply]:
         InvalidInput: a name, an option or the payload was refused.
         KeyConflict: the key is known under another name.
     """
+    if terms.special:
+        return (yield from _special_intent(name, payload, terms))
     rows = yield _intent(name, payload, terms, named=False)
     return IntentReply(*rows[0][:_INTENT])
 
 
 def intent_unless_workflow(name: str, payload: str, terms: Terms) -> Operation[IntentReply | Registered]:
     """Record one intent as `intent` does, or store nothing and return the workflow that has the name."""
+    if terms.special:
+        found = yield from registered(name)
+        return (yield from _special_intent(name, payload, terms)) if found is None else found
     rows = yield _intent(name, payload, terms, named=True)
     row = rows[0]
     return Registered(*row[_INTENT:]) if row[0] is None else IntentReply(*row[:_INTENT])
@@ -141,6 +149,14 @@ def intent_unless_workflow(name: str, payload: str, terms: Terms) -> Operation[I
 def _intent(name: str, payload: str, terms: Terms, *, named: bool) -> Query:
     given = {**terms.parameters(), "name": name, "named": named, "payload": payload}
     return Query(query("submit_named"), given, alone=query("submit_alone"))
+
+
+def _special_intent(name: str, payload: str, terms: Terms) -> Operation[IntentReply]:
+    rows = yield Query(
+        query("submit_row_with"),
+        {**terms.parameters(), "name": name, "payload": payload, "terms": json.dumps(terms.special)},
+    )
+    return IntentReply(*rows[0])
 
 
 def run_of_spec(revision: Revision, inputs: str, payloads: str | None, terms: Terms) -> Operation[RunReply]:
@@ -156,11 +172,11 @@ def run_of_spec(revision: Revision, inputs: str, payloads: str | None, terms: Te
         InvalidInput: a name, an option or the inputs were refused.
         KeyConflict: the key is known under another name.
     """
-    rows = yield Query(
-        query("submit_spec"),
-        {**_run_parameters(revision.name, inputs, payloads, terms), **revision._asdict()},
-        alone=query("submit_spec_alone"),
-    )
+    given = {**_run_parameters(revision.name, inputs, payloads, terms), **revision._asdict()}
+    if terms.special:
+        rows = yield Query(query("submit_spec_with"), {**given, "terms": json.dumps(terms.special)})
+    else:
+        rows = yield Query(query("submit_spec"), given, alone=query("submit_spec_alone"))
     return RunReply(*rows[0])
 
 
@@ -168,11 +184,11 @@ def run_of_revision(
     name: str, revision_id: UUID, inputs: str, payloads: str | None, terms: Terms
 ) -> Operation[RunReply]:
     """Record a run of a stored revision; otherwise as `run_of_spec`."""
-    rows = yield Query(
-        query("submit_run"),
-        {**_run_parameters(name, inputs, payloads, terms), "revision": revision_id},
-        alone=query("submit_run_alone"),
-    )
+    given = {**_run_parameters(name, inputs, payloads, terms), "revision": revision_id}
+    if terms.special:
+        rows = yield Query(query("submit_run_with"), {**given, "terms": json.dumps(terms.special)})
+    else:
+        rows = yield Query(query("submit_run"), given, alone=query("submit_run_alone"))
     return RunReply(*rows[0])
 
 

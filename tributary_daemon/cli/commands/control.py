@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from tributary_daemon.cli.blocks import Lines, Span, line
 from tributary_daemon.cli.commands.submit import view as receipt_view
 from tributary_daemon.cli.opening import opened, submitting
 from tributary_daemon.cli.output import View, document, output_option, show
+from tributary_daemon.cli.selection import asked, filters, steer
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.cli.waiting import attend, check, waiting_options
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
@@ -24,21 +26,27 @@ if TYPE_CHECKING:
     epilog="""\b
 What runs is stopped; what waits never starts; a late answer of a worker is refused.
 With several IDs all are tried; the exit code is that of the first that was refused.
+With filters instead of IDs: all that fit and have not ended, in short transactions of their own.
 
 \b
 Examples:
   trib cancel @latest
   trib cancel 9f3c21ab 77d01e4c --reason "wrong file"
-  trib list --state running -o name | xargs trib cancel""",
+  trib cancel --name 'billing.%' --state scheduled --dry-run
+  trib cancel --queue imports --until 2h --yes""",
 )
-@click.argument("identifiers", metavar="ID...", nargs=-1, required=True)
+@click.argument("identifiers", metavar="[ID...]", nargs=-1)
 @click.option("--reason", metavar="TEXT", help="Recorded with the cancelled work.")
+@filters()
 @output_option
-def cancel(identifiers: tuple[str, ...], reason: str | None, output: str) -> int:
+def cancel(*, identifiers: tuple[str, ...], reason: str | None, output: str, **given: Any) -> int:
     """Cancel runs or intents, in any state."""
+    wanted = asked(given, identifiers, "IDs")
     done: list[dict[str, Any]] = []
     code = failures.COMPLETED
     with opened() as client:
+        if not identifiers:
+            return steer(wanted, "cancel", "cancelled", output, partial(client.cancel_many, reason))
         for identifier in identifiers:
             try:
                 full = client.resolve_id(identifier)
@@ -58,28 +66,37 @@ def cancel(identifiers: tuple[str, ...], reason: str | None, output: str) -> int
     epilog="""\b
 A run goes on with the source it was submitted with. Without --from its failed, skipped and
 cancelled steps run again; with --from these steps and all that need them do.
+With filters instead of an ID: all failed runs and discarded intents that fit.
 
 \b
 Examples:
   trib retry @latest --watch
-  trib retry 9f3c21ab --from transform""",
+  trib retry 9f3c21ab --from transform
+  trib retry --name etl.v1 --since 6h --error "connection refused" --dry-run""",
 )
-@click.argument("identifier", metavar="ID")
+@click.argument("identifier", metavar="[ID]", required=False)
 @click.option("--from", "steps", multiple=True, metavar="STEP", help="Start over from this step; repeatable.")
 @waiting_options
+@filters()
 @output_option
 def retry(
     *,
-    identifier: str,
+    identifier: str | None,
     steps: tuple[str, ...],
     wait: bool,
     watch: bool,
     timeout: float | None,
     output: str,
+    **given: Any,
 ) -> int:
     """Try failed work again; finished steps keep their results."""
+    wanted = asked(given, [identifier or ""], "an ID")
     waits = check(wait=wait, watch=watch, timeout=timeout)
+    if identifier is None and (waits or steps):
+        raise click.UsageError("--from, --wait and --watch go with an ID")
     with opened() as client:
+        if identifier is None:
+            return steer(wanted, "retry", "retried", output, client.retry_many)
         full = client.resolve_id(identifier)
         state = client.retry(full, list(steps) or None)
         if waits:

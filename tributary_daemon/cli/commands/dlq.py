@@ -11,6 +11,7 @@ from tributary_daemon.cli.blocks import Block, Lines, Span, Table, line, pairs
 from tributary_daemon.cli.loader import Entry, LazyGroup
 from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import View, document, output_option, show
+from tributary_daemon.cli.selection import asked, filters, steer
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
 
@@ -26,6 +27,12 @@ _ENTRIES: Final = {
     "drop": Entry("commands.dlq:drop", "Forget dead letters; the work stays discarded"),
 }
 _REFERENCE: Final = "REF is the id of an intent, or RUN/STEP; parts of ids do."
+_MANY: Final = f"""{_REFERENCE} With filters instead: all dead letters that fit.
+
+\\b
+Examples:
+  trib dlq {{command}} --name 'mail.%' --error timeout --dry-run
+  trib dlq {{command}} --since 24h --yes"""
 
 
 @click.command(cls=LazyGroup, entries=_ENTRIES)
@@ -61,19 +68,29 @@ def show_(reference: str, output: str) -> int:
     return failures.COMPLETED
 
 
-@click.command(cls=Command, epilog=_REFERENCE)
-@click.argument("references", metavar="REF...", nargs=-1, required=True)
+@click.command(cls=Command, epilog=_MANY.format(command="requeue"))
+@click.argument("references", metavar="[REF...]", nargs=-1)
+@filters(letters=True)
 @output_option
-def requeue(references: tuple[str, ...], output: str) -> int:
+def requeue(*, references: tuple[str, ...], output: str, **given: Any) -> int:
     """Put dead letters back to work."""
+    wanted = asked(given, references, "REFs")
+    if not references:
+        with opened() as client:
+            return steer(wanted, "requeue", "requeued", output, client.requeue_many)
     return _each(references, output, "requeued", lambda client, reference: client.requeue(reference))
 
 
-@click.command(cls=Command, epilog=_REFERENCE)
-@click.argument("references", metavar="REF...", nargs=-1, required=True)
+@click.command(cls=Command, epilog=_MANY.format(command="drop"))
+@click.argument("references", metavar="[REF...]", nargs=-1)
+@filters(letters=True)
 @output_option
-def drop(references: tuple[str, ...], output: str) -> int:
+def drop(*, references: tuple[str, ...], output: str, **given: Any) -> int:
     """Forget dead letters; the work stays discarded."""
+    wanted = asked(given, references, "REFs")
+    if not references:
+        with opened() as client:
+            return steer(wanted, "drop", "dropped", output, client.drop_many)
     return _each(references, output, "dropped", lambda client, reference: client.drop(reference))
 
 

@@ -19,12 +19,15 @@ from tributary_daemon.model.states import RunState, StepState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tributary_daemon.cli.blocks import Block
     from tributary_daemon.client.pruning import Pruned
 
 _STATES: Final = [*map(str, (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, StepState.DISCARDED))]
 _EPILOG: Final = """\b
 Work goes with its steps, payloads, events and idempotency key. Unfinished work stays, whatever its age;
 so does work with dead letters, until these are requeued, dropped, or older than you say.
+Runs of workflows that say themselves how long they are kept (keep: {days, runs}) go by that first; with
+nothing else set, only these.
 
 \b
 Examples:
@@ -65,9 +68,13 @@ def prune(
     """Remove work that ended long ago."""
     config = settings()
     keep = config.keep if older_than is None else older_than
-    if keep is None:
-        raise click.UsageError("say what may go: --older-than 30d (or set keep)")
+    if keep is None and states:
+        raise click.UsageError("say how old what goes must be: --older-than 30d (or set keep)")
     with opened() as client:
+        if keep is None and not client.keeps():
+            raise click.UsageError(
+                "say what may go: --older-than 30d (or set keep, or give workflows a keep)"
+            )
         done = client.prune(
             keep,
             states=states,
@@ -76,7 +83,7 @@ def prune(
             seen=_teller(),
         )
     found = document(done)
-    show(View(found, [], lambda: [Lines((line(Span(_sentence(found), "good")),))]), output)
+    show(View(found, [], lambda: _blocks(found)), output)
     return failures.COMPLETED
 
 
@@ -92,6 +99,15 @@ def _teller() -> Callable[[Pruned], None]:
             failures.say(f"{_sentence(so_far.to_json())} so far")
 
     return tell
+
+
+def _blocks(found: dict[str, Any]) -> list[Block]:
+    lines = [line(Span(_sentence(found), "good"))]
+    lines += [
+        line("  ", Span(name, "name"), f"  {_count(runs, 'run')} by the keep of the workflow")
+        for name, runs in sorted(found["kept"].items())
+    ]
+    return [Lines(tuple(lines))]
 
 
 def _sentence(found: dict[str, Any]) -> str:

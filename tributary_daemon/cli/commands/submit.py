@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from tributary_daemon.client.client import Client
     from tributary_daemon.spec.workflow import InputSpec
 
+_KNOWN = {
+    "keep": "there is one already: nothing was stored",
+    "replace": "it was there already, and has the new payload and time if it waits",
+    "debounce": "it was there already, and has the new payload and waits anew",
+}
 _EPILOG = """\b
 TARGET is a YAML file, `-` for a file on standard input, the name of a registered
 workflow, or the name of an intent. With a slash or .yaml it is always a file.
@@ -68,6 +73,33 @@ Examples:
     "-l", "--label", "labels", multiple=True, type=values.pair, metavar="K=V", help="A label; repeatable."
 )
 @imports_option
+@click.option(
+    "--unique", metavar="KEY", help="One of this name and key at a time: what is unfinished is returned."
+)
+@click.option(
+    "--unique-by", type=click.Choice(["payload"]), help="The same, by payload or inputs instead of a key."
+)
+@click.option(
+    "--unique-for",
+    "period",
+    type=values.duration,
+    metavar="DURATION",
+    help="Once in this time, whatever became of it.",
+)
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["keep", "replace", "debounce"]),
+    help="Give one that waits this payload and time (replace), or push it back by --in (debounce).",
+)
+@click.option(
+    "--max-wait", type=values.duration, metavar="DURATION", help="How long a debounce pushes back in all."
+)
+@click.option(
+    "--expires-in", type=values.duration, metavar="DURATION", help="Cancel it unless it has started by then."
+)
+@click.option(
+    "--expires-at", type=values.moment, metavar="TIME", help="Cancel it unless it has started by this time."
+)
 @waiting_options
 @click.option(
     "--strict",
@@ -97,8 +129,13 @@ def submit(
     strict: bool,
     dry_run: bool,
     output: str,
+    expires_in: float | None,
+    expires_at: datetime | None,
+    **unique: Any,
 ) -> int:
     """Record work: a workflow file or name, or an intent."""
+    if expires_in is not None and expires_at is not None:
+        raise click.UsageError("--expires-in and --expires-at exclude each other")
     if delay is not None and at is not None:
         raise click.UsageError("--in and --at exclude each other")
     waits = check(wait=wait, watch=watch, timeout=timeout)
@@ -112,6 +149,8 @@ def submit(
         "run_after": delay if delay is not None else at,
         "max_attempts": max_attempts,
         "labels": values.mapping(labels, "-l") or None,
+        "unique": _unique(**unique),
+        "expires": expires_in if expires_in is not None else expires_at,
         "strict": strict,
     }
     with submitting() as client:
@@ -125,8 +164,32 @@ def submit(
         answer = document(receipt)
         if waits:
             return attend(client, answer, output, verbose=watch, timeout=timeout)
-    show(view(answer), output)
+    show(view(answer, _KNOWN.get(unique["on_conflict"] or "keep" if options["unique"] else "")), output)
     return failures.COMPLETED
+
+
+def _unique(
+    *,
+    unique: str | None,
+    unique_by: str | None,
+    period: float | None,
+    on_conflict: str | None,
+    max_wait: float | None,
+) -> dict[str, Any] | None:
+    if unique is None and unique_by is None:
+        if period is not None or on_conflict is not None or max_wait is not None:
+            raise click.UsageError("say what is unique: --unique KEY, or --unique-by payload")
+        return None
+    if unique is not None and unique_by is not None:
+        raise click.UsageError("--unique and --unique-by exclude each other")
+    given = {
+        "key": unique,
+        "by": unique_by,
+        "period": period,
+        "on_conflict": on_conflict,
+        "max_wait": max_wait,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def declared(client: Client, what: Target) -> dict[str, InputSpec] | None:
@@ -138,9 +201,9 @@ def declared(client: Client, what: Target) -> dict[str, InputSpec] | None:
     return spec.inputs if spec is not None else None
 
 
-def view(answer: dict[str, Any]) -> View:
-    """Return what is shown of a receipt."""
-    known = "" if answer["created"] else "  (the key was known: nothing was stored)"
+def view(answer: dict[str, Any], told: str | None = None) -> View:
+    """Return what is shown of a receipt; ``told``: of one that was there."""
+    known = "" if answer["created"] else f"  ({told or 'the key was known: nothing was stored'})"
     return View(
         answer,
         [answer["id"]],

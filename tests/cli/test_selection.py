@@ -1,0 +1,129 @@
+"""Commands that choose work by filters, and ``trib change``; unique and expiring submits."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from tributary_daemon.app import Client
+
+
+@pytest.fixture
+def client(database):
+    with Client(database) as opened:
+        yield opened
+
+
+def answered(trib_env, answer, *arguments):
+    """Run ``trib`` on a terminal of its own and type an answer; return what the screen shows."""
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tributary_daemon", *arguments],
+        env={**trib_env, "TERM": "dumb"}, stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True,
+    )  # fmt: skip
+    os.close(terminal)
+    os.write(screen, f"{answer}\n".encode())
+    shown = b""
+    try:
+        while part := os.read(screen, 4096):
+            shown += part
+    except OSError:
+        pass  # the other side of the terminal is closed: it has ended
+    os.close(screen)
+    assert process.wait(20) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_person_is_asked_about_what_was_found(client, trib_env):
+    for _ in range(2):
+        client.submit("t.a.v1")
+    shown = answered(trib_env, "n", "cancel", "--name", "t.a.v1")
+    assert "cancel 2? [y/N]" in shown
+    assert "nothing was done" in shown
+    assert len(client.list(state="waiting").items) == 2
+    assert "cancelled 2" in answered(trib_env, "y", "cancel", "--name", "t.a.v1")
+    assert len(client.list(state="cancelled").items) == 2
+
+
+def test_without_a_terminal_it_takes_yes(trib, client):
+    for _ in range(3):
+        client.submit("t.a.v1")
+    looked = trib("cancel", "--name", "t.%", "--dry-run")
+    assert looked.stdout.startswith("would cancel 3\n")
+    refused = trib("cancel", "--name", "t.%")
+    assert refused.returncode == 2
+    assert "--dry-run shows" in refused.stderr
+    done = trib("cancel", "--name", "t.%", "--yes", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["done"]) == (0, 3)
+    assert trib("cancel", "--name", "t.%", "--yes").stdout == "nothing fits\n"
+
+
+def test_what_could_not_be_done_exits_8(trib, client):
+    work = client.submit("t.a.v1").id
+    client.cancel(work)
+    done = trib("cancel", "--state", "cancelled", "--yes")
+    assert done.returncode == 8
+    assert f"{work}: intent {work} has ended" in done.stderr
+    assert done.stdout == "cancelled 0, 1 could not be\n"
+
+
+def test_change_by_reference_and_by_filter(trib, client):
+    one, other = client.submit("t.a.v1").id, client.submit("t.a.v1", queue="q").id
+    done = trib("change", one, "--priority", "5", "--payload", '{"n": 1}', "-o", "json")
+    assert json.loads(done.stdout) == [{"ref": one, "state": "waiting"}]
+    document = client.get(one)
+    assert (document.priority, document.payload) == (5, {"n": 1})
+    assert trib("change", "--from-queue", "q", "--queue", "r", "--yes").stdout == "changed 1\n"
+    assert client.get(other).queue == "r"
+    client.cancel(one)
+    refused = trib("change", one, "--now")
+    assert refused.returncode == 8
+    assert "has ended" in refused.stderr
+    assert trib("change", one[:-2] + "zz", "--now").returncode == 4
+
+
+def test_unique_and_expiring_submits(trib, client):
+    submit = ("submit", "t.a.v1", "--unique", "k", "-o", "json")
+    first = json.loads(trib(*submit, "--expires-in", "1h").stdout)
+    assert first["created"]
+    debounced = ("--on-conflict", "debounce", "--in", "30s", "--max-wait", "5m", "--payload", '{"n": 2}')
+    again = json.loads(trib(*submit, *debounced).stdout)
+    assert (again["id"], again["created"]) == (first["id"], False)
+    assert client.get(first["id"]).payload == {"n": 2}
+    shown = trib("submit", "t.a.v1", "--unique", "k", "--unique-for", "1h")
+    assert "there is one already" in shown.stdout
+    late = trib("submit", "t.a.v1", "--expires-at", "2001-01-01T00:00:00Z")
+    assert late.returncode == 3
+    assert "before it may start" in late.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["cancel"], "say what: IDs, or filters"),
+        (["cancel", "abcdef", "--name", "x"], "either IDs or filters"),
+        (["cancel", "abcdef", "--yes"], "go with filters"),
+        (["cancel", "--limit", "3", "--yes"], "say what"),
+        (["retry", "--name", "x", "--watch"], "go with an ID"),
+        (["retry"], "say what: an ID"),
+        (["dlq", "drop"], "say what: REFs"),
+        (["change", "abcdef"], "say what is to change"),
+        (["change", "abcdef", "--now", "--in", "5m"], "exclude each other"),
+        (["change", "--name", "x", "--payload", "{}"], "--payload goes with a REF"),
+        (["submit", "t.a.v1", "--unique-for", "1h"], "say what is unique"),
+        (["submit", "t.a.v1", "--unique", "k", "--unique-by", "payload"], "exclude each other"),
+        (
+            ["submit", "t.a.v1", "--expires-in", "1h", "--expires-at", "2030-01-01T00:00:00Z"],
+            "exclude each other",
+        ),
+    ],
+)
+def test_what_does_not_go_together_exits_2(cli, arguments, words):
+    said = cli(*arguments)
+    assert said.code == 2
+    assert words in said.err
