@@ -95,7 +95,7 @@ class ScheduleFired(Event):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSkipped(Event):
-    """Slots of a schedule were left out: earlier work goes on (``overlap``), or they are too old (``missed``)."""
+    """Slots were left out, because earlier work goes on (``overlap``) or they are too old (``missed``)."""
 
     level: ClassVar[str] = "warning"
     schedule: str

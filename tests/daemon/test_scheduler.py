@@ -55,7 +55,8 @@ class Leader:
     def fires(self, name="s"):
         """Return (slot, outcome) oldest first."""
         rows = self.sql.execute(
-            "select slot, outcome from tributary.schedule_fires where schedule = %s order by slot, missed", (name,)
+            "select slot, outcome from tributary.schedule_fires where schedule = %s order by slot, missed",
+            (name,),
         ).fetchall()
         return [(row[0].astimezone(UTC).strftime("%H:%M"), row[1]) for row in rows]
 
@@ -64,7 +65,9 @@ class Leader:
 
     def row(self, name="s"):
         names = "state, error, fired, missed, queued"
-        return self.sql.execute(f"select {names} from tributary.schedules where name = %s", (name,)).fetchone()
+        return self.sql.execute(
+            f"select {names} from tributary.schedules where name = %s", (name,)
+        ).fetchone()
 
     def end(self, count=None):
         """End what runs or waits to run, oldest first."""
@@ -174,7 +177,12 @@ def test_skip_leaves_a_slot_out_while_earlier_work_goes_on(leader):
         leader.passes(minutes=1)
     leader.end()
     leader.passes(minutes=1)
-    assert leader.fires() == [("12:01", "fired"), ("12:02", "skipped"), ("12:03", "skipped"), ("12:04", "fired")]
+    assert leader.fires() == [
+        ("12:01", "fired"),
+        ("12:02", "skipped"),
+        ("12:03", "skipped"),
+        ("12:04", "fired"),
+    ]
     assert leader.told() == ["ScheduleFired", "ScheduleSkipped", "ScheduleSkipped", "ScheduleFired"]
 
 
@@ -223,7 +231,9 @@ def test_without_catchup_an_outage_leaves_out_what_is_older_than_a_minute(leader
     leader.intent()
     leader.turn()
     leader.passes(minutes=10, seconds=30)
-    rows = leader.sql.execute("select slot, until, missed from tributary.schedule_fires where missed > 0").fetchall()
+    rows = leader.sql.execute(
+        "select slot, until, missed from tributary.schedule_fires where missed > 0"
+    ).fetchall()
     assert rows == [(NOON + timedelta(minutes=1), NOON + timedelta(minutes=9), 9)]
     assert leader.fired() == ["12:10"]
     assert leader.row()[3] == 9
@@ -251,7 +261,9 @@ def test_a_year_of_minutes_is_jumped_over(leader):
     started = time.monotonic()
     leader.passes(days=365)
     assert time.monotonic() - started < 5
-    rows = leader.sql.execute("select missed, until from tributary.schedule_fires where missed > 0").fetchall()
+    rows = leader.sql.execute(
+        "select missed, until from tributary.schedule_fires where missed > 0"
+    ).fetchall()
     assert rows == [(1000, NOON + timedelta(days=365, minutes=-30))]
     assert len(leader.fired()) == 31
 
@@ -317,10 +329,18 @@ def test_a_bad_schedule_disables_itself_and_not_the_others(leader):
     leader.intent("g.good")
     leader.turn()
     leader.passes(minutes=1)
-    errors = dict(leader.sql.execute("select name, error from tributary.schedules where state = 'disabled'").fetchall())
+    errors = dict(
+        leader.sql.execute("select name, error from tributary.schedules where state = 'disabled'").fetchall()
+    )
     assert set(errors) == {"a.cron", "b.zone", "c.never", "d.unknown", "e.inputs"}
-    for name, words in {"a.cron": "minutes are 0 to 59", "b.zone": "no time zone 'Mars/Base'", "c.never": "no day ever",
-                        "d.unknown": "no workflow named 'nobody.v1'", "e.inputs": "'email' is required"}.items():  # fmt: skip
+    reasons = {
+        "a.cron": "minutes are 0 to 59",
+        "b.zone": "no time zone 'Mars/Base'",
+        "c.never": "no day ever",
+        "d.unknown": "no workflow named 'nobody.v1'",
+        "e.inputs": "'email' is required",
+    }
+    for name, words in reasons.items():
         assert words in errors[name]
     assert leader.fired("f.good") == leader.fired("g.good") == ["12:01"]
     assert sorted(leader.told()) == ["ScheduleDisabled"] * 5 + ["ScheduleFired"] * 2
@@ -333,9 +353,12 @@ def test_a_bad_schedule_disables_itself_and_not_the_others(leader):
 
 def test_what_this_version_cannot_read_disables_its_schedule_alone(leader):
     leader.sql.execute(
-        "insert into tributary.revisions values (gen_random_uuid(), now(), 'x', 'w.v1', '', jsonb_build_object('steps', 3))"
+        "insert into tributary.revisions"
+        " values (gen_random_uuid(), now(), 'x', 'w.v1', '', jsonb_build_object('steps', 3))"
     )
-    leader.sql.execute("select tributary.register_workflow('w.v1', (select revision_id from tributary.revisions), null)")
+    leader.sql.execute(
+        "select tributary.register_workflow('w.v1', (select revision_id from tributary.revisions), null)"
+    )
     leader.sql.execute("select tributary.schedule_workflow('a', '* * * * *', 'w.v1')")
     leader.intent("b")
     leader.turn()
@@ -351,8 +374,10 @@ def test_a_fault_of_the_moment_is_tried_again(leader, database):
     leader.turn()
     leader.sql.execute("set lock_timeout = '50ms'")
     with db.connect(database, application_name="holder", autocommit=False) as holder:
-        holder.execute("insert into tributary.keys (shard, tenant_id, key, run_id, name) values (0, '', %s, gen_random_uuid(), 'x')",
-                       ("schedule:a:2026-11-25T12:01:00.000000Z",))  # fmt: skip
+        holder.execute(
+            "insert into tributary.keys (shard, tenant_id, key, run_id, name)"
+            " values (0, '', 'schedule:a:2026-11-25T12:01:00.000000Z', gen_random_uuid(), 'x')"
+        )
         leader.passes(minutes=1)
         assert leader.fires("a") == []
         assert leader.fired("b") == ["12:01"]
@@ -373,7 +398,9 @@ def test_a_run_reads_the_time_of_its_slot(leader):
     )
     leader.turn()
     leader.passes(seconds=119)
-    run_at, labels, key = leader.sql.execute("select run_at, labels, idempotency_key from tributary.runs").fetchone()
+    run_at, labels, key = leader.sql.execute(
+        "select run_at, labels, idempotency_key from tributary.runs"
+    ).fetchone()
     assert run_at == NOON + timedelta(minutes=1)
     assert labels == {"team": "x", "schedule": "nightly"}
     assert key == "schedule:nightly:2026-11-25T12:01:00.000000Z"
@@ -385,7 +412,8 @@ def test_old_slots_are_forgotten_and_unfinished_work_is_not(leader):
     leader.passes(seconds=1)
     leader.sql.execute(
         "insert into tributary.schedule_fires (schedule, slot, at, outcome)"
-        " select 's', tributary.clock() - make_interval(hours => n), tributary.clock(), 'skipped' from generate_series(1, 1200) as n"
+        " select 's', tributary.clock() - make_interval(hours => n), tributary.clock(), 'skipped'"
+        " from generate_series(1, 1200) as n"
     )
     leader.sql.execute("update tributary.schedules set fired = 99")
     leader.passes(seconds=1)

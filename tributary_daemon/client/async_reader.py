@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
+from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.why import Why
 
 
-class AsyncReader:
+class AsyncReader(AsyncScheduleFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on

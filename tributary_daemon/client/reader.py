@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
 from tributary_daemon.client.link import Link, Wiring
+from tributary_daemon.client.schedule_face import ScheduleFace
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.why import Why
 
 
-class Reader:
+class Reader(ScheduleFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on

@@ -11,6 +11,7 @@ from tributary_daemon import codec
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.model import cron as crons
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
@@ -198,11 +199,14 @@ def dry_run(
 
 
 def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
-    """Give a workflow's name to this revision of it.
+    """Give a workflow's name to this revision of it, and make its schedules those of the workflow.
 
     Raises:
-        InvalidInput: ``strict``, and other content is registered under the name, or a handler is unknown.
+        InvalidInput: a schedule's times cannot be read; or ``strict``, and other content is registered under
+            the name, or a handler is unknown.
     """
+    for entry in spec.schedule:
+        crons.parse(entry["cron"], entry.get("timezone") or "UTC")
     warnings = [problem.render() for problem in spec.warnings]
     kept = revision(spec)
     if strict:

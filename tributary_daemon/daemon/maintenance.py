@@ -1,4 +1,4 @@
-"""What one worker per database does for all: rescue, promotion, waiting names, schedules, leftovers, retention."""
+"""What one worker per database does for all: rescue, promotion, schedules, leftovers, retention."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Maintenance:
             membership.tidy(connection, _SILENT)
 
     def work(self, connection: Connection) -> None:
-        """Fire schedules that are due, prune finished work for some milliseconds, if it led at the last tick."""
+        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick."""
         if self._leads:
             self._scheduler.fire(connection)
             self._pruner.batch(connection)

@@ -8,20 +8,18 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon import codec, events
-from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, InvalidInput, NotFound, TributaryError
+from tributary_daemon import events
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, InvalidInput, TributaryError
 from tributary_daemon.model import cron as crons
 from tributary_daemon.model.slots import GRACE, due_at
-from tributary_daemon.spec.inputs import check_inputs
-from tributary_daemon.spec.workflow import WorkflowSpec
-from tributary_daemon.store import db, schedules, submit
+from tributary_daemon.store import db, schedules
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from tributary_daemon.model.cron import Cron
     from tributary_daemon.store.db import Connection
-    from tributary_daemon.store.schedules import DueRow, Work
+    from tributary_daemon.store.schedules import DueRow
 
 _TURN: Final = 0.2
 _AT_ONCE: Final = 50
@@ -123,8 +121,10 @@ class Scheduler:
         for at in due if len(due) < _SLOTS + 2 else due[:_SLOTS]:
             following = _following(cron, at)
             following_at = due_at(row.name, following, row.jitter)
-            work = _work(connection, row)
-            done = db.run(connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1))
+            work = db.run(connection, schedules.work_of(row.kind, row.target, row.payload))
+            done = db.run(
+                connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1)
+            )
             if done is None:
                 return None
             if done.outcome == "full":
@@ -151,31 +151,26 @@ class Scheduler:
         if slot >= oldest:
             return slot
         following = _following(cron, oldest - _MOMENT)
-        count, last = 0, slot
-        for count, last in enumerate(cron.between(slot, following - _MOMENT), 1):  # noqa: B007 - the last ones
-            if count == _COUNTED:
-                last = oldest
-                break
+        missed = list(itertools.islice(cron.between(slot, following - _MOMENT), _COUNTED))
+        # a slot of the past that is none of the expression any more is one all the same
+        count = max(len(missed), 1)
+        last = oldest if len(missed) == _COUNTED else (missed or [slot])[-1]
         at = due_at(row.name, following, row.jitter)
-        if not db.run(connection, schedules.plan(row, following, at, missed=max(count, 1), until=last)):
+        if not db.run(connection, schedules.plan(row, following, at, missed=count, until=last)):
             return None
         events.emit(
-            events.ScheduleSkipped(
-                schedule=row.name, slot=slot.isoformat(), reason="missed", count=max(count, 1)
-            )
+            events.ScheduleSkipped(schedule=row.name, slot=slot.isoformat(), reason="missed", count=count)
         )
         return following
 
     def _fire_queued(self, connection: Connection, row: DueRow) -> None:
-        work = _work(connection, row)
+        work = db.run(connection, schedules.work_of(row.kind, row.target, row.payload))
         for _ in range(_SLOTS):
             started = db.run(connection, schedules.fire_queued(row, work))
             if started is None:
                 return
             slot, run_id = started
-            events.emit(
-                events.ScheduleFired(schedule=row.name, slot=slot.isoformat(), run_id=str(run_id))
-            )
+            events.emit(events.ScheduleFired(schedule=row.name, slot=slot.isoformat(), run_id=str(run_id)))
             if row.overlap != "allow":
                 return
 
@@ -191,21 +186,3 @@ def _following(cron: Cron, moment: datetime) -> datetime:
     if following is None:
         raise InvalidInput(f"no slot of {cron.text!r} comes any more")
     return following
-
-
-def _work(connection: Connection, row: DueRow) -> Work:
-    """Return what a run is made of: the revision registered now, and its inputs after all checks.
-
-    Raises:
-        NotFound: no such workflow is registered.
-        InvalidInput: its inputs are refused.
-    """
-    if row.kind == "intent":
-        return schedules.Work()
-    found = db.run(connection, submit.registered(row.target))
-    if found is None:
-        raise NotFound(
-            f"no workflow named '{row.target}' is registered", hint="register it: trib register FILE"
-        )
-    spec = WorkflowSpec.from_plan(found.plan)
-    return schedules.Work(found.revision_id, codec.dumps(check_inputs(spec.inputs, row.payload), what="inputs"))

@@ -44,7 +44,7 @@ class Cron:
     _seconds: tuple[int, ...]
     _minutes: tuple[int, ...]
     _hours: tuple[int, ...]
-    _months: frozenset[int]
+    _months: tuple[int, ...]
     _days: Days
 
     def after(self, moment: datetime) -> datetime | None:
@@ -178,16 +178,11 @@ def parse(text: str, zone: str = "UTC") -> Cron:
     """
     where = zone_of(zone)
     parts = split(text)
-    cron = Cron(
-        text,
-        where,
-        *(
-            tuple(sorted(numbers(field, part, text)))
-            for field, part in zip((SECOND, MINUTE, HOUR), parts, strict=False)
-        ),
-        frozenset(numbers(MONTH, parts[4], text)),
-        Days(parts[3], parts[5], text),
+    seconds, minutes, hours, months = (
+        tuple(sorted(numbers(field, parts[place], text)))
+        for field, place in ((SECOND, 0), (MINUTE, 1), (HOUR, 2), (MONTH, 4))
     )
+    cron = Cron(text, where, seconds, minutes, hours, months, Days(parts[3], parts[5], text))
     if cron._match(_SOME_YEAR) is None:  # noqa: SLF001 - its own class
         raise InvalidInput(
             f"no day ever fits {text!r}", hint=f"{DAY.name} {parts[3]} of {MONTH.name} {parts[4]} never comes"
@@ -212,5 +207,3 @@ def _offset(wall: datetime, zone: ZoneInfo, fold: int) -> timedelta:
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return wall.replace(tzinfo=zone).astimezone(UTC)
-
-

@@ -115,13 +115,18 @@ def _part(field: Field, part: str, whole: str) -> range:
         if field is WEEKDAY and end == 0:
             end = 7
         else:
-            _refuse(field, part, whole, f"ranges go up: write {first}-{field.values[-1]},{field.values[0]}-{last}")
+            _refuse(
+                field, part, whole, f"ranges go up: write {first}-{field.values[-1]},{field.values[0]}-{last}"
+            )
     return range(start, end + 1, pace)
 
 
 def _allowed(field: Field) -> str:
     names = f", or {field.names[0]} to {field.names[-1]}" if field.names else ""
-    special = {DAY: ", or L for the last one", WEEKDAY: ", MON#2 for the second Monday, FRIL for the last Friday"}
+    special = {
+        DAY: ", or L for the last one",
+        WEEKDAY: ", MON#2 for the second Monday, FRIL for the last Friday",
+    }
     return f"{field.name}s are {field.values[0]} to {field.values[-1]}{names}{special.get(field, '')}"
 
 

@@ -26,4 +26,8 @@ def _hint(name: str) -> str:
     # who writes a city alone means the zone of that city
     cities = [zone for low, zone in known.items() if low.rpartition("/")[2] == name.lower().replace(" ", "_")]
     near = cities[:1] or difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
-    return f"did you mean {known.get(near[0].lower(), near[0])}?" if near else "zones are named like Europe/Berlin"
+    return (
+        f"did you mean {known.get(near[0].lower(), near[0])}?"
+        if near
+        else "zones are named like Europe/Berlin"
+    )

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tributary_daemon import codec
+from tributary_daemon.errors import InvalidInput, NotFound
+from tributary_daemon.spec.inputs import check_inputs
+from tributary_daemon.spec.workflow import WorkflowSpec
+from tributary_daemon.store import submit
 from tributary_daemon.store.db import Operation, Query, query
 
 if TYPE_CHECKING:
@@ -113,6 +118,24 @@ class Fired(NamedTuple):
     run_id: UUID | None
 
 
+def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
+    """Return what a run is made of: the revision registered now, and its inputs after all checks.
+
+    Raises:
+        NotFound: no such workflow is registered.
+        InvalidInput: its inputs are refused.
+    """
+    if kind == "intent":
+        return Work()
+    found = yield from submit.registered(target)
+    if found is None:
+        raise NotFound(f"no workflow named '{target}' is registered", hint="register it: trib register FILE")
+    spec = WorkflowSpec.from_plan(found.plan)
+    if not isinstance(payload, dict):
+        raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
+    return Work(found.revision_id, codec.dumps(check_inputs(spec.inputs, payload), what="inputs"))
+
+
 def due(but: Sequence[str], limit: int) -> Operation[list[DueRow]]:
     """Read the schedules that a leader has something to do for, those of these names excepted."""
     rows = yield Query(query("due_schedules"), {"but": list(but), "limit": limit})
@@ -153,14 +176,17 @@ def fire(
 
 def fire_queued(row: DueRow, work: Work) -> Operation[tuple[datetime, UUID] | None]:
     """Start the first slot that waits, unless earlier work goes on; return it with its work."""
-    rows = yield Query(
-        query("fire_queued"), {"name": row.name, "version": row.version, **work._asdict()}
-    )
+    rows = yield Query(query("fire_queued"), {"name": row.name, "version": row.version, **work._asdict()})
     return (rows[0][0], rows[0][1]) if rows else None
 
 
 def plan(
-    row: DueRow, following: datetime, following_at: datetime, *, missed: int = 0, until: datetime | None = None
+    row: DueRow,
+    following: datetime,
+    following_at: datetime,
+    *,
+    missed: int = 0,
+    until: datetime | None = None,
 ) -> Operation[bool]:
     """Set the next slot, with so many missed before it; False when the schedule has changed."""
     rows = yield Query(
@@ -180,9 +206,7 @@ def plan(
 
 def disable(row: DueRow, error: str) -> Operation[bool]:
     """Take a schedule out of the way, with the reason; False when it has changed meanwhile."""
-    rows = yield Query(
-        query("disable_schedule"), {"name": row.name, "version": row.version, "error": error}
-    )
+    rows = yield Query(query("disable_schedule"), {"name": row.name, "version": row.version, "error": error})
     return bool(rows[0][0])
 
 
