@@ -167,6 +167,21 @@ def test_jitter_delays_each_slot_by_its_own_share_and_keeps_its_time(leader):
     assert [row[0] for row in runs] == slots
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
+def test_the_zone_of_the_session_does_not_matter(leader, zone):
+    kit.scalar(leader.sql, "select set_config('timezone', %s, false)", zone)
+    leader.at(datetime(2026, 10, 24, 22, 30, tzinfo=UTC))
+    leader.intent("hours", "0 * * * *", timezone="Europe/Berlin", overlap="allow", catchup="5 hours")
+    leader.intent("nightly", "30 2 * * *", timezone="Europe/Berlin", catchup="1 hour", jitter="90 minutes")
+    leader.turn()
+    leader.passes(hours=4)
+    assert leader.fired("hours") == ["23:00", "00:00", "01:00", "02:00"]
+    assert leader.fired("nightly") == ["00:30"]
+    leader.passes(hours=18)
+    assert leader.row("hours")[3] == 13
+    assert len(leader.fired("hours")) == 4 + 5
+
+
 # --- overlap --------------------------------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ def one(row: dict[str, Any]) -> list[Block]:
     if row["overdue"]:
         blocks.append(Lines((_overdue(row),)))
     if row.get("fires"):
-        blocks += [Lines((line(""),)), _fires(row["fires"], row["timezone"], now)]
+        blocks.append(_fires(row["fires"], row["timezone"], now))
     if row["state"] != "active":
         blocks.append(
             Lines((line(Span("next  ", "label"), Span(f"trib schedule resume {row['name']}", "next")),))

@@ -22,7 +22,7 @@ class FireDocument:
         outcome: ``fired``, ``queued`` (it waits for earlier work), ``skipped`` (earlier work went on) or
             ``missed`` (no worker was there).
         id: of the run or intent; None where nothing was started.
-        state: the stored state of that work; None when it was pruned.
+        state: of that work; None when it was pruned.
         missed: how many slots were missed, from ``slot`` to ``until``; counted up to 1,000.
         until: see ``missed``.
     """

@@ -74,7 +74,7 @@ class Maintenance:
         self._leads = chores is not None
         if chores is None:
             return
-        self._scheduler.told(chores.schedule_in)
+        self._scheduler.told(chores.schedule_in, queued=chores.queued)
         if chores.dead:
             self.rescue(connection)
         # a backstop: processes promote what is due themselves, workers release what waits for their names

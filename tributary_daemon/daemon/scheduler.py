@@ -39,6 +39,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._due = math.inf
+        self._next = math.inf
         self._later: dict[str, float] = {}
 
     @property
@@ -46,9 +47,11 @@ class Scheduler:
         """Seconds until the next slot."""
         return max(0.0, self._due - time.monotonic())
 
-    def told(self, seconds: float | None) -> None:
-        """Take over in how many seconds the next slot is due; None: there is none."""
-        self._due = math.inf if seconds is None else time.monotonic() + seconds
+    def told(self, seconds: float | None, *, queued: bool) -> None:
+        """Take over in how many seconds the next slot is due (None: there is none), and whether slots wait."""
+        now = time.monotonic()
+        self._next = math.inf if seconds is None else now + seconds
+        self._due = now if queued else self._next
 
     def fire(self, connection: Connection) -> None:
         """Take a turn if it is time."""
@@ -71,7 +74,9 @@ class Scheduler:
                 # others go on meanwhile, and the next turn with the rest
                 return len(rows)
         if len(rows) < _AT_ONCE:
-            self._due = time.monotonic() + max(0.0, soonest)
+            # what was told before and has not come yet still holds
+            known = self._next if self._next > started else math.inf
+            self._next = self._due = min(known, time.monotonic() + max(0.0, soonest))
         return len(rows)
 
     def _attend(self, connection: Connection, row: DueRow) -> datetime | None:

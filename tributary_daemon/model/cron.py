@@ -49,6 +49,7 @@ class Cron:
 
     def after(self, moment: datetime) -> datetime | None:
         """Return the first slot after a moment, in UTC; None when there is none within 50 years."""
+        moment = moment.astimezone(UTC)
         local = moment.astimezone(self.zone)
         wall = local.replace(tzinfo=None, fold=0, microsecond=0)
         if wall.year > _LAST_YEAR:
@@ -69,7 +70,7 @@ class Cron:
 
     def between(self, first: datetime, last: datetime) -> Iterator[datetime]:
         """Yield the slots from ``first`` to ``last``, both of them included."""
-        slot = self.after(first - timedelta(microseconds=1))
+        slot = self.after(first.astimezone(UTC) - timedelta(microseconds=1))
         while slot is not None and slot <= last:
             yield slot
             slot = self.after(slot)

@@ -98,14 +98,13 @@ def numbers(field: Field, text: str, whole: str) -> set[int]:
 
 def _part(field: Field, part: str, whole: str) -> range:
     body, slash, step = part.partition("/")
-    pace = 1
+    pace, longest = 1, len(field.values) - (field is WEEKDAY)
     if slash:
-        if not (step.isascii() and step.isdigit() and 0 < int(step[:5]) <= len(field.values)):
-            _refuse(field, part, whole, f"a step of {field.name}s is a number from 1 to {len(field.values)}")
+        if not (step.isascii() and step.isdigit() and 0 < int(step[:5]) <= longest):
+            _refuse(field, part, whole, f"a step of {field.name}s is a number from 1 to {longest}")
         pace = int(step)
     if body in ("*", "?"):
-        top = field.values.stop - (field is WEEKDAY)
-        return range(field.values.start, top, pace)
+        return range(field.values.start, field.values.start + longest, pace)
     first, dash, last = body.partition("-")
     start = field.number(first)
     end = field.number(last) if dash else (field.values[-1] if slash else start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tributary_daemon import codec
@@ -10,11 +11,10 @@ from tributary_daemon.errors import InvalidInput, NotFound
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import submit
-from tributary_daemon.store.db import Operation, Query, query
+from tributary_daemon.store.db import Operation, Query, Row, query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
     from uuid import UUID
 
 
@@ -139,7 +139,7 @@ def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
 def due(but: Sequence[str], limit: int) -> Operation[list[DueRow]]:
     """Read the schedules that a leader has something to do for, those of these names excepted."""
     rows = yield Query(query("due_schedules"), {"but": list(but), "limit": limit})
-    return [DueRow(*row) for row in rows]
+    return [DueRow(*_in_utc(row)) for row in rows]
 
 
 def fire(
@@ -262,10 +262,15 @@ def backfill(name: str, slot: datetime, work: Work) -> Operation[Fired]:
 def schedules(name: str | None, tenant: str | None) -> Operation[list[ScheduleRow]]:
     """Read the schedules by name: all, or the one of that name; of a tenant, or of all."""
     rows = yield Query(query("schedules"), {"name": name, "tenant": tenant})
-    return [ScheduleRow(*row) for row in rows]
+    return [ScheduleRow(*_in_utc(row)) for row in rows]
 
 
 def fires(name: str, limit: int) -> Operation[list[FireRow]]:
     """Read what became of the newest slots, newest first."""
     rows = yield Query(query("schedule_fires"), {"name": name, "limit": limit})
-    return [FireRow(*row) for row in rows]
+    return [FireRow(*_in_utc(row)) for row in rows]
+
+
+def _in_utc(row: Row) -> Row:
+    # rows come in the session's zone, where spans are added to, and times compared by, what a wall shows
+    return tuple(value.astimezone(UTC) if isinstance(value, datetime) else value for value in row)
