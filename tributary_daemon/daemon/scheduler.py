@@ -48,7 +48,7 @@ class Scheduler:
         return max(0.0, self._due - time.monotonic())
 
     def told(self, seconds: float | None, *, queued: bool) -> None:
-        """Take over in how many seconds the next slot is due (None: there is none), and whether slots wait."""
+        """Take over in how many seconds the next slot is due (None: none comes), and whether slots wait."""
         now = time.monotonic()
         self._next = math.inf if seconds is None else now + seconds
         self._due = now if queued else self._next
