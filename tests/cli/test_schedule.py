@@ -34,8 +34,8 @@ def test_from_add_to_remove(cli, tmp_path):
     cli("register", "report.yaml")
     added = cli(
         "schedule", "add", "nightly", "--cron", "15 2 * * *", "--timezone", "Europe/Berlin",
-        "--workflow", "shop.report.v1", "-i", "day=monday", "-i", "copies=3", "--catchup", "6h", "--jitter", "2m",
-        "-l", "team=x", "-o", "json",
+        "--workflow", "shop.report.v1", "-i", "day=monday", "-i", "copies=3", "--catchup", "6h",
+        "--jitter", "2m", "-l", "team=x", "-o", "json",
     )  # fmt: skip
     one = shown(added)
     assert one["inputs"] == {"day": "monday", "copies": 3}

@@ -30,8 +30,8 @@ def scheduled(n: int) -> int:
 
 def test_an_intent_is_scheduled_and_told_with_its_next_slots(client):
     added = client.schedule(
-        "nightly", "15 2 * * *", scheduled, {"n": 3}, timezone="Europe/Berlin", catchup="6h", jitter=timedelta(minutes=2),
-        priority=4, retry={"delay": "5s"},
+        "nightly", "15 2 * * *", scheduled, {"n": 3}, timezone="Europe/Berlin", catchup="6h",
+        jitter=timedelta(minutes=2), priority=4, retry={"delay": "5s"},
     )  # fmt: skip
     assert (added.kind, added.target, added.state, added.payload) == (
         "intent",

@@ -1,4 +1,4 @@
-"""Cron expressions: what they take, where clocks change, and what is refused; against a scan of every minute."""
+"""Cron expressions: what they take, where clocks change, what is refused; against a scan of every minute."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ CHANGES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     minutes=field(range(60)), hours=field(range(24)), days=field(range(1, 32)), weekdays=field(range(7)),
     where=st.sampled_from(CHANGES), early=st.integers(0, 1_439),

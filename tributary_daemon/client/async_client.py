@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
-from tributary_daemon.client import calls, many, repeating, scheduling, submitting, waiting
+from tributary_daemon.client import calls, many, repeating, submitting, waiting
 from tributary_daemon.client.async_reader import AsyncReader
+from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
 from tributary_daemon.client.link import plain_rows
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tributary_daemon.client.documents import Document
     from tributary_daemon.client.link import Wiring
     from tributary_daemon.client.options import Settings
-    from tributary_daemon.client.schedule_records import ScheduleDocument
-    from tributary_daemon.client.scheduling import ScheduleOptions
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
     from tributary_daemon.client.workflow import Workflow
@@ -72,7 +71,7 @@ class AsyncReceipt:
         return await self._client.get(self.id)
 
 
-class AsyncClient(AsyncReader):
+class AsyncClient(AsyncReader, AsyncSchedulingFace):
     """A client that also submits.
 
     A submit with an idempotency key is repeated once when the connection breaks meanwhile.
@@ -175,32 +174,6 @@ class AsyncClient(AsyncReader):
     async def workflow(self, name: str) -> WorkflowSpec | None:
         """Return the workflow registered under a name; None when there is none."""
         return await self._link.run(lambda: repeating.workflow(name), again=True)
-
-    async def schedule(
-        self,
-        name: str,
-        cron: str,
-        target: str | Callable[..., Any],
-        payload: Any = None,
-        **options: Unpack[ScheduleOptions],
-    ) -> ScheduleDocument:
-        """Start work by itself whenever a cron expression says; a schedule of that name is changed.
-
-        Args:
-            name: of the schedule.
-            cron: ``minute hour day month weekday``, or ``@hourly`` and its like.
-            target: name of a registered workflow, else of an intent; or a handler.
-            payload: of the intent, or inputs of the workflow.
-            options: see `ScheduleOptions`.
-
-        Raises:
-            InvalidInput: the times, the payload, the inputs or an option are refused.
-            NotPossible: the name belongs to a schedule of a workflow file, or of another tenant.
-        """
-        return await self._link.run(
-            lambda: scheduling.schedule(self._settings, name, cron, target, payload=payload, given=options),
-            again=True,
-        )
 
     async def rerun(self, id: str) -> AsyncReceipt:  # noqa: A002 - the word of the documents
         """Submit the same work once more: same revision, inputs, labels and options, no idempotency key.

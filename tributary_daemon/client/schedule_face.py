@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 from tributary_daemon.client import schedules as operations
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tributary_daemon.client.link import Link
     from tributary_daemon.client.options import Settings
-    from tributary_daemon.client.schedule_records import BackfilledSlot, ScheduleDocument
+    from tributary_daemon.client.schedule_records import ScheduleDocument
 
 
 class ScheduleFace:
@@ -54,43 +52,6 @@ class ScheduleFace:
             InvalidInput: its times cannot be read.
         """
         return self._link.run(lambda: operations.resume(name, catch_up=catch_up), again=True)
-
-    def trigger_schedule(self, name: str) -> str:
-        """Start what a schedule is for, now, outside its slots and whatever runs; return the id.
-
-        Raises:
-            NotFound: there is no such schedule or workflow.
-            InvalidInput: the workflow refuses the inputs.
-        """
-        return self._link.run(lambda: operations.trigger(name), again=False)
-
-    def backfill_schedule(
-        self,
-        name: str,
-        first: datetime | str,
-        last: datetime | str,
-        *,
-        dry_run: bool = False,
-        limit: int = operations.MOST,
-    ) -> tuple[BackfilledSlot, ...]:
-        """Fire the slots of the past from ``first`` to ``last``, both included; none is fired twice.
-
-        Where runs of the schedule must not overlap, they wait for their turn.
-
-        Args:
-            name: of the schedule.
-            first: a time with its zone, or text; without a zone it is meant in the schedule's own.
-            last: the same.
-            dry_run: only tell which they are.
-            limit: refuse when there are more.
-
-        Raises:
-            NotFound: there is no such schedule or workflow.
-            InvalidInput: a time is malformed, there are too many slots, or the workflow refuses the inputs.
-        """
-        return self._link.run(
-            lambda: operations.backfill(name, first, last, dry_run=dry_run, limit=limit), again=True
-        )
 
     def unschedule(self, name: str) -> None:
         """Remove a schedule with the record of its slots; what it has started goes on.

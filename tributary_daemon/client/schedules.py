@@ -1,26 +1,23 @@
-"""Schedules: add, read, steer, trigger, backfill; all sans-I/O operations."""
+"""Schedules: read and steer them; sans-I/O operations, and quick to import."""
 
 from __future__ import annotations
 
 import difflib
-import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon.client.schedule_records import BackfilledSlot, FireDocument, ScheduleDocument
+from tributary_daemon.client.schedule_records import FireDocument, ScheduleDocument
 from tributary_daemon.errors import InvalidInput, NotFound
 from tributary_daemon.model import cron as crons
 from tributary_daemon.store import schedules
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+    from datetime import datetime
 
     from tributary_daemon.store.db import Operation
     from tributary_daemon.store.schedules import ScheduleRow
 
 SHOWN: Final = 5
-MOST: Final = 1_000
 OVERDUE: Final = 10.0
 """Seconds after which a slot that nobody fires is overdue."""
 
@@ -41,7 +38,7 @@ def one(
     Raises:
         NotFound: there is none of that name.
     """
-    row = yield from _row(name)
+    row = yield from row_of(name)
     found = yield from schedules.fires(name, fires)
     return replace(_document(row, upcoming, found), warnings=warnings)
 
@@ -62,7 +59,7 @@ def pause(name: str) -> Operation[str]:
     Raises:
         NotFound: there is none of that name.
     """
-    yield from _row(name)
+    yield from row_of(name)
     return (yield from schedules.pause(name))
 
 
@@ -73,69 +70,17 @@ def resume(name: str, *, catch_up: bool) -> Operation[str]:
         NotFound: there is none of that name.
         InvalidInput: its times cannot be read, so it would be disabled at once.
     """
-    row = yield from _row(name)
+    row = yield from row_of(name)
     crons.parse(row.cron, row.timezone)
     return (yield from schedules.resume(name, catch_up=catch_up))
 
 
-def trigger(name: str) -> Operation[str]:
-    """Start what a schedule is for, now; return the id of the work.
+def row_of(name: str) -> Operation[ScheduleRow]:
+    """Read the row of a schedule.
 
     Raises:
-        NotFound: there is no such schedule or workflow.
-        InvalidInput: the workflow refuses the inputs.
+        NotFound: there is none of that name; the nearest one is named.
     """
-    row = yield from _row(name)
-    # all that SQL leaves to a worker is checked here, as for a submit
-    yield from schedules.work_of(row.kind, row.target, row.payload)
-    return str((yield from schedules.trigger(name)))
-
-
-def backfill(
-    name: str, first: datetime | str, last: datetime | str, *, dry_run: bool, limit: int
-) -> Operation[tuple[BackfilledSlot, ...]]:
-    """Fire the slots of the past from ``first`` to ``last``, both included; none is fired twice.
-
-    Where runs must not overlap they wait for their turn, and the worker that leads starts them one by one.
-
-    Args:
-        name: of the schedule.
-        first: a time with its zone, or text; without a zone it is meant in the schedule's own.
-        last: the same.
-        dry_run: only tell which they are.
-        limit: refuse when there are more.
-
-    Raises:
-        NotFound: there is no such schedule or workflow.
-        InvalidInput: a time, or too many slots, or the workflow refuses the inputs.
-    """
-    row = yield from _row(name)
-    cron = crons.parse(row.cron, row.timezone)
-    start, end = _moment(first, cron.zone, "from"), _moment(last, cron.zone, "to")
-    if start > end:
-        raise InvalidInput(
-            f"the backfill ends before it starts: {start.isoformat()} to {end.isoformat()}", hint="swap them"
-        )
-    if start > row.now:
-        raise InvalidInput("a backfill is for the past", hint="slots to come are fired by themselves")
-    slots = list(itertools.islice(cron.between(start, min(end, row.now)), limit + 1))
-    if len(slots) > limit:
-        raise InvalidInput(
-            f"more than {limit:,} slots lie between {start.isoformat()} and {end.isoformat()}",
-            hint="narrow it, or raise the limit",
-        )
-    if dry_run:
-        return tuple(BackfilledSlot(slot=slot, outcome="planned") for slot in slots)
-    work = yield from schedules.work_of(row.kind, row.target, row.payload)
-    done: list[BackfilledSlot] = []
-    for slot in slots:
-        fired = yield from schedules.backfill(name, slot, work)
-        work_id = None if fired.run_id is None else str(fired.run_id)
-        done.append(BackfilledSlot(slot=slot, outcome=fired.outcome, id=work_id))
-    return tuple(done)
-
-
-def _row(name: str) -> Operation[ScheduleRow]:
     rows = yield from schedules.schedules(name, None)
     if not rows:
         raise (yield from _missing(name))
@@ -147,18 +92,6 @@ def _missing(name: str) -> Operation[NotFound]:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else "`trib schedule list` shows them"
     return NotFound(f"there is no schedule named '{name}'", hint=hint)
-
-
-def _moment(value: datetime | str, zone: ZoneInfo, what: str) -> datetime:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise InvalidInput(
-                f"{what}: {value!r} is not a time",
-                hint="write 2026-12-24, 2026-12-24T18:00 or 2026-12-24T18:00:00Z",
-            ) from None
-    return (value.replace(tzinfo=zone) if value.tzinfo is None else value).astimezone(UTC)
 
 
 def _document(

@@ -13,6 +13,7 @@ from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, InvalidI
 from tributary_daemon.model import cron as crons
 from tributary_daemon.model.slots import GRACE, due_at
 from tributary_daemon.store import db, schedules
+from tributary_daemon.store.scheduled_work import work_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,7 +127,7 @@ class Scheduler:
         for at in due if len(due) < _SLOTS + 2 else due[:_SLOTS]:
             following = _following(cron, at)
             following_at = due_at(row.name, following, row.jitter)
-            work = db.run(connection, schedules.work_of(row.kind, row.target, row.payload))
+            work = db.run(connection, work_of(row.kind, row.target, row.payload))
             done = db.run(
                 connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1)
             )
@@ -169,7 +170,7 @@ class Scheduler:
         return following
 
     def _fire_queued(self, connection: Connection, row: DueRow) -> None:
-        work = db.run(connection, schedules.work_of(row.kind, row.target, row.payload))
+        work = db.run(connection, work_of(row.kind, row.target, row.payload))
         for _ in range(_SLOTS):
             started = db.run(connection, schedules.fire_queued(row, work))
             if started is None:

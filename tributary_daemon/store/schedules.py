@@ -6,11 +6,6 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tributary_daemon import codec
-from tributary_daemon.errors import InvalidInput, NotFound
-from tributary_daemon.spec.inputs import check_inputs
-from tributary_daemon.spec.workflow import WorkflowSpec
-from tributary_daemon.store import submit
 from tributary_daemon.store.db import Operation, Query, Row, query
 
 if TYPE_CHECKING:
@@ -116,24 +111,6 @@ class Fired(NamedTuple):
 
     outcome: str
     run_id: UUID | None
-
-
-def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
-    """Return what a run is made of: the revision registered now, and its inputs after all checks.
-
-    Raises:
-        NotFound: no such workflow is registered.
-        InvalidInput: its inputs are refused.
-    """
-    if kind == "intent":
-        return Work()
-    found = yield from submit.registered(target)
-    if found is None:
-        raise NotFound(f"no workflow named '{target}' is registered", hint="register it: trib register FILE")
-    spec = WorkflowSpec.from_plan(found.plan)
-    if not isinstance(payload, dict):
-        raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
-    return Work(found.revision_id, codec.dumps(check_inputs(spec.inputs, payload), what="inputs"))
 
 
 def due(but: Sequence[str], limit: int) -> Operation[list[DueRow]]:

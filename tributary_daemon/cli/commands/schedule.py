@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tributary_daemon.client.client import Client
-    from tributary_daemon.client.reader import Reader
     from tributary_daemon.spec.workflow import InputSpec
 
 _ENTRIES: Final = {
@@ -153,7 +152,8 @@ def add(
 @output_option
 def pause(names: tuple[str, ...], output: str) -> int:
     """Start nothing by schedules until they are resumed."""
-    return _each(names, output, "paused", lambda client, name: client.pause_schedule(name))
+    with opened() as client:
+        return _each(names, output, "paused", client.pause_schedule)
 
 
 @click.command(cls=Command, epilog="\b\nExample:\n  trib schedule resume nightly --catch-up")
@@ -164,9 +164,8 @@ def pause(names: tuple[str, ...], output: str) -> int:
 @output_option
 def resume(names: tuple[str, ...], catch_up: bool, output: str) -> int:  # noqa: FBT001 - click passes it by name
     """Let paused or disabled schedules go on."""
-    return _each(
-        names, output, "resumed", lambda client, name: client.resume_schedule(name, catch_up=catch_up)
-    )
+    with opened() as client:
+        return _each(names, output, "resumed", lambda name: client.resume_schedule(name, catch_up=catch_up))
 
 
 @click.command(
@@ -178,7 +177,8 @@ def resume(names: tuple[str, ...], catch_up: bool, output: str) -> int:  # noqa:
 @output_option
 def trigger(names: tuple[str, ...], output: str) -> int:
     """Start what schedules are for, now."""
-    return _each(names, output, "triggered", lambda client, name: client.trigger_schedule(name))
+    with submitting() as client:
+        return _each(names, output, "triggered", client.trigger_schedule)
 
 
 @click.command(
@@ -202,7 +202,7 @@ Examples:
 @output_option
 def backfill(name: str, first: str, last: str, *, dry_run: bool, limit: int, output: str) -> int:
     """Fire the slots of a span of the past."""
-    with opened() as client:
+    with submitting() as client:
         found = client.get_schedule(name, upcoming=1, fires=1)
         rows = document(client.backfill_schedule(name, first, last, dry_run=dry_run, limit=limit))
     names = [row["id"] or row["slot"] for row in rows]
@@ -223,38 +223,37 @@ def backfill(name: str, first: str, last: str, *, dry_run: bool, limit: int, out
 def remove(names: tuple[str, ...], output: str) -> int:
     """Remove schedules; what they have started goes on."""
     kept: list[str] = []
+    with opened() as client:
 
-    def one(client: Reader, name: str) -> None:
-        if (workflow := client.get_schedule(name, upcoming=1, fires=1).workflow) is not None:
-            kept.append(f"{name} comes back when {workflow} is registered again with its `schedule`")
-        client.unschedule(name)
+        def one(name: str) -> None:
+            if (workflow := client.get_schedule(name, upcoming=1, fires=1).workflow) is not None:
+                kept.append(f"{name} comes back when {workflow} is registered again with its `schedule`")
+            client.unschedule(name)
 
-    code = _each(names, output, "removed", one)
+        code = _each(names, output, "removed", one)
     failures.say_warnings(kept)
     return code
 
 
-def _each(names: tuple[str, ...], output: str, word: str, action: Callable[[Reader, str], object]) -> int:
+def _each(names: tuple[str, ...], output: str, word: str, action: Callable[[str], object]) -> int:
     done: list[dict[str, Any]] = []
     code = failures.COMPLETED
-    with opened() as client:
-        for name in names:
-            try:
-                answer = action(client, name)
-            except (NotFound, InvalidInput) as error:
-                failures.say_error(error.message, error.hint)
-                code = code or error.exit_code
-                continue
-            work = {"id": answer} if word == "triggered" else {}
-            done.append({"name": name, "outcome": word, **work})
+    for name in names:
+        try:
+            answer = action(name)
+        except (NotFound, InvalidInput) as error:
+            failures.say_error(error.message, error.hint)
+            code = code or error.exit_code
+            continue
+        work = {"id": answer} if word == "triggered" else {}
+        done.append({"name": name, "outcome": word, **work})
     if done:
         lines = tuple(
             line(
                 Span(row["outcome"], "good"),
                 "  ",
                 Span(row["name"], "name"),
-                "  ",
-                Span(row.get("id", ""), "id"),
+                Span(f"  {row.get('id', '')}", "id"),
             )
             for row in done
         )
