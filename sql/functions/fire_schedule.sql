@@ -42,5 +42,8 @@ begin
         end if;
     end if;
     update schedules s set next_slot = p_next_slot, next_at = p_next_at where s.name = p_name;
+    if random() < 0.02 then
+        perform trim_fires(p_name);
+    end if;
     return next;
 end $$;

@@ -14,6 +14,10 @@ declare
     v_old schedules;
 begin
     perform check_name('a schedule''s name', p_name);
+    if length(p_name) > 200 then
+        -- the keys of its slots hold it
+        raise exception 'a schedule''s name must have at most 200 characters, not %', length(p_name) using errcode = 'TR001', hint = 'names look like nightly';
+    end if;
     perform check_name(case p_kind when 'run' then 'a workflow''s name' else 'an intent''s name' end, p_target);
     perform check_payload('the payload', p_payload);
     perform check_options(p_options);

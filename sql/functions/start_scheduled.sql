@@ -10,7 +10,6 @@ declare
     v_key text := 'schedule:' || (p_schedule).name || ':' || to_char(p_slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
     v_revision uuid := p_revision;
     v_id uuid;
-    v_number bigint;
 begin
     if (p_schedule).kind = 'intent' then
         select r.run_id into v_id
@@ -36,10 +35,6 @@ begin
     update schedules s
     set fired = s.fired + 1, last_run_id = v_id,
         last_slot = case when p_cause = 'slot' then greatest(s.last_slot, p_slot) else s.last_slot end
-    where s.name = (p_schedule).name
-    returning s.fired into v_number;
-    if v_number % 100 = 0 then
-        perform trim_fires((p_schedule).name);
-    end if;
+    where s.name = (p_schedule).name;
     return v_id;
 end $$;

@@ -1,4 +1,5 @@
 -- Notes which work of a schedule has ended, and forgets all but the last 1,000 slots; what waits or is not finished stays.
+-- Done with one slot in fifty.
 create or replace function tributary.trim_fires(p_name text) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp

@@ -67,6 +67,7 @@ REFUSED = [
     ({"target": "shop.report.v1", "payload": [1]}, "inputs must be an object"),
     ({"labels": {"team": "x"}}, "intents have no labels"),
     ({"max_attempts": 0}, "max_attempts"),
+    ({"name": "x" * 201}, "at most 200 characters"),
     ({"name": ""}, "a schedule's name must be"),
 ]
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.daemon.leader_kit import NOON, Leader, schedule_leader
 from tests.store import protocol_kit as kit
+from tributary_daemon.daemon import scheduler
 from tributary_daemon.model.slots import due_at
 from tributary_daemon.store import db, schedules
 
@@ -31,6 +32,28 @@ def test_a_slot_is_fired_when_it_comes_and_not_before(leader):
     leader.turn()
     assert leader.fires() == [("12:01", "fired")]
     assert leader.told() == ["ScheduleFired"]
+
+
+def test_a_turn_comes_when_a_slot_does(leader, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(scheduler.time, "monotonic", lambda: clock[0])
+    own = leader.scheduler
+    own.told(None, queued=False)
+    assert own.due_in > 10**6
+    own.fire(None)
+    leader.intent("later", "@hourly")
+    leader.intent("soon")
+    leader.turn()
+    own.told(60, queued=False)
+    own.told(60, queued=True)
+    assert own.due_in == 0
+    own.fire(leader.sql)
+    assert own.due_in == 60, "nothing that waits may start, and the next slot is not forgotten"
+    clock[0] += 60
+    leader.at(NOON + timedelta(minutes=1))
+    own.fire(leader.sql)
+    assert leader.fired("soon") == ["12:01"]
+    assert own.due_in == 60, "known without asking"
 
 
 def test_two_that_believe_to_lead_fire_each_slot_once(leader, database):
