@@ -80,7 +80,9 @@ def test_a_row_that_somebody_holds_is_left_to_him(leader, database):
         holder.execute("select from tributary.schedules for update")
         leader.at(NOON + timedelta(minutes=1))
         assert leader.scheduler.turn(leader.sql) == 1
+        assert leader.scheduler.turn(leader.sql) == 0, "others come first"
         assert leader.fires() == []
+    leader.scheduler._later.clear()
     leader.turn()
     assert leader.fired() == ["12:01"]
 

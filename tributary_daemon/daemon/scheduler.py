@@ -9,7 +9,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
-from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, InvalidInput, TributaryError
+from tributary_daemon.errors import (
+    DatabaseError,
+    DatabaseUnreachable,
+    InvalidInput,
+    NotPossible,
+    TributaryError,
+)
 from tributary_daemon.model import cron as crons
 from tributary_daemon.model.slots import GRACE, due_at
 from tributary_daemon.store import db, schedules
@@ -86,9 +92,9 @@ class Scheduler:
             return self._fire(connection, row)
         except DatabaseUnreachable:
             raise
-        except DatabaseError as error:
-            self._later[row.name] = time.monotonic() + _AGAIN
-            events.emit(events.ScheduleFailed(schedule=row.name, error=error.message))
+        except (DatabaseError, NotPossible) as error:
+            # of the moment: a lock, a server that stops, a state that will be another one
+            self._put_off(row, error)
         except TributaryError as error:
             self._disable(connection, row, f"{error.message}; {error.hint}" if error.hint else error.message)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -102,11 +108,16 @@ class Scheduler:
         except DatabaseUnreachable:
             raise
         except DatabaseError as error:
-            self._later[row.name] = time.monotonic() + _AGAIN
-            events.emit(events.ScheduleFailed(schedule=row.name, error=error.message))
+            self._put_off(row, error)
             return
         if disabled:
             events.emit(events.ScheduleDisabled(schedule=row.name, reason=reason))
+
+    def _put_off(self, row: DueRow, error: TributaryError | None = None) -> None:
+        """Look at a schedule again in a while; without an error somebody holds it, or too much waits."""
+        self._later[row.name] = time.monotonic() + _AGAIN
+        if error is not None:
+            events.emit(events.ScheduleFailed(schedule=row.name, error=error.message))
 
     def _fire(self, connection: Connection, row: DueRow) -> datetime | None:
         if row.queued is not None:
@@ -117,6 +128,7 @@ class Scheduler:
         if row.next_slot is None:
             first = _following(cron, row.since)
             if not db.run(connection, schedules.plan(row, first, due_at(row.name, first, row.jitter))):
+                self._put_off(row)
                 return None
             row = row._replace(next_slot=first)
         slot = self._leave_out(connection, row, cron)
@@ -131,10 +143,8 @@ class Scheduler:
             done = db.run(
                 connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1)
             )
-            if done is None:
-                return None
-            if done.outcome == "full":
-                self._later[row.name] = time.monotonic() + _AGAIN
+            if done is None or done.outcome == "full":
+                self._put_off(row)
                 return None
             if done.run_id is not None:
                 events.emit(
@@ -163,6 +173,7 @@ class Scheduler:
         last = oldest if len(missed) == _COUNTED else (missed or [slot])[-1]
         at = due_at(row.name, following, row.jitter)
         if not db.run(connection, schedules.plan(row, following, at, missed=count, until=last)):
+            self._put_off(row)
             return None
         events.emit(
             events.ScheduleSkipped(schedule=row.name, slot=slot.isoformat(), reason="missed", count=count)
