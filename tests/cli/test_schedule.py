@@ -93,9 +93,8 @@ def test_what_is_wrong_is_said_with_what_to_do(cli, connection):
     assert "no worker has offered the handler 'net.ping.v1'" in warned.err
     assert cli("schedule", "show", "t").code == 4
     connection.execute("select tributary.schedule_intent('bad', 'never', 'net.ping.v1')")
-    connection.execute(
-        "update tributary.schedules set next_at = next_at - interval '1 hour' where name = 's'"
-    )
+    late = "next_slot = next_at - interval '1 hour', next_at = next_at - interval '1 hour'"
+    connection.execute(f"update tributary.schedules set {late} where name = 's'")
     table = cli("schedule", "list").out
     assert "bad: a cron expression has 5 fields" in table
     assert "s: a slot has been due for 1h00m and nobody fires it; is a worker running?" in table

@@ -191,8 +191,13 @@ def test_what_is_wrong_is_told_before_a_leader_looks(client, hand):
     assert "minutes are 0 to 59" in bad.error
     with pytest.raises(InvalidInput, match="minutes are 0 to 59"):
         client.resume_schedule("bad")
-    hand.sql("update tributary.schedules set cron = '* * * * *', next_at = now() - interval '1 minute'")
-    assert client.get_schedule("bad").overdue > 59
+    hand.sql("update tributary.schedules set cron = '* * * * *', since = now() + interval '1 hour'")
+    assert client.get_schedule("bad").overdue == 0, "it was never looked at, and has no slot yet"
+    hand.sql("update tributary.schedules set since = now() - interval '3 minutes'")
+    assert client.get_schedule("bad").overdue > 100
+    hand.sql("update tributary.schedules set next_slot = now() - interval '1 minute'")
+    hand.sql("update tributary.schedules set next_at = next_slot")
+    assert 59 < client.get_schedule("bad").overdue < 100
     for call in (client.get_schedule, client.pause_schedule, client.trigger_schedule, client.unschedule):
         with pytest.raises(NotFound, match="did you mean 'bad'"):
             call("bat")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon.client.schedule_records import FireDocument, ScheduleDocument
 from tributary_daemon.errors import InvalidInput, NotFound
 from tributary_daemon.model import cron as crons
+from tributary_daemon.model.slots import due_at
 from tributary_daemon.store import schedules
 
 if TYPE_CHECKING:
@@ -99,13 +100,19 @@ def _document(
 ) -> ScheduleDocument:
     slots: list[datetime] = []
     error = row.error
+    late = 0.0
     if row.state == "active":
         try:
-            slots = crons.parse(row.cron, row.timezone).upcoming(row.now, upcoming)
+            cron = crons.parse(row.cron, row.timezone)
+            slots = cron.upcoming(row.now, upcoming)
+            due = row.next_at
+            if row.next_slot is None and (first := cron.after(row.since)) is not None:
+                # no leader has computed it yet
+                due = due_at(row.name, first, row.jitter)
+            late = (row.now - due).total_seconds()
         except InvalidInput as fault:
             # no worker has looked at it yet
             error = f"{fault.message}; {fault.hint}" if fault.hint else fault.message
-    late = (row.now - row.next_at).total_seconds() if row.state == "active" else 0.0
     return ScheduleDocument(
         name=row.name,
         kind=row.kind,
