@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -129,3 +130,25 @@ def test_only_the_named_handlers_take_part(server):
         testing.run_workflow("bench.double.v1", handlers=["bench.duoble.v1"], url=server)
     with pytest.raises(NotFound, match="is not a handler"):
         testing.run_workflow("bench.double.v1", handlers=[len], url=server)
+
+
+def test_schedules_fire_while_the_clock_moves(bench):
+    spec = Workflow("bench.nightly.v1", result="${{ run.scheduled_for }}").add(
+        "a", "bench.double.v1", {"n": 1}
+    )
+    bench.register(
+        replace(spec.spec(), schedule=({"cron": "30 2 * * *", "timezone": "Europe/Berlin"},), source="")
+    )
+    added = bench.schedule("often", "0 */6 * * *", "bench.double.v1", {"n": 2}, overlap="allow")
+    assert added.next[0] == testing.START + timedelta(hours=6)
+    bench.advance("3d")
+    bench.work()
+    runs = [item for item in bench.client.list().items if item.kind == "run"]
+    # the first is not finished before the clock has moved on: the others are left out
+    assert [bench.client.get(run.id).result for run in runs] == ["2030-01-01T01:30:00+00:00"]
+    often = bench.client.get_schedule("often")
+    assert (often.fired, often.missed) == (12, 0)
+    bench.advance("1d")
+    bench.work()
+    fires = bench.client.get_schedule("bench.nightly.v1").fires
+    assert [fire.outcome for fire in fires] == ["fired", "skipped", "skipped", "fired"]

@@ -85,6 +85,44 @@ class PruningFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFired(Event):
+    """A slot of a schedule came: its work, ``run_id``, is recorded."""
+
+    schedule: str
+    slot: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSkipped(Event):
+    """Slots were left out, because earlier work goes on (``overlap``) or they are too old (``missed``)."""
+
+    level: ClassVar[str] = "warning"
+    schedule: str
+    slot: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDisabled(Event):
+    """A schedule cannot work: its times cannot be read or its work is refused. It waits to be mended."""
+
+    level: ClassVar[str] = "error"
+    schedule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFailed(Event):
+    """The database refused what a schedule asked for, for the moment; it is tried again."""
+
+    level: ClassVar[str] = "warning"
+    schedule: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessStarted(Event):
     """A process of a worker claims."""
 

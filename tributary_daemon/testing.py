@@ -21,12 +21,15 @@ from psycopg import conninfo, sql
 
 from tributary_daemon import config as configuration
 from tributary_daemon.app import Client
+from tributary_daemon.client import calls, scheduling, submitting
+from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import held as holding
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.inbox import Inbox, Progress
 from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.scheduler import Scheduler
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.errors import NotFound, NotPossible
 from tributary_daemon.handlers.declare import name_of
@@ -41,20 +44,27 @@ from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
     from types import TracebackType
 
     from tributary_daemon.client.calls import SubmitOptions
     from tributary_daemon.client.client import Receipt
     from tributary_daemon.client.documents import Document
+    from tributary_daemon.client.schedule_records import ScheduleDocument
+    from tributary_daemon.client.scheduling import ScheduleOptions
+    from tributary_daemon.client.submitting import Registration
     from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.workflow import Workflow
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.handlers.registry import Handler, Registry
+    from tributary_daemon.spec.workflow import WorkflowSpec
 
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _BUILT_IN: Final = "trib."
 _MOST_ATTEMPTS: Final = 10_000
 _QUEUES: Final = "select distinct queue from tributary.steps where state in ('available', 'scheduled')"
 _NEXT: Final = "select min(run_at) from tributary.steps where state = 'scheduled'"
+_NEXT_SLOT: Final = "select min(next_at) from tributary.schedules where state = 'active'"
 
 
 def run_workflow(
@@ -134,16 +144,34 @@ class Bench:
         return self._now
 
     def advance(self, by: float | str | timedelta) -> None:
-        """Move the clock; nothing runs by that alone.
+        """Move the clock; nothing runs by that alone, but schedules fire their slots on the way.
 
         Args:
             by: seconds, a timedelta, or ``"5m"``.
         """
-        self._show(self._now + timedelta(seconds=durations.seconds(by)))
+        self._move(self._now + timedelta(seconds=durations.seconds(by)))
 
     def submit(self, target: Target, payload: Any = None, **options: Unpack[SubmitOptions]) -> Receipt:
         """Record work at the time the clock shows; otherwise as `Client.submit`."""
         return self.client.submit(target, payload, connection=self._connection, **options)
+
+    def register(self, target: str | Path | WorkflowSpec | Workflow) -> Registration:
+        """Register a workflow, whose schedules count from the time the clock shows; as `Client.register`."""
+        return db.run(
+            self._connection, submitting.register(calls.spec_of(target, strict=False), strict=False)
+        )
+
+    def schedule(
+        self,
+        name: str,
+        cron: str,
+        target: str | Callable[..., Any],
+        payload: Any = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> ScheduleDocument:
+        """Add a schedule that counts from the time the clock shows; otherwise as `Client.schedule`."""
+        added = scheduling.schedule(Settings(), name, cron, target, payload=payload, given=options)
+        return db.run(self._connection, added)
 
     def run(self, target: Target, payload: Any = None, **options: Unpack[SubmitOptions]) -> Document:
         """Record work, run it to its end and return its document; see `finish`."""
@@ -156,6 +184,7 @@ class Bench:
             NotPossible: it does not come to an end: a handler snoozes or fails without delay for ever.
         """
         done = 0
+        self._fire()
         while (held := self._claim()) is not None:
             self._attempt(held)
             done += 1
@@ -182,7 +211,7 @@ class Bench:
                 why = self.client.why(id)
                 told = "; ".join(f"{reason.step or why.name}: {reason.message}" for reason in why.reasons)
                 raise NotPossible(f"{why.name} waits, and no passing of time helps: {told}")
-            self._show(max(self._now, due))
+            self._move(max(self._now, due))
         raise NotPossible(
             f"the clock was moved {_MOST_ATTEMPTS:,} times", hint="a handler puts itself off for ever"
         )
@@ -211,6 +240,7 @@ class Bench:
         self._show(self._now)
         membership.register_handlers(self._connection, described)
         self._contexts = Contexts()
+        self._scheduler = Scheduler()
         self.client = Client(url)
 
     def _select(self, registry: Registry) -> Registry:
@@ -223,6 +253,21 @@ class Bench:
             if name not in self._wanted and not name.startswith(_BUILT_IN):
                 chosen.remove(name)
         return chosen
+
+    def _move(self, target: datetime) -> None:
+        self._fire()
+        while (slot := self._connection.execute(_NEXT_SLOT).fetchall()[0][0]) is not None and slot <= target:
+            self._show(max(self._now, slot))
+            if not self._fire():
+                # held by somebody else, or more wait than may
+                break
+        self._show(target)
+
+    def _fire(self) -> int:
+        fired = 0
+        while (found := self._scheduler.turn(self._connection)) > 0:
+            fired += found
+        return fired
 
     def _show(self, now: datetime) -> None:
         self._now = now

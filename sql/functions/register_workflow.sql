@@ -1,4 +1,4 @@
--- Gives a workflow's name a revision. Returns created, unchanged or revised.
+-- Gives a workflow's name a revision, and makes its schedules those of the revision. Returns created, unchanged or revised.
 create or replace function tributary.register_workflow(p_name text, p_revision uuid, p_description text) returns text
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -12,9 +12,11 @@ begin
     values (p_name, p_revision, p_description, clock())
     on conflict (name) do nothing;
     if found then
+        perform keep_schedules(p_name, (select r.plan -> 'schedule' from revisions r where r.revision_id = p_revision));
         return 'created';
     end if;
     select w.revision_id into v_before from workflows w where w.name = p_name for update;
+    perform keep_schedules(p_name, (select r.plan -> 'schedule' from revisions r where r.revision_id = p_revision));
     if v_before = p_revision then
         return 'unchanged';
     end if;

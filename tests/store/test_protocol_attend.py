@@ -85,6 +85,23 @@ def test_what_is_due_and_what_waits_for_a_name_that_came(connection, worker):
     assert attend(connection, worker) == NOTHING
 
 
+def test_when_the_next_slot_of_a_schedule_is_due_and_whether_slots_wait(connection, worker):
+    assert attend(connection, worker, silent=None).schedule_in is None
+    for name in ("a", "b"):
+        connection.execute("select tributary.schedule_intent(%s, '@daily', %s)", (name, kit.NAME))
+    connection.execute("update tributary.schedules set next_at = now() + interval '1 hour' where name = 'a'")
+    assert -60 < attend(connection, worker, silent=None).schedule_in <= 0, (
+        "b is new: its slot is not known yet"
+    )
+    connection.execute("select tributary.pause_schedule('b')")
+    assert 3_500 < attend(connection, worker, silent=None).schedule_in <= 3_600
+    assert attend(connection, worker + 1) is None
+    for name in ("b", "a"):
+        assert not attend(connection, worker).queued, "b may not start anything"
+        connection.execute("select tributary.backfill_slot(%s, now(), null, null)", (name,))
+    assert attend(connection, worker).queued
+
+
 @pytest.mark.parametrize("table", ["workers", "processes"])
 def test_rows_of_the_long_silent_are_left_behind(connection, worker, table):
     kit.Process(connection)

@@ -56,6 +56,9 @@ COMMANDS: Final = {
     "health": Entry("commands.health:health", "Ask a worker's health endpoint, as a container does", _FLEET),
     "handlers": Entry("commands.handlers:handlers", "List the handlers that workers have offered", _FLEET),
     "queue": Entry("commands.queue:queue", "List, pause and resume queues", _FLEET),
+    "schedule": Entry(
+        "commands.schedule:schedule", "Add, list, pause, trigger and backfill what starts by itself", _FLEET
+    ),
     "dlq": Entry("commands.dlq:dlq", "List, show, requeue and drop dead letters", _FLEET),
     "prune": Entry("commands.prune:prune", "Remove work that ended long ago", _FLEET),
     "migrate": Entry("commands.migrate:migrate", "Bring the database schema up or down", _SETUP),

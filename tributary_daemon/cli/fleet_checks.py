@@ -34,6 +34,7 @@ def examine(reader: Reader) -> Iterator[Finding]:
     yield from _leader(facts, alive)
     yield from _letters(reader)
     yield from _queues(queues, alive, facts)
+    yield from _schedules(reader)
     yield from _names(facts, alive)
 
 
@@ -168,6 +169,29 @@ def _queues(
         )
     if not (paused or lonely or old):
         yield Finding("queues", "ok", f"{len(queues)} known, none paused")
+
+
+def _schedules(reader: Reader) -> Iterator[Finding]:
+    rows = document(reader.schedules(upcoming=1))
+    wrong = [row for row in rows if row["error"]]
+    late = [row for row in rows if row["overdue"] and not row["error"]]
+    for row in wrong:
+        yield Finding(
+            "schedules",
+            "warn",
+            f"{row['name']} is {'' if row['state'] == 'disabled' else 'to be '}disabled: {row['error']}",
+            f"mend it by `trib schedule add` or its file, then `trib schedule resume {row['name']}`",
+        )
+    for row in late:
+        yield Finding(
+            "schedules",
+            "warn",
+            f"{row['name']} has been due for {durations.text(row['overdue'])}",
+            "a worker that leads fires it: start one, or see its log",
+        )
+    if rows and not (wrong or late):
+        active = sum(row["state"] == "active" for row in rows)
+        yield Finding("schedules", "ok", f"{len(rows)} known, {active} active")
 
 
 def _names(facts: FleetDocument, alive: list[dict[str, Any]]) -> Iterator[Finding]:

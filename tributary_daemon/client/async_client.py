@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from tributary_daemon.client import calls, many, registered, repeating, submitting, targets, waiting
 from tributary_daemon.client.async_reader import AsyncReader
+from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
 from tributary_daemon.client.link import plain_rows
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow, read_as
@@ -74,7 +75,7 @@ class AsyncReceipt:
         return await self._client.get(self.id)
 
 
-class AsyncClient(AsyncReader):
+class AsyncClient(AsyncReader, AsyncSchedulingFace):
     """A client that also submits.
 
     A submit with an idempotency key is repeated once when the connection breaks meanwhile.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
 from tributary_daemon.client.async_run_face import AsyncRunFace
+from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
 from tributary_daemon.client.async_steering import AsyncSteering
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncReader(AsyncRunFace, AsyncSteering):
+class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on

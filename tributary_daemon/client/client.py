@@ -9,6 +9,7 @@ from tributary_daemon.client import calls, many, registered, repeating, submitti
 from tributary_daemon.client.link import plain_rows
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
+from tributary_daemon.client.scheduling_face import SchedulingFace
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
@@ -71,7 +72,7 @@ class Receipt:
         return self._client.get(self.id)
 
 
-class Client(Reader):
+class Client(Reader, SchedulingFace):
     """A client that also submits.
 
     A submit with an idempotency key is repeated once when the connection breaks meanwhile.

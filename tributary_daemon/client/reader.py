@@ -9,6 +9,7 @@ from tributary_daemon.client import operations, overview, pruning, reading, shap
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.client.run_face import RunFace
+from tributary_daemon.client.schedule_face import ScheduleFace
 from tributary_daemon.client.steering import Steering
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 from tributary_daemon.store import fleet
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace, Steering):
+class Reader(RunFace, Steering, ScheduleFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on

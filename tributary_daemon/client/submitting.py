@@ -14,6 +14,7 @@ from tributary_daemon.client.revisions import handler_names, keep_children, revi
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.model import cron as crons
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.unsupported import refuse_unsupported, unsupported
 from tributary_daemon.spec.workflow import WorkflowSpec
@@ -215,12 +216,14 @@ def dry_run(
 
 
 def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
-    """Give a workflow's name to this revision of it.
+    """Give a workflow's name to this revision of it, and make its schedules those of the workflow.
 
     Raises:
-        InvalidInput: ``strict``, and other content is registered under the name, a handler is unknown, or a
-            step does not go with what workers have registered.
+        InvalidInput: a schedule's times cannot be read; or ``strict``, and other content is registered under
+            the name, a handler is unknown, or a step does not go with what workers have registered.
     """
+    for entry in spec.schedule:
+        crons.parse(entry["cron"], entry.get("timezone") or "UTC")
     warnings = [problem.render() for problem in (*spec.warnings, *unsupported(spec))]
     kept = revision(spec)
     misfits = yield from found_misfits(spec)

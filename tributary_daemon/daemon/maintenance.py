@@ -1,4 +1,4 @@
-"""What one worker per database does for all: rescue, promotion, waiting names, leftovers, retention."""
+"""What one worker per database does for all: rescue, promotion, schedules, leftovers, retention."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
+from tributary_daemon.daemon.scheduler import Scheduler
 from tributary_daemon.store import membership
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Maintenance:
         self._lease = lease
         self._clock = clock
         self._pruner = pruner
+        self._scheduler = Scheduler()
         self._leads = False
         self._due = 0.0
         self._tidy_due = 0.0
@@ -43,8 +45,8 @@ class Maintenance:
 
     @property
     def due_in(self) -> float:
-        """Seconds until `prune` has something to do; at most a tick."""
-        return min(self._pruner.due_in, TICK) if self._leads else TICK
+        """Seconds until `work` has something to do; at most a tick."""
+        return min(self._pruner.due_in, self._scheduler.due_in, TICK) if self._leads else TICK
 
     def spare(self) -> None:
         """Take nothing from anybody for the time of a lease."""
@@ -72,6 +74,7 @@ class Maintenance:
         self._leads = chores is not None
         if chores is None:
             return
+        self._scheduler.told(chores.schedule_in, queued=chores.queued)
         if chores.dead:
             self.rescue(connection)
         # a backstop: processes promote what is due themselves, workers release what waits for their names
@@ -84,7 +87,8 @@ class Maintenance:
         if chores.abandoned and now >= self._rescue_due:
             membership.tidy(connection, _SILENT)
 
-    def prune(self, connection: Connection) -> None:
-        """Prune finished work for some milliseconds, if it led at the last tick."""
+    def work(self, connection: Connection) -> None:
+        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick."""
         if self._leads:
+            self._scheduler.fire(connection)
             self._pruner.batch(connection)

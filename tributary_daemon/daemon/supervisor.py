@@ -160,7 +160,7 @@ class Supervisor:
             self._poll()
             self._admit()
             self._settle()
-            self._prune()
+            self._maintain()
         except LOST as error:
             self._lost(error)
         if self._ears.tend():
@@ -257,9 +257,9 @@ class Supervisor:
             if not self._deaths and self._maintenance is not None:
                 self._maintenance.rescue(self._link.connection())
 
-    def _prune(self) -> None:
+    def _maintain(self) -> None:
         if self._maintenance is not None and not self._draining and self._link.pause == 0:
-            self._maintenance.prune(self._link.connection())
+            self._maintenance.work(self._link.connection())
 
     def _weigh(self) -> None:
         """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""

@@ -68,12 +68,16 @@ class Chores:
         due: a scheduled row is due and nobody has promoted it yet.
         waiting: work waits for a name that is offered by now.
         abandoned: rows of workers long silent, or what a dead `trib run` has left.
+        schedule_in: seconds until the next slot of a schedule is due; None: there is none.
+        queued: slots of schedules wait for earlier work.
     """
 
     dead: bool
     due: bool
     waiting: bool
     abandoned: bool
+    schedule_in: float | None = None
+    queued: bool = False
 
 
 def register_worker(
@@ -210,7 +214,7 @@ def attend(
         silent: see `tidy`; None to be told of the dead alone.
     """
     row = connection.execute(
-        "select leads, dead, due, waiting, abandoned from tributary.attend("
+        "select leads, dead, due, waiting, abandoned, schedule_in, queued from tributary.attend_all("
         "%s, %s, make_interval(secs => %s), %s::timestamptz, make_interval(secs => %s))",
         (worker_id, seconds, lease, expected, silent),
     ).fetchone()

@@ -1,0 +1,6 @@
+-- What a leader has to do for schedules now.
+-- Locks: none.
+-- Index: schedules_due, schedules_queued.
+-- Caller: store.schedules.due
+select name, version, kind, target, cron, timezone, overlap, catchup, jitter, payload, since, next_slot, due, queued, now
+from tributary.due_schedules(%(but)s::text[], %(limit)s)

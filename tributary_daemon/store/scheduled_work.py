@@ -1,0 +1,33 @@
+"""What a schedule's run is made of, checked as completely as a submit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tributary_daemon import codec
+from tributary_daemon.errors import InvalidInput, NotFound
+from tributary_daemon.spec.inputs import check_inputs
+from tributary_daemon.spec.workflow import WorkflowSpec
+from tributary_daemon.store import submit
+from tributary_daemon.store.schedules import Work
+
+if TYPE_CHECKING:
+    from tributary_daemon.store.db import Operation
+
+
+def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
+    """Return what a run is made of: the revision registered now, and its inputs after all checks.
+
+    Raises:
+        NotFound: no such workflow is registered.
+        InvalidInput: its inputs are refused.
+    """
+    if kind == "intent":
+        return Work()
+    found = yield from submit.registered(target)
+    if found is None:
+        raise NotFound(f"no workflow named '{target}' is registered", hint="register it: trib register FILE")
+    spec = WorkflowSpec.from_plan(found.plan)
+    if not isinstance(payload, dict):
+        raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
+    return Work(found.revision_id, codec.dumps(check_inputs(spec.inputs, payload), what="inputs"))
