@@ -237,7 +237,7 @@ class Bench:
         # whoever runs steps closes runs, too
         names = [*self._registry.names(), CLOSING_NAME]
         leases = Leases(self._connection, self._process, names, queues)
-        _, lanes = leases.promote_and_find(0)
+        _, (lanes, _) = leases.promote_and_survey(0)
         if not lanes:
             return None
         request = ClaimRequest([lane for lane, _ in lanes], [low for _, low in lanes], 1)

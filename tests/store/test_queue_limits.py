@@ -77,7 +77,9 @@ def test_a_cancel_and_a_rescue_free_slots(offered):
     again = other.claim()
     assert len(again) == 1
     assert kit.scalar(offered, RUNNING) == 2
-    assert second.run_id in {item.run_id for item in again} | {kit.row(offered, second.run_id)["run_id"].__str__()}
+    assert second.run_id in {item.run_id for item in again} | {
+        kit.row(offered, second.run_id)["run_id"].__str__()
+    }
 
 
 def test_what_runs_already_counts_when_the_limit_comes(offered):
@@ -220,9 +222,7 @@ def test_workers_of_other_runtimes_are_bound_by_it_and_wake_others(offered, data
     take = "select run_id, token from tributary.claim(%s, '{heavy}', %s, 5)"
     ((run_id, token),) = offered.execute(take, (other.id, [kit.NAME])).fetchall()
     assert offered.execute(take, (other.id, [kit.NAME])).fetchall() == []
-    offered.execute(
-        "select tributary.register_worker('w', 'h', 1, '0', 1, '{heavy}', '{}', 10, '[]')"
-    )
+    offered.execute("select tributary.register_worker('w', 'h', 1, '0', 1, '{heavy}', '{}', 10, '[]')")
     with psycopg.connect(database, autocommit=True) as listener:
         listener.execute("listen tributary_wake")
         assert kit.scalar(offered, "select tributary.finish(%s, %s, %s)", other.id, run_id, token)

@@ -7,7 +7,7 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -54,6 +54,15 @@ def since(text: str) -> datetime:
     except InvalidInput:
         return moment(text)
     return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def at_once(text: str) -> int | Literal["none"]:
+    """Return how many attempts run at once, or that there is no limit."""
+    if text.strip().lower() == "none":
+        return "none"
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) < 1 << 31):
+        raise click.BadParameter(f"{text!r} is no number of attempts at once; write 4, or none for no limit")
+    return int(text)
 
 
 def module(text: str) -> str:

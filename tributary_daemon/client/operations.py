@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from tributary_daemon.client import why as reasons
 from tributary_daemon.client.options import queue_name
 from tributary_daemon.client.reading import get, missing, resolve_id
+from tributary_daemon.client.records import LimitsDocument
+from tributary_daemon.errors import InvalidInput
 from tributary_daemon.store import control, fleet, runs
 
 if TYPE_CHECKING:
@@ -60,3 +62,26 @@ def pause_queue(name: str) -> Operation[datetime]:
         InvalidInput: no queue can have this name.
     """
     return (yield from fleet.pause(queue_name(name)))
+
+
+def set_queue(
+    name: str, concurrency: int | Literal["none"] | None, rate: str | None
+) -> Operation[LimitsDocument]:
+    """Limit a queue over all workers; return its limits as they are then.
+
+    Raises:
+        InvalidInput: no queue can have this name, or there is no such limit.
+    """
+    if concurrency is not None and concurrency != "none":
+        if (
+            isinstance(concurrency, bool)
+            or not isinstance(concurrency, int)
+            or not 1 <= concurrency < 1 << 31
+        ):
+            raise InvalidInput(
+                f"{concurrency!r} is not a number of attempts at once", hint="1 or more, or none for no limit"
+            )
+    held, started = yield from fleet.limit(
+        queue_name(name), 0 if concurrency == "none" else concurrency, rate
+    )
+    return LimitsDocument(name=name, concurrency=held, rate=started)

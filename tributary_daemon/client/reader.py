@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
 from tributary_daemon.client.link import Link, Wiring
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         DeadLetterDocument,
         EventDocument,
         HandlerDocument,
+        LimitsDocument,
         QueueDocument,
     )
     from tributary_daemon.client.waiting import Seen
@@ -281,6 +282,18 @@ class Reader:
     def resume_queue(self, name: str) -> bool:
         """Allow claims from a queue again; False when it was not paused."""
         return self._link.run(lambda: fleet.resume(name), again=True)
+
+    def set_queue(
+        self, name: str, *, concurrency: int | Literal["none"] | None = None, rate: str | None = None
+    ) -> LimitsDocument:
+        """Limit a queue over all workers; return its limits as they are then.
+
+        Args:
+            name: of the queue.
+            concurrency: how many of its attempts run at once; "none" for any number, None leaves it as it is.
+            rate: how many of its attempts start, like "100/s" or "5000/h"; "none" and None likewise.
+        """
+        return self._link.run(lambda: operations.set_queue(name, concurrency, rate), again=True)
 
     def workers(self) -> tuple[WorkerDocument, ...]:
         """Read the workers with their processes."""
