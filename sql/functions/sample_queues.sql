@@ -1,12 +1,12 @@
 -- The leader's look at the depth of all queues, kept in queue_stats; returns how many queues there are. Its cost does not grow with what
--- is ready: p_most rows are counted in all, every queue gets its share and what others leave of theirs, a thousand at least. Of what is
+-- is ready: p_most rows are counted in all, every queue gets its share and what others leave of theirs, a hundred at least. Of what is
 -- scheduled the 10,000 that are due next are counted, of what runs 20,000, of what waits for a name or a group 10,000 each.
 -- seq counts the microseconds at which a row became ready. Queues of `trib run` and of closing steps are left out.
 -- Locks: rows of queue_stats. Index: steps_ready, steps_due, steps_running, steps_no_handler, group_slots_waiting.
 create or replace function tributary.sample_queues(p_most integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_hashjoin to off
@@ -19,6 +19,7 @@ declare
     v_queues text[];
     v_left integer := p_most;
     v_cap integer;
+    v_lanes integer;
     v_count bigint;
     v_oldest bigint;
     v_oldest_rough boolean;
@@ -42,14 +43,15 @@ begin
             )
             select r.queue from ready r where r.queue is not null and r.queue !~ '^[@~]' limit 1000);
         for i in 1 .. cardinality(v_queues) loop
-            v_cap := greatest(1000, v_left / (cardinality(v_queues) - i + 1));
+            v_cap := greatest(100, v_left / (cardinality(v_queues) - i + 1));
             select count(*), min(few.seq) into v_count, v_oldest
             from (select s.seq from steps s where s.shard = v_shard and s.state = 'available' and s.queue = v_queues[i] limit v_cap) as few;
             v_oldest_rough := false;
             if v_count >= v_cap then
-                -- the head of every lane, of 200 lanes at most
-                select least(v_oldest, min(l.first_seq)), count(*) >= 200 into v_oldest, v_oldest_rough
-                from find_lanes(v_shard, array[v_queues[i]], 200) as l;
+                -- the heads of its lanes, of 400 in all
+                v_lanes := greatest(1, 400 / cardinality(v_queues));
+                select least(v_oldest, min(l.first_seq)), count(*) >= v_lanes into v_oldest, v_oldest_rough
+                from find_lanes(v_shard, array[v_queues[i]], v_lanes) as l;
             end if;
             v_left := v_left - v_count;
             v_of := v_of || v_queues[i];

@@ -72,7 +72,7 @@ def test_slots_of_the_worker_and_the_limit_hold_both():
 def test_a_queue_that_gave_too_little_is_not_asked_again_until_there_is_a_reason():
     database = Database(limited(), gives=1)
     process = Claiming(0, ["free", "heavy"], [])
-    queues = lambda: [sorted(names)[0] for names, _ in database.asked[-1]]  # noqa: E731
+    queues = lambda: [min(names) for names, _ in database.asked[-1]]  # noqa: E731
     process.exchange(database, [], 50, {}, 5)
     assert process.more, "there is more in the other queue"
     process.exchange(database, [], 50, {}, 5)

@@ -72,15 +72,18 @@ def set_queue(
     Raises:
         InvalidInput: no queue can have this name, or there is no such limit.
     """
-    if concurrency is not None and concurrency != "none":
-        if (
+    if (
+        concurrency is not None
+        and concurrency != "none"
+        and (
             isinstance(concurrency, bool)
             or not isinstance(concurrency, int)
             or not 1 <= concurrency < 1 << 31
-        ):
-            raise InvalidInput(
-                f"{concurrency!r} is not a number of attempts at once", hint="1 or more, or none for no limit"
-            )
+        )
+    ):
+        raise InvalidInput(
+            f"{concurrency!r} is not a number of attempts at once", hint="1 or more, or none for no limit"
+        )
     held, started = yield from fleet.limit(
         queue_name(name), 0 if concurrency == "none" else concurrency, rate
     )
