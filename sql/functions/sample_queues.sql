@@ -2,7 +2,7 @@
 -- is ready: p_most rows are counted in all, every queue gets its share and what others leave of theirs, a hundred at least. Of what is
 -- scheduled the 10,000 that are due next are counted, of what runs 20,000, of what waits for a name or a group 10,000 each.
 -- seq counts the microseconds at which a row became ready. Queues of `trib run` and of closing steps are left out.
--- Locks: rows of queue_stats. Index: steps_ready, steps_due, steps_running, steps_no_handler, group_slots_waiting.
+-- Locks: rows of queue_stats. Index: steps_ready, steps_due, steps_running, steps_no_handler, group_slots_pkey.
 create or replace function tributary.sample_queues(p_most integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp

@@ -48,12 +48,16 @@ comment on column queue_stats.ready_rate is 'Change of ready per second since th
 
 create table groups (
     slots     integer not null check (slots >= 1),
+    unsettled boolean not null default false,
     tenant_id text collate "C" not null,
     name      text collate "C" not null,
     primary key (tenant_id, name)
 ) with (fillfactor = 50);
 
+create index groups_unsettled on groups (tenant_id, name) where unsettled;
+
 comment on table groups is 'Concurrency groups in use. The row is the counter that is locked; slots is the limit as the newest member has it.';
+comment on column groups.unsettled is 'A slot may be free while somebody waits: the next promotion looks.';
 
 create table group_slots (
     run_id     uuid        not null,
@@ -62,15 +66,17 @@ create table group_slots (
     held_at    timestamptz,
     ordinal    integer     not null,
     shard      smallint    not null,
-    state      text        not null check (state in ('held', 'waiting')),
     ousted     boolean     not null default false,
+    state      text        not null check (state in ('held', 'waiting', 'left')),
     tenant_id  text collate "C" not null,
     name       text collate "C" not null,
     primary key (shard, run_id, ordinal),
-    constraint group_slots_held_since check ((state = 'held') = (held_at is not null))
+    constraint group_slots_held_since check (state <> 'held' or held_at is not null)
 ) with (fillfactor = 50);
 
 create index group_slots_by_group on group_slots (tenant_id, name, state, rank);
-create index group_slots_waiting on group_slots (shard, rank) where state = 'waiting' or ousted;
+-- empty but for what the next promotion has to do
+create index group_slots_news on group_slots (shard) where state = 'left' or ousted;
 
-comment on table group_slots is 'Who holds a slot of a concurrency group and who waits for one: a step, or with ordinal -1 a whole run. ousted: a newer member wants it cancelled.';
+comment on table group_slots is 'Who holds a slot of a concurrency group and who waits for one: a step, or with ordinal -1 a whole run. left: ended, its slot is free. ousted: a newer member wants it cancelled.';
+comment on column group_slots.rank is 'Order of entry within the group.';

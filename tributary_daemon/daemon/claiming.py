@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _DUTY: Final = 0.1
 _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.1
+_PROMOTE_EVERY: Final = 0.5
 _VAIN_LOOKS: Final = 10
 
 
@@ -41,6 +42,8 @@ class Claiming:
         self._marks = Watermarks([*self._open, *self._bounded])
         self._limits = Limits()
         self._looks: dict[str, int] = {}
+        self._saturated = False
+        self._promoted_at = 0.0
         self.freed: set[str] = set()
         self._look_at = 0.0
         self._survey_at = 0.0
@@ -70,7 +73,7 @@ class Claiming:
             if len(reply) < request.most:
                 short = short or request not in limited or len(limited) == len(requests)
                 self._limits.shut(lane.queue for lane in request.lanes)
-        self.more = bool(requests) and not short
+        self.more = self._saturated = bool(requests) and not short
         return refused, rows
 
     def ended(self, queue: str) -> None:
@@ -91,6 +94,7 @@ class Claiming:
             return []
         promoted, found = leases.promote_and_survey(self.shard)
         self._survey_at = time.monotonic() + _SURVEY_EVERY
+        self._promoted_at = began
         self.more = self.more or promoted > 0
         self._note(found)
         lanes = [item for item in found.lanes if self._limits.open(item[0].queue)]
@@ -125,11 +129,17 @@ class Claiming:
         """
         self._look_at = min(self._look_at, time.monotonic() + 0.002)
         self._limits.doubt()
+        self._saturated = False
 
     def _survey(self, leases: Leases) -> None:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority."""
         began = time.monotonic()
-        found = leases.survey(self.shard)
+        if self._saturated and began - self._promoted_at > _PROMOTE_EVERY:
+            # no claim comes back short, so no look does it
+            self._promoted_at = began
+            _, found = leases.promote_and_survey(self.shard)
+        else:
+            found = leases.survey(self.shard)
         self._note(found)
         self._marks.learn(found.lanes)
         spent = time.monotonic() - began

@@ -40,6 +40,7 @@ class Maintenance:
         self._due = 0.0
         self._tidy_due = 0.0
         self._sample_due = 0.0
+        self._swept: list[str] | None = None
         # a new leader does not know whether there was an outage: who lives beats again within this time
         self._rescue_due = time.monotonic() + min(lease, _FIRST)
 
@@ -88,6 +89,7 @@ class Maintenance:
         if now >= self._sample_due:
             self._sample_due = now + _SAMPLE_EVERY
             membership.sample_queues(connection)
+            self._swept = membership.sweep_groups(connection, self._swept)
 
     def prune(self, connection: Connection) -> None:
         """Prune finished work for some milliseconds, if it led at the last tick."""

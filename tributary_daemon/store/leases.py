@@ -40,6 +40,7 @@ _LANES: Final = """
 _FREED: Final = "select tributary.wake_freed(%s::text[])"
 _WINDOW: Final = "select tributary.window_end(%s::smallint, %s, %s::smallint, %s, %s)"
 _PROMOTE: Final = "select tributary.promote(%s::smallint, 500)"
+_GROUPS: Final = "select tributary.promote_groups(%s::smallint, 100)"
 _STARTED: Final = """
     select run_id::text, ordinal, seq
     from tributary.mark_started(%s::smallint, %s::uuid[], %s::int[], %s::bigint[])
@@ -195,11 +196,13 @@ class Leases:
         return _survey(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
 
     def promote_and_survey(self, shard: int) -> tuple[int, Survey]:
-        """Make due rows available; return how many, and what `survey` does."""
+        """Make due rows and heirs of groups available; return how many, and what `survey` does."""
         with self.connection.pipeline():
+            # first: who cancels for a group waits for locks, and holds none
+            given = self.connection.execute(_GROUPS, (shard,))
             promoted = self.connection.execute(_PROMOTE, (shard,))
             cursor = self.connection.execute(_LANES, (shard, self._queues))
-        return promoted.fetchall()[0][0], _survey(cursor.fetchall())
+        return promoted.fetchall()[0][0] + given.fetchall()[0][0], _survey(cursor.fetchall())
 
     def window_end(self, shard: int, lane: Lane, low: int) -> int | None:
         """Return the seq 20,000 available rows past ``low``; None when fewer are left."""

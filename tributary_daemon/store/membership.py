@@ -18,6 +18,7 @@ PROTOCOL: Final = 1
 SAMPLED: Final = 100_000
 """How many ready rows a sample of all queues counts."""
 
+_SWEPT_AT_ONCE: Final = 500
 _RESCUED_AT_ONCE: Final = 500
 _MOST_RESCUES: Final = 20
 
@@ -191,11 +192,21 @@ def rescue(connection: Connection, shards: int, lease: float, expected: datetime
 
 
 def promote(connection: Connection, shards: int) -> int:
-    """Make due rows available; return how many."""
+    """Make due rows available and settle concurrency groups; return how many rows and members that were."""
     return sum(
-        connection.execute("select tributary.promote(%s::smallint, 500)", (shard,)).fetchall()[0][0]
+        connection.execute(f"select tributary.{name}(%s::smallint, 500)", (shard,)).fetchall()[0][0]
         for shard in range(shards)
+        for name in ("promote", "promote_groups")
     )
+
+
+def sweep_groups(connection: Connection, after: Sequence[str] | None) -> list[str] | None:
+    """Free the slots of members that have ended without leaving; return where to go on, None at the end."""
+    row = connection.execute(
+        "select tributary.sweep_groups(%s, %s::text[])",
+        (_SWEPT_AT_ONCE, None if after is None else list(after)),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def attend(
