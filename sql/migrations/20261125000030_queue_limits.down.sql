@@ -1,3 +1,4 @@
+alter table workers drop column patterns;
 drop table group_slots;
 drop table groups;
 drop table queue_stats;

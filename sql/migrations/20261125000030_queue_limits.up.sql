@@ -46,6 +46,10 @@ comment on table queue_stats is 'Depth of queues at sampled_at, written by the l
 comment on column queue_stats.oldest_at is 'When the oldest ready row became ready.';
 comment on column queue_stats.ready_rate is 'Change of ready per second since the sample before; null while nobody knows.';
 
+alter table workers add column patterns text[] not null default '{}';
+
+comment on column workers.patterns is 'Of the names that it claims, as its operator gave them; empty for all that it has.';
+
 create table groups (
     slots     integer not null check (slots >= 1),
     unsettled boolean not null default false,

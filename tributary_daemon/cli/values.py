@@ -65,6 +65,14 @@ def at_once(text: str) -> int | Literal["none"]:
     return int(text)
 
 
+def rate(text: str) -> str:
+    """Return a number of attempts in a span of time as SQL takes it: ``100/s``, ``5000/h``, or ``none``."""
+    text = text.strip().lower()
+    if text != "none" and not re.fullmatch(r"0*[1-9][0-9]{0,8}/([smhd]|[1-9][0-9]{0,5}s)", text):
+        raise click.BadParameter(f"{text!r} is not a rate; write 100/s, 600/m, 5000/h, 20/d, or none")
+    return text
+
+
 def module(text: str) -> str:
     """Return the name of a module, or the path of a Python file that exists."""
     if is_file(text) and not Path(text).expanduser().is_file():

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.client.documents import rfc3339
+from tributary_daemon.client.groups import waits_for
 from tributary_daemon.client.reading import OPTIONAL, missing
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
 from tributary_daemon.spec.nearest import suggest
-from tributary_daemon.store import facts, runs
+from tributary_daemon.store import facts, groups, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ class Reason:
         step: id of the step it is about; None for the intent or the whole run.
         state: of that step, intent or run.
         code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
+            ``queue_full``, ``queue_rate``, ``group``,
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
             ``condition``, ``result``.
@@ -118,10 +120,19 @@ def why(work_id: str, step: str | None) -> Operation[Why]:
         known = [row.step_id for row in steps]
         raise NotFound(f"run {work_id} has no step '{step}'", hint=suggest(step, known, what="steps"))
     needs = _needs(steps, (yield from runs.edges(work_id)))
+    lines: list[groups.Standing] = []
+    if any(fact.reason == "group" for fact in found):
+        lines = yield from groups.standing(work_id)
+    places = {place.ordinal: place for place in lines}
     told = tuple(
         reason
         for fact in found
-        for reason in reasons(fact, needs.get(fact.ordinal, []), run_reason=run.reason)
+        for reason in reasons(
+            fact,
+            needs.get(fact.ordinal, []),
+            run_reason=run.reason,
+            place=places.get(fact.ordinal) or places.get(groups.WHOLE_RUN),
+        )
     )
     if step is None:
         told = (*_of_run(run), *told)
@@ -175,13 +186,20 @@ def _completed(warnings: int) -> str:
     return "every step ended well" if not warnings else f"completed with {warnings} tolerated failure(s)"
 
 
-def reasons(fact: StepFacts, needs: Sequence[Need], *, run_reason: str | None = None) -> list[Reason]:
+def reasons(
+    fact: StepFacts,
+    needs: Sequence[Need],
+    *,
+    run_reason: str | None = None,
+    place: groups.Standing | None = None,
+) -> list[Reason]:
     """Return the reasons for the state of one step or intent, the most telling first.
 
     Args:
         fact: the step or intent.
         needs: what it needs.
         run_reason: why its run ended.
+        place: where it, or its run, stands in a concurrency group.
     """
 
     def reason(code: str, message: str, hint: str | None = None) -> Reason:
@@ -195,7 +213,7 @@ def reasons(fact: StepFacts, needs: Sequence[Need], *, run_reason: str | None = 
         case "scheduled":
             return [_scheduled(fact, reason), *_suspected(fact, reason)]
         case "waiting":
-            return _waiting(fact, reason, run_reason)
+            return _waiting(fact, reason, run_reason, place)
         case "available":
             told = _held(fact, reason) or reason("ready", "ready; a worker will claim it")
             return [told, *_suspected(fact, reason)]
@@ -235,14 +253,22 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
     return scheduled
 
 
-def _waiting(fact: StepFacts, reason: Any, run_reason: str | None) -> list[Reason]:
+def _waiting(
+    fact: StepFacts, reason: Any, run_reason: str | None, place: groups.Standing | None
+) -> list[Reason]:
     match fact.reason:
         case "no_handler":
             return [_no_handler(fact, reason)]
         case "paused":
             because = f": {run_reason}" if run_reason else ""
             return [reason("paused", f"its run is paused{because}")]
+        case "group" if place is not None:
+            return [reason("group", waits_for(place, fact.now), _first_holder(place))]
     return [reason(fact.reason or "waiting", f"it waits: {fact.reason or 'no reason is recorded'}")]
+
+
+def _first_holder(place: groups.Standing) -> str | None:
+    return f"`trib status {place.holders[0]['id']}`" if place.holders else None
 
 
 def _no_handler(fact: StepFacts, reason: Any) -> Reason:
@@ -267,6 +293,19 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
             "queue_paused",
             f"queue {fact.queue} is paused since {rfc3339(fact.paused_at)}",
             f"`trib queue resume {fact.queue}`",
+        )
+    elif fact.opens_in is None and fact.concurrency is not None:
+        held = reason(
+            "queue_full",
+            f"queue {fact.queue} is full: {fact.concurrency} of it run at once, as many as may",
+            f"`trib queue set {fact.queue} --concurrency N` lets more run",
+        )
+    elif fact.opens_in and fact.rate is not None:
+        held = reason(
+            "queue_rate",
+            f"queue {fact.queue} starts {fact.rate}; the next attempt may start in"
+            f" {durations.text(fact.opens_in)}",
+            f"`trib queue set {fact.queue} --rate N/s` lets more start",
         )
     elif not fact.enabled:
         held = reason("disabled", f"the handler {fact.name} is disabled in the registry")

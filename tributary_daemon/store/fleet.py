@@ -30,6 +30,7 @@ class WorkerRow(NamedTuple):
     command: str | None
     commanded_at: datetime | None
     processes: int | None
+    patterns: list[str]
     now: datetime
     process_id: int | None
     process_pid: int | None

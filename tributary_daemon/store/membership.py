@@ -83,8 +83,9 @@ class Chores:
 def register_worker(
     connection: Connection, *, name: str, host: str, pid: int, version: str, queues: Sequence[str],
     names: Sequence[str], concurrency: int, failures: Sequence[Mapping[str, Any]],
+    patterns: Sequence[str] = (),
 ) -> int:  # fmt: skip
-    """Add the row of a supervisor and return its id."""
+    """Add the row of a supervisor and return its id; ``patterns``: of the names that it was told to claim."""
     row = connection.execute(
         "select tributary.register_worker(%s, %s, %s, %s, %s, %s::text[], %s::text[], %s, %s::jsonb)",
         (
@@ -100,6 +101,11 @@ def register_worker(
         ),
     ).fetchone()
     assert row is not None
+    if patterns:
+        connection.execute(
+            "update tributary.workers set patterns = %s::text[] where worker_id = %s",
+            (list(patterns), row[0]),
+        )
     return int(row[0])
 
 

@@ -85,7 +85,12 @@ What is not given stays as it is. What runs counts, also what began before.""",
 @click.option(
     "--concurrency", metavar="N|none", type=values.at_once, help="How many run at once, over all workers."
 )
-@click.option("--rate", metavar="N/s|m|h|d|none", help="How many start in that span, over all workers.")
+@click.option(
+    "--rate",
+    metavar="N/s|m|h|d|none",
+    type=values.rate,
+    help="How many start in that span, over all workers.",
+)
 @output_option
 def set_(
     names: tuple[str, ...], concurrency: int | Literal["none"] | None, rate: str | None, output: str
