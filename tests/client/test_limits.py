@@ -29,7 +29,8 @@ def claim(hand, queue):
     """Claim as a worker does, within the limits; return how many rows."""
     return len(
         hand.sql(
-            "select from tributary.claim_leases(0::smallint, %s, array[%s], '{0}', array[''], '{0}', %s, 9)",
+            "select run_id from"
+            " tributary.claim_leases(0::smallint, %s, array[%s], '{0}', array[''], '{0}', %s, 9)",
             [hand.process, queue, hand.names],
         )
     )
