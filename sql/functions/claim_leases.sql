@@ -33,6 +33,7 @@ declare
     v_tenants text[] := p_tenants;
     v_lows bigint[] := p_lows;
     v_tids tid[];
+    v_now timestamptz;
 begin
     select p.runtime, p.beat_at into v_runtime, v_beat_at from processes p where p.process_id = p_process;
     if not found then
@@ -59,14 +60,19 @@ begin
     v_foreign := v_foreign or v_struck is not null or v_runtime <> 'python';
     if v_limited && v_queues then
         v_tids := lock_limited(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n, v_limited);
+        v_now := clock();
+        if cardinality(v_tids) > 0 then
+            perform spend_room(p_shard, v_limited, v_tids, v_now);
+        end if;
     else
         v_tids := lock_lanes(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n);
+        v_now := clock();
     end if;
-    -- the clock is read after the rows were seen: no child starts before its parent ended
+    -- the clock was read after the rows were seen: no child starts before its parent ended
     return query
         select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
                c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text, p.options::text, c.lone_crashes
-        from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', clock()) as c
+        from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', v_now) as c
         left join lateral (
             select k.payload, k.options from payloads k
             where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal

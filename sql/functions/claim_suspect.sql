@@ -24,13 +24,14 @@ begin
     order by s.priority desc, s.seq
     limit 1
     for update skip locked;
+    v_now := clock();
     if exists (select from queues q where q.name = v_queue and (q.concurrency is not null or q.rate is not null)) then
         if queue_room(v_queue, 1) < 1 then
             return;
         end if;
-        perform spend_room(p_shard, v_queue, array[v_tid]);
+        v_now := clock();
+        perform spend_room(p_shard, array[v_queue], array[v_tid], v_now);
     end if;
-    v_now := clock();
     return query
         with claimed as (
             update steps s

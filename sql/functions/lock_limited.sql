@@ -1,5 +1,5 @@
 -- lock_lanes where some of the lanes belong to queues with a limit (p_limited): these give what their queue has room for.
--- The order of the lanes stays. Locks: as lock_lanes, and the counters of those queues by SKIP LOCKED, before their rows.
+-- The order of the lanes stays; what is taken of the room, the caller spends. Locks: as lock_lanes, and the counters of those queues by SKIP LOCKED, before their rows.
 create or replace function tributary.lock_limited(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     p_names text[], p_python boolean, p_foreign boolean, p_n integer, p_limited text[]
@@ -30,10 +30,7 @@ begin
             if v_rooms[v_at] > 0 then
                 v_got := lock_lanes(p_shard, p_queues[i:i], p_priorities[i:i], p_tenants[i:i], p_lows[i:i],
                                     p_names, p_python, p_foreign, least(v_left, v_rooms[v_at]));
-                if cardinality(v_got) > 0 then
-                    perform spend_room(p_shard, p_queues[i], v_got);
-                    v_rooms[v_at] := v_rooms[v_at] - cardinality(v_got);
-                end if;
+                v_rooms[v_at] := v_rooms[v_at] - cardinality(v_got);
             end if;
         else
             while j < cardinality(p_queues) and p_queues[j + 1] <> all (p_limited) loop

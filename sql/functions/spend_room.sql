@@ -1,6 +1,7 @@
--- Takes slots and tokens of a limited queue for rows that the caller is about to claim and has locked, after queue_room.
+-- Takes slots and tokens of limited queues (p_limited) for rows that the caller has locked after queue_room and claims at p_now: the time
+-- from which the next tokens count, so that also what is preempted between here and there keeps a rate.
 -- Index: queues_pkey, queue_counters_pkey; the rows by ctid.
-create or replace function tributary.spend_room(p_shard smallint, p_queue text, p_tids tid[]) returns void
+create or replace function tributary.spend_room(p_shard smallint, p_limited text[], p_tids tid[], p_now timestamptz) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
@@ -11,19 +12,22 @@ set enable_bitmapscan to off
 set jit to off
 as $$
 declare
-    v_concurrency integer;
-    v_rate float8;
-    v_now timestamptz := clock();
+    v_spent record;
 begin
-    select q.concurrency, q.rate::float8 / q.rate_per into v_concurrency, v_rate from queues q where q.name = p_queue;
-    if v_concurrency is not null then
+    for v_spent in
+        select s.queue, count(*) as n, array_agg(s.run_id) as run_ids, array_agg(s.ordinal) as ordinals, array_agg(s.seq) as seqs
+        from steps s
+        where s.ctid = any (p_tids) and s.shard = p_shard and s.queue = any (p_limited)
+        group by s.queue
+    loop
         insert into queue_slots (run_id, seq, ordinal, shard, queue)
-        select s.run_id, s.seq, s.ordinal, s.shard, p_queue from steps s where s.ctid = any (p_tids) and s.shard = p_shard
+        select u.run_id, u.seq, u.ordinal, p_shard, v_spent.queue
+        from unnest(v_spent.run_ids, v_spent.seqs, v_spent.ordinals) as u(run_id, seq, ordinal)
+        where exists (select from queues q where q.name = v_spent.queue and q.concurrency is not null)
         on conflict (queue, shard, run_id, ordinal) do update set seq = excluded.seq;
-    end if;
-    if v_rate is not null then
         update queue_counters c
-        set tokens = queue_tokens(c.tokens, c.filled_at, v_rate, v_now) - cardinality(p_tids), filled_at = v_now
-        where c.queue = p_queue;
-    end if;
+        set tokens = queue_tokens(c.tokens, c.filled_at, q.rate::float8 / q.rate_per, p_now) - v_spent.n, filled_at = p_now
+        from queues q
+        where c.queue = v_spent.queue and q.name = v_spent.queue and q.rate is not null;
+    end loop;
 end $$;

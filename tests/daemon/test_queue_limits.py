@@ -166,7 +166,8 @@ def test_two_workers_keep_a_limit_together_and_hand_on_what_is_free(desk, crew):
         notes = [note.payload for note in listener.notifies(timeout=10, stop_after=1)]
     assert notes == ["heavy"]
     desk.open("gate2")
-    desk.until(late, "completed")
+    for run in (held, blocker, late):
+        desk.until(run, "completed")
     assert overlap(desk.sql.execute(SPANS).fetchall()) == 2
 
 
@@ -180,4 +181,5 @@ def test_a_rate_holds_over_processes_and_nobody_oversleeps_it(desk, crew):
     starts = [row[0] for row in desk.sql.execute(SPANS)]
     for n, first in enumerate(starts):
         for m, last in enumerate(starts[n:], 1):
+            # claimed_at is the time by which the bucket counts
             assert m <= 10 + 10 * (last - first) + 1e-3, (n, m)
