@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from bisect import bisect_left
 
@@ -169,6 +171,23 @@ def test_two_workers_keep_a_limit_together_and_hand_on_what_is_free(desk, crew):
     for run in (held, blocker, late):
         desk.until(run, "completed")
     assert overlap(desk.sql.execute(SPANS).fetchall()) == 2
+
+
+def test_a_killed_process_gives_its_slot_back_and_nobody_gets_in_beyond_the_limit(desk, crew):
+    with Client(desk.url) as client:
+        client.set_queue("heavy", concurrency=1)
+    crew("--queues", "heavy,default", processes=2)
+    held = desk.submit("t.hold.v1", {"gate": "gate", "first": True}, queue="heavy")
+    (note,) = desk.noted("began", held)
+    late = [desk.submit("t.sleep.v1", {"seconds": 0.02}, queue="heavy") for _ in range(4)]
+    assert {desk.state(run) for run in late} == {"available"}
+    assert note["pid"] in desk.pids()
+    os.kill(note["pid"], signal.SIGKILL)
+    for run in (held, *late):
+        desk.until(run, "completed")
+    assert desk.row(held)[1:] == (2, None, 1)
+    assert overlap(desk.sql.execute(SPANS).fetchall()) == 1
+    assert desk.one("select tributary.queue_held('heavy')") == (0,)
 
 
 def test_a_rate_holds_over_processes_and_nobody_oversleeps_it(desk, crew):
