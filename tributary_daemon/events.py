@@ -277,6 +277,14 @@ class HandlerImportFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NamesUnmatched(Event):
+    """No handler of this worker fits these patterns of the names that it shall claim."""
+
+    level: ClassVar[str] = "warning"
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepFailed(Event):
     """An attempt failed; ``delay`` seconds until the next one, None when there will be none."""
 

@@ -22,6 +22,7 @@ from psycopg import conninfo, sql
 from tributary_daemon import config as configuration
 from tributary_daemon.app import Client
 from tributary_daemon.client import calls, scheduling, submitting
+from tributary_daemon.client.local import Local
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import held as holding
 from tributary_daemon.daemon.attempts import Attempts
@@ -158,7 +159,10 @@ class Bench:
     def register(self, target: str | Path | WorkflowSpec | Workflow) -> Registration:
         """Register a workflow, whose schedules count from the time the clock shows; as `Client.register`."""
         return db.run(
-            self._connection, submitting.register(calls.spec_of(target, strict=False), strict=False)
+            self._connection,
+            submitting.register(
+                calls.spec_of(target, strict=False, signatures=Local(registry=self._registry)), strict=False
+            ),
         )
 
     def schedule(
@@ -283,7 +287,7 @@ class Bench:
         # whoever runs steps closes runs, too
         names = [*self._registry.names(), *CONTROL_NAMES]
         leases = Leases(self._connection, self._process, names, queues)
-        _, lanes = leases.promote_and_find(0)
+        _, (lanes, _) = leases.promote_and_survey(0)
         if not lanes:
             return None
         request = ClaimRequest([lane for lane, _ in lanes], [low for _, low in lanes], 1)

@@ -1,7 +1,8 @@
 -- Takes or renews the lease of the role maintenance, as lead does, and tells its holder what there is to do: the one statement of a
 -- leader without work. Answers are hints, taken without locks; whatever does the work looks again. p_expected as in rescue_dead, p_silent
 -- as in tidy; without p_silent only the dead are looked for. The dead cost a probe per process that holds something.
--- Index: steps_running, steps_due, steps_expiring, steps_no_handler, steps_ready, runs_private, runs_deadline.
+-- Index: steps_running, steps_due, steps_expiring, steps_no_handler, steps_ready, runs_private, runs_deadline, groups_unsettled,
+-- group_slots_news.
 create or replace function tributary.attend(
     p_worker bigint, p_seconds float8, p_lease interval, p_expected timestamptz, p_silent interval
 ) returns table (leads boolean, dead boolean, due boolean, waiting boolean, abandoned boolean)
@@ -70,6 +71,9 @@ begin
         end if;
     end loop;
     if p_silent is not null then
+        due := due or exists (select from groups g where g.unsettled)
+            or exists (select from generate_series(0, shard_count() - 1) as n(shard)
+                       join group_slots g on g.shard = n.shard::smallint and (g.state = 'left' or g.ousted));
         abandoned := abandoned
             or exists (select from workers w where w.beat_at < v_now - p_silent)
             or exists (select from processes p where p.beat_at < v_now - p_silent);

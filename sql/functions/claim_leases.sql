@@ -1,6 +1,7 @@
 -- Claims up to p_n rows over the given lanes (queue, priority, tenant) in their order, each from its watermark p_lows on.
 -- Refused before register_process. tid is where the claimed row lies: with it finish_leases need not look the row up.
--- Locks: step rows by SKIP LOCKED (lock_lanes). Pauses and disabled names are read per call, never per row.
+-- Locks: step rows by SKIP LOCKED (lock_lanes), and the counters of limited queues (lock_limited). Pauses, limits and disabled names are
+-- read per call, never per row.
 create or replace function tributary.claim_leases(
     p_shard smallint, p_process bigint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     p_names text[], p_n integer
@@ -25,8 +26,14 @@ declare
     v_names text[] := p_names;
     v_struck text[];
     v_foreign boolean;
-    v_open boolean[];
+    v_paused text[];
+    v_limited text[];
+    v_queues text[] := p_queues;
+    v_priorities smallint[] := p_priorities;
+    v_tenants text[] := p_tenants;
+    v_lows bigint[] := p_lows;
     v_tids tid[];
+    v_now timestamptz;
 begin
     select p.runtime, p.beat_at into v_runtime, v_beat_at from processes p where p.process_id = p_process;
     if not found then
@@ -41,17 +48,31 @@ begin
     if v_struck is not null then
         v_names := array(select n from unnest(p_names) as n where n <> all (v_struck));
     end if;
-    v_open := array(select q <> all (array(select k.name from queues k where k.paused)) from unnest(p_queues) as q);
-    v_tids := lock_lanes(
-        p_shard,
-        array(select q from unnest(p_queues, v_open) as l(q, open) where open), array(select n from unnest(p_priorities, v_open) as l(n, open) where open),
-        array(select t from unnest(p_tenants, v_open) as l(t, open) where open), array(select n from unnest(p_lows, v_open) as l(n, open) where open),
-        v_names, v_runtime = 'python', v_foreign or v_struck is not null or v_runtime <> 'python', p_n);
-    -- the clock is read after the rows were seen: no child starts before its parent ended
+    select array_agg(q.name) filter (where q.paused), array_agg(q.name) filter (where q.concurrency is not null or q.rate is not null)
+    into v_paused, v_limited
+    from queues q;
+    if v_paused && p_queues then
+        select array_agg(l.queue), array_agg(l.priority), array_agg(l.tenant_id), array_agg(l.low)
+        into v_queues, v_priorities, v_tenants, v_lows
+        from unnest(p_queues, p_priorities, p_tenants, p_lows) as l(queue, priority, tenant_id, low)
+        where l.queue <> all (v_paused);
+    end if;
+    v_foreign := v_foreign or v_struck is not null or v_runtime <> 'python';
+    if v_limited && v_queues then
+        v_tids := lock_limited(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n, v_limited);
+        v_now := clock();
+        if cardinality(v_tids) > 0 then
+            perform spend_room(p_shard, v_limited, v_tids, v_now);
+        end if;
+    else
+        v_tids := lock_lanes(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n);
+        v_now := clock();
+    end if;
+    -- the clock was read after the rows were seen: no child starts before its parent ended
     return query
         select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
                c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text, p.options::text, c.lone_crashes
-        from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', clock()) as c
+        from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', v_now) as c
         left join lateral (
             select k.payload, k.options from payloads k
             where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal

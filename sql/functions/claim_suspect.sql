@@ -9,13 +9,15 @@ as $$
 #variable_conflict use_column
 declare
     v_tid tid;
+    v_queue text;
     v_now timestamptz;
 begin
-    select s.ctid into v_tid
+    select s.ctid, s.queue into v_tid, v_queue
     from steps s
     where s.shard = p_shard and s.state = 'available' and s.lone_crashes is not null and s.kind = 'intent'
       and s.queue = any (p_queues) and s.name = any (p_names)
-      and not exists (select from queues q where q.name = s.queue and q.paused)
+      and not exists (select from queues q
+                      where q.name = s.queue and (q.paused or (q.concurrency is not null or q.rate is not null) and queue_opens(q.name) is distinct from 0))
       and not exists (select from registry r
                       where r.name = s.name
                         and (not r.is_enabled or r.runtime <> (select p.runtime from processes p where p.process_id = p_process)))
@@ -23,6 +25,13 @@ begin
     limit 1
     for update skip locked;
     v_now := clock();
+    if exists (select from queues q where q.name = v_queue and (q.concurrency is not null or q.rate is not null)) then
+        if queue_room(v_queue, 1) < 1 then
+            return;
+        end if;
+        v_now := clock();
+        perform spend_room(p_shard, array[v_queue], array[v_tid], v_now);
+    end if;
     return query
         with claimed as (
             update steps s

@@ -8,6 +8,8 @@ language plpgsql volatile
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable
+declare
+    v_stands boolean;
 begin
     if outcome not in ('completed', 'retry', 'discarded', 'snoozed', 'released') then
         raise exception 'unknown outcome %', quote_literal(outcome)
@@ -21,5 +23,7 @@ begin
                    then jsonb_build_object('type', 'Failed', 'message', left(coalesce(error, 'failed'), 8192))::text end],
         array[coalesce(extract(epoch from delay)::float8, case when outcome = 'snoozed' then 60 end)], array[0::float8],
         false, '{}', '{}', 0);
-    return not found;
+    v_stands := not found;
+    perform wake_freed(array(select s.queue from steps s where s.shard = shard_of(run_id) and s.run_id = finish.run_id and s.ordinal = 0));
+    return v_stands;
 end $$;

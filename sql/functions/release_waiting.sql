@@ -15,6 +15,9 @@ begin
         cross join lateral (
             select s.ctid as tid from steps s
             where s.shard = p_shard and s.name = r.name and s.reason = 'no_handler'
+              -- its run waits for the slot of a group: the leader comes back to it
+              and not exists (select from group_slots g where g.shard = p_shard and g.run_id = s.run_id and g.ordinal = -1
+                                and g.state = 'waiting')
             limit p_limit for update skip locked
         ) as locked
         where r.offered_at is not null

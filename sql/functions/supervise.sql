@@ -16,11 +16,16 @@ declare
     v_now timestamptz := clock();
     v_alive boolean;
     v_beaten integer;
+    v_shut text[];
 begin
     update workers w set beat_at = v_now, wants_wake = p_wants_wake, state = p_state where w.worker_id = p_worker;
     v_alive := found;
     update processes p set beat_at = v_now where p.process_id = any (p_processes);
     get diagnostics v_beaten = row_count;
+    -- who is full, or has to wait for its rate, is no news
+    v_shut := array(select q.name from queues q
+                    where q.name = any (p_queues) and (q.concurrency is not null or q.rate is not null)
+                      and queue_opens(q.name) is distinct from 0);
     return query
         select v_alive, v_beaten,
                array(select q.name
@@ -28,7 +33,8 @@ begin
                      cross join unnest(p_queues) as q(name)
                      -- a probe each: asked whether any exists, a planner that knows of many reads them all
                      cross join lateral (select from steps s where s.shard = n.shard::smallint and s.queue = q.name and s.state = 'available'
-                                         limit 1) as found),
+                                         limit 1) as found
+                     where q.name <> all (v_shut)),
                (select extract(epoch from min(next.run_at) - v_now)::float8
                 from generate_series(0, shard_count() - 1) as n(shard)
                 cross join lateral (select s.run_at from steps s where s.shard = n.shard::smallint and s.state = 'scheduled'

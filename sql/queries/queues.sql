@@ -1,6 +1,6 @@
--- Queues that exist anywhere, with ready (counted up to 10,000) and running work.
+-- Queues that exist anywhere, with ready (counted up to 10,000) and running work, limits and their use, and the last sample of depth.
 -- Locks: none.
--- Index: steps_ready (one probe for each queue), steps_running.
+-- Index: steps_ready (one probe for each queue), steps_running, queue_slots_pkey.
 -- Caller: store.fleet.queues
 with recursive shards as materialized (
     select generate_series(0, tributary.shard_count() - 1)::smallint as shard
@@ -28,6 +28,7 @@ with recursive shards as materialized (
     union select queue from ready where queue is not null
     union select queue from held
     union select queue from served
+    union select queue from tributary.queue_stats
     union select 'default'
 )
 select n.name, coalesce(q.paused, false), q.paused_at, coalesce(h.running, 0)::integer,
@@ -37,10 +38,14 @@ select n.name, coalesce(q.paused, false), q.paused_at, coalesce(h.running, 0)::i
             from (select from tributary.steps as s
                   where s.shard = shards.shard and s.state = 'available' and s.queue = n.name limit 10000) as few
         ) as c)::integer,
-       coalesce(v.workers, 0)::integer
+       coalesce(v.workers, 0)::integer,
+       q.concurrency, tributary.rate_text(q.rate, q.rate_per), tributary.queue_opens(n.name),
+       t.sampled_at, extract(epoch from clock_timestamp() - t.sampled_at)::float8,
+       t.ready, t.scheduled, t.running, t.waiting, extract(epoch from t.sampled_at - t.oldest_at)::float8, t.ready_rate, t.more
 from names as n
 left join tributary.queues as q on q.name = n.name
 left join held as h on h.queue = n.name
 left join served as v on v.queue = n.name
+left join tributary.queue_stats as t on t.queue = n.name
 where n.name not like '@%%' and n.name not like '%%~%%'
 order by n.name

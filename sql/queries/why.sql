@@ -1,6 +1,6 @@
 -- The steps of a run, one of them, an item of a fan-out, or an intent, with all that tells why it is where it is.
 -- Locks: none.
--- Index: steps_pkey, attempts_pkey, registry_pkey, queues_pkey.
+-- Index: steps_pkey, attempts_pkey, registry_pkey, queues_pkey, queue_slots_pkey.
 -- Caller: store.facts.facts
 select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.queue, s.attempt, s.max_attempts, s.run_at,
        case when s.state in ('running', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at,
@@ -14,7 +14,10 @@ select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.qu
         where v.beat_at > tributary.clock() - interval '10 seconds' and v.state = 'paused'
           and exists (select from unnest(v.queues) as served where split_part(served, ':', 1) = s.queue)) as resting,
        exists (select from tributary.workers as v where v.beat_at > tributary.clock() - interval '10 seconds') as any_worker,
-       s.lone_crashes, s.flags, s.item_key, tributary.clock() as now
+       s.lone_crashes, s.flags, s.item_key, tributary.clock() as now,
+       q.concurrency, tributary.rate_text(q.rate, q.rate_per) as rate,
+       -- 0 where nothing limits it, too
+       case when q.concurrency is null and q.rate is null then 0 else tributary.queue_opens(s.queue) end as opens_in
 from tributary.steps as s
 left join lateral (
     select t.error

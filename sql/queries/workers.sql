@@ -18,7 +18,7 @@ with shards as materialized (
 )
 select w.worker_id, w.name, w.host, w.pid, w.state, w.beat_at > present.now - interval '10 seconds' as alive,
        w.version, w.protocol, w.queues, w.names, w.concurrency, w.started_at, w.beat_at, w.failures,
-       w.command, w.commanded_at, w.processes, present.now,
+       w.command, w.commanded_at, w.processes, w.patterns, present.now,
        o.process_id, o.pid as process_pid, o.runtime, o.name as process_name, o.started_at as process_started_at,
        o.beat_at as process_beat_at, coalesce(h.running, 0)::integer as running,
        o.slots, o.rss, coalesce(o.current, h.current, '[]') as current

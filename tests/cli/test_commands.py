@@ -203,6 +203,25 @@ def test_events_of_nothing_are_not_found(trib):
     assert "no run or intent has the id" in done.stderr
 
 
+def test_queues_are_limited(trib):
+    done = trib("queue", "set", "heavy", "media", "--concurrency", 4, "--rate", "5000/h")
+    assert done.stdout == "heavy  at most 4 at once, 5000/h\nmedia  at most 4 at once, 5000/h\n"
+    assert trib("queue", "set", "media", "--rate", "none", "-o", "json").stdout
+    rows = {row["name"]: row for row in _json(trib("queue", "list", "-o", "json"))}
+    assert (rows["media"]["concurrency"], rows["media"]["rate"]) == (4, None)
+    table = trib("queue", "list").stdout
+    assert "0/4 at once, 5000/h" in table
+    assert "no worker has sampled the queues yet" in table
+    assert trib("queue", "set", "media", "--concurrency", "none").stdout == "media  no limit\n"
+
+
+@pytest.mark.parametrize("wrong", [(), ("--concurrency", "0"), ("--concurrency", "many"), ("--rate", "fast")])
+def test_what_is_no_limit_of_a_queue_is_a_usage_error(trib, wrong):
+    done = trib("queue", "set", "heavy", *wrong)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+
+
 def test_a_queue_that_cannot_exist_is_not_paused(trib):
     done = trib("queue", "pause", "heavy:4")
     assert done.returncode == 3

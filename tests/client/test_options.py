@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tributary_daemon.client import options
 from tributary_daemon.client.documents import ErrorDocument, rfc3339
 from tributary_daemon.client.options import Settings
+from tributary_daemon.client.reasons import Need
 from tributary_daemon.client.waiting import Pace
-from tributary_daemon.client.why import Need, reasons
+from tributary_daemon.client.why import reasons
 from tributary_daemon.config import Config
 from tributary_daemon.errors import InvalidInput, WaitTimeout
 from tributary_daemon.model.retry import Retry

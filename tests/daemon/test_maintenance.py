@@ -37,6 +37,8 @@ def leader(monkeypatch):
     monkeypatch.setattr(maintenance.membership, "attend", call("attend", EVERYTHING))
     for name, answer in dict.fromkeys(["rescue", "promote", "release_waiting", "tidy"], 0).items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
+    for name in ("sample_queues", "sweep_groups"):
+        monkeypatch.setattr(maintenance.membership, name, lambda *_: None)
     keeper = Maintenance(1, 10.0, DatabaseClock(), Pruners(Pruner(None)))
     # past the time in which a new leader takes nothing from anybody
     clock[0] += 10
@@ -67,6 +69,21 @@ def test_a_leader_without_work_sends_one_statement_per_tick(leader, monkeypatch)
         clock[0] += TICK
     assert calls == []
     assert [silent is not None for silent in asked] == [True, False, False, True], "all of it every 5 s"
+
+
+def test_queues_are_sampled_and_groups_swept_every_ten_seconds(leader, monkeypatch):
+    keeper, clock, _ = leader
+    sampled, swept = [], []
+    answers = iter([["", "m"], None, None])
+    monkeypatch.setattr(maintenance.membership, "sample_queues", lambda _: sampled.append(clock[0]))
+    monkeypatch.setattr(
+        maintenance.membership, "sweep_groups", lambda _, after: (swept.append(after), next(answers))[1]
+    )
+    for _ in range(11):
+        keeper.tick(None, 1)
+        clock[0] += TICK
+    assert [at - sampled[0] for at in sampled] == [0, 10, 20]
+    assert swept == [None, ["", "m"], None], "it goes on where it stopped, then from the start"
 
 
 @pytest.mark.parametrize(

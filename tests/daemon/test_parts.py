@@ -134,6 +134,11 @@ def test_patterns_of_names():
     assert matching(names, []) == names
     assert matching(names, ["billing.%"]) == names[:2]
     assert matching(names, ["%.charge.v1", "nothing"]) == [names[0], names[2]]
+    odd = ["a.b_c.v1", "a.bxc.v1", "a.[b].v1", "a.b%c.v1"]
+    assert matching(odd, ["a.b_c.v1"]) == ["a.b%c.v1", "a.b_c.v1", "a.bxc.v1"]
+    assert matching(odd, ["a.b\\_c.v1", "a.[b].v1"]) == ["a.[b].v1", "a.b_c.v1"]
+    assert matching(odd, ["a.b\\%c%"]) == ["a.b%c.v1"]
+    assert matching(odd, ["b", "*", "a.?.v1"]) == []
 
 
 def test_a_pipe_never_blocks_and_loses_nothing_that_matters():

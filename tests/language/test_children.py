@@ -40,7 +40,8 @@ def test_a_file_runs_as_a_child_and_keeps_its_revision(lang):
 def test_a_registered_workflow_runs_as_a_child_and_an_unknown_one_fails_by_name(lang):
     path = lang.home / "registered.yaml"
     path.write_text(
-        "name: registered.v1\ninputs: {n: {type: integer, min: 3}}\nsteps: {a: {task: trib.noop.v1, with: {n: '${{ inputs.n }}'}}}"
+        "name: registered.v1\ninputs: {n: {type: integer, min: 3}}\n"
+        "steps: {a: {task: trib.noop.v1, with: {n: '${{ inputs.n }}'}}}"
     )
     lang.client.register(str(path))
     run = lang.run(
@@ -60,7 +61,9 @@ def test_a_registered_workflow_runs_as_a_child_and_an_unknown_one_fails_by_name(
 def test_a_child_that_fails_fails_its_step_and_a_retry_starts_another(lang):
     text = """
         name: parent.v1
-        steps: {sub: {workflow: child.v1, max_attempts: TRIES, retry: {delay: 0}}, below: {task: trib.noop.v1, needs: sub}}
+        steps:
+          sub: {workflow: child.v1, max_attempts: TRIES, retry: {delay: 0}}
+          below: {task: trib.noop.v1, needs: sub}
         ---
         name: child.v1
         steps: {work: {task: l.flaky.v1, with: {name: child}}}

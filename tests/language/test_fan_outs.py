@@ -40,7 +40,10 @@ def test_r16_an_empty_list_completes_with_an_empty_list(lang):
         """
         steps:
           none: {for_each: [], task: trib.noop.v1}
-          sum: {for_each: [], task: trib.noop.v1, aggregate: {task: l.add.v1, with: {numbers: "${{ steps.sum.items.*.result }}"}}}
+          sum:
+            for_each: []
+            task: trib.noop.v1
+            aggregate: {task: l.add.v1, with: {numbers: "${{ steps.sum.items.*.result }}"}}
           below: {task: trib.noop.v1, with: {n: "${{ length(steps.none.result) }}"}}
         """
     )
@@ -230,7 +233,9 @@ def test_ten_thousand_items_are_one_statement_and_stay_readable(lang):
             """
             steps:
               fan: {for_each: "${{ range(10000) }}", task: trib.noop.v1, with: {n: "${{ item }}"}}
-              last: {task: trib.noop.v1, with: {n: "${{ steps.fan.result[9999].n }}", count: "${{ length(steps.fan.items) }}"}}
+              last:
+                task: trib.noop.v1
+                with: {n: "${{ steps.fan.result[9999].n }}", count: "${{ length(steps.fan.items) }}"}
             """
         ),
         120,
@@ -240,4 +245,4 @@ def test_ten_thousand_items_are_one_statement_and_stay_readable(lang):
     assert lang.one(
         "select count(*), min(attempt), max(attempt) from tributary.steps where run_id = %s and flags & 256 = 256",
         run.id,
-    ) == (10000, 1, 1)  # noqa: E501
+    ) == (10000, 1, 1)

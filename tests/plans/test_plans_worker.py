@@ -33,6 +33,27 @@ def test_finding_lanes(look):
     assert look.pages(leases._LANES, 0, ["default"]) < 2_000
 
 
+def test_finding_lanes_beside_a_limited_queue(look):
+    look.connection.execute("select tributary.set_queue('default', 5, '5/s')")
+    assert look.pages(leases._LANES, 0, ["default"]) < 2_500
+
+
+def test_a_claim_of_a_limited_queue(look):
+    look.connection.execute("select tributary.set_queue('default', 5000, '5000/s')")
+    # its limit is older than any claim that may not know of it
+    look.connection.execute("update tributary.queue_counters set census_until = clock_timestamp()")
+    params = (0, process(look).id, ["default"], [0], [""], [0], [NAME], CLAIMED)
+    assert look.first_pages(leases._CLAIM, *params) < 4_000
+
+
+def test_a_sample_of_the_queues(look):
+    assert look.pages("select tributary.sample_queues(%s)", 10_000) < 60_000
+
+
+def test_groups_without_news(look):
+    assert look.pages(leases._GROUPS, 0) < 100
+
+
 def test_a_claim_over_the_long_lane(look):
     params = (0, process(look).id, ["default"], [0], [""], [0], [NAME], CLAIMED)
     assert look.pages(leases._CLAIM, *params) < 2_500

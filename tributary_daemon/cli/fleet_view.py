@@ -45,7 +45,8 @@ def _worker(row: dict[str, Any]) -> tuple[Span, ...]:
     sizes = [process["rss"] for process in processes if process["rss"] is not None]
     slots = sum(process["slots"] or row["concurrency"] for process in processes)
     missing = (row["wanted"] or 0) - len(processes)
-    where = f"{row['host']}  {','.join(row['queues'])}  {row['version']}"
+    only = f"  names {','.join(row['patterns'])}" if row["patterns"] else ""
+    where = f"{row['host']}  {','.join(row['queues'])}{only}  {row['version']}"
     return (
         Span(row["name"], "name"),
         Span(_state(row), _STYLES.get(row["state"], "")),

@@ -7,7 +7,7 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -54,6 +54,23 @@ def since(text: str) -> datetime:
     except InvalidInput:
         return moment(text)
     return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def at_once(text: str) -> int | Literal["none"]:
+    """Return how many attempts run at once, or that there is no limit."""
+    if text.strip().lower() == "none":
+        return "none"
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) < 1 << 31):
+        raise click.BadParameter(f"{text!r} is no number of attempts at once; write 4, or none for no limit")
+    return int(text)
+
+
+def rate(text: str) -> str:
+    """Return a number of attempts in a span of time as SQL takes it: ``100/s``, ``5000/h``, or ``none``."""
+    text = text.strip().lower()
+    if text != "none" and not re.fullmatch(r"0*[1-9][0-9]{0,8}/([smhd]|[1-9][0-9]{0,5}s)", text):
+        raise click.BadParameter(f"{text!r} is not a rate; write 100/s, 600/m, 5000/h, 20/d, or none")
+    return text
 
 
 def module(text: str) -> str:

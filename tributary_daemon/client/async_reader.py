@@ -6,39 +6,36 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from tributary_daemon.client import operations, overview, pruning, reading, waiting, workforce
+from tributary_daemon.client import operations, overview, pruning, reading, waiting
+from tributary_daemon.client.async_fleet_face import AsyncFleetFace
 from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
 from tributary_daemon.client.async_steering import AsyncSteering
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
-from tributary_daemon.store import fleet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
     from types import TracebackType
 
     from tributary_daemon.client.documents import Document, Page, Summary
-    from tributary_daemon.client.fleet_records import FleetDocument, WorkerDocument
     from tributary_daemon.client.log_records import LogRecord
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.pruning import Pruned
+    from tributary_daemon.client.reasons import Why
     from tributary_daemon.client.records import (
         DeadLetterDocument,
         EventDocument,
-        HandlerDocument,
-        QueueDocument,
     )
     from tributary_daemon.client.waiting import Seen
-    from tributary_daemon.client.why import Why
     from tributary_daemon.store.db import Operation
 
 T = TypeVar("T")
 
 
-class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace):
+class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on
@@ -321,41 +318,3 @@ class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace):
     async def keeps(self) -> tuple[str, ...]:
         """Return the names of the workflows that say themselves how long their finished runs are kept."""
         return await self._link.run(pruning.keeping_names, again=True)
-
-    async def queues(self) -> tuple[QueueDocument, ...]:
-        """Read the queues that were ever paused, hold work, or are served."""
-        return await self._link.run(overview.queues, again=True)
-
-    async def pause_queue(self, name: str) -> datetime:
-        """Stop claims from a queue, running work goes on; return since when it is paused."""
-        return await self._link.run(lambda: operations.pause_queue(name), again=True)
-
-    async def resume_queue(self, name: str) -> bool:
-        """Allow claims from a queue again; False when it was not paused."""
-        return await self._link.run(lambda: fleet.resume(name), again=True)
-
-    async def workers(self) -> tuple[WorkerDocument, ...]:
-        """Read the workers with their processes."""
-        return await self._link.run(workforce.workers, again=True)
-
-    async def command_worker(self, name: str, command: str) -> tuple[str, ...]:
-        """Tell workers to ``pause``, ``resume``, ``drain`` or ``stop``; return the ids of those told.
-
-        Args:
-            name: of a worker (all of that name are told), ``HOST/NAME``, or an id.
-            command: they obey within seconds; a drain cannot be undone, a stop escalates it.
-
-        Raises:
-            InvalidInput: no such command.
-            NotFound: no live worker fits.
-            NotPossible: those that fit are draining.
-        """
-        return await self._link.run(lambda: workforce.command(name, command), again=True)
-
-    async def fleet(self) -> FleetDocument:
-        """Read what is true of all workers together: who leads, what nobody serves, what waits longest."""
-        return await self._link.run(workforce.facts, again=True)
-
-    async def handlers(self) -> tuple[HandlerDocument, ...]:
-        """Read the handler names that workers have registered."""
-        return await self._link.run(overview.handlers, again=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tributary_daemon.client import operations
 
 if TYPE_CHECKING:
-    from tributary_daemon.client.documents import ItemDocument
+    from tributary_daemon.client.items import ItemDocument
     from tributary_daemon.client.link import AsyncLink
 
 

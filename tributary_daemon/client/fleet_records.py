@@ -83,6 +83,7 @@ class WorkerDocument:
         command: what an operator wants of it: pause, drain, stop; None for nothing.
         protocol: that it speaks.
         names: what it claims; empty until it knows.
+        patterns: of the names that it was told to claim; empty for all that it has.
         concurrency: slots of each process.
         wanted: how many processes it is to have; None until it has said so.
         failures: modules that did not import.
@@ -101,6 +102,7 @@ class WorkerDocument:
     protocol: int
     queues: tuple[str, ...]
     names: tuple[str, ...]
+    patterns: tuple[str, ...]
     concurrency: int
     wanted: int | None
     started_at: datetime
@@ -124,6 +126,7 @@ class WorkerDocument:
             "protocol": self.protocol,
             "queues": list(self.queues),
             "names": list(self.names),
+            "patterns": list(self.patterns),
             "concurrency": self.concurrency,
             "wanted": self.wanted,
             "started_at": rfc3339(self.started_at),

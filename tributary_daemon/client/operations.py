@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tributary_daemon import codec
 from tributary_daemon.client import options, reading
 from tributary_daemon.client import why as reasons
 from tributary_daemon.client.options import queue_name
 from tributary_daemon.client.reading import get, missing, resolve_id
+from tributary_daemon.client.records import LimitsDocument
+from tributary_daemon.errors import InvalidInput
 from tributary_daemon.store import control, fleet, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tributary_daemon.client.documents import Document, ItemDocument
+    from tributary_daemon.client.documents import Document
+    from tributary_daemon.client.items import ItemDocument
     from tributary_daemon.client.options import RunAfter
-    from tributary_daemon.client.why import Why
+    from tributary_daemon.client.reasons import Why
     from tributary_daemon.store.db import Operation
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "skipped", "discarded"})
@@ -106,3 +109,29 @@ def pause_queue(name: str) -> Operation[datetime]:
         InvalidInput: no queue can have this name.
     """
     return (yield from fleet.pause(queue_name(name)))
+
+
+def set_queue(
+    name: str, concurrency: int | Literal["none"] | None, rate: str | None
+) -> Operation[LimitsDocument]:
+    """Limit a queue over all workers; return its limits as they are then.
+
+    Raises:
+        InvalidInput: no queue can have this name, or there is no such limit.
+    """
+    if (
+        concurrency is not None
+        and concurrency != "none"
+        and (
+            isinstance(concurrency, bool)
+            or not isinstance(concurrency, int)
+            or not 1 <= concurrency < 1 << 31
+        )
+    ):
+        raise InvalidInput(
+            f"{concurrency!r} is not a number of attempts at once", hint="1 or more, or none for no limit"
+        )
+    held, started = yield from fleet.limit(
+        queue_name(name), 0 if concurrency == "none" else concurrency, rate
+    )
+    return LimitsDocument(name=name, concurrency=held, rate=started)

@@ -12,6 +12,7 @@ from tributary_daemon.client.records import (
     EventDocument,
     HandlerDocument,
     QueueDocument,
+    QueueSample,
 )
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
 from tributary_daemon.store import control, dead_letters, events, fleet
@@ -192,6 +193,26 @@ def queues() -> Operation[tuple[QueueDocument, ...]]:
             available=row.available,
             running=row.running,
             workers=row.workers,
+            concurrency=row.concurrency,
+            rate=row.rate,
+            opens_in=row.opens_in,
+            sample=_sample(row),
         )
         for row in rows
+    )
+
+
+def _sample(row: fleet.QueueRow) -> QueueSample | None:
+    if row.sampled_at is None:
+        return None
+    return QueueSample(
+        at=row.sampled_at,
+        age=round(max(0.0, row.sample_age or 0.0), 3),
+        ready=row.ready or 0,
+        oldest_age=None if row.oldest_age is None else round(max(0.0, row.oldest_age), 3),
+        scheduled=row.scheduled or 0,
+        running=row.held or 0,
+        waiting=row.waiting or 0,
+        ready_rate=row.ready_rate,
+        more=tuple(row.more or ()),
     )

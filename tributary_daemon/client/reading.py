@@ -10,12 +10,12 @@ from tributary_daemon.client.documents import (
     Document,
     ErrorDocument,
     IntentDocument,
-    ItemDocument,
     Page,
     RunDocument,
     StepDocument,
     Summary,
 )
+from tributary_daemon.client.items import ItemDocument
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
 from tributary_daemon.model.control import Flag, hook_of
 from tributary_daemon.model.states import RunState, StepState

@@ -102,8 +102,57 @@ class HandlerDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSample:
+    """The depth of a queue when the leader last looked, every ten seconds.
+
+    Attributes:
+        at: when that was.
+        age: seconds since then, by the database's clock.
+        ready: what a worker may claim.
+        oldest_age: seconds that the oldest of it had been ready then; None without any.
+        scheduled: what waits for its time.
+        running: what was running.
+        waiting: what waits for its handler's first offer or for a concurrency group.
+        ready_rate: change of ``ready`` per second since the sample before; None where nobody knows.
+        more: names of those of these numbers that are lower bounds.
+    """
+
+    at: datetime
+    age: float
+    ready: int
+    oldest_age: float | None
+    scheduled: int
+    running: int
+    waiting: int
+    ready_rate: float | None
+    more: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sample as ``queue list`` prints it."""
+        return {
+            "at": rfc3339(self.at),
+            "age": self.age,
+            "ready": self.ready,
+            "oldest_age": self.oldest_age,
+            "scheduled": self.scheduled,
+            "running": self.running,
+            "waiting": self.waiting,
+            "ready_rate": self.ready_rate,
+            "more": list(self.more),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDocument:
-    """A queue; ``available`` is counted up to 10,000 per shard, ``workers`` are live ones that serve it."""
+    """A queue; ``available`` is counted up to 10,000 per shard, ``workers`` are live ones that serve it.
+
+    Attributes:
+        concurrency: how many of its attempts run at once over all workers; None for any number.
+        rate: how many of its attempts start, like ``100/s``; None for any number.
+        opens_in: 0 if its limits let an attempt start now, else seconds until its rate does; None while as
+            many run as may.
+        sample: its depth when the leader last looked; None when nobody has.
+    """
 
     name: str
     paused: bool
@@ -111,6 +160,10 @@ class QueueDocument:
     available: int
     running: int
     workers: int
+    concurrency: int | None = None
+    rate: str | None = None
+    opens_in: float | None = 0.0
+    sample: QueueSample | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the queue as ``queue list`` prints it."""
@@ -121,4 +174,21 @@ class QueueDocument:
             "available": self.available,
             "running": self.running,
             "workers": self.workers,
+            "concurrency": self.concurrency,
+            "rate": self.rate,
+            "opens_in": self.opens_in,
+            "sample": None if self.sample is None else self.sample.to_json(),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsDocument:
+    """The limits of a queue over all workers; None for none."""
+
+    name: str
+    concurrency: int | None
+    rate: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits as ``queue set`` prints them."""
+        return {"name": self.name, "concurrency": self.concurrency, "rate": self.rate}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.client.documents import rfc3339
+from tributary_daemon.client.groups import waits_for
 from tributary_daemon.client.reading import missing
+from tributary_daemon.client.reasons import Need, Reason, Why
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import Flag, hook_of
 from tributary_daemon.spec.expressions import Trace, trace_lines
 from tributary_daemon.spec.nearest import suggest
-from tributary_daemon.store import facts, runs
+from tributary_daemon.store import facts, groups, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,77 +25,6 @@ if TYPE_CHECKING:
 SHELL: Final = "trib.shell.v1"
 _ITEM: Final = re.compile(r"(?P<step>.+?)\[(?P<key>.+)\]", re.DOTALL)
 _BAD: Final = frozenset({"discarded", "cancelled", "skipped"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One reason.
-
-    Attributes:
-        step: id of the step it is about; None for the intent or the whole run.
-        state: of that step, intent or run.
-        code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
-            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
-            ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
-            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``group``,
-            ``timeout``, ``fail_fast``.
-        message: one sentence.
-        hint: what to do; None when nothing has to be done.
-    """
-
-    step: str | None
-    state: str
-    code: str
-    message: str
-    hint: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the reason as ``why`` prints it."""
-        return {
-            "step": self.step,
-            "state": self.state,
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
-    """All reasons for the state of a run, one step, or an intent."""
-
-    id: str
-    kind: str
-    name: str
-    state: str
-    reasons: tuple[Reason, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer of ``why``."""
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "name": self.name,
-            "state": self.state,
-            "reasons": [reason.to_json() for reason in self.reasons],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A step that another one needs."""
-
-    id: str
-    state: str
-    reason: str | None
-    optional: bool
-
-    @property
-    def decided_well(self) -> bool:
-        """Whether it lets what needs it start."""
-        if self.state == "completed" or (self.state == "discarded" and self.optional):
-            return True
-        return self.state == "skipped" and self.reason == "condition"
 
 
 def why(work_id: str, step: str | None) -> Operation[Why]:
@@ -131,6 +61,10 @@ def why(work_id: str, step: str | None) -> Operation[Why]:
     needs = _needs(steps, (yield from runs.edges(work_id)))
     by_ordinal = {row.ordinal: row for row in steps}
     traces = (yield from runs.traces(work_id)) if any(f.reason == "condition" for f in found) else {}
+    lines: list[groups.Standing] = []
+    if any(fact.reason == "group" for fact in found):
+        lines = yield from groups.standing(work_id)
+    places = {place.ordinal: place for place in lines}
     told = tuple(
         reason
         for fact in found
@@ -140,6 +74,7 @@ def why(work_id: str, step: str | None) -> Operation[Why]:
             run=run,
             row=by_ordinal.get(fact.ordinal),
             trace=traces.get(fact.ordinal),
+            place=places.get(fact.ordinal) or places.get(groups.WHOLE_RUN),
         )
     )
     if step is None:
@@ -208,6 +143,7 @@ def reasons(
     run: runs.RunRow | None = None,
     row: runs.StepRow | None = None,
     trace: Mapping[str, Any] | None = None,
+    place: groups.Standing | None = None,
 ) -> list[Reason]:
     """Return the reasons for the state of one step or intent, the most telling first.
 
@@ -217,6 +153,7 @@ def reasons(
         run: its run.
         row: the step as its run is shown; None for an item or an intent.
         trace: the condition that kept it from running, clause by clause.
+        place: where it, or its run, stands in a concurrency group.
     """
     run_reason = run.reason if run is not None else None
     name = fact.step_id if fact.item_key is None else f"{fact.step_id}[{fact.item_key}]"
@@ -237,7 +174,7 @@ def reasons(
         case "scheduled":
             return [_scheduled(fact, reason), *_suspected(fact, reason)]
         case "waiting":
-            return _waiting(fact, reason, run_reason, row)
+            return _waiting(fact, reason, run_reason, row, place)
         case "available":
             told = _held(fact, reason) or reason("ready", "ready; a worker will claim it")
             return [told, *_suspected(fact, reason)]
@@ -277,7 +214,13 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
     return scheduled
 
 
-def _waiting(fact: StepFacts, reason: Any, run_reason: str | None, row: runs.StepRow | None) -> list[Reason]:
+def _waiting(
+    fact: StepFacts,
+    reason: Any,
+    run_reason: str | None,
+    row: runs.StepRow | None,
+    place: groups.Standing | None,
+) -> list[Reason]:
     match fact.reason:
         case "no_handler":
             return [_no_handler(fact, reason)]
@@ -295,7 +238,13 @@ def _waiting(fact: StepFacts, reason: Any, run_reason: str | None, row: runs.Ste
         case "child":
             child = row.child if row is not None else None
             return [reason("child", f"its run {child} is at work", f"`trib why {child}`")]
+        case "group" if place is not None:
+            return [reason("group", waits_for(place, fact.now), _first_holder(place))]
     return [reason(fact.reason or "waiting", f"it waits: {fact.reason or 'no reason is recorded'}")]
+
+
+def _first_holder(place: groups.Standing) -> str | None:
+    return f"`trib status {place.holders[0]['id']}`" if place.holders else None
 
 
 def _no_handler(fact: StepFacts, reason: Any) -> Reason:
@@ -320,6 +269,19 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
             "queue_paused",
             f"queue {fact.queue} is paused since {rfc3339(fact.paused_at)}",
             f"`trib queue resume {fact.queue}`",
+        )
+    elif fact.opens_in is None and fact.concurrency is not None:
+        held = reason(
+            "queue_full",
+            f"queue {fact.queue} is full: {fact.concurrency} of it run at once, as many as may",
+            f"`trib queue set {fact.queue} --concurrency N` lets more run",
+        )
+    elif fact.opens_in and fact.rate is not None:
+        held = reason(
+            "queue_rate",
+            f"queue {fact.queue} starts {fact.rate}; the next attempt may start in"
+            f" {durations.text(fact.opens_in)}",
+            f"`trib queue set {fact.queue} --rate N/s` lets more start",
         )
     elif not fact.enabled:
         held = reason("disabled", f"the handler {fact.name} is disabled in the registry")

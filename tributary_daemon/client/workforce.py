@@ -70,6 +70,7 @@ def _worker(row: fleet.WorkerRow, processes: tuple[ProcessDocument, ...]) -> Wor
         protocol=row.protocol,
         queues=tuple(row.queues),
         names=tuple(row.names),
+        patterns=tuple(row.patterns),
         concurrency=row.concurrency,
         wanted=row.processes,
         started_at=row.started_at,

@@ -93,6 +93,9 @@ class Admission:
                 # the next connection begins anew
                 self.names = None
                 raise
+            vain = tuple(pattern for pattern in self._patterns if not matching(offered, [pattern]))
+            if vain:
+                events.emit(events.NamesUnmatched(patterns=vain))
             for failure in self.failures:
                 events.emit(
                     events.HandlerImportFailed(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.daemon.limits import Limits
 from tributary_daemon.daemon.watermarks import Watermarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tributary_daemon.store.db import Row
-    from tributary_daemon.store.leases import ClaimRequest, Ended, Lane, Leases, Token
+    from tributary_daemon.store.leases import ClaimRequest, Ended, Lane, Leases, Survey, Token
 
 _DUTY: Final = 0.1
 _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.1
+_PROMOTE_EVERY: Final = 0.5
+_VAIN_LOOKS: Final = 10
 
 
 class Claiming:
@@ -25,6 +28,10 @@ class Claiming:
         shard: its number.
         open_queues: queues without a bound of their own.
         bounded: queue -> slots of this process in it.
+
+    Attributes:
+        more: another claim is likely to find work at once.
+        freed: limited queues in which attempts have ended, which others have to be told.
     """
 
     def __init__(self, shard: int, open_queues: Iterable[str], bounded: Iterable[str]) -> None:
@@ -33,55 +40,85 @@ class Claiming:
         self._open = list(open_queues)
         self._bounded = list(bounded)
         self._marks = Watermarks([*self._open, *self._bounded])
+        self._limits = Limits()
+        self._looks: dict[str, int] = {}
+        self._saturated = False
+        self._promoted_at = 0.0
+        self.freed: set[str] = set()
         self._look_at = 0.0
         self._survey_at = 0.0
         self.deferred: float | None = None
 
     def exchange(
-        self, leases: Leases, ended: Sequence[Ended], want: int, room: Mapping[str, int]
+        self, leases: Leases, ended: Sequence[Ended], want: int, room: Mapping[str, int], free: int
     ) -> tuple[list[Token], list[Row]]:
         """Write outcomes and claim up to ``want`` rows; bounded queues up to their ``room``.
 
+        Of queues with a limit no more is claimed than there are ``free`` slots for: it starts first.
         Sets ``more`` when another claim is likely to find work at once.
         """
         if want > 0 and time.monotonic() >= self._survey_at:
             self._survey(leases)
-        requests = self._requests(want, room)
-        refused, replies = leases.exchange(self.shard, ended, requests)
+        limited = self._limited_requests(min(want, free), room)
+        requests = [*limited, *self._requests(want, room)]
+        refused, replies = leases.exchange(self.shard, ended, requests, self.freed)
+        self.freed.clear()
         rows: list[Row] = []
         short = False
         for request, reply in zip(requests, replies, strict=True):
             self._marks.took(reply)
             rows += reply
-            short = short or len(reply) < request.most
-        self.more = bool(requests) and not short
+            if reply and request in limited:
+                self._looks.clear()
+            if len(reply) < request.most:
+                short = short or request not in limited or len(limited) == len(requests)
+                self._limits.shut(lane.queue for lane in request.lanes)
+        self.more = self._saturated = bool(requests) and not short
         return refused, rows
 
-    def look(self, leases: Leases, want: int, room: Mapping[str, int]) -> list[Row]:
+    def ended(self, queue: str) -> None:
+        """An attempt of that queue has ended."""
+        if queue in self._limits:
+            self._limits.freed(queue)
+            self.freed.add(queue)
+
+    def look(self, leases: Leases, want: int, room: Mapping[str, int], free: int) -> list[Row]:
         """Look for lanes and rows that the watermarks hide, and claim them in at most a tenth of the time.
 
-        When that share is used up, `deferred` says from when on it is to be asked again.
+        When that share is used up, `deferred` says from when on it is to be asked again; or when the rate of
+        a queue allows the next attempt.
         """
         began = time.monotonic()
         self.deferred = self._look_at if began < self._look_at else None
         if self.deferred is not None or want <= 0:
             return []
-        promoted, found = leases.promote_and_find(self.shard)
+        promoted, found = leases.promote_and_survey(self.shard)
         self._survey_at = time.monotonic() + _SURVEY_EVERY
+        self._promoted_at = began
         self.more = self.more or promoted > 0
-        known = dict(found)
+        self._note(found)
+        lanes = [item for item in found.lanes if self._limits.open(item[0].queue)]
+        within = {
+            **room,
+            **{
+                lane.queue: min(free, room.get(lane.queue, free))
+                for lane, _ in lanes
+                if lane.queue in self._limits
+            },
+        }
         rows: list[Row] = []
-        sweep = self._marks.sweep([item for item in found if room.get(item[0].queue, want) > 0], want)
+        sweep = self._marks.sweep([item for item in lanes if within.get(item[0].queue, want) > 0], want)
         if sweep is not None:
-            _, replies = leases.exchange(self.shard, [], self._within(sweep, room))
+            _, replies = leases.exchange(self.shard, [], self._within(sweep, within))
             for reply in replies:
                 rows += reply
             self._pass_over(leases, sweep, rows)
-        elif found:
-            self._skip_foreign(leases, known)
-        self._marks.forget(known)
+        elif lanes:
+            self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane.queue)])
+        self._marks.forget(dict(found.lanes))
         spent = time.monotonic() - began
         self._look_at = time.monotonic() + max(_LOOK_EVERY if not self.more else 0.0, spent / _DUTY - spent)
+        self.deferred = self._limits.opens_at
         return rows
 
     def hurry(self) -> None:
@@ -91,20 +128,45 @@ class Claiming:
         better priority within its 100 ms, as under load.
         """
         self._look_at = min(self._look_at, time.monotonic() + 0.002)
+        self._limits.doubt()
+        self._saturated = False
 
     def _survey(self, leases: Leases) -> None:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority."""
         began = time.monotonic()
-        self._marks.learn(leases.find_lanes(self.shard))
+        if self._saturated and began - self._promoted_at > _PROMOTE_EVERY:
+            # no claim comes back short, so no look does it
+            self._promoted_at = began
+            _, found = leases.promote_and_survey(self.shard)
+        else:
+            found = leases.survey(self.shard)
+        self._note(found)
+        self._marks.learn(found.lanes)
         spent = time.monotonic() - began
         self._survey_at = began + max(_SURVEY_EVERY, spent / _DUTY)
 
+    def _note(self, found: Survey) -> None:
+        self._limits.learn(found.openings, (lane.queue for lane, _ in found.lanes))
+
     def _requests(self, want: int, room: Mapping[str, int]) -> list[ClaimRequest]:
         requests = []
-        if want > 0 and self._open:
-            requests.append(self._marks.request(self._open, want))
+        unlimited = [queue for queue in self._open if queue not in self._limits]
+        if want > 0 and unlimited:
+            requests.append(self._marks.request(unlimited, want))
         requests += [
-            self._marks.request([queue], room[queue]) for queue in self._bounded if room.get(queue, 0) > 0
+            self._marks.request([queue], room[queue])
+            for queue in self._bounded
+            if room.get(queue, 0) > 0 and queue not in self._limits
+        ]
+        return requests
+
+    def _limited_requests(self, free: int, room: Mapping[str, int]) -> list[ClaimRequest]:
+        asked = [queue for queue in self._open if queue in self._limits and self._limits.open(queue)]
+        requests = [self._marks.request(asked, free)] if asked and free > 0 else []
+        requests += [
+            self._marks.request([queue], min(free, room[queue]))
+            for queue in self._bounded
+            if min(free, room.get(queue, 0)) > 0 and queue in self._limits and self._limits.open(queue)
         ]
         return requests
 
@@ -129,7 +191,14 @@ class Claiming:
                 self._marks.swept(lane, end)
                 self.more = self.more or end is not None
 
-    def _skip_foreign(self, leases: Leases, found: Mapping[Lane, int]) -> None:
+    def _vain(self, queue: str) -> bool:
+        """Whether what is ready in a queue seems to be foreign; a limited one has other reasons, too."""
+        if queue not in self._limits:
+            return True
+        self._looks[queue] = self._looks.get(queue, 0) + 1
+        return self._looks[queue] > _VAIN_LOOKS
+
+    def _skip_foreign(self, leases: Leases, found: Iterable[Lane]) -> None:
         for lane in found:
             end = leases.window_end(self.shard, lane, self._marks.low(lane))
             if end is not None:

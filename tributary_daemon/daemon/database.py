@@ -162,6 +162,7 @@ class DatabaseThread:
         match message:
             case Finished(held, outcome):
                 if self._holdings.reported(held, outcome):
+                    self._claimings[held.shard].ended(held.queue)
                     self._pace.finished(1)
                     self._board.count(1, 0)
             case Wake():
@@ -237,10 +238,13 @@ class DatabaseThread:
         # a finish may have released what comes next, so a claim goes with it whenever there is room
         want = self._want() if claiming.more or mine else 0
         room = self._holdings.room(self._bounded) if want > 0 else {}
-        if not mine and want <= 0:
+        for held, _ in mine:
+            claiming.ended(held.queue)
+        if not (mine or claiming.freed) and want <= 0:
             return
+        free = self._holdings.free
         try:
-            refused, rows = claiming.exchange(leases, [item for _, item in mine], want, room)
+            refused, rows = claiming.exchange(leases, [item for _, item in mine], want, room, free)
         except NotPossible as error:
             raise Fenced(error.message) from error
         except TributaryError as error:
@@ -255,7 +259,7 @@ class DatabaseThread:
             for row in rows:
                 if row[6] in room:
                     room[row[6]] -= 1
-            self._hand_over(claiming.shard, claiming.look(leases, want - len(rows), room))
+            self._hand_over(claiming.shard, claiming.look(leases, want - len(rows), room, free - len(rows)))
             if claiming.deferred is not None and claiming.deferred not in self._rescans:
                 heapq.heappush(self._rescans, claiming.deferred)
 
@@ -357,6 +361,7 @@ class DatabaseThread:
     def _lose(self, held: Held) -> None:
         """The token no longer stands: whatever runs under it is told to stop, its answer is dropped."""
         self._holdings.lose(held)
+        self._claimings[held.shard].ended(held.queue)
         self._crew.stop(held)
         events.emit(events.LeaseLost(run_id=held.run_id, ordinal=held.ordinal))
 

@@ -51,6 +51,11 @@ class Holdings:
         """Whether nothing is left to wait for."""
         return not self.ended and all(held.given_up for held in self.held.values())
 
+    @property
+    def free(self) -> int:
+        """Slots that nothing waits for or runs in."""
+        return max(0, self._slots - len(self.held) + len(self.ended))
+
     def of_shard(self, shard: int) -> list[Held]:
         """Return what is held of one shard."""
         return [held for held in self.held.values() if held.shard == shard]

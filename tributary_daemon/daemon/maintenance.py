@@ -1,4 +1,4 @@
-"""What one worker per database does for all: rescue, promotion, schedules, leftovers, retention."""
+"""What one worker per database does for all: rescue, promotion, schedules, samples, leftovers, retention."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TICK: Final = 2.0
 _LEADS_FOR: Final = 6.0
 _TIDY_EVERY: Final = 5.0
+_SAMPLE_EVERY: Final = 10.0
 _SILENT: Final = 60.0
 _FIRST: Final = 6.0
 
@@ -40,6 +41,8 @@ class Maintenance:
         self._leads = False
         self._due = 0.0
         self._tidy_due = 0.0
+        self._sample_due = 0.0
+        self._swept: list[str] | None = None
         # a new leader does not know whether there was an outage: who lives beats again within this time
         self._rescue_due = time.monotonic() + min(lease, _FIRST)
 
@@ -86,6 +89,10 @@ class Maintenance:
             membership.release_waiting(connection, self._shards)
         if chores.abandoned and now >= self._rescue_due:
             membership.tidy(connection, _SILENT)
+        if now >= self._sample_due:
+            self._sample_due = now + _SAMPLE_EVERY
+            membership.sample_queues(connection)
+            self._swept = membership.sweep_groups(connection, self._swept)
 
     def work(self, connection: Connection) -> None:
         """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick."""

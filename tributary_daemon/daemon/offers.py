@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.errors import HandlerError
@@ -55,11 +55,20 @@ def offered(imports: Sequence[str], *, enable_shell: bool = False, directory: st
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """Return the names that fit one of the patterns (``billing.%``); all without patterns."""
+    r"""Return the names that fit one of the patterns; all without patterns.
+
+    A pattern is one of SQL's LIKE: ``%`` is any text, ``_`` any character, ``\`` takes their meaning away.
+    """
     if not patterns:
         return sorted(names)
-    globs = [pattern.replace("%", "*") for pattern in patterns]
-    return sorted(name for name in names if any(fnmatchcase(name, glob) for glob in globs))
+    wanted = [_like(pattern) for pattern in patterns]
+    return sorted(name for name in names if any(pattern.fullmatch(name) for pattern in wanted))
+
+
+def _like(pattern: str) -> re.Pattern[str]:
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    meaning = {"%": ".*", "_": "."}
+    return re.compile("".join(meaning.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)
 
 
 def _describe(handler: Handler) -> dict[str, Any]:

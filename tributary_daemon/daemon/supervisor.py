@@ -281,7 +281,7 @@ class Supervisor:
         previous, self._worker_id = self._worker_id, membership.register_worker(
             connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(),
             version=self._plan.version, queues=self._plan.served, names=self._admission.names or [],
-            concurrency=self._plan.concurrency, failures=self._admission.failures,
+            concurrency=self._plan.concurrency, failures=self._admission.failures, patterns=self._plan.names,
         )  # fmt: skip
         self._waits = False
         if previous:

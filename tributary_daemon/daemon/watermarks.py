@@ -24,7 +24,7 @@ class _Mark:
 class Watermarks:
     """Per lane the seq below which everything is taken (``low``), as far as this process knows.
 
-    Rows below it (a transaction that committed late) are found by `sweep`, from what `find_lanes` reports.
+    Rows below it (a transaction that committed late) are found by `sweep`, from what `Leases.survey` reports.
     A lane is (queue, priority, tenant); every queue's lane of priority 0 is always asked.
     """
 
@@ -61,7 +61,7 @@ class Watermarks:
         """Return a claim for what lies below the watermarks or in lanes unknown so far; None if nothing does.
 
         Args:
-            found: lanes with available rows and their lowest seq, from `find_lanes`.
+            found: lanes with available rows and their lowest seq, from `Leases.survey`.
             most: rows to claim.
         """
         behind: dict[Lane, int] = {}

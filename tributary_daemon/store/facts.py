@@ -16,6 +16,8 @@ class StepFacts(NamedTuple):
     ``servers`` are the names of running workers that serve its queue, ``resting`` those of paused ones;
     ``paused`` is about its queue;
     ``offered``, ``enabled`` and ``runtime`` are about its handler's name; ``lone_crashes`` as in the table.
+    ``concurrency`` and ``rate`` are the limits of its queue; ``opens_in`` seconds until these let an attempt
+    start, 0 for now, None while as many run as may.
     """
 
     ordinal: int
@@ -45,6 +47,9 @@ class StepFacts(NamedTuple):
     flags: int
     item_key: str | None
     now: datetime
+    concurrency: int | None = None
+    rate: str | None = None
+    opens_in: float | None = 0.0
 
 
 def facts(work_id: str, step: str | None, key: str | None = None) -> Operation[list[StepFacts]]:

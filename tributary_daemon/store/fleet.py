@@ -30,6 +30,7 @@ class WorkerRow(NamedTuple):
     command: str | None
     commanded_at: datetime | None
     processes: int | None
+    patterns: list[str]
     now: datetime
     process_id: int | None
     process_pid: int | None
@@ -67,7 +68,11 @@ class KnownRow(NamedTuple):
 
 
 class QueueRow(NamedTuple):
-    """A queue; ``available`` is counted up to 10,000 per shard."""
+    """A queue; ``available`` is counted up to 10,000 per shard.
+
+    ``opens_in``: seconds until its rate allows the next attempt, None while it is full. From ``sampled_at``
+    on the last sample of the leader, None without one; ``more`` names what is a lower bound.
+    """
 
     name: str
     paused: bool
@@ -75,6 +80,18 @@ class QueueRow(NamedTuple):
     running: int
     available: int
     workers: int
+    concurrency: int | None
+    rate: str | None
+    opens_in: float | None
+    sampled_at: datetime | None
+    sample_age: float | None
+    ready: int | None
+    scheduled: int | None
+    held: int | None
+    waiting: int | None
+    oldest_age: float | None
+    ready_rate: float | None
+    more: list[str] | None
 
 
 class FleetRow(NamedTuple):
@@ -152,6 +169,21 @@ def resume(name: str) -> Operation[bool]:
     """Allow claims from a queue again; False when it was not paused."""
     rows = yield Query(query("resume_queue"), {"name": name})
     return bool(rows)
+
+
+def limit(name: str, concurrency: int | None, rate: str | None) -> Operation[tuple[int | None, str | None]]:
+    """Limit a queue over all workers; return its concurrency and its rate as they are then.
+
+    Args:
+        name: of the queue.
+        concurrency: attempts at once; 0 for no limit, None to leave it as it is.
+        rate: attempts that start, like ``100/s``; ``none`` for no limit, None to leave it as it is.
+
+    Raises:
+        InvalidInput: there is no such limit.
+    """
+    rows = yield Query(query("set_queue"), {"name": name, "concurrency": concurrency, "rate": rate})
+    return rows[0][0], rows[0][1]
 
 
 def clock() -> Operation[ClockRow]:

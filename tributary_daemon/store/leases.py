@@ -12,7 +12,7 @@ from tributary_daemon.store.arrays import numbers, plain, quoted
 from tributary_daemon.store.db import reads_committed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from tributary_daemon.store.db import Connection, Row
 
@@ -33,11 +33,14 @@ _FINISH: Final = """
                                  %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
                                  %s::text[], %s::text[], %s)
 """
-_LANES: Final = (
-    "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s::text[])"
-)
+_LANES: Final = """
+    select queue, priority, tenant_id, first_seq, limited, opens_in
+    from tributary.survey_lanes(%s::smallint, %s::text[], 1000)
+"""
+_FREED: Final = "select tributary.wake_freed(%s::text[])"
 _WINDOW: Final = "select tributary.window_end(%s::smallint, %s, %s::smallint, %s, %s)"
 _PROMOTE: Final = "select tributary.promote(%s::smallint, 500)"
+_GROUPS: Final = "select tributary.promote_groups(%s::smallint, 100)"
 _STARTED: Final = """
     select run_id::text, ordinal, seq
     from tributary.mark_started(%s::smallint, %s::uuid[], %s::int[], %s::bigint[])
@@ -64,6 +67,32 @@ class ClaimRequest:
     lanes: Sequence[Lane]
     lows: Sequence[int]
     most: int
+
+
+class Opening(NamedTuple):
+    """A queue that is paused or has a limit over all workers.
+
+    Attributes:
+        queue: its name.
+        limited: it has a limit.
+        opens_in: seconds until it may be claimed from; None until it is resumed or an attempt of it ends.
+    """
+
+    queue: str
+    limited: bool
+    opens_in: float | None
+
+
+class Survey(NamedTuple):
+    """What is ready, and what is not to be claimed.
+
+    Attributes:
+        lanes: that hold available rows, each with its lowest seq.
+        openings: of the queues that are paused or limited.
+    """
+
+    lanes: list[tuple[Lane, int]]
+    openings: list[Opening]
 
 
 class Ended(NamedTuple):
@@ -113,9 +142,19 @@ class Leases:
         self._queues = quoted(queues)
 
     def exchange(
-        self, shard: int, ended: Sequence[Ended], claims: Sequence[ClaimRequest]
+        self,
+        shard: int,
+        ended: Sequence[Ended],
+        claims: Sequence[ClaimRequest],
+        freed: Collection[str] = (),
     ) -> tuple[list[Token], list[list[Row]]]:
         """Write outcomes and claim, in one transaction and one round trip.
+
+        Args:
+            shard: of all of it.
+            ended: outcomes.
+            claims: what to claim.
+            freed: limited queues in which attempts have ended: others are told of what room is left.
 
         Returns:
             the refused tokens (LeaseLost), and for each request its rows in order of seq.
@@ -139,6 +178,8 @@ class Leases:
                     connection.execute(_BEGIN)
                 written = connection.execute(_FINISH, finish, prepare=True) if finish else None
                 cursors = [connection.execute(_CLAIM, params, prepare=True) for params in wanted]
+                if freed:
+                    connection.execute(_FREED, (list(freed),))
                 if begins:
                     connection.execute("COMMIT")
             refused = [(row[0], row[1], row[2]) for row in written.fetchall()] if written is not None else []
@@ -150,16 +191,18 @@ class Leases:
             raise faults.translate(error) from error
         return refused, rows
 
-    def find_lanes(self, shard: int) -> list[tuple[Lane, int]]:
-        """Return the lanes that hold available rows, each with its lowest seq."""
-        return _lanes(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
+    def survey(self, shard: int) -> Survey:
+        """Return what is ready, and what is not to be claimed."""
+        return _survey(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
 
-    def promote_and_find(self, shard: int) -> tuple[int, list[tuple[Lane, int]]]:
-        """Make due rows available; return how many, and what `find_lanes` does."""
+    def promote_and_survey(self, shard: int) -> tuple[int, Survey]:
+        """Make due rows and heirs of groups available; return how many, and what `survey` does."""
         with self.connection.pipeline():
+            # first: who cancels for a group waits for locks, and holds none
+            given = self.connection.execute(_GROUPS, (shard,))
             promoted = self.connection.execute(_PROMOTE, (shard,))
             cursor = self.connection.execute(_LANES, (shard, self._queues))
-        return promoted.fetchall()[0][0], _lanes(cursor.fetchall())
+        return promoted.fetchall()[0][0] + given.fetchall()[0][0], _survey(cursor.fetchall())
 
     def window_end(self, shard: int, lane: Lane, low: int) -> int | None:
         """Return the seq 20,000 available rows past ``low``; None when fewer are left."""
@@ -242,8 +285,10 @@ def _finish_params(
     )
 
 
-def _lanes(rows: Sequence[Row]) -> list[tuple[Lane, int]]:
-    return [(Lane(row[0], row[1], row[2]), row[3]) for row in rows]
+def _survey(rows: Sequence[Row]) -> Survey:
+    lanes = [(Lane(row[0], row[1], row[2]), row[3]) for row in rows if row[3] is not None]
+    openings = {row[0]: Opening(row[0], row[4], row[5]) for row in rows if row[4] or row[5] != 0}
+    return Survey(lanes, list(openings.values()))
 
 
 def _columns(tokens: Sequence[Token]) -> tuple[list[str], list[int], list[int]]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 PROTOCOL: Final = 1
 """The protocol that this code speaks; a schema whose min_protocol is higher refuses it."""
 
+SAMPLED: Final = 100_000
+"""How many ready rows a sample of all queues counts."""
+
+_SWEPT_AT_ONCE: Final = 500
 _RESCUED_AT_ONCE: Final = 500
 _MOST_RESCUES: Final = 20
 
@@ -83,8 +87,9 @@ class Chores:
 def register_worker(
     connection: Connection, *, name: str, host: str, pid: int, version: str, queues: Sequence[str],
     names: Sequence[str], concurrency: int, failures: Sequence[Mapping[str, Any]],
+    patterns: Sequence[str] = (),
 ) -> int:  # fmt: skip
-    """Add the row of a supervisor and return its id."""
+    """Add the row of a supervisor and return its id; ``patterns``: of the names that it was told to claim."""
     row = connection.execute(
         "select tributary.register_worker(%s, %s, %s, %s, %s, %s::text[], %s::text[], %s, %s::jsonb)",
         (
@@ -100,6 +105,11 @@ def register_worker(
         ),
     ).fetchone()
     assert row is not None
+    if patterns:
+        connection.execute(
+            "update tributary.workers set patterns = %s::text[] where worker_id = %s",
+            (list(patterns), row[0]),
+        )
     return int(row[0])
 
 
@@ -192,11 +202,21 @@ def rescue(connection: Connection, shards: int, lease: float, expected: datetime
 
 
 def promote(connection: Connection, shards: int) -> int:
-    """Make due rows available; return how many."""
+    """Make due rows available and settle concurrency groups; return how many rows and members that were."""
     return sum(
-        connection.execute("select tributary.promote(%s::smallint, 500)", (shard,)).fetchall()[0][0]
+        connection.execute(f"select tributary.{name}(%s::smallint, 500)", (shard,)).fetchall()[0][0]
         for shard in range(shards)
+        for name in ("promote", "promote_groups")
     )
+
+
+def sweep_groups(connection: Connection, after: Sequence[str] | None) -> list[str] | None:
+    """Free the slots of members that have ended without leaving; return where to go on, None at the end."""
+    row = connection.execute(
+        "select tributary.sweep_groups(%s, %s::text[])",
+        (_SWEPT_AT_ONCE, None if after is None else list(after)),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def attend(
@@ -219,6 +239,12 @@ def attend(
         (worker_id, seconds, lease, expected, silent),
     ).fetchone()
     return Chores(*row[1:]) if row is not None and row[0] else None
+
+
+def sample_queues(connection: Connection) -> int:
+    """Keep the depth of all queues as it is now; return how many there are."""
+    row = connection.execute("select tributary.sample_queues(%s)", (SAMPLED,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def tidy(connection: Connection, silent: float) -> int:

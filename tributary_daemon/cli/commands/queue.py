@@ -1,37 +1,48 @@
-"""``trib queue list|pause|resume``."""
+"""``trib queue list|pause|resume|set``."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
-from tributary_daemon.cli import failures, looks
+from tributary_daemon.cli import failures, looks, values
 from tributary_daemon.cli.blocks import Lines, Span, Table, line
 from tributary_daemon.cli.loader import Entry, LazyGroup
 from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import View, document, output_option, show
 from tributary_daemon.cli.shared import Command
+from tributary_daemon.model import durations
 
+_COUNTED: Final = 10_000
+_STALE: Final = 30.0
 _ENTRIES: Final = {
-    "list": Entry("commands.queue:list_", "List queues with what is ready and what runs"),
+    "list": Entry("commands.queue:list_", "List queues: what is ready and runs, limits, age"),
     "pause": Entry("commands.queue:pause", "Claim nothing more from queues; what runs goes on"),
     "resume": Entry("commands.queue:resume", "Claim from paused queues again"),
+    "set": Entry("commands.queue:set_", "Limit queues over all workers"),
 }
 
 
 @click.command(cls=LazyGroup, entries=_ENTRIES)
 def queue() -> None:
-    """List, pause and resume queues."""
+    """List, pause, resume and limit queues."""
 
 
 @click.command("list", cls=Command)
 @output_option
 def list_(output: str) -> int:
-    """List queues with what is ready and what runs."""
+    """List queues: what is ready and runs, limits, and the age of the oldest."""
     with opened() as client:
         rows = document(client.queues())
-    show(View(rows, [row["name"] for row in rows], lambda: [_table(rows)]), output)
+    show(
+        View(
+            rows,
+            [row["name"] for row in rows],
+            lambda: [_table(rows), _note(rows)] if rows else [_table(rows)],
+        ),
+        output,
+    )
     return failures.COMPLETED
 
 
@@ -59,28 +70,122 @@ def resume(names: tuple[str, ...], output: str) -> int:
     return failures.COMPLETED
 
 
+@click.command(
+    "set",
+    cls=Command,
+    epilog="""\b
+Examples:
+  trib queue set heavy --concurrency 4
+  trib queue set mail --rate 5000/h
+  trib queue set heavy mail --concurrency none --rate none
+
+What is not given stays as it is. What runs counts, also what began before.""",
+)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option(
+    "--concurrency", metavar="N|none", type=values.at_once, help="How many run at once, over all workers."
+)
+@click.option(
+    "--rate",
+    metavar="N/s|m|h|d|none",
+    type=values.rate,
+    help="How many start in that span, over all workers.",
+)
+@output_option
+def set_(
+    names: tuple[str, ...], concurrency: int | Literal["none"] | None, rate: str | None, output: str
+) -> int:
+    """Limit queues over all workers."""
+    if concurrency is None and rate is None:
+        raise click.UsageError("nothing to set: give --concurrency, --rate or both")
+    with opened() as client:
+        rows = [document(client.set_queue(name, concurrency=concurrency, rate=rate)) for name in names]
+    lines = tuple(line(Span(row["name"], "name"), "  ", Span(_limits(row) or "no limit")) for row in rows)
+    show(View(rows, names, lambda: [Lines(lines)]), output)
+    return failures.COMPLETED
+
+
 def _changed(names: tuple[str, ...], *, paused: bool) -> View:
     rows = [{"name": name, "paused": paused} for name in names]
     word = Span("paused", "paused") if paused else Span("resumed", "good")
     return View(rows, names, lambda: [Lines(tuple(line(word, "  ", Span(name, "name")) for name in names))])
 
 
+def _limits(row: dict[str, Any]) -> str:
+    """Return the limits of a queue, with its use where that is known."""
+    parts = []
+    if row["concurrency"] is not None:
+        used = f"{row['running']}/" if "running" in row else "at most "
+        parts.append(f"{used}{row['concurrency']} at once")
+    if row["rate"] is not None:
+        parts.append(row["rate"])
+    return ", ".join(parts)
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
     now = looks.now()
     return Table(
-        ("queue", "state", "available", "running", "workers"),
+        ("queue", "state", "available", "running", "scheduled", "oldest", "limit", "workers"),
         tuple(
             (
                 Span(row["name"], "name"),
-                Span(f"paused {looks.ago(row.get('paused_at'), now)}".rstrip(), "paused")
-                if row["paused"]
-                else Span("open", "good"),
-                Span(str(row["available"])),
+                _state(row, now),
+                Span(_available(row)),
                 Span(str(row["running"])),
+                Span(_sampled(row, "scheduled")),
+                _oldest(row),
+                Span(_limits(row)),
                 Span(str(row["workers"]), "" if row["workers"] or not row["available"] else "bad"),
             )
             for row in rows
         ),
-        frozenset({"available", "running", "workers"}),
+        frozenset({"available", "running", "scheduled", "oldest", "workers"}),
         "no queue holds work or is served",
     )
+
+
+def _state(row: dict[str, Any], now: Any) -> Span:
+    if row["paused"]:
+        return Span(f"paused {looks.ago(row.get('paused_at'), now)}".rstrip(), "paused")
+    if row["opens_in"] is None:
+        return Span("full", "warning")
+    if row["opens_in"] > 0:
+        return Span(f"next in {durations.text(row['opens_in'])}", "warning")
+    return Span("open", "good")
+
+
+def _available(row: dict[str, Any]) -> str:
+    """Return what is ready now, or where that is not counted to its end, what the last sample says."""
+    sample = row["sample"]
+    if row["available"] < _COUNTED or sample is None:
+        return f"{row['available']:,}" + ("+" if row["available"] >= _COUNTED else "")
+    return f"{max(sample['ready'], row['available']):,}" + ("+" if "ready" in sample["more"] else "")
+
+
+def _sampled(row: dict[str, Any], what: str) -> str:
+    sample = row["sample"]
+    if sample is None:
+        return ""
+    return f"{sample[what]:,}" + ("+" if what in sample["more"] else "")
+
+
+def _oldest(row: dict[str, Any]) -> Span:
+    """Return how long the oldest ready row had been ready at the sample."""
+    sample = row["sample"]
+    return Span(
+        "" if sample is None or sample["oldest_age"] is None else durations.text(sample["oldest_age"])
+    )
+
+
+def _note(rows: list[dict[str, Any]]) -> Lines:
+    """Say how old the samples are: what is scheduled and the oldest ready row are as they were then."""
+    ages = [row["sample"]["age"] for row in rows if row["sample"] is not None]
+    if not ages:
+        return Lines(
+            (line(Span("no worker has sampled the queues yet: depth and age are missing", "faint")),)
+        )
+    age = max(ages)
+    text = f"scheduled and oldest as of {durations.text(age)} ago"
+    if age > _STALE:
+        return Lines((line(Span(f"{text}: no worker samples the queues", "warning")),))
+    return Lines((line(Span(text, "faint")),))

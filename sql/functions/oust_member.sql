@@ -1,0 +1,48 @@
+-- Cancels a member of a group for the sake of a newer one, reason superseded: a run as cancel does it, a step alone, which fails its run.
+-- Left for the next time where somebody has the run locked. A holder's slot is free once it has ended here.
+-- Locks: the root run by SKIP LOCKED, then the step. Index: runs_pkey, steps_pkey.
+create or replace function tributary.oust_member(p_shard smallint, p_run_id uuid, p_ordinal integer) returns void
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_run runs;
+    v_step steps;
+    v_now timestamptz;
+begin
+    perform from runs root
+    where root.shard = p_shard and root.run_id = (select r.root_id from runs r where r.shard = p_shard and r.run_id = p_run_id)
+    for update skip locked;
+    if not found then
+        if not exists (select from runs r where r.shard = p_shard and r.run_id = p_run_id) then
+            perform leave_group(p_shard, p_run_id, nullif(p_ordinal, -1));
+        end if;
+        return;
+    end if;
+    select * into v_run from runs r where r.shard = p_shard and r.run_id = p_run_id;
+    if v_run.state in ('running', 'paused') and p_ordinal < 0 then
+        perform cancel(p_run_id, 'superseded');
+    elsif v_run.state in ('running', 'paused') then
+        select * into v_step from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal for update;
+        if v_step.finished_at is null and v_step.run_id is not null then
+            v_now := clock();
+            if v_step.state = 'running' then
+                insert into attempts (run_id, seq, process_id, claimed_at, started_at, finished_at, ordinal, shard, attempt, tenant_id, outcome, worker, error)
+                values (p_run_id, v_step.seq, v_step.process_id, v_step.claimed_at, v_step.started_at, v_now, p_ordinal, p_shard, v_step.attempt,
+                        v_step.tenant_id, 'cancelled', (select p.name from processes p where p.process_id = v_step.process_id),
+                        jsonb_build_object('type', 'Cancelled', 'message', 'superseded by a newer member of its group',
+                                           'attempt', v_step.attempt, 'reason', 'cancelled'));
+                perform pg_notify('tributary_cancel', v_step.process_id::text);
+            end if;
+            update steps s
+            set state = 'cancelled', process_id = null, finished_at = v_now, reason = 'superseded',
+                started_at = coalesce(s.started_at, case when s.state = 'running' then s.claimed_at end)
+            where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal;
+            insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
+            values (p_run_id, v_now, p_ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_cancelled', '{"reason": "superseded"}');
+            perform settle_steps(p_shard, array[p_run_id], array[p_ordinal], array[2::smallint], v_now, '{}', '{}', 0);
+        end if;
+    end if;
+    perform leave_group(p_shard, p_run_id, nullif(p_ordinal, -1));
+end $$;

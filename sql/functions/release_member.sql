@@ -1,0 +1,60 @@
+-- A member of a group gets the slot that it has waited for: its step, or the roots of its run, may be claimed, or wait for their time, or
+-- for their run to be resumed. Returns released; gone, where it has ended; busy, where somebody has its rows locked.
+-- Locks: the root run of a run, step rows, both by SKIP LOCKED. Index: runs_pkey, steps_pkey.
+create or replace function tributary.release_member(p_shard smallint, p_run_id uuid, p_ordinal integer, p_now timestamptz) returns text
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+declare
+    v_root uuid;
+    v_state run_state;
+    v_tids tid[];
+    v_step record;
+    v_queues text[];
+begin
+    select r.root_id, r.state into v_root, v_state from runs r where r.shard = p_shard and r.run_id = p_run_id;
+    if p_ordinal < 0 then
+        if v_state is null or v_state not in ('running', 'paused') then
+            return 'gone';
+        end if;
+        perform from runs r where r.shard = p_shard and r.run_id = v_root for update skip locked;
+        if not found then
+            return 'busy';
+        end if;
+        -- read again, under the lock
+        select r.state into v_state from runs r where r.shard = p_shard and r.run_id = p_run_id;
+        if v_state not in ('running', 'paused') then
+            return 'gone';
+        end if;
+        v_tids := array(
+            select s.ctid from steps s
+            where s.shard = p_shard and s.run_id = p_run_id and s.state = 'waiting' and s.reason = 'group'
+              and not exists (select from group_slots g where g.shard = p_shard and g.run_id = p_run_id and g.ordinal = s.ordinal and g.state = 'waiting')
+            for update);
+    else
+        select s.ctid as tid, s.finished_at, s.state, s.reason into v_step
+        from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal
+        for update skip locked;
+        if not found then
+            return case when exists (select from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal)
+                        then 'busy' else 'gone' end;
+        elsif v_step.finished_at is not null then
+            return 'gone';
+        elsif v_step.state = 'waiting' and v_step.reason = 'group' then
+            v_tids := array[v_step.tid];
+        end if;
+    end if;
+    with released as (
+        update steps s
+        set state = case when v_state = 'paused' then 'waiting' when s.run_at > p_now then 'scheduled' else 'available' end::step_state,
+            reason = case when v_state = 'paused' then 'paused' end,
+            seq = greatest(s.seq + 1, clock_us() + u.i)
+        from unnest(v_tids) with ordinality as u(tid, i)
+        where s.ctid = u.tid and s.shard = p_shard
+        returning s.queue, s.state
+    )
+    select array_agg(r.queue) filter (where r.state = 'available') into v_queues from released r;
+    perform wake(v_queues);
+    return 'released';
+end $$;

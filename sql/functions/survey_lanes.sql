@@ -1,0 +1,29 @@
+-- find_lanes, and what a worker has to know of queues that are paused or limited: opens_in as queue_opens has it, null while paused.
+-- A limited queue without available rows comes as a row without a lane. Index: as find_lanes; queues is read as a whole, a small table.
+create or replace function tributary.survey_lanes(p_shard smallint, p_queues text[], p_limit integer)
+returns table (queue text, priority smallint, tenant_id text, first_seq bigint, limited boolean, opens_in float8)
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    v_names text[];
+    v_limited boolean[];
+    v_opens float8[];
+begin
+    select array_agg(q.name), array_agg(q.concurrency is not null or q.rate is not null),
+           array_agg(case when not q.paused then queue_opens(q.name) end)
+    into v_names, v_limited, v_opens
+    from queues q
+    where q.name = any (p_queues) and (q.paused or q.concurrency is not null or q.rate is not null);
+    if v_names is null then
+        return query select l.queue, l.priority, l.tenant_id, l.first_seq, false, 0::float8 from find_lanes(p_shard, p_queues, p_limit) as l;
+        return;
+    end if;
+    return query
+        select coalesce(l.queue, k.name), l.priority, l.tenant_id, l.first_seq, coalesce(k.limited, false),
+               case when k.name is null then 0 else k.opens_in end
+        from find_lanes(p_shard, p_queues, p_limit) as l
+        full join unnest(v_names, v_limited, v_opens) as k(name, limited, opens_in) on k.name = l.queue;
+end $$;

@@ -1,0 +1,78 @@
+"""What `why` answers: reasons for the state of a run, a step or an intent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason.
+
+    Attributes:
+        step: id of the step it is about; None for the intent or the whole run.
+        state: of that step, intent or run.
+        code: machine-readable: ``needs``, ``upstream``, ``scheduled``, ``retry``, ``queue_paused``,
+            ``queue_full``, ``queue_rate``, ``group``,
+            ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
+            ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
+            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``,
+            ``timeout``, ``fail_fast``.
+        message: one sentence.
+        hint: what to do; None when nothing has to be done.
+    """
+
+    step: str | None
+    state: str
+    code: str
+    message: str
+    hint: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reason as ``why`` prints it."""
+        return {
+            "step": self.step,
+            "state": self.state,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """All reasons for the state of a run, one step, or an intent."""
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    reasons: tuple[Reason, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer of ``why``."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "state": self.state,
+            "reasons": [reason.to_json() for reason in self.reasons],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A step that another one needs."""
+
+    id: str
+    state: str
+    reason: str | None
+    optional: bool
+
+    @property
+    def decided_well(self) -> bool:
+        """Whether it lets what needs it start."""
+        if self.state == "completed" or (self.state == "discarded" and self.optional):
+            return True
+        return self.state == "skipped" and self.reason == "condition"
