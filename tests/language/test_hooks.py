@@ -7,9 +7,12 @@ import pytest
 from tributary_daemon import errors
 
 HOOKS = """
-        on_success: {yes: {task: trib.noop.v1, with: {state: "${{ run.state }}", n: "${{ steps.work.result.n }}"}}}
+        on_success:
+          yes: {task: trib.noop.v1, with: {state: "${{ run.state }}", n: "${{ steps.work.result.n }}"}}
         on_failure:
-          no: {task: trib.noop.v1, with: {state: "${{ run.state }}", error: "${{ run.error.message }}", step: "${{ run.error.step }}"}}
+          no:
+            task: trib.noop.v1
+            with: {state: "${{ run.state }}", error: "${{ run.error.message }}", step: "${{ run.error.step }}"}
         on_cancel: {stopped: {task: trib.noop.v1, with: {state: "${{ run.state }}"}}}
         finally:
           last: {task: trib.noop.v1, with: {state: "${{ run.state }}"}}
@@ -61,7 +64,7 @@ def test_r15_while_hooks_run_the_run_is_running_and_says_what_it_has_come_to(lan
     lang.until(run, "waits", "running")
     shown = lang.client.get(run)
     assert (shown.state, shown.ending) == ("running", "failed")
-    assert [reason.code for reason in lang.client.why(run).reasons][0] == "hook"
+    assert lang.client.why(run).reasons[0].code == "hook"
     lang.open("hook")
     assert lang.ended(run).state == "failed"
 
