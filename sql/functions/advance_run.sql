@@ -50,6 +50,9 @@ begin
     set state = v_run.ending, ending = null, phase = 'steps', finished_at = p_now, deadline = null, remaining = 0, result = v_run.result
     where r.shard = p_shard and r.run_id = p_run_id
     returning * into v_run;
+    if v_run.flags & 64 = 64 then
+        perform leave_group(p_shard, p_run_id, null);
+    end if;
     if v_run.parent_run_id is not null then
         perform end_child(p_shard, v_run, p_now, p_queues, p_names, p_free);
     end if;

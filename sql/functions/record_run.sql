@@ -24,6 +24,7 @@ declare
     v_parallel smallint;
     v_unknown text[];
     v_queues text[];
+    v_group text;
 begin
     perform check_name('a workflow''s name', p_name);
     perform check_payload('the inputs', p_inputs);
@@ -49,10 +50,18 @@ begin
         return;
     end if;
 
+    if v_plan ? 'concurrency' then
+        v_group := coalesce(nullif(current_setting('tributary.group', true), ''), v_plan #>> '{concurrency,group}');
+        if v_group like '%${{%' then
+            raise exception 'the concurrency group of % holds an expression, which SQL cannot evaluate', quote_literal(p_name)
+                using errcode = 'TR001', hint = 'submit it by trib submit or by Python, or give the group a fixed name';
+        end if;
+    end if;
     v_count := jsonb_array_length(v_plan -> 'steps');
     v_parallel := (v_plan ->> 'max_parallel')::smallint;
     select count(*) filter (where x.hook is null),
            case when v_plan -> 'fail_fast' = 'true' then 1 else 0 end + case when v_parallel is not null then 32 else 0 end
+               + case when v_plan ? 'concurrency' then 64 else 0 end
                + coalesce(bit_or(hook_bits(x.hook)), 0) / 256
     into v_main, v_flags
     from jsonb_to_recordset(v_plan -> 'steps') as x(hook text);
@@ -60,14 +69,14 @@ begin
         select x.*, coalesce(x.options, '{}') as own, fan.out or x.name = 'trib.workflow.v1' as control,
                case when fan.out then 'trib.fan.v1' else x.name end as row_name,
                case when x.continue_on_error then 1 else 0 end + case when x.decides then 4 else 0 end
-                   + case when x.dynamic then 8 else 0 end + case when x.run_after <> 'null' then 16 else 0 end
+                   + case when x.dynamic or x.concurrency is not null then 8 else 0 end + case when x.run_after <> 'null' then 16 else 0 end
                    + case when x.condition is not null then 32 else 0 end
                    + case when v_parallel is not null and x.hook is null and not fan.out and x.name <> 'trib.workflow.v1' then 128 else 0 end
                    + hook_bits(x.hook) as flags
         from jsonb_to_recordset(v_plan -> 'steps') as x(
                  id text, ordinal integer, name text, needs integer[], "with" jsonb, dynamic boolean,
                  options jsonb, run_after jsonb, continue_on_error boolean,
-                 condition text, decides boolean, for_each jsonb, matrix jsonb, hook text)
+                 condition text, decides boolean, for_each jsonb, matrix jsonb, hook text, concurrency jsonb)
         cross join lateral (select x.for_each is not null or x.matrix is not null as out) as fan
     ), resolved as materialized (
         -- resolving costs more than storing, and most steps of a large workflow have equal options
@@ -111,7 +120,7 @@ begin
         from timed t
         where not t.home
         union all
-        select v_id, 0, v_shard, p_inputs, null
+        select v_id, 0, v_shard, p_inputs, case when v_group is not null then jsonb_build_object('group', v_group) end
     )
     select array_agg(distinct s.queue) filter (where s.state = 'available'),
            (select array_agg(distinct t.name) from timed t where not t.known and t.name <> 'trib.workflow.v1')
@@ -138,6 +147,16 @@ begin
     end if;
     if v_parallel is not null then
         v_queues := v_queues || fill_run(v_shard, v_id, v_parallel, v_now);
+    end if;
+    if v_group is not null then
+        case group_run(v_shard, v_id, v_group, coalesce((v_plan #>> '{concurrency,limit}')::integer, 1),
+                       coalesce(v_plan #>> '{concurrency,on_limit}', 'queue'))
+            when 'rejected' then
+                raise exception 'the concurrency group % is full', quote_literal(v_group)
+                    using errcode = 'TR004', hint = 'the workflow says on_limit: reject; submit it again when a run of the group has ended';
+            when 'queued' then v_queues := null;
+            else null;
+        end case;
     end if;
     perform wake(v_queues);
     return query select v_id, true, case when p_run_at > v_now then 'scheduled' when v_queues is null then 'waiting' else 'available' end,

@@ -1,4 +1,4 @@
--- Starts the child run of a step, which waits for its end. p_child: {revision, name, inputs, labels}. The caller holds the root run's lock.
+-- Starts the child run of a step, which waits for its end. p_child: {revision, name, inputs, group}. The caller holds the root run's lock.
 create or replace function tributary.start_child(p_shard smallint, p_step steps, p_child jsonb, p_now timestamptz) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -8,6 +8,7 @@ declare
     v_parent runs;
 begin
     select * into strict v_parent from runs r where r.shard = p_shard and r.run_id = p_step.run_id;
+    perform set_config('tributary.group', coalesce(p_child ->> 'group', ''), true);
     perform from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
                             jsonb_build_object('priority', nullif(v_parent.priority, 0)), null, null, v_parent.labels, v_parent.tenant_id, null,
                             case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,

@@ -1,4 +1,4 @@
--- submit_run with the terms that submit_row_with has. A run that waits is not rewritten: with replace and debounce one of which no step has
+-- submit_run with the terms that submit_row_with has, and `group`: the name of the concurrency group where it holds an expression. A run that waits is not rewritten: with replace and debounce one of which no step has
 -- started is cancelled, reason replaced, and a new one holds the key; one that has started gives the key away and goes on.
 -- Locks: the key's row, then the run that holds it and its steps.
 create or replace function tributary.submit_run_with(
@@ -55,6 +55,7 @@ begin
             return;
         end if;
     end if;
+    perform set_config('tributary.group', coalesce(p_terms ->> 'group', ''), true);
     select * into v_made
     from submit_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, v_run_at, p_labels, p_tenant, p_payloads, p_private, p_runner);
     if v_unique is not null then

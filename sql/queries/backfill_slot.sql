@@ -3,4 +3,5 @@
 -- Index: schedules_pkey, schedule_fires_pkey.
 -- Caller: store.schedules.backfill
 select outcome, run_id
-from tributary.backfill_slot(%(name)s, %(slot)s::timestamptz, %(revision)s::uuid, %(inputs)s::jsonb)
+from (select set_config('tributary.group', %(group)s::text, true)) as known
+cross join lateral tributary.backfill_slot(%(name)s, %(slot)s::timestamptz, %(revision)s::uuid, %(inputs)s::jsonb)

@@ -3,4 +3,5 @@
 -- Index: schedules_pkey, schedule_fires_queued.
 -- Caller: store.schedules.fire_queued
 select slot, run_id
-from tributary.fire_queued(%(name)s, %(version)s, %(revision)s::uuid, %(inputs)s::jsonb)
+from (select set_config('tributary.group', %(group)s::text, true)) as known
+cross join lateral tributary.fire_queued(%(name)s, %(version)s, %(revision)s::uuid, %(inputs)s::jsonb)

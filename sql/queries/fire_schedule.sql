@@ -3,6 +3,7 @@
 -- Index: schedules_pkey.
 -- Caller: store.schedules.fire
 select outcome, run_id
-from tributary.fire_schedule(
+from (select set_config('tributary.group', %(group)s::text, true)) as known
+cross join lateral tributary.fire_schedule(
     %(name)s, %(version)s, %(slot)s::timestamptz, %(late)s, %(revision)s::uuid, %(inputs)s::jsonb,
     %(next_slot)s::timestamptz, %(next_at)s::timestamptz)

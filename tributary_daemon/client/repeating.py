@@ -71,7 +71,7 @@ def rerun(text: str, settings: Settings) -> Operation[Submitted]:
         runner=settings.runner,
     )
     inputs = json.dumps(given.payload if given is not None else {})
-    yield from demand(WorkflowSpec.from_plan(kept.plan), inputs, terms)
+    terms = yield from demand(WorkflowSpec.from_plan(kept.plan), inputs, terms)
     reply = yield from submit.run_of_revision(
         run.name,
         run.revision_id,

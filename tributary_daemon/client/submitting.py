@@ -109,7 +109,7 @@ def record(
     if isinstance(work, _Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
-    yield from demand(work.spec, work.inputs, terms)
+    terms = yield from demand(work.spec, work.inputs, terms)
     if work.revision_id is None:
         yield from keep_children(work.spec)
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
@@ -191,7 +191,7 @@ def dry_run(
             **common,
             "warnings": list(warnings),
         }
-    yield from demand(work.spec, work.inputs, terms)
+    terms = yield from demand(work.spec, work.inputs, terms)
     plan = work.spec.plan()
     ids = {step["ordinal"]: step["id"] for step in plan["steps"]}
     given = json.loads(work.payloads) if work.payloads else {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tributary_daemon.config.secrets import Secrets
 from tributary_daemon.daemon.threads import shield
 from tributary_daemon.engine.control import run_control
 from tributary_daemon.engine.executor import execute_async, execute_sync
-from tributary_daemon.engine.failures import timed_out
+from tributary_daemon.engine.failures import retried, timed_out, unfit
 from tributary_daemon.engine.inputs import prepare
-from tributary_daemon.errors import HandlerTimeout, StepCancelled
+from tributary_daemon.errors import HandlerTimeout, SecretMissing, StepCancelled
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.model.masking import Mask
 from tributary_daemon.model.outcome import Released
 
 if TYPE_CHECKING:
@@ -20,10 +24,16 @@ if TYPE_CHECKING:
 
 
 class Attempts:
-    """Runs leases with the powers of one process."""
+    """Runs leases with the powers of one process.
 
-    def __init__(self, runtime: ProcessRuntime) -> None:
+    Args:
+        runtime: serves `Step`.
+        secrets: of the worker; those of its environment unless given.
+    """
+
+    def __init__(self, runtime: ProcessRuntime, secrets: Secrets | None = None) -> None:
         self._runtime = runtime
+        self._secrets = secrets or Secrets()
 
     def run(self, held: Held) -> Outcome | None:
         """Run a sync handler, or a step of the engine's own, in the calling thread."""
@@ -35,7 +45,7 @@ class Attempts:
 
     async def arun(self, held: Held) -> Outcome | None:
         """Run an async handler in the running loop."""
-        refused = self._resolve(held)
+        refused = self.resolve(held)
         if refused is not None:
             return refused
         assert held.handler is not None
@@ -56,17 +66,35 @@ class Attempts:
                 return outcome
 
     def _execute(self, held: Held) -> Outcome:
-        refused = self._resolve(held)
+        refused = self.resolve(held)
         if refused is not None:
             return refused
         assert held.handler is not None
         return execute_sync(held.handler, held, Step(held, self._runtime))
 
-    def _resolve(self, held: Held) -> Outcome | None:
-        if held.facts is None or not held.dynamic:
+    def resolve(self, held: Held) -> Outcome | None:
+        """Give a lease the payload that its handler gets, once; return its outcome if it is not to start."""
+        if held.facts is None or not held.dynamic or held.control:
             return None
+        try:
+            self._reveal(held)
+        except SecretMissing as error:
+            # somebody may put it there before the next attempt
+            return retried(unfit(error, held, "secret"), error, held)
         payload = prepare(held, held.facts)
         if not isinstance(payload, str):
             return payload
         held.payload = payload
+        held.resolved = True
         return None
+
+    def _reveal(self, held: Held) -> None:
+        """Read the secrets that the step's expressions name, for this attempt only."""
+        assert held.facts is not None
+        declared = held.facts.facts.plan.secrets
+        if not declared:
+            return
+        text = json.dumps([held.payload, held.facts.step, dict(held.facts.facts.plan.env)])
+        values = self._secrets.mapping(name for name in declared if name in text)
+        held.mask = Mask(values.values())
+        held.facts = replace(held.facts, secrets=values)

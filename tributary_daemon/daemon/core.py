@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
+from tributary_daemon.config.secrets import Secrets
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.board import Board, places
 from tributary_daemon.daemon.crew import Crew
@@ -78,7 +79,7 @@ class ProcessCore:
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
             writer=self._writer,
         )  # fmt: skip
-        self._attempts = Attempts(self._runtime)
+        self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir))
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(
             setup.slots,
@@ -121,7 +122,11 @@ class ProcessCore:
         return not self._thread.is_alive()
 
     def _attempt(self, held: Held) -> Outcome | None:
-        return self._isolation.run(held) if held.isolated else self._attempts.run(held)
+        if not held.isolated:
+            return self._attempts.run(held)
+        # secrets are this process's: the other one gets what it needs of them
+        refused = self._attempts.resolve(held)
+        return refused if refused is not None else self._isolation.run(held)
 
     def _run(self) -> None:
         try:

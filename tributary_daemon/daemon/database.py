@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from tributary_daemon import events
+from tributary_daemon.daemon import grouping
 from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.daemon.held import from_row
 from tributary_daemon.daemon.holdings import Holdings
@@ -251,6 +252,7 @@ class DatabaseThread:
             self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._account(mine, refused)
+        grouping.leave(leases.connection, claiming.shard, [held for held, _ in mine])
         self._hand_over(claiming.shard, rows)
         if want > 0 and not claiming.more and len(rows) < want:
             # what is claimed starts first: the look may wait, for a lock too
@@ -332,7 +334,16 @@ class DatabaseThread:
             for held in wanted:
                 if held.kind == Kind.CLOSING:
                     held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id)
-        self._crew.give(self._holdings.startable())
+        self._crew.give([held for held in self._holdings.startable() if self._may_start(leases, held)])
+
+    def _may_start(self, leases: Leases, held: Held) -> bool:
+        """Whether a lease has the slot of its concurrency group, if it needs one."""
+        if not grouping.is_grouped(held):
+            return True
+        if (answer := grouping.ask(leases.connection, self._setup.process_id, held)) == "held":
+            return True
+        self._holdings.reported(held, None if isinstance(answer, str) else answer)
+        return False
 
     def _save_progress(self, connection: Connection) -> None:
         for token, message in list(self._progress.items()):

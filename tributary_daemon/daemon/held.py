@@ -44,6 +44,8 @@ class Held(Lease):
         beat_at: monotonic seconds of its last heartbeat.
         tid: where its claim has left its row; stale once the row is written again.
         lines: what it says, once it has said something.
+        grouped: it has a slot of a concurrency group.
+        resolved: its payload is that which its handler gets.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -61,6 +63,8 @@ class Held(Lease):
     place: int | None = None
     beat_at: float | None = None
     in_place: bool = False
+    grouped: bool = False
+    resolved: bool = False
     tid: str = ""
     lines: LineBuffer | None = None
 
@@ -72,7 +76,7 @@ class Held(Lease):
     @property
     def dynamic(self) -> bool:
         """Whether there are expressions to evaluate before its handler is called."""
-        return bool(self.flags & _READS)
+        return not self.resolved and bool(self.flags & _READS)
 
     @property
     def control(self) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon import events
+from tributary_daemon import codec, events
+from tributary_daemon.engine.preconditions import demanded, new_run
 from tributary_daemon.errors import (
     DatabaseError,
     DatabaseUnreachable,
     InvalidInput,
     NotPossible,
+    PreconditionFailed,
     TributaryError,
 )
 from tributary_daemon.model import cron as crons
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.model.cron import Cron
     from tributary_daemon.store.db import Connection
-    from tributary_daemon.store.schedules import DueRow
+    from tributary_daemon.store.schedules import DueRow, Work
 
 _TURN: Final = 0.2
 _AT_ONCE: Final = 50
@@ -140,6 +143,18 @@ class Scheduler:
             following = _following(cron, at)
             following_at = due_at(row.name, following, row.jitter)
             work = db.run(connection, work_of(row.kind, row.target, row.payload))
+            try:
+                work = _asked(work, row, at)
+            except PreconditionFailed:
+                # the slot is left out; the next one asks anew
+                if not db.run(connection, schedules.plan(row, following, following_at, missed=1, until=at)):
+                    self._put_off(row)
+                    return None
+                reason = "precondition"
+                events.emit(events.ScheduleSkipped(schedule=row.name, slot=at.isoformat(), reason=reason))
+                row = row._replace(next_slot=following)
+                slot = following
+                continue
             done = db.run(
                 connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1)
             )
@@ -182,6 +197,13 @@ class Scheduler:
 
     def _fire_queued(self, connection: Connection, row: DueRow) -> None:
         work = db.run(connection, work_of(row.kind, row.target, row.payload))
+        if work.demands is not None:
+            # what was queued was asked when its slot came; the group has the name that it has now
+            work = work._replace(
+                group=_asked(
+                    work._replace(demands=replace(work.demands, preconditions=())), row, row.now
+                ).group
+            )
         for _ in range(_SLOTS):
             started = db.run(connection, schedules.fire_queued(row, work))
             if started is None:
@@ -190,6 +212,20 @@ class Scheduler:
             events.emit(events.ScheduleFired(schedule=row.name, slot=slot.isoformat(), run_id=str(run_id)))
             if row.overlap != "allow":
                 return
+
+
+def _asked(work: Work, row: DueRow, slot: datetime) -> Work:
+    """Return the work of a slot with its concurrency group.
+
+    Raises:
+        PreconditionFailed: a run of this slot must not be recorded.
+    """
+    if work.demands is None or work.inputs is None:
+        return work
+    spec = work.demands
+    at = slot.isoformat()
+    run = new_run(spec.name, {**spec.labels, "schedule": row.name}, at, at)
+    return work._replace(group=demanded(spec, inputs=codec.loads(work.inputs), run=run))
 
 
 def _due(cron: Cron, row: DueRow, slot: datetime) -> itertools.takewhile[datetime]:

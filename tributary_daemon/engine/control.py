@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import codec
 from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.fans import items_of, tolerated
+from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.engine.inputs import close_run, contexts, decide, prepare
 from tributary_daemon.errors import CodecError, InvalidInput
 from tributary_daemon.model.control import CLOSING_NAME, FAN_NAME, WORKFLOW_NAME, Flag
@@ -62,7 +63,11 @@ def _start(lease: Lease, around: Surroundings) -> Outcome:
             f"`with` of a workflow must be a mapping of its inputs, not {type(given).__name__}"
         )
     inputs = check_inputs(declared, given)
-    return Started(codec.dumps({"revision": revision, "name": name, "inputs": inputs}))
+    child = {"revision": revision, "name": name, "inputs": inputs}
+    if plan.concurrency is not None:
+        run = {"name": name, "labels": around.facts.run["labels"], "parent_id": around.facts.run["id"]}
+        child["group"] = group_of(plan.concurrency, {"inputs": inputs, "run": run}).name
+    return Started(codec.dumps(child))
 
 
 def _expand(around: Surroundings) -> Outcome:

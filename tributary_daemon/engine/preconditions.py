@@ -1,16 +1,19 @@
-"""Preconditions of a workflow: what must hold before a run of it is recorded."""
+"""What a workflow demands of a run that is to be recorded: preconditions, the name of its group."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tributary_daemon.errors import PreconditionFailed
-from tributary_daemon.spec.expressions import ExpressionError, compile_expression, resolve
+from tributary_daemon.engine.grouping import group_of
+from tributary_daemon.errors import InvalidInput, PreconditionFailed
+from tributary_daemon.spec.expressions import ExpressionError, compile_expression, is_dynamic, resolve
 from tributary_daemon.spec.expressions.values import truthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from tributary_daemon.spec.workflow import WorkflowSpec
 
 _SHOWN: Final = 60
 
@@ -34,6 +37,22 @@ def require(
         raise PreconditionFailed(
             "\n".join(faults), hint="nothing was stored; submit it again when this holds"
         )
+
+
+def demanded(spec: WorkflowSpec, *, inputs: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
+    """Ask what a workflow demands of a run; return the name of its group where an expression gives it.
+
+    Raises:
+        PreconditionFailed: names all that does not hold.
+        InvalidInput: its concurrency group cannot be told.
+    """
+    require(spec.preconditions, inputs=inputs, run=run)
+    if spec.concurrency is None or not is_dynamic(spec.concurrency["group"]):
+        return None
+    try:
+        return group_of(spec.concurrency, {"inputs": inputs, "run": run}).name
+    except ExpressionError as error:
+        raise InvalidInput(f"concurrency.group: {error.message}", hint=error.hint) from error
 
 
 def new_run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.errors import InvalidInput
+from tributary_daemon.model import cron as crons
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.kinds import DURATION, INVALID, JSON, TEXT, Kind, list_of, one_of, refuse_type
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Problems
     from tributary_daemon.spec.workflow import InputSpec
 
-_CRON_FIELDS: Final = 5
 _EXAMPLE: Final = 'schedule: "*/5 * * * *" or schedule: [{cron: "15 2 * * *", timezone: Europe/Berlin}]'
 _DEFAULTS: Final[dict[str, Any]] = {
     "timezone": "UTC",
@@ -29,16 +29,13 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 def check_cron(text: str, node: Node, problems: Problems) -> bool:
-    """Report a text that is no cron expression; return whether it is one.
-
-    Only its form is looked at: five fields, or a word such as ``@daily``.
-    """
-    if text.startswith("@") or len(text.split()) == _CRON_FIELDS:
-        return True
-    hint = 'minute, hour, day of the month, month, day of the week: "15 2 * * *" is daily at 02:15'
-    message = f"{text!r} is no cron expression, it has {len(text.split())} fields instead of {_CRON_FIELDS}"
-    problems.error(codes.BAD_SCHEDULE, message, node, hint=hint)
-    return False
+    """Report a text that is no cron expression; return whether it is one."""
+    try:
+        crons.parse(text)
+    except InvalidInput as error:
+        problems.error(codes.BAD_SCHEDULE, error.message, node, hint=error.hint)
+        return False
+    return True
 
 
 def _read_cron(node: Node, key: str, problems: Problems) -> Any:

@@ -28,6 +28,7 @@ class Plan:
         env: variables of all shell steps, with their expressions.
         secrets: names of the secrets that expressions may read.
         inputs: declarations of inputs, as stored.
+        concurrency: group of a run, with its expression.
     """
 
     steps: Mapping[int, Mapping[str, Any]]
@@ -37,6 +38,7 @@ class Plan:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    concurrency: Mapping[str, Any] | None = None
     _reads: dict[int, tuple[tuple[int, ...], frozenset[int]]] = field(default_factory=dict, compare=False)
     _above: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False)
 
@@ -103,6 +105,7 @@ def read_plan(plan: Any) -> Plan:
         value.get("env", {}),
         tuple(value.get("secrets", ())),
         value.get("inputs", {}),
+        value.get("concurrency"),
     )
 
 

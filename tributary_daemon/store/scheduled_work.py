@@ -30,4 +30,6 @@ def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
     spec = WorkflowSpec.from_plan(found.plan)
     if not isinstance(payload, dict):
         raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
-    return Work(found.revision_id, codec.dumps(check_inputs(spec.inputs, payload), what="inputs"))
+    inputs = codec.dumps(check_inputs(spec.inputs, payload), what="inputs")
+    demands = spec if spec.preconditions or spec.concurrency is not None else None
+    return Work(found.revision_id, inputs, demands=demands)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
+    from tributary_daemon.spec.workflow import WorkflowSpec
+
 
 class DueRow(NamedTuple):
     """A schedule that a leader has something to do for.
@@ -100,10 +102,16 @@ class Wanted(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a run of a schedule is made of, after all checks; both None for an intent."""
+    """What a run of a schedule is made of, after all checks; nothing for an intent.
+
+    ``demands`` is the workflow with what has to be asked of each slot: preconditions, the name of its
+    concurrency group, which goes into ``group`` where an expression gives it.
+    """
 
     revision: UUID | None = None
     inputs: str | None = None
+    group: str | None = None
+    demands: WorkflowSpec | None = None
 
 
 class Fired(NamedTuple):
@@ -143,7 +151,7 @@ def fire(
             "version": row.version,
             "slot": slot,
             "late": late,
-            **work._asdict(),
+            **_parameters(work),
             "next_slot": following,
             "next_at": following_at,
         },
@@ -153,7 +161,7 @@ def fire(
 
 def fire_queued(row: DueRow, work: Work) -> Operation[tuple[datetime, UUID] | None]:
     """Start the first slot that waits, unless earlier work goes on; return it with its work."""
-    rows = yield Query(query("fire_queued"), {"name": row.name, "version": row.version, **work._asdict()})
+    rows = yield Query(query("fire_queued"), {"name": row.name, "version": row.version, **_parameters(work)})
     return (rows[0][0], rows[0][1]) if rows else None
 
 
@@ -232,7 +240,7 @@ def trigger(name: str) -> Operation[UUID]:
 
 def backfill(name: str, slot: datetime, work: Work) -> Operation[Fired]:
     """Fire one slot of the past, or have it wait for its turn."""
-    rows = yield Query(query("backfill_slot"), {"name": name, "slot": slot, **work._asdict()})
+    rows = yield Query(query("backfill_slot"), {"name": name, "slot": slot, **_parameters(work)})
     return Fired(*rows[0])
 
 
@@ -251,3 +259,7 @@ def fires(name: str, limit: int) -> Operation[list[FireRow]]:
 def _in_utc(row: Row) -> Row:
     # rows come in the session's zone, where spans are added to, and times compared by, what a wall shows
     return tuple(value.astimezone(UTC) if isinstance(value, datetime) else value for value in row)
+
+
+def _parameters(work: Work) -> dict[str, Any]:
+    return {"revision": work.revision, "inputs": work.inputs, "group": work.group or ""}
