@@ -43,7 +43,7 @@ begin
             where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
               and ended_badly(s.state, s.flags, s.reason));
         -- with a closing step the run may have stopped in it alone
-        if cardinality(v_again) = 0 and (v_run.closing_ordinal is null or v_run.reason is distinct from 'result') then
+        if cardinality(v_again) = 0 and v_run.closing_ordinal is null then
             raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
         end if;
     else

@@ -1,5 +1,4 @@
--- The steps of a run in order, each with its last error (unless it completed) and progress; of a fan-out how many of its items are in
--- which state, not the items themselves; of a sub-workflow its newest child run.
+-- The steps of a run in order with their last errors; of a fan-out how many items are in which state, of a sub-workflow its newest run.
 -- Locks: none.
 -- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children.
 -- Caller: store.runs.steps

@@ -75,7 +75,7 @@ def test_no_command_shows_help_and_is_a_usage_error(cli):
     ("arguments", "error", "hint"),
     [
         (["stauts"], "there is no command 'stauts'", "did you mean status"),
-        (["queue", "puase", "x"], "there is no command 'puase'", "did you mean pause?"),
+        (["queue", "puase", "x"], "there is no command 'puase'", "did you mean pause"),
         (["zzzzzz"], "there is no command 'zzzzzz'", "`trib --help` lists the commands"),
         (["plna", "x.yaml"], "there is no command 'plna'", "did you mean plan"),
         (["plan", "none.yaml"], "there is no file none.yaml", ""),

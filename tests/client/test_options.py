@@ -121,7 +121,7 @@ def facts(**changed):
         "finished_at": None,
         "error": None, "worker": None, "pid": None, "paused": False, "paused_at": None, "offered": True,
         "enabled": True, "runtime": "python", "servers": ["w"], "resting": [], "any_worker": True,
-        "lone_crashes": None, "now": NOW,
+        "lone_crashes": None, "flags": 0, "item_key": None, "now": NOW,
     }  # fmt: skip
     return StepFacts(**{**plain, **changed})
 
@@ -154,7 +154,7 @@ def facts(**changed):
         ),
         ({"state": "blocked"}, "needs", r"it needs up \(running\), bad \(discarded\)"),
         ({"state": "skipped", "reason": "upstream"}, "upstream", r"bad \(discarded\) did not end well"),
-        ({"state": "skipped", "reason": "condition"}, "condition", "was false"),
+        ({"state": "skipped", "reason": "condition"}, "condition", "did not hold"),
         ({"state": "skipped", "reason": "aborted"}, "aborted", "aborted the run"),
         ({"state": "cancelled", "reason": "cancelled"}, "cancelled", "^cancelled$"),
         (

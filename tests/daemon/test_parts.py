@@ -205,7 +205,7 @@ def test_reconnects_pause_longer_and_longer_and_never_sleep(monkeypatch):
 
 def test_the_surroundings_about_to_be_read_are_never_trimmed(monkeypatch):
     contexts = Contexts()
-    shape = Plan({1: ()}, {"a": 1}, None)
+    shape = Plan({1: {"id": "a"}}, {1: ()}, {"a": 1}, None)
     for number in range(_KEPT_RUNS):
         contexts._runs[f"old{number}"] = RunFacts(f"old{number}", "w", shape, {}, {})
     contexts._plans["rev"] = shape

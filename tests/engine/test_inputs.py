@@ -6,12 +6,20 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tributary_daemon.engine.inputs import close_run, resolve_payload
+from tributary_daemon.engine.inputs import close_run, prepare
+from tributary_daemon.model.control import Flag
 from tributary_daemon.model.outcome import Completed, Discarded
 
 
 @dataclass
+class Plan:
+    result: Any = None
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Run:
+    plan: Plan = field(default_factory=Plan, kw_only=True)
     inputs: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=lambda: {"id": "r1", "name": "etl"})
 
@@ -20,6 +28,8 @@ class Run:
 class Around:
     facts: Run
     steps: dict[str, Any]
+    secrets: dict[str, str] = field(default_factory=dict)
+    step: dict[str, Any] = field(default_factory=dict)
 
 
 AROUND = Around(
@@ -32,7 +42,7 @@ AROUND = Around(
 
 
 def resolved(lease, template):
-    return resolve_payload(lease(json.dumps(template)), AROUND)
+    return prepare(lease(json.dumps(template), flags=Flag.DYNAMIC), AROUND)
 
 
 def test_a_payload_gets_values_with_their_types(a_lease):
@@ -63,14 +73,19 @@ def test_a_missing_path_discards_the_step_and_is_named(a_lease):
 
 def test_a_payload_that_grows_too_large_is_refused(a_lease):
     around = Around(Run({"big": "x" * 600_000}), {})
-    outcome = resolve_payload(a_lease(json.dumps(["${{ inputs.big }}", "${{ inputs.big }}"])), around)
+    lease = a_lease(json.dumps(["${{ inputs.big }}", "${{ inputs.big }}"]), flags=Flag.DYNAMIC)
+    outcome = prepare(lease, around)
     assert outcome.error.reason == "invalid_payload"
     assert "MiB" in outcome.error.message
 
 
 def test_a_run_closes_with_its_result(a_lease):
     lease = a_lease(kind="closing")
-    assert close_run(lease, {"user": "${{ steps.made.result.id }}"}, AROUND) == Completed('{"user":7}')
-    assert close_run(lease, None, AROUND) == Completed("null")
-    failed = close_run(lease, "${{ steps.made.result.nope }}", AROUND)
+
+    def closed(template):
+        return close_run(lease, Around(Run(plan=Plan(template)), AROUND.steps))
+
+    assert closed({"user": "${{ steps.made.result.id }}"}) == Completed('{"user":7}')
+    assert closed(None) == Completed("null")
+    failed = closed("${{ steps.made.result.nope }}")
     assert (type(failed), failed.error.reason) == (Discarded, "expression")

@@ -132,7 +132,10 @@ def lang(server, template, tmp_path_factory, eventually):
                     sys.executable, "-m", "tributary_daemon", "worker", "--processes", "2", "--enable-shell",
                     "--name", "language", "--import", "./language_handlers.py",
                 ],
-                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)},
+                env={
+                    **os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home),
+                    "TRIB_SECRETS_DIR": str(home / "secrets"),
+                },
                 cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             told = home / "log"

@@ -12,12 +12,18 @@ HOOKS = """
         on_failure:
           no:
             task: trib.noop.v1
-            with: {state: "${{ run.state }}", error: "${{ run.error.message }}", step: "${{ run.error.step }}"}
+            with:
+              state: "${{ run.state }}"
+              error: "${{ run.error.message }}"
+              step: "${{ run.error.step }}"
         on_cancel: {stopped: {task: trib.noop.v1, with: {state: "${{ run.state }}"}}}
         finally:
           last: {task: trib.noop.v1, with: {state: "${{ run.state }}"}}
           really_last: {task: trib.noop.v1, needs: last}
         """
+
+
+LAST = "last: {task: trib.fail.v1, max_attempts: 1}"
 
 
 def hooks(run):
@@ -44,12 +50,12 @@ def test_r15_a_run_that_fails_calls_on_failure_and_a_failing_hook_is_a_warning(l
     run = lang.run(
         "steps: {work: {task: trib.fail.v1, with: {message: broken}, max_attempts: 1}}\n"
         + outdent(HOOKS)
-        .replace("last: {task: trib.noop.v1,", "last: {task: trib.fail.v1, max_attempts: 1,")
+        .replace('last: {task: trib.noop.v1, with: {state: "${{ run.state }}"}}', LAST)
         .replace('n: "${{ steps.work.result.n }}"', "n: 1")
     )
     assert (run.state, run.warnings, run.error.step) == ("failed", 1, "work")
     assert run.steps["no"].result == {"state": "failed", "error": "broken", "step": "work"}
-    assert hooks(run)["last"] == ("discarded", "invalid_payload")
+    assert hooks(run)["last"] == ("discarded", "exhausted")
     assert hooks(run)["really_last"] == ("skipped", "upstream")
     assert lang.one("select count(*) from tributary.dead_letters where run_id = %s", run.id) == (1,)
 

@@ -45,7 +45,7 @@ def test_a_query_prepares(connection, name):
     ],
 )
 def test_a_look_up_by_id_goes_by_its_key(connection, name, index):
-    values = {"id": "01234567-89ab-7def-8123-456789abcdef", "ordinal": 0, "step": None}
+    values = {"id": "01234567-89ab-7def-8123-456789abcdef", "ordinal": 0, "step": None, "key": None}
     connection.execute("set enable_seqscan = off")
     rows = connection.execute(f"explain {db.query(name)}", values).fetchall()
     assert index in "\n".join(row[0] for row in rows)

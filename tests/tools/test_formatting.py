@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -96,7 +97,10 @@ def test_the_usual_form():
 def test_the_workflows_of_the_repository_mean_the_same(path):
     before = path.read_text("utf-8")
     after = formatted(before, file=str(path))
-    assert load_text(after, file=str(path)).plan() == load_text(before, file=str(path)).plan()
+    if "want:" not in before:
+        # an inferred graph needs the handlers that make it
+        assert load_text(after, file=str(path)).plan() == load_text(before, file=str(path)).plan()
+    assert yaml.safe_load(after) == yaml.safe_load(before)
     assert after.count("#") == before.count("#")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from tributary_daemon.client import operations, overview, pruning, reading, waiting
+from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting
 from tributary_daemon.client.async_fleet_face import AsyncFleetFace
 from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
@@ -16,7 +16,7 @@ from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         DeadLetterDocument,
         EventDocument,
     )
+    from tributary_daemon.client.shapes import Shape
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.store.db import Operation
 
@@ -80,6 +81,15 @@ class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace
             AmbiguousId: the part of an id fits several.
         """
         return await self._link.run(lambda: operations.document(id), again=True)
+
+    async def shape(self, id: str) -> Shape:  # noqa: A002 - the word of the documents
+        """Read a run together with the workflow that it goes on with, or an intent.
+
+        Raises:
+            NotFound: there is neither.
+            AmbiguousId: the part of an id fits several.
+        """
+        return await self._link.run(lambda: shapes.shape(id), again=True)
 
     async def list(
         self,
@@ -247,6 +257,25 @@ class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace
             if ended:
                 return
             await asyncio.sleep(POLL)
+
+    async def log_news(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        *,
+        streams: Collection[str] = (),
+    ) -> Callable[[], Awaitable[Sequence[LogRecord]]]:
+        """Return a function that returns what was said since its last call.
+
+        Raises:
+            NotFound: there is no such work.
+        """
+        wanted = LogQuery(id, streams=streams)
+        await self._link.run(wanted.open, again=True)
+
+        async def news() -> Sequence[LogRecord]:
+            return await self._link.run(wanted.news, again=True)
+
+        return news
 
     async def _patiently(self, make: Callable[[], Operation[T]]) -> T:
         """Run a read; a restart of the database is waited out."""

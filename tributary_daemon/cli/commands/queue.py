@@ -17,7 +17,9 @@ from tributary_daemon.model import durations
 _COUNTED: Final = 10_000
 _STALE: Final = 30.0
 _ENTRIES: Final = {
-    "list": Entry("commands.queue:list_", "List queues: what is ready and runs, limits, age"),
+    "list": Entry(
+        "commands.queue:list_", "List queues: what is ready and runs, limits, and the age of the oldest"
+    ),
     "pause": Entry("commands.queue:pause", "Claim nothing more from queues; what runs goes on"),
     "resume": Entry("commands.queue:resume", "Claim from paused queues again"),
     "set": Entry("commands.queue:set_", "Limit queues over all workers"),
