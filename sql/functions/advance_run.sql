@@ -6,6 +6,7 @@ create or replace function tributary.advance_run(
 ) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set jit to off
 set plan_cache_mode to force_custom_plan
 as $$
 declare

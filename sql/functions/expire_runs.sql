@@ -3,6 +3,7 @@
 create or replace function tributary.expire_runs(p_shard smallint, p_limit integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set jit to off
 set plan_cache_mode to force_custom_plan
 as $$
 declare

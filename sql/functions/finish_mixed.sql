@@ -6,6 +6,7 @@ create or replace function tributary.finish_mixed(
 ) returns smallint[]
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set jit to off
 set plan_cache_mode to force_custom_plan
 set enable_hashjoin to off
 set enable_mergejoin to off

@@ -4,6 +4,7 @@
 create or replace function tributary.oust_member(p_shard smallint, p_run_id uuid, p_ordinal integer) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set jit to off
 set plan_cache_mode to force_custom_plan
 as $$
 declare

@@ -5,6 +5,7 @@ create or replace function tributary.stop_run(
 ) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set jit to off
 set plan_cache_mode to force_custom_plan
 as $$
 declare

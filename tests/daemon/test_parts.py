@@ -223,9 +223,10 @@ def test_the_surroundings_about_to_be_read_are_never_trimmed(monkeypatch):
 
     class Connection:
         def execute(self, statement, parameters):
-            return Rows([(run, "rev", "w", {}, Now(), None, {}) for run in parameters[0]])
+            return Rows([(run, "rev", "w", {}, Now(), None, {}, None) for run in parameters[0]])
 
-    found = contexts.load(Connection(), 0, [("old0", 1), ("new", 1)])
+    claimed = [lease(run_id=run, ordinal=1, name="a.v1", flags=0) for run in ("old0", "new")]
+    found = contexts.load(Connection(), 0, claimed)
     assert set(found) == {("old0", 1), ("new", 1)}
     assert len(contexts._runs) == _KEPT_RUNS
     assert "old1" not in contexts._runs

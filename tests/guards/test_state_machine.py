@@ -54,7 +54,7 @@ def written_events():
     types = {"run_completed", "run_failed"}  # 'run_' || state in the view
     for path in (ROOT / "sql" / "functions").glob("*.sql"):
         text = path.read_text(encoding="utf-8")
-        types |= set(re.findall(r"'((?:run|step|intent)_[a-z]+)'", text))
+        types |= set(re.findall(r"'((?:run|step|intent)_[a-z_]+)'", text))
         if path.stem == "finish_steps":
             outcomes = re.findall(r"^-- Outcomes: (.+)$", text, re.MULTILINE)[0]
             words = re.sub(r"\(.*?\)", "", outcomes).rstrip(".").split(",")
