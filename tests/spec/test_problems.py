@@ -114,7 +114,7 @@ CASES = [
     ("children", "steps: {a: {workflow: b}}\n---\nname: b\ninputs: {n: {type: integer}}\n" + OK, "TRB162", "1:23", "needs the input 'n' (integer)", "with: {n"),
     ("R15", OK + "\nfinally: {z: {run: y}}", "TRB170", "2:11", "id of one of the steps", "unique"),
     ("R15", OK + "\nfinally: {y: {run: y, needs: z}}", "TRB171", "2:30", "no step of finally", "leave the need out"),
-    ("schedule", "schedule: x\n" + OK, "TRB172", "1:11", "no cron expression", "02:15"),
+    ("schedule", "schedule: x\n" + OK, "TRB172", "1:11", "a cron expression has 5 fields", "MON-FRI"),
     ("R16", TASK + "    for_each: [1]\n    matrix: {a: [1]}", "TRB180", "5:5", "one of them only", "axis"),
     ("R16", TASK + "    matrix: {}", "TRB181", "4:13", "no axis", "model"),
     ("R16", TASK + "    with: ['${{ steps.z.items }}']\n  z: {run: x}", "TRB182", "4:13", "runs once", "steps.z.result"),
