@@ -179,13 +179,19 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace):
         """Return the workflow registered under a name; None when there is none."""
         return await self._link.run(lambda: repeating.workflow(name), again=True)
 
-    async def rerun(self, id: str) -> AsyncReceipt:  # noqa: A002 - the word of the documents
+    async def rerun(self, id: str, *, latest: bool = False) -> AsyncReceipt:  # noqa: A002
         """Submit the same work once more: same revision, inputs, labels and options, no idempotency key.
 
+        Args:
+            id: of the run or intent.
+            latest: take the revision that is registered now under the run's name.
+
         Raises:
-            NotFound: there is no such work.
+            NotFound: there is no such work, or nothing is registered under its name.
         """
-        return self._receipt(await self._link.run(lambda: repeating.rerun(id, self._settings), again=False))
+        return self._receipt(
+            await self._link.run(lambda: repeating.rerun(id, self._settings, latest=latest), again=False)
+        )
 
     @overload
     async def run(

@@ -173,13 +173,19 @@ class Client(Reader, SchedulingFace):
         """Return the workflow registered under a name; None when there is none."""
         return self._link.run(lambda: repeating.workflow(name), again=True)
 
-    def rerun(self, id: str) -> Receipt:  # noqa: A002 - the word of the documents
+    def rerun(self, id: str, *, latest: bool = False) -> Receipt:  # noqa: A002
         """Submit the same work once more: same revision, inputs, labels and options, no idempotency key.
 
+        Args:
+            id: of the run or intent.
+            latest: take the revision that is registered now under the run's name.
+
         Raises:
-            NotFound: there is no such work.
+            NotFound: there is no such work, or nothing is registered under its name.
         """
-        return self._receipt(self._link.run(lambda: repeating.rerun(id, self._settings), again=False))
+        return self._receipt(
+            self._link.run(lambda: repeating.rerun(id, self._settings, latest=latest), again=False)
+        )
 
     @overload
     def run(

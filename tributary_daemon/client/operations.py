@@ -48,6 +48,21 @@ def cancel(text: str, reason: str | None) -> Operation[str]:
     return (yield from control.cancel((yield from resolve_id(text)), reason))
 
 
+def retry_only(text: str, only: str | Sequence[str]) -> Operation[str]:
+    """Run steps or items of ended work once more; return the new state."""
+    steps = [only] if isinstance(only, str) else only
+    return (yield from control.retry_only((yield from resolve_id(text)), steps))
+
+
+def retry_preview(
+    text: str, from_step: str | Sequence[str] | None, only: str | Sequence[str] | None
+) -> Operation[list[control.Again]]:
+    """Read what a retry would run again."""
+    steps = [from_step] if isinstance(from_step, str) else from_step
+    named = [only] if isinstance(only, str) else only
+    return (yield from control.retry_preview((yield from resolve_id(text)), steps, named))
+
+
 def pause_run(text: str) -> Operation[str]:
     """Pause a run; return the state it was in."""
     return (yield from control.pause((yield from resolve_id(text))))

@@ -9,7 +9,8 @@ from tributary_daemon.client import submitting
 from tributary_daemon.client.demands import demand
 from tributary_daemon.client.reading import missing, resolve_id
 from tributary_daemon.client.submitting import Submitted
-from tributary_daemon.client.targets import IntentTarget
+from tributary_daemon.client.targets import IntentTarget, NameTarget
+from tributary_daemon.errors import NotFound
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import intents, runs, submit
 
@@ -26,14 +27,20 @@ def workflow(name: str) -> Operation[WorkflowSpec | None]:
     return None if found is None else WorkflowSpec.from_plan(found.plan)
 
 
-def rerun(text: str, settings: Settings) -> Operation[Submitted]:
+def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[Submitted]:
     """Submit the same work once more, without its idempotency key and times.
 
     A run goes with the same revision, inputs, payloads and labels; an intent with the same payload. Options
     given with the first submit are given again.
 
+    Args:
+        text: its id.
+        settings: of the client.
+        latest: take the revision that is registered now under the run's name; its inputs are checked anew.
+
     Raises:
-        NotFound: no such run or intent.
+        NotFound: no such run or intent; or ``latest``, and nothing is registered under its name.
+        InvalidInput: ``latest``, and that revision does not take these inputs.
     """
     work_id = yield from resolve_id(text)
     run = yield from runs.run(work_id)
@@ -52,6 +59,8 @@ def rerun(text: str, settings: Settings) -> Operation[Submitted]:
         )
         target = IntentTarget(intent.name, given.payload if given is not None else None)
         return (yield from submitting.record(target, terms, settings, strict=False))
+    if latest:
+        return (yield from _rerun_latest(run, given, stored, settings))
     kept = yield from runs.plan(work_id)
     if kept is None:
         raise missing(work_id)
@@ -87,6 +96,26 @@ def rerun(text: str, settings: Settings) -> Operation[Submitted]:
         created=reply.created,
         warnings=(yield from submitting.unknown(reply.unknown)) if reply.unknown else (),
     )
+
+
+def _rerun_latest(
+    run: runs.RunRow, given: runs.PayloadRow | None, stored: Sequence[runs.PayloadRow], settings: Settings
+) -> Operation[Submitted]:
+    if (yield from submit.registered(run.name)) is None:
+        raise NotFound(
+            f"no workflow named '{run.name}' is registered",
+            hint="register it: trib register FILE; without --latest the run's own revision is taken",
+        )
+    terms = submit.Terms(
+        submit=_submitted([row.options for row in stored]),
+        config=settings.defaults,
+        labels=run.labels,
+        tenant=run.tenant_id,
+        private=settings.private,
+        runner=settings.runner,
+    )
+    target = NameTarget(run.name, given.payload if given is not None else {})
+    return (yield from submitting.record(target, terms, settings, strict=False))
 
 
 def _submitted(options: Sequence[dict[str, Any] | None]) -> dict[str, Any]:

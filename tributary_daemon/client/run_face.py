@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from tributary_daemon.client import operations
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tributary_daemon.client.items import ItemDocument
     from tributary_daemon.client.link import Link
+    from tributary_daemon.store.control import Again
 
 
 class RunFace:
@@ -33,6 +36,33 @@ class RunFace:
             NotPossible: it is not paused.
         """
         return self._link.run(lambda: operations.resume_run(id), again=False)
+
+    def retry_only(self, id: str, only: str | Sequence[str]) -> str:  # noqa: A002
+        """Run steps of an ended run once more, below them only what did not end well; return the new state.
+
+        Args:
+            id: of the run.
+            only: ``STEP``, or ``STEP[KEY]`` for one item of a fan-out; or several.
+
+        Raises:
+            NotFound: there is no such run, step or item.
+            NotPossible: it has not ended, or what they need did not end well.
+        """
+        return self._link.run(lambda: operations.retry_only(id, only), again=False)
+
+    def retry_preview(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        from_step: str | Sequence[str] | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> list[Again]:
+        """Read which steps `retry` or `retry_only` would run again; nothing changes.
+
+        Raises:
+            NotFound: as these.
+            NotPossible: as these.
+        """
+        return self._link.run(lambda: operations.retry_preview(id, from_step, only), again=True)
 
     def items(self, id: str, step: str) -> list[ItemDocument]:  # noqa: A002 - the word of the documents
         """Read the items of a fan-out in their order; none before they exist.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, query
 
@@ -31,6 +31,40 @@ def retry(work_id: str, steps: Sequence[str] | None) -> Operation[str]:
     """
     rows = yield Query(query("retry"), {"id": work_id, "steps": None if steps is None else list(steps)})
     return str(rows[0][0])
+
+
+def retry_only(work_id: str, steps: Sequence[str]) -> Operation[str]:
+    """Run steps (``STEP`` or ``STEP[KEY]``) of an ended run once more; return its new state.
+
+    Raises:
+        NotFound: there is no such run, step or item.
+        NotPossible: it has not ended, or what they need did not end well.
+    """
+    rows = yield Query(query("retry_only"), {"id": work_id, "steps": list(steps)})
+    return str(rows[0][0])
+
+
+class Again(NamedTuple):
+    """A step of a run, and whether a retry would run it again; ``item`` is the key of one item of it."""
+
+    step: str
+    item: str | None
+    state: str
+    again: bool
+
+
+def retry_preview(
+    work_id: str, steps: Sequence[str] | None, only: Sequence[str] | None
+) -> Operation[list[Again]]:
+    """Read what a retry would run again.
+
+    Raises:
+        NotFound: as the retry.
+        NotPossible: as the retry.
+    """
+    given = {"from": None if steps is None else list(steps), "only": None if only is None else list(only)}
+    rows = yield Query(query("retry_preview"), {"id": work_id, **given})
+    return [Again(*row) for row in rows]
 
 
 def pause(run_id: str) -> Operation[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPoss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tributary_daemon.store.control import Again
 
 
 @click.command(
@@ -65,17 +68,23 @@ def cancel(*, identifiers: tuple[str, ...], reason: str | None, output: str, **g
     cls=Command,
     epilog="""\b
 A run goes on with the source it was submitted with. Without --from its failed, skipped and
-cancelled steps run again; with --from these steps and all that need them do.
+cancelled steps run again; with --from these steps and all that need them do; with --only these
+steps, or one item of a fan-out, and below them only what did not end well. On a terminal --from and
+--only show what runs again, and ask.
 With filters instead of an ID: all failed runs and discarded intents that fit.
 
 \b
 Examples:
   trib retry @latest --watch
-  trib retry 9f3c21ab --from transform
+  trib retry 9f3c21ab --from transform --dry-run
+  trib retry 9f3c21ab --only 'resize[c_17]'
   trib retry --name etl.v1 --since 6h --error "connection refused" --dry-run""",
 )
 @click.argument("identifier", metavar="[ID]", required=False)
 @click.option("--from", "steps", multiple=True, metavar="STEP", help="Start over from this step; repeatable.")
+@click.option(
+    "--only", multiple=True, metavar="STEP", help="Only this step, or STEP[KEY] for one item; repeatable."
+)
 @waiting_options
 @filters()
 @output_option
@@ -83,6 +92,7 @@ def retry(
     *,
     identifier: str | None,
     steps: tuple[str, ...],
+    only: tuple[str, ...],
     wait: bool,
     watch: bool,
     timeout: float | None,
@@ -90,15 +100,27 @@ def retry(
     **given: Any,
 ) -> int:
     """Try failed work again; finished steps keep their results."""
-    wanted = asked(given, [identifier or ""], "an ID")
+    preview, sure = (given.pop("dry_run"), given.pop("yes")) if identifier is not None else (False, False)
+    wanted = asked({"dry_run": False, "yes": False, **given}, [identifier or ""], "an ID")
     waits = check(wait=wait, watch=watch, timeout=timeout)
-    if identifier is None and (waits or steps):
-        raise click.UsageError("--from, --wait and --watch go with an ID")
+    if identifier is None and (waits or steps or only):
+        raise click.UsageError("--from, --only, --wait and --watch go with an ID")
+    if steps and only:
+        raise click.UsageError("--from runs what is below as well, --only does not: give one of them")
     with opened() as client:
         if identifier is None:
             return steer(wanted, "retry", "retried", output, client.retry_many)
         full = client.resolve_id(identifier)
-        state = client.retry(full, list(steps) or None)
+        named = bool(steps or only)
+        if preview or (named and not sure and sys.stdin.isatty() and sys.stderr.isatty()):
+            found = client.retry_preview(full, list(steps) or None, list(only) or None)
+            if preview:
+                show(_preview(found), output)
+                return failures.COMPLETED
+            again = ", ".join(_named(row) for row in found if row.again)
+            if not click.confirm(f"Run again: {again}?", err=True):
+                return failures.COMPLETED
+        state = client.retry_only(full, list(only)) if only else client.retry(full, list(steps) or None)
         if waits:
             return attend(client, {"id": full}, output, verbose=watch, timeout=timeout)
     show(_states([{"id": full, "state": state}], single=True), output)
@@ -115,11 +137,13 @@ Examples:
   trib rerun @latest --watch""",
 )
 @click.argument("identifier", metavar="ID")
+@click.option("--latest", is_flag=True, help="Take the revision that is registered now under its name.")
 @waiting_options
 @output_option
 def rerun(
     *,
     identifier: str,
+    latest: bool,
     wait: bool,
     watch: bool,
     timeout: float | None,
@@ -128,11 +152,39 @@ def rerun(
     """Submit the same work once more, as a new run or intent."""
     waits = check(wait=wait, watch=watch, timeout=timeout)
     with submitting() as client:
-        answer = document(client.rerun(client.resolve_id(identifier)))
+        answer = document(client.rerun(client.resolve_id(identifier), latest=latest))
         if waits:
             return attend(client, answer, output, verbose=watch, timeout=timeout)
     show(receipt_view(answer), output)
     return failures.COMPLETED
+
+
+def _named(row: Again) -> str:
+    return row.step if row.item is None else f"{row.step}[{row.item}]"
+
+
+def _preview(found: Sequence[Again]) -> View:
+    rows = [{"step": row.step, "item": row.item, "state": row.state, "again": row.again} for row in found]
+    return View(
+        rows,
+        [_named(row) for row in found if row.again],
+        lambda: [
+            Lines(
+                tuple(
+                    line(
+                        Span(
+                            "runs again  " if row.again else "stays       ",
+                            "warning" if row.again else "faint",
+                        ),
+                        _named(row),
+                        "  ",
+                        Span(row.state, row.state),
+                    )
+                    for row in found
+                )
+            )
+        ],
+    )
 
 
 def _states(done: Sequence[dict[str, Any]], *, single: bool = False) -> View:

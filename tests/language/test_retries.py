@@ -1,0 +1,127 @@
+"""Retry from here: which steps run again, and which keep their results."""
+
+from __future__ import annotations
+
+import pytest
+
+from tributary_daemon import errors
+
+DIAMOND = """
+        steps:
+          a: {task: trib.noop.v1, with: {n: 1}}
+          b: {task: l.flaky.v1, with: {name: NAME}, needs: a}
+          c: {task: trib.noop.v1, needs: a}
+          d: {task: trib.noop.v1, needs: [b, c]}
+          e: {task: trib.noop.v1, needs: c}
+          f: {task: trib.noop.v1, needs: d, if: "false"}
+        finally: {last: {task: trib.noop.v1}}
+        """
+
+
+def attempts(run):
+    return {step.id: step.attempt for step in run.steps.values()}
+
+
+def again(lang, run, **named):
+    return {row.step if row.item is None else f"{row.step}[{row.item}]"
+            for row in lang.client.retry_preview(run.id, **named) if row.again}  # fmt: skip
+
+
+def test_from_a_step_all_below_runs_again_and_only_leaves_what_completed(lang):
+    lang.mend("diamond")
+    run = lang.run(DIAMOND.replace("NAME", "diamond"))
+    assert run.state == "completed"
+    assert again(lang, run, from_step="b") == {"b", "d", "f", "last"}
+    lang.client.retry(run.id, "b")
+    run = lang.ended(run.id)
+    assert attempts(run) == {"a": 1, "b": 2, "c": 1, "d": 2, "e": 1, "f": 2, "last": 2}
+    assert again(lang, run, only="c") == {"c", "last"}
+    lang.client.retry_only(run.id, "c")
+    run = lang.ended(run.id)
+    assert run.state == "completed"
+    assert attempts(run) == {"a": 1, "b": 2, "c": 2, "d": 2, "e": 1, "f": 2, "last": 3}
+
+
+def test_only_takes_along_what_was_skipped_because_of_it(lang):
+    run = lang.run(DIAMOND.replace("NAME", "broken"))
+    assert (run.state, run.steps["d"].state) == ("failed", "skipped")
+    assert again(lang, run) == again(lang, run, only="b") == {"b", "d", "f", "last"}
+    lang.mend("broken")
+    lang.client.retry_only(run.id, "b")
+    run = lang.ended(run.id)
+    assert (run.state, run.steps["d"].state, run.steps["f"].reason) == ("completed", "completed", "condition")
+    assert attempts(run)["a"] == attempts(run)["c"] == attempts(run)["e"] == 1
+
+
+def test_one_item_runs_again_and_the_results_are_gathered_anew(lang):
+    run = lang.run(
+        """
+        steps:
+          fan:
+            for_each: [1, 2, 3]
+            key: "k${{ item }}"
+            task: trib.noop.v1
+            with: {n: "${{ item }}"}
+            aggregate: {task: l.add.v1, with: {numbers: "${{ steps.fan.items.*.result.n }}"}}
+          below: {task: trib.noop.v1, with: {sum: "${{ steps.fan.result }}"}}
+        """
+    )
+    assert run.steps["below"].result == {"sum": 6}
+    assert again(lang, run, only="fan[k2]") == {"fan", "fan[k2]"}
+    lang.client.retry_only(run.id, "fan[k2]")
+    run = lang.ended(run.id)
+    assert (run.state, run.steps["fan"].result, run.steps["below"].attempt) == ("completed", 6, 1)
+    assert {item.key: item.attempt for item in lang.client.items(run.id, "fan")} == {
+        "k1": 1,
+        "k2": 2,
+        "k3": 1,
+    }
+    lang.client.retry_only(run.id, "fan")
+    run = lang.ended(run.id)
+    assert (run.state, run.steps["fan"].result) == ("completed", 6)
+    assert {item.attempt for item in lang.client.items(run.id, "fan")} == {1}
+
+
+def test_what_cannot_be_retried_is_refused_by_name(lang):
+    run = lang.start(
+        "steps: {work: {task: l.gate.v1, with: {name: retried}}, bad: {task: trib.fail.v1, max_attempts: 1}}"
+    )
+    lang.until(run, "work", "running")
+    with pytest.raises(errors.NotPossible, match="has not ended"):
+        lang.client.retry_only(run, "work")
+    lang.open("retried")
+    lang.ended(run)
+    with pytest.raises(errors.NotFound, match="has no step 'nobody'"):
+        lang.client.retry_preview(run, only="nobody")
+    with pytest.raises(errors.NotFound, match=r"has no item 'work\[1\]'"):
+        lang.client.retry_only(run, "work[1]")
+    assert lang.client.get(run).state == "failed"
+
+
+def test_a_run_of_a_group_asks_for_its_slot_again(lang):
+    text = """
+        concurrency: {group: retried, on_limit: queue}
+        steps: {work: {task: l.flaky.v1, with: {name: grouped}}}
+        """
+    run = lang.run(text)
+    assert run.state == "failed"
+    holder = lang.start(text.replace("l.flaky.v1", "l.gate.v1").replace("name: grouped", "name: holder"))
+    lang.until(holder, "work", "running")
+    lang.mend("grouped")
+    lang.client.retry(run.id)
+    assert lang.client.get(run.id).state == "waiting"
+    lang.open("holder")
+    assert lang.ended(run.id).state == "completed"
+
+
+def test_rerun_takes_the_stored_revision_or_the_latest(lang):
+    path = lang.home / "latest.yaml"
+    path.write_text("name: latest.v1\nsteps: {a: {task: trib.noop.v1, with: {n: 1}}}")
+    with pytest.raises(errors.NotFound, match=r"no workflow named 'latest\.v1' is registered"):
+        lang.client.rerun(str(lang.client.submit(str(path)).id), latest=True)
+    lang.client.register(str(path))
+    first = str(lang.client.submit("latest.v1").id)
+    path.write_text("name: latest.v1\nsteps: {a: {task: trib.noop.v1, with: {n: 2}}}")
+    lang.client.register(str(path))
+    assert lang.ended(str(lang.client.rerun(first).id)).steps["a"].result == {"n": 1}
+    assert lang.ended(str(lang.client.rerun(first, latest=True).id)).steps["a"].result == {"n": 2}
