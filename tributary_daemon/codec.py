@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tributary_daemon.errors import CodecError
@@ -191,7 +190,9 @@ def _fault(path: str, part: Any) -> CodecError | None:
                 return CodecError(
                     f"{path} holds bytes that are not UTF-8 text", hint="encode the data (base64)"
                 )
-        case dict() | list() | tuple() | set() | frozenset() | BaseModel():
+        case dict() | list() | tuple() | set() | frozenset():
+            return None
+        case _ if _is_model(part):
             return None
         case _ if not dataclasses.is_dataclass(part):
             try:
@@ -246,7 +247,7 @@ def _children(here: str, part: Any) -> list[tuple[str, Any]] | None:
             return found
         case list() | tuple() | set() | frozenset():
             return [(f"{here}[{index}]", child) for index, child in enumerate(part)]
-        case BaseModel():
+        case _ if _is_model(part):
             members = {**vars(part), **(part.model_extra or {})}
             return [(_member(here, key), child) for key, child in members.items()]
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
@@ -257,3 +258,8 @@ def _children(here: str, part: Any) -> list[tuple[str, Any]] | None:
 def _member(here: str, key: object) -> str:
     text = str(key)
     return f"{here}.{text}" if _IDENTIFIER.fullmatch(text) else f"{here}[{text!r}]"
+
+
+def _is_model(part: Any) -> bool:
+    """Return whether a value is a pydantic model; asked this way, what only reads need not import pydantic."""
+    return hasattr(type(part), "__pydantic_serializer__") and hasattr(part, "model_extra")
