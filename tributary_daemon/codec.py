@@ -261,5 +261,5 @@ def _member(here: str, key: object) -> str:
 
 
 def _is_model(part: Any) -> bool:
-    """Return whether a value is a pydantic model; asked this way, what only reads need not import pydantic."""
+    """Return whether a value is a pydantic model; asked so that what only reads imports no pydantic."""
     return hasattr(type(part), "__pydantic_serializer__") and hasattr(part, "model_extra")
