@@ -27,7 +27,7 @@ from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import held as holding
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.inbox import Inbox, Progress
-from tributary_daemon.daemon.offers import offered
+from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.scheduler import Scheduler
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _BUILT_IN: Final = "trib."
+_ITEM: Final = "select item_key from tributary.steps where run_id = %s and ordinal = %s"
 _MOST_ATTEMPTS: Final = 10_000
 _QUEUES: Final = "select distinct queue from tributary.steps where state in ('available', 'scheduled')"
 _NEXT: Final = "select min(run_at) from tributary.steps where state = 'scheduled'"
@@ -99,6 +100,7 @@ class Bench:
         handlers: the only handlers (functions or names) beside the built-in ones; by default all of this
             process and of the entry points.
         start: what the clock shows at first; 2030-01-01 in UTC by default.
+        registry: the handlers there are, instead of all that; not even built-in ones are added.
         url: server on which the database is made and dropped; by default the configured or embedded one.
             Its user must be allowed to create databases.
 
@@ -113,9 +115,12 @@ class Bench:
         *,
         handlers: Iterable[Callable[..., Any] | str] | None = None,
         start: datetime | None = None,
+        registry: Registry | None = None,
         url: str | None = None,
     ) -> None:
         self._server = url
+        self._given = registry
+        self._held: Held | None = None
         self._wanted = None if handlers is None else [_name(item) for item in handlers]
         self._now = start or START
         if self._now.utcoffset() is None:
@@ -220,8 +225,16 @@ class Bench:
             f"the clock was moved {_MOST_ATTEMPTS:,} times", hint="a handler puts itself off for ever"
         )
 
+    def item(self) -> str | None:
+        """Return the key of the fan-out's item whose handler runs now; None when it is that of no item."""
+        if self._held is None or not self._held.in_run:
+            return None
+        found = self._connection.execute(_ITEM, [self._held.run_id, self._held.ordinal]).fetchall()
+        key: str | None = found[0][0]
+        return key
+
     def _open(self, url: str) -> None:
-        offer = offered((), enable_shell=True)
+        offer = offered((), enable_shell=True) if self._given is None else Offer(self._given, [])
         self._registry = self._select(offer.registry)
         described = [item for item in offer.describe() if item["name"] in self._registry]
         Migrator(url).up()
@@ -315,12 +328,14 @@ class Bench:
         powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
         attempts = Attempts(powers)
         held.started_at = held.claimed_at
+        self._held = held
         try:
             if held.handler is not None and held.handler.is_async:
                 outcome = asyncio.run(attempts.arun(held))
             else:
                 outcome = attempts.run(held)
         finally:
+            self._held = None
             powers.close()
         for news in inbox.take(0):
             if isinstance(news, Progress):
