@@ -16,7 +16,8 @@ from tributary_daemon.tools import formatting
 from tributary_daemon.tools.formatting import formatted
 from tributary_daemon.tools.yaml_tree import Unformattable, plain, read
 
-WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "workflows"
+WORKFLOWS = sorted(set(FOLDER.glob("*.yaml")) - set(FOLDER.glob("*.test.yaml")))
 
 MESSY = """\
 # about the file

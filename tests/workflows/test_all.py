@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tributary_daemon.handlers.discovery import discover
 from tributary_daemon.spec.loader import load_file
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-FILES = sorted(WORKFLOWS.glob("*.yaml"))
+TESTS = sorted(WORKFLOWS.glob("*.test.yaml"))
+FILES = sorted(set(WORKFLOWS.glob("*.yaml")) - set(TESTS))
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,12 @@ def test_the_file_is_valid_and_its_handlers_exist(path, offered):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_file_says_how_to_run_it(path):
     assert f"#   trib run workflows/{path.name}" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_the_cases_of_an_example_pass(trib, path):
+    said = trib("test", path, "-o", "json")
+    assert said.returncode == 0, said.stdout + said.stderr
+    told = json.loads(said.stdout)
+    assert told["failed"] == 0
+    assert [case["name"] for case in told["cases"] if case["passed"]]

@@ -133,10 +133,15 @@ class _File(_Strict):
 
 def pair_of(path: Path) -> tuple[Path, Path]:
     """Return workflow file and test file, whichever of both ``path`` is."""
-    if path.name.endswith(SUFFIX):
+    if is_test(path.name):
         stem = path.name.removesuffix(SUFFIX)
         return path.with_name(f"{stem}.yaml"), path
     return path, path.with_name(f"{path.name.removesuffix(path.suffix)}{SUFFIX}")
+
+
+def is_test(file: str) -> bool:
+    """Whether a file is by its name one of cases."""
+    return file.endswith(SUFFIX)
 
 
 def split(key: str) -> tuple[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tributary_daemon.cli.settings import settings
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import InvalidWorkflow
 from tributary_daemon.tools import sarif
+from tributary_daemon.tools.cases import is_test, pair_of, read_cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +62,7 @@ def validate(
     code = failures.COMPLETED
     for file in files:
         try:
-            spec = load(file, known, strict=strict)
+            spec = _checked(file, known, strict=strict)
         except InvalidWorkflow as error:
             failures.say_refused(error)
             rows.append(_row(file, None, error.problems))
@@ -96,6 +98,7 @@ Examples:
 def register(*, files: tuple[str, ...], imports: tuple[str, ...], strict: bool, output: str) -> int:
     """Register workflow files under their names."""
     must_exist(files)
+    files = without_tests(files)
     known = imported(imports) if imports else OnDemand()
     specs = [load(file, known, strict=strict) for file in files]
     with submitting() as client:
@@ -115,6 +118,24 @@ def must_exist(files: Sequence[str]) -> None:
     for file in files:
         if file != "-" and not Path(file).exists():
             raise targets.NoSuchFile(Path(file))
+
+
+def without_tests(files: Sequence[str]) -> tuple[str, ...]:
+    """Leave out files of cases, which a pattern such as workflows/*.yaml catches too, and say so."""
+    tests = [file for file in files if is_test(file)]
+    failures.say_warnings(f"{file} holds cases of `trib test`, no workflow: left out" for file in tests)
+    return tuple(file for file in files if file not in tests)
+
+
+def _checked(file: str, known: Signatures, *, strict: bool) -> WorkflowSpec:
+    """Load a workflow; of a test file the workflow beside it, once its cases are checked too."""
+    if not is_test(file):
+        return load(file, known, strict=strict)
+    workflow, tests = pair_of(Path(file))
+    must_exist([str(workflow)])
+    spec = load(str(workflow), known, strict=strict)
+    read_cases(tests, spec)
+    return replace(spec, warnings=())
 
 
 def load(file: str, known: Signatures | None = None, *, strict: bool = False) -> WorkflowSpec:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from tributary_daemon.cli import failures
-from tributary_daemon.cli.commands.files import must_exist
+from tributary_daemon.cli.commands.files import must_exist, without_tests
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import InvalidWorkflow
 from tributary_daemon.spec.loader import load_file
@@ -39,6 +39,7 @@ Examples:
 def fmt(*, files: tuple[str, ...], check: bool, diff: bool) -> int:
     """Bring workflow files into their usual form, comments included."""
     must_exist(files)
+    files = without_tests(files)
     code = failures.COMPLETED
     unlike = 0
     for file in files:
