@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
+from psycopg import conninfo
 
 from tributary_daemon import Abort, Retry, Snooze, Step, Workflow, handler, testing
-from tributary_daemon.errors import NotFound, NotPossible
+from tributary_daemon.errors import DatabaseError, NotFound, NotPossible
 from tributary_daemon.handlers.registry import REGISTRY
 
 
@@ -152,3 +154,17 @@ def test_schedules_fire_while_the_clock_moves(bench):
     bench.work()
     fires = bench.client.get_schedule("bench.nightly.v1").fires
     assert [fire.outcome for fire in fires] == ["fired", "skipped", "skipped", "fired"]
+
+
+def test_a_user_who_may_not_create_databases_is_told(server):
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("create role bench_poor login")
+    try:
+        with (
+            pytest.raises(DatabaseError, match="may not create databases"),
+            testing.Bench(url=conninfo.make_conninfo(server, options="-c role=bench_poor")),
+        ):
+            pass
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("drop role bench_poor")

@@ -17,6 +17,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+import psycopg
 from psycopg import conninfo, sql
 
 from tributary_daemon import config as configuration
@@ -32,7 +33,7 @@ from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.scheduler import Scheduler
 from tributary_daemon.daemon.slots import ConnectionSlots
-from tributary_daemon.errors import NotFound, NotPossible
+from tributary_daemon.errors import DatabaseError, NotFound, NotPossible
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import CONTROL_NAMES
@@ -129,7 +130,13 @@ class Bench:
     def __enter__(self) -> Self:
         self._server = self._server or database_url(configuration.load({}), say=_silent)
         self._name = f"trib_testing_{secrets.token_hex(6)}"
-        self._administer(sql.SQL("create database {}").format(sql.Identifier(self._name)))
+        try:
+            self._administer(sql.SQL("create database {}").format(sql.Identifier(self._name)))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise DatabaseError(
+                "this user may not create databases, and tests run on databases of their own",
+                hint="name another server or user, or unset TRIB_DATABASE_URL to use the embedded one",
+            ) from error
         try:
             self._open(conninfo.make_conninfo(self._server, dbname=self._name))
         except BaseException:

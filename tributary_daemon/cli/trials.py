@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.cli.mocks import Mocks
 from tributary_daemon.client.documents import RunDocument
-from tributary_daemon.errors import InvalidInput, NotFound, NotPossible
+from tributary_daemon.errors import InvalidInput, InvalidWorkflow, NotFound, NotPossible
 from tributary_daemon.testing import Bench
 from tributary_daemon.tools.cases import split
 from tributary_daemon.tools.comparing import Difference, differences
@@ -72,6 +72,7 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
 
     Raises:
         DatabaseError: the database cannot be made.
+        InvalidWorkflow: it asks for what cannot be executed yet.
     """
     began = time.monotonic()
     mocks = Mocks(case)
@@ -80,6 +81,9 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
         mocks.item = bench.item
         try:
             document = bench.run(spec, case.inputs)
+        except InvalidWorkflow:
+            # what the file asks for cannot be executed: no case could change that
+            raise
         except (InvalidInput, NotFound, NotPossible) as error:
             told = error.message if error.hint is None else f"{error.message} ({error.hint})"
             return Trial(name=case.name, seconds=time.monotonic() - began, missing=tuple(mocks.missing),
