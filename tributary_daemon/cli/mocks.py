@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 HARMLESS: Final = frozenset({"trib.noop.v1", "trib.fail.v1"})
 """Run as they are unless they are mocked: they have no effects."""
+CHILD: Final = "test.child.v1"
+"""The handler that stands in for a sub-workflow as a whole."""
 _RAISED: Final = ("Abort", "HandlerTimeout")
 
 
@@ -82,9 +84,10 @@ class Mocks:
             if lack not in self.missing:
                 self.missing.append(lack)
             raise Abort(lack)
-        if mock.error is not None and (mock.times is None or step.attempt <= mock.times):
-            raise exception(mock.error)
-        return mock.result
+        turn = mock.turn(step.attempt)
+        if turn.error is not None:
+            raise exception(turn.error)
+        return turn.result
 
     def _find(self, name: str, step: str, place: str) -> Mock | None:
         # the mock of a step is no mock of the handler that aggregates its items
@@ -93,6 +96,25 @@ class Mocks:
             if key in self._case.mocks:
                 return self._case.mocks[key]
         return None
+
+
+def without_mocked_children(spec: WorkflowSpec, case: Case) -> WorkflowSpec:
+    """Return the workflow with a plain step in place of each sub-workflow that the case mocks as a whole."""
+    mocked = {split(key)[0] for key in case.mocks}
+    steps = [
+        replace(
+            step,
+            action="task",
+            name=CHILD,
+            workflow=None,
+            # a sub-workflow is tried once unless it says more; a plain step three times
+            options={"max_attempts": 1, **spec.defaults, **step.options},
+        )
+        if step.action == "workflow" and step.id in mocked
+        else step
+        for step in spec.steps
+    ]
+    return replace(spec, steps=tuple(steps))
 
 
 def _no_item() -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tributary_daemon.cli.mocks import Mocks
+from tributary_daemon.cli.mocks import Mocks, without_mocked_children
 from tributary_daemon.client.documents import RunDocument
 from tributary_daemon.errors import InvalidInput, InvalidWorkflow, NotFound, NotPossible
 from tributary_daemon.testing import Bench
@@ -76,6 +76,7 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
     """
     began = time.monotonic()
     mocks = Mocks(case)
+    spec = without_mocked_children(spec, case)
     registry = mocks.registry(spec, known, real=real)
     with Bench(registry=registry, url=url) as bench:
         mocks.item = bench.item

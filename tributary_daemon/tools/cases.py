@@ -48,21 +48,53 @@ class Fault(_Strict):
     exit_code: int | None = None
 
 
+class Turn(_Strict):
+    """What one attempt comes to.
+
+    Attributes:
+        result: what it returns.
+        error: what it raises instead.
+    """
+
+    result: Any = None
+    error: Fault | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Turn:
+        if (self.error is not None) == self.gives("result"):
+            raise ValueError("each attempt in results has either a result or an error")
+        return self
+
+
 class Mock(_Strict):
-    """What stands in for the body of a step.
+    """What stands in for the body of a step, or for a whole sub-workflow.
 
     Attributes:
         result: what it returns.
         error: what it raises instead.
         times: how many attempts, counted from the first, raise it; the next ones return ``result``.
+        results: instead of all that, what each attempt comes to; the last one counts for all after it.
     """
 
     result: Any = None
     error: Fault | None = None
     times: int | None = Field(default=None, ge=1)
+    results: list[Turn] | None = Field(default=None, min_length=1)
+
+    def turn(self, attempt: int) -> Turn | Mock:
+        """Return what holds the result or the error of an attempt, counted from 1."""
+        if self.results is not None:
+            return self.results[min(attempt, len(self.results)) - 1]
+        if self.times is not None and attempt > self.times:
+            return Turn(result=self.result)
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Mock:
+        if self.results is not None:
+            if len(self.model_fields_set) > 1:
+                raise ValueError("results says it all: leave out result, error and times")
+            return self
         if self.error is None and not self.gives("result"):
             raise ValueError("a mock needs a result or an error")
         if self.times is not None and self.error is None:
@@ -234,7 +266,9 @@ def _keys(loc: list[Any]) -> list[str]:
             model = Case
         case ["cases", "mocks", _]:
             model = Mock
-        case ["cases", "mocks", _, "error"]:
+        case ["cases", "mocks", _, "results"]:
+            model = Turn
+        case ["cases", "mocks", _, "error"] | ["cases", "mocks", _, "results", "error"]:
             model = Fault
         case ["cases", "default"]:
             model = Default
@@ -258,6 +292,7 @@ def _at(node: Node, loc: list[Any], *, key: bool = False) -> Node:
 
 def _names(cases: list[Case], root: Node, spec: WorkflowSpec, problems: Problems) -> None:
     bodies = dict.fromkeys(word for body in bodies_of(spec) for word in body[:2])
+    bodies |= dict.fromkeys(step.id for step in spec.steps if step.action == "workflow")
     steps = [step.id for step in spec.steps]
     seen: set[str] = set()
     for number, case in enumerate(cases):
