@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -89,6 +90,9 @@ def test_faults_of_results_are_named(mock, said):
 def test_children_are_mocked_as_a_whole_in_the_real_engine(trib, tmp_path):
     (tmp_path / "flow.yaml").write_text(FLOW)
     (tmp_path / "flow.test.yaml").write_text(CASES)
-    said = trib("test", "flow.yaml", "-o", "json")
+    said = trib("test", "flow.yaml", "-o", "json", "--junit", "out.xml")
     assert said.returncode == 0, said.stdout + said.stderr
     assert [case["state"] for case in json.loads(said.stdout)["cases"]] == ["completed", "failed"]
+    suite = ET.parse(tmp_path / "out.xml").getroot()[0]
+    assert [case.get("name") for case in suite] == ["as a whole", "the child fails"]
+    assert suite.get("failures") == "0"

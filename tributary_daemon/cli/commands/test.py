@@ -16,10 +16,11 @@ from tributary_daemon.cli.output import View, choice, show
 from tributary_daemon.cli.settings import settings
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.cli.trials import Trial, attempt
-from tributary_daemon.errors import NotFound
+from tributary_daemon.errors import NotFound, NotPossible
 from tributary_daemon.handlers.discovery import require
 from tributary_daemon.model import durations
 from tributary_daemon.spec.nearest import suggest
+from tributary_daemon.tools import junit as reporting
 from tributary_daemon.tools.cases import pair_of, read_cases
 from tributary_daemon.tools.comparing import ABSENT
 from tributary_daemon.wiring import database_url
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.tools.cases import Case
 
+_INDENT = " " * 8
 _EPILOG = """\b
 FILE is a workflow, NAME.yaml, or the cases beside it, NAME.test.yaml. Each case runs in the real engine, on a
 database of its own that is dropped afterwards, by a clock that jumps over retry waits. Only the bodies of
@@ -48,8 +50,19 @@ Examples:
 )
 @imports_option
 @click.option("--real", is_flag=True, help="Handlers that a case does not mock run themselves.")
+@click.option(
+    "--junit", type=click.Path(dir_okay=False), metavar="PATH", help="Also write the results as JUnit's XML."
+)
 @choice(("table", "json", "jsonl"))
-def test(*, file: str, wanted: tuple[str, ...], imports: tuple[str, ...], real: bool, output: str) -> int:
+def test(
+    *,
+    file: str,
+    wanted: tuple[str, ...],
+    imports: tuple[str, ...],
+    real: bool,
+    junit: str | None,
+    output: str,
+) -> int:
     """Run the cases of a workflow's test file, with mocks for the bodies of its steps."""
     must_exist([file])
     workflow, tests = pair_of(Path(file))
@@ -66,6 +79,8 @@ def test(*, file: str, wanted: tuple[str, ...], imports: tuple[str, ...], real: 
     data = {"workflow": spec.name, "file": str(tests), "passed": len(trials) - failed, "failed": failed,
             "cases": rows}  # fmt: skip
     show(View(data, [], lambda: [Lines(tuple(_told(trials)))], rows), output)
+    if junit is not None:
+        _write(Path(junit), reporting.report(spec.name, [_result(trial) for trial in trials]))
     return failures.FAILED if failed else failures.COMPLETED
 
 
@@ -75,6 +90,21 @@ def _chosen(cases: list[Case], wanted: Sequence[str]) -> list[Case]:
         if name not in names:
             raise NotFound(f"there is no case {name!r}", hint=suggest(name, names))
     return [case for case in cases if not wanted or case.name in wanted]
+
+
+def _result(trial: Trial) -> reporting.Result:
+    wrong = ["".join(span.text for span in told).removeprefix(_INDENT) for told in _wrong(trial)]
+    return reporting.Result(trial.name, trial.seconds, wrong)
+
+
+def _write(path: Path, document: bytes) -> None:
+    try:
+        path.write_bytes(document)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NotPossible(
+            f"{path} cannot be written: {reason}", hint="name a file in a directory that exists"
+        ) from error
 
 
 def _told(trials: Sequence[Trial]) -> Iterator[Line]:
@@ -88,19 +118,19 @@ def _told(trials: Sequence[Trial]) -> Iterator[Line]:
 
 def _wrong(trial: Trial) -> Iterator[Line]:
     for lack in trial.missing:
-        yield line("        ", Span(lack, "bad"))
+        yield line(_INDENT, Span(lack, "bad"))
     if trial.missing:
         hint = "add it to `mocks` of the case, or give the case a `default: {result: …}`"
-        yield line("        ", Span(f"hint: {hint}", "faint"))
+        yield line(_INDENT, Span(f"hint: {hint}", "faint"))
     if trial.refusal is not None:
-        yield line("        ", Span(trial.refusal, "bad"))
+        yield line(_INDENT, Span(trial.refusal, "bad"))
     for one in trial.differences:
-        yield line("        ", Span(one.path, "label"))
-        yield line("          - expected  ", Span(_value(one.expected), "good"))
-        yield line("          + actual    ", Span(_value(one.actual), "bad"))
+        yield line(_INDENT, Span(one.path, "label"))
+        yield line(f"{_INDENT}  - expected  ", Span(_value(one.expected), "good"))
+        yield line(f"{_INDENT}  + actual    ", Span(_value(one.actual), "bad"))
     if trial.differences:
         for place, error in trial.errors.items():
-            yield line("        ", Span(f"error of {place}: {error}", "faint"))
+            yield line(_INDENT, Span(f"error of {place}: {error}", "faint"))
 
 
 def _value(value: Any) -> str:
