@@ -88,12 +88,14 @@ def layered(layers: int, width: int) -> Graph:
 def check(connection: psycopg.Connection[Any], graph: Graph, run: str) -> tuple[list[str], int]:
     """Compare a run with its graph; return what is wrong, and how many steps were rescued."""
     rows = {row[0]: row[1:] for row in connection.execute(TIMES, (run,)).fetchall()}
-    wrong = [] if rows.keys() == graph.parents.keys() else [f"{graph.name}: other steps than the graph's"]
+    if rows.keys() != graph.parents.keys():
+        return [f"{graph.name}: other steps than the graph's"], 0
+    wrong: list[str] = []
     rescued = 0
     for step, (state, attempt, crashes, began, ended) in rows.items():
         rescued += attempt > 1
-        # a step that was lost with its process is executed again, and only such a one
-        if state != "completed" or attempt < 1 or attempt > 2 or (attempt > 1 and began is None):
+        # one that was lost with its process is executed again; the caller knows how many may be
+        if state != "completed" or attempt not in (1, 2):
             wrong.append(f"{graph.name}: {step} is {state} after {attempt} attempts, {crashes} crashes")
         wrong += [
             f"{graph.name}: {step} began {began}, {parent} ended {rows[parent][4]}"
