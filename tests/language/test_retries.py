@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 
 from tributary_daemon import errors
@@ -125,3 +128,34 @@ def test_rerun_takes_the_stored_revision_or_the_latest(lang):
     lang.client.register(str(path))
     assert lang.ended(str(lang.client.rerun(first).id)).steps["a"].result == {"n": 1}
     assert lang.ended(str(lang.client.rerun(first, latest=True).id)).steps["a"].result == {"n": 2}
+
+
+def test_a_sub_workflow_that_runs_again_is_another_child(lang):
+    run = lang.run(
+        "name: mother.v1\nsteps: {sub: {workflow: daughter.v1}, below: {task: trib.noop.v1, needs: sub}}\n"
+        "---\nname: daughter.v1\nsteps: {a: {task: trib.noop.v1, with: {n: 1}}}"
+    )
+    first = run.steps["sub"].child
+    lang.client.retry_only(run.id, "sub")
+    run = lang.ended(run.id)
+    assert (run.state, attempts(run)) == ("completed", {"sub": 2, "below": 1})
+    assert run.steps["sub"].child != first
+    assert {lang.client.get(child).state for child in (first, run.steps["sub"].child)} == {"completed"}
+
+
+def test_of_two_retries_at_once_one_wins(lang):
+    run = lang.run("steps: {work: {task: l.flaky.v1, with: {name: twice}}}")
+    lang.mend("twice")
+    with psycopg.connect(lang.url) as first, ThreadPoolExecutor(1) as pool:
+        first.execute("select tributary.retry_only(%s, '{work}')", [run.id])
+        second = pool.submit(lang.client.retry_only, run.id, "work")
+        try:
+            lang.wait(
+                lambda: lang.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")[0] == 1,
+                10, "the second waits for the first",
+            )  # fmt: skip
+        finally:
+            first.commit()
+        refused = second.exception(20)
+    assert isinstance(refused, errors.NotPossible), refused
+    assert attempts(lang.ended(run.id)) == {"work": 2}

@@ -1,0 +1,102 @@
+"""``trib retry --from`` and ``--only``, their preview, and ``trib rerun --latest``: what the command line says, without a worker."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from tributary_daemon.cli.main import main
+
+WORKFLOW = """\
+name: again.v1
+inputs: {n: {type: integer}}
+steps:
+  pick: {task: shop.pick.v1, with: {n: "${{ inputs.n }}"}}
+  pack: {task: shop.pack.v1, needs: pick}
+"""
+
+
+@pytest.fixture
+def trib(database, monkeypatch, capsys, tmp_path):
+    """Return a function that runs a command in this process, as each of its own takes a second to start."""
+    monkeypatch.setenv("TRIB_DATABASE_URL", database)
+    monkeypatch.setenv("TRIB_HOME", str(tmp_path))
+
+    def run(*args):
+        code = main([str(arg) for arg in args])
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err)
+
+    return run
+
+
+@pytest.fixture
+def flow(tmp_path):
+    path = tmp_path / "again.yaml"
+    path.write_text(WORKFLOW)
+    return path
+
+
+@pytest.fixture
+def cancelled(trib, flow):
+    identifier = trib("submit", flow, "-i", "n=3", "-o", "name").stdout.strip()
+    assert trib("cancel", identifier).returncode == 0
+    return identifier
+
+
+def _json(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_preview_tells_what_runs_again_and_changes_nothing(trib, cancelled):
+    before = (trib("status", cancelled, "-o", "json").stdout, trib("events", cancelled, "-o", "json").stdout)
+    rows = _json(trib("retry", cancelled, "--from", "pick", "--dry-run", "-o", "json"))
+    assert [(row["step"], row["item"], row["again"]) for row in rows] == [
+        ("pick", None, True),
+        ("pack", None, True),
+    ]
+    assert _json(trib("retry", cancelled, "--dry-run", "-o", "json")) == rows
+    after = (trib("status", cancelled, "-o", "json").stdout, trib("events", cancelled, "-o", "json").stdout)
+    assert after == before
+
+
+def test_from_and_only_are_not_mixed_and_go_with_an_id(trib, cancelled):
+    mixed = trib("retry", cancelled, "--from", "pick", "--only", "pack")
+    assert mixed.returncode == 2
+    assert "give one of them" in mixed.stderr
+    assert trib("retry", "--only", "pick", "--state", "cancelled").returncode == 2
+
+
+def test_several_steps_run_again_without_a_question_where_nobody_can_answer(trib, cancelled):
+    answer = _json(trib("retry", cancelled, "--only", "pick", "--only", "pack", "-o", "json"))
+    assert answer["state"] == "running"
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_what_has_not_ended_is_refused_and_an_unknown_step_not_found(trib, flow, cancelled, more):
+    assert trib("retry", cancelled, "--only", "nobody", *more).returncode == 4
+    assert trib("retry", cancelled, "--only", "pick[1]", *more).returncode == 4
+    live = trib("submit", flow, "-i", "n=3", "-o", "name").stdout.strip()
+    refused = trib("retry", live, "--only", "pick", *more)
+    assert refused.returncode == 8
+    assert "cancel it first" in refused.stderr
+    assert trib("pause", live).returncode == 0
+    assert trib("retry", live, "--only", "pick", *more).returncode == 8
+    assert trib("retry", live, "--from", "pick", *more).returncode == 8
+
+
+def test_rerun_latest_needs_a_registered_name_and_checks_its_inputs(trib, flow, cancelled):
+    none = trib("rerun", cancelled, "--latest")
+    assert none.returncode == 4
+    assert "hint:" in none.stderr
+    assert trib("register", flow).returncode == 0
+    assert _json(trib("rerun", cancelled, "--latest", "-o", "json"))["created"] is True
+    flow.write_text(WORKFLOW.replace("type: integer", "type: integer, min: 5"))
+    assert trib("register", flow).returncode == 0
+    refused = trib("rerun", cancelled, "--latest")
+    assert refused.returncode not in {0, 1}, refused.stdout
+    assert "n" in refused.stderr
+    assert trib("rerun", cancelled).returncode == 0
