@@ -1,5 +1,6 @@
 -- Public. Which steps retry (from_steps) or retry_only (only_steps) would run again: it does so, looks, and takes it back, so that both always
--- agree. item_key is null for a step as a whole; a fan-out that runs as a whole is one row. Raises what they raise.
+-- agree. item_key is null for a step as a whole; a fan-out that runs as a whole is one row, and so is
+-- an intent, without a step_id. Raises what they raise.
 -- Locks: as theirs, until the caller's transaction ends.
 create or replace function tributary.retry_preview(id uuid, from_steps text[] default null, only_steps text[] default null)
 returns table (step_id text, item_key text, state text, again boolean)

@@ -1,4 +1,4 @@
-"""``trib retry --from`` and ``--only``, their preview, and ``trib rerun --latest``: what the command line says, without a worker."""
+"""``trib retry --from`` and ``--only``, their preview, and ``trib rerun --latest``, without a worker."""
 
 from __future__ import annotations
 
@@ -86,6 +86,19 @@ def test_what_has_not_ended_is_refused_and_an_unknown_step_not_found(trib, flow,
     assert trib("pause", live).returncode == 0
     assert trib("retry", live, "--only", "pick", *more).returncode == 8
     assert trib("retry", live, "--from", "pick", *more).returncode == 8
+
+
+def test_an_intent_has_a_preview_and_no_steps(trib):
+    made = trib("submit", "shop.pick.v1", "-o", "name")
+    assert made.returncode == 0, made.stderr
+    intent = made.stdout.strip()
+    assert trib("cancel", intent).returncode == 0
+    assert trib("retry", intent, "--only", "pick").returncode == 8
+    rows = _json(trib("retry", intent, "--dry-run", "-o", "json"))
+    assert [row["again"] for row in rows] == [True]
+    assert rows[0]["step"] is None
+    shown = trib("retry", intent, "--dry-run")
+    assert (shown.returncode, "the intent" in shown.stdout) == (0, True)
 
 
 def test_rerun_latest_needs_a_registered_name_and_checks_its_inputs(trib, flow, cancelled):

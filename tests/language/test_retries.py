@@ -20,6 +20,10 @@ DIAMOND = """
         finally: {last: {task: trib.noop.v1}}
         """
 
+WAITING = (
+    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+)
+
 
 def attempts(run):
     return {step.id: step.attempt for step in run.steps.values()}
@@ -151,7 +155,7 @@ def test_of_two_retries_at_once_one_wins(lang):
         second = pool.submit(lang.client.retry_only, run.id, "work")
         try:
             lang.wait(
-                lambda: lang.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")[0] == 1,
+                lambda: lang.one(WAITING)[0] == 1,
                 10, "the second waits for the first",
             )  # fmt: skip
         finally:

@@ -45,9 +45,12 @@ def retry_only(work_id: str, steps: Sequence[str]) -> Operation[str]:
 
 
 class Again(NamedTuple):
-    """A step of a run, and whether a retry would run it again; ``item`` is the key of one item of it."""
+    """A step of a run, and whether a retry would run it again; ``item`` is the key of one item of it.
 
-    step: str
+    An intent is one row without a ``step``.
+    """
+
+    step: str | None
     item: str | None
     state: str
     again: bool

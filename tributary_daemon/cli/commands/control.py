@@ -160,6 +160,8 @@ def rerun(
 
 
 def _named(row: Again) -> str:
+    if row.step is None:
+        return "the intent"
     return row.step if row.item is None else f"{row.step}[{row.item}]"
 
 
