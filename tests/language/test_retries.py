@@ -148,8 +148,11 @@ def test_a_sub_workflow_that_runs_again_is_another_child(lang):
 
 
 def test_of_two_retries_at_once_one_wins(lang):
-    run = lang.run("steps: {work: {task: l.flaky.v1, with: {name: twice}}}")
-    lang.mend("twice")
+    run_id = lang.start("steps: {work: {task: l.gate.v1, with: {name: twice}}}")
+    lang.until(run_id, "work", "running")
+    lang.client.cancel(run_id)
+    run = lang.ended(run_id)
+    # the gate stays shut, so that the first retry has not ended when the second looks
     with psycopg.connect(lang.url) as first, ThreadPoolExecutor(1) as pool:
         first.execute("select tributary.retry_only(%s, '{work}')", [run.id])
         second = pool.submit(lang.client.retry_only, run.id, "work")
@@ -162,4 +165,5 @@ def test_of_two_retries_at_once_one_wins(lang):
             first.commit()
         refused = second.exception(20)
     assert isinstance(refused, errors.NotPossible), refused
+    lang.open("twice")
     assert attempts(lang.ended(run.id)) == {"work": 2}
