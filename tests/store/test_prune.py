@@ -230,6 +230,7 @@ def test_what_a_broken_off_sweep_left_is_found_by_the_next(connection, process):
 def test_a_sweep_object_passes_all_shards_and_adapts_its_batches(connection, process):
     for _ in range(2_000):
         kit.intent(connection)
+    process.beat()  # filling takes a while on a busy machine
     process.work_off(most=500)
     kit.advance(connection, "31 days")
     under_way, batches = pruning.Sweep(MONTH, 2), 0
