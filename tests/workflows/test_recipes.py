@@ -111,7 +111,7 @@ def test_every_recipe_is_in_the_guide_and_the_other_way_round():
 
 
 def test_the_workflow_written_out_in_the_guide_is_one(tmp_path):
-    (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.S)
+    (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
     (tmp_path / "hello.yaml").write_text(text)
     (step,) = load_file(tmp_path / "hello.yaml").steps
     assert step.id == "hello"
