@@ -110,6 +110,13 @@ def test_every_recipe_is_in_the_guide_and_the_other_way_round():
     assert len(SAID) == GUIDE.count("- `trib run workflows/recipes/")
 
 
+def test_the_workflow_written_out_in_the_guide_is_one(tmp_path):
+    (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "hello.yaml").write_text(text)
+    (step,) = load_file(tmp_path / "hello.yaml").steps
+    assert step.id == "hello"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_recipe_is_valid_strictly_and_says_how_to_run_it(path):
     assert load_file(path, strict=True).warnings == ()
