@@ -30,7 +30,7 @@ begin
     into v_tids, v_counts, v_failed, v_warned
     from (
         select u.run_id, count(*)::integer as n, count(*) filter (where u.how = 2)::integer as failed,
-               count(*) filter (where u.how in (1, 4))::integer as warned
+               count(*) filter (where u.how in (1, 4, 6))::integer as warned
         from unnest(p_run_ids, p_ends) as u(run_id, how)
         group by u.run_id
     ) as ended

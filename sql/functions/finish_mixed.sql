@@ -1,6 +1,6 @@
 -- The part of finish_steps for batches in which something did not go well: row by row, with attempts, events and dead letters.
 -- The rows are locked by the caller. Returns per row: -1 it has not ended, 0 ended well, 1 tolerated, 2 failed, 4 failed in a hook,
--- 5 a failed item of a fan-out.
+-- 5 a failed item of a fan-out, 6 one that its fan-out may tolerate.
 create or replace function tributary.finish_mixed(
     p_shard smallint, p_tids tid[], p_outcomes text[], p_results text[], p_errors text[], p_delays float8[], p_elapsed float8[], p_now timestamptz
 ) returns smallint[]
@@ -108,7 +108,7 @@ begin
                 on conflict (shard, run_id, ordinal) do update
                 set created_at = excluded.created_at, attempt = excluded.attempt, reason = excluded.reason, error = excluded.error;
             end if;
-            v_ends := v_ends || case when v_step.flags & 256 = 256 then 5 when v_step.flags & 7680 <> 0 then 4 when v_tolerated then 1 else 2 end::smallint;
+            v_ends := v_ends || case when v_step.flags & 257 = 257 then 6 when v_step.flags & 256 = 256 then 5 when v_step.flags & 7680 <> 0 then 4 when v_tolerated then 1 else 2 end::smallint;
         elsif v_outcome = 'expanded' then
             perform expand_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;

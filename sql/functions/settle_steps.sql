@@ -1,5 +1,6 @@
 -- Steps of runs have ended: releases or skips what needed them, transitively, and ends runs with nothing left.
--- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly, 4 failed in a hook, 5 a failed item of a fan-out.
+-- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly, 4 failed in a hook, 5 a failed item of
+-- a fan-out, 6 one that may be tolerated.
 -- The caller holds the root runs' locks.
 create or replace function tributary.settle_steps(
     p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_ends smallint[], p_now timestamptz,
