@@ -35,9 +35,7 @@ COMMANDS: Final = {
         "Draw the graph of a workflow, or of a run with its states",
         _FILES,
     ),
-    "test": Entry(
-        "commands.test:test", "Run the cases of a workflow's test file, with mocks for its steps", _FILES
-    ),
+    "test": Entry("commands.test:test", "Run the cases of a test file, with mocks for steps", _FILES),
     "fmt": Entry("commands.fmt:fmt", "Bring workflow files into their usual form, comments included", _FILES),
     "convert": Entry(
         "commands.convert:convert", "Convert a workflow of GitHub Actions, Argo or Dagu", _FILES

@@ -9,7 +9,14 @@ from tributary_daemon.engine.failures import unfit
 from tributary_daemon.errors import CodecError
 from tributary_daemon.model.control import Flag
 from tributary_daemon.model.outcome import Completed, Discarded, Outcome, Skipped
-from tributary_daemon.spec.expressions import ExpressionError, Status, compile_expression, resolve, trace
+from tributary_daemon.spec.expressions import (
+    ExpressionError,
+    Status,
+    compile_condition,
+    resolve,
+    trace,
+    truthy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,8 +85,11 @@ def decide(around: Surroundings, seen: Mapping[str, Any]) -> Skipped | None:
     if condition is None:
         return None
     status = Status(success=around.good, failure=around.failed, cancelled=around.cancelled)
-    told = trace(compile_expression(condition), seen, status)
-    return None if told.holds else Skipped(told.to_json())
+    expression = compile_condition(condition)
+    if truthy(expression.evaluate(seen, status=status)):
+        return None
+    # a second evaluation, many times as dear: only whoever is skipped is asked why
+    return Skipped(trace(expression, seen, status).to_json())
 
 
 def _template(around: Surroundings, item: Mapping[str, Any]) -> Any:

@@ -63,7 +63,7 @@ def test(
     junit: str | None,
     output: str,
 ) -> int:
-    """Run the cases of a workflow's test file, with mocks for the bodies of its steps."""
+    """Run the cases of a test file, with mocks for steps."""
     must_exist([file])
     workflow, tests = pair_of(Path(file))
     must_exist([str(workflow)])
