@@ -1,4 +1,5 @@
 -- What retry and retry_only do. from_steps: these and all below; only_steps: these (STEP or STEP[KEY]) and below what did not end well.
+-- A step that its own condition skipped is decided anew when something above it runs again; what completed below it keeps its result.
 -- Locks: root run, then steps, then the counter of the run's group.
 create or replace function tributary.retry_work(id uuid, from_steps text[], only_steps text[]) returns text
 language plpgsql volatile
@@ -51,15 +52,16 @@ begin
         if v_missing is not null then
             raise exception 'run % has no step %', id, v_missing using errcode = 'TR003', hint = 'trib status shows its steps';
         end if;
-        v_items := array(
-            select i.ordinal from unnest(only_steps, v_names) as u(f, name)
-            join steps i on i.shard = v_shard and i.run_id = id and i.step_id = u.name and i.flags & 256 = 256
-                and u.f = u.name || '[' || i.item_key || ']' and i.payload is distinct from '{"aggregate": true}'
-            where u.f <> u.name);
-        if cardinality(v_items) < (select count(distinct u.f) from unnest(only_steps, v_names) as u(f, name) where u.f <> u.name) then
-            select string_agg(quote_nullable(u.f), ', ') into v_missing from unnest(only_steps, v_names) as u(f, name)
-            where u.f <> u.name and not exists (select from steps i where i.shard = v_shard and i.run_id = id and i.step_id = u.name
-                                                  and i.flags & 256 = 256 and u.f = u.name || '[' || i.item_key || ']');
+        select array_agg(i.ordinal) filter (where i.ordinal is not null), string_agg(quote_nullable(u.f), ', ') filter (where i.ordinal is null)
+        into v_items, v_missing
+        from unnest(only_steps, v_names) as u(f, name)
+        left join steps i on i.shard = v_shard and i.run_id = id and i.step_id = u.name and i.flags & 256 = 256
+            and u.f = u.name || '[' || i.item_key || ']'
+            -- what aggregates the items is no item
+            and not exists (select from progress p join edges e on e.shard = v_shard and e.run_id = id and e.parent = i.ordinal and e.child = p.ordinal
+                            where p.shard = v_shard and p.run_id = id and (p.details -> 'aggregate')::integer = i.ordinal)
+        where u.f <> u.name;
+        if v_missing is not null then
             raise exception 'run % has no item %', id, v_missing using errcode = 'TR003', hint = 'trib status --items STEP shows them';
         end if;
         v_again := array(
@@ -70,7 +72,7 @@ begin
                 select c.ordinal from below b
                 join edges e on e.shard = v_shard and e.run_id = id and e.parent = b.ordinal
                 join steps c on c.shard = v_shard and c.run_id = id and c.ordinal = e.child
-                where c.kind = 'step' and ended_badly(c.state, c.flags, c.reason)
+                where c.kind = 'step' and (c.reason = 'condition' or ended_badly(c.state, c.flags, c.reason))
             )
             select b.ordinal from below b);
         -- fan-outs that are named as a whole
@@ -79,9 +81,17 @@ begin
             where s.shard = v_shard and s.run_id = id and s.step_id = any (only_steps) and s.name = 'trib.fan.v1');
     elsif from_steps is null then
         v_again := array(
-            select s.ordinal from steps s
-            where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
-              and ended_badly(s.state, s.flags, s.reason));
+            with recursive below as (
+                select s.ordinal from steps s
+                where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
+                  and ended_badly(s.state, s.flags, s.reason)
+                union
+                select c.ordinal from below b
+                join edges e on e.shard = v_shard and e.run_id = id and e.parent = b.ordinal
+                join steps c on c.shard = v_shard and c.run_id = id and c.ordinal = e.child
+                where c.kind = 'step' and c.reason = 'condition'
+            )
+            select b.ordinal from below b);
         -- with a closing step the run may have stopped in it alone
         if cardinality(v_again) = 0 and v_run.closing_ordinal is null then
             raise exception 'run % has no failed step to retry', id using errcode = 'TR004', hint = 'name the step to start from';
@@ -112,8 +122,14 @@ begin
         end if;
     end if;
 
-    -- a fan-out that failed by itself runs its failed items again, one that is named runs as a whole
+    -- a fan-out that failed by itself runs its failed items again; one that is named, or whose list may become another one since what it
+    -- needs runs again, runs as a whole
     if from_steps is null then
+        v_fans := v_fans || array(
+            select f.ordinal from steps f
+            where f.shard = v_shard and f.run_id = id and f.ordinal = any (v_again) and f.name = 'trib.fan.v1'
+              and exists (select from edges e join steps n on n.shard = v_shard and n.run_id = id and n.ordinal = e.parent
+                          where e.shard = v_shard and e.run_id = id and e.child = f.ordinal and e.parent = any (v_again) and n.flags & 256 = 0));
         v_items := v_items || array(
             select i.ordinal
             from steps f

@@ -60,6 +60,53 @@ def test_only_takes_along_what_was_skipped_because_of_it(lang):
     assert attempts(run)["a"] == attempts(run)["c"] == attempts(run)["e"] == 1
 
 
+@pytest.mark.parametrize("only", [None, "a"])
+def test_a_step_skipped_by_its_condition_is_decided_anew(lang, only):
+    name = f"decided-{only}"
+    run = lang.run(
+        f"""
+        steps:
+          a: {{task: l.flaky.v1, with: {{name: {name}}}}}
+          beside: {{task: trib.noop.v1, if: "false"}}
+          good: {{task: trib.noop.v1, needs: a, if: "always() && steps.a.state == 'completed'"}}
+          below: {{task: trib.noop.v1, needs: good, if: "steps.good.state == 'completed'"}}
+          kept: {{task: trib.noop.v1, needs: good}}
+        """
+    )
+    assert (run.state, run.steps["good"].reason, run.steps["below"].reason) == (
+        "failed",
+        "condition",
+        "condition",
+    )
+    assert again(lang, run, only=only) == {"a", "good", "below"}
+    lang.mend(name)
+    lang.client.retry_only(run.id, "a") if only else lang.client.retry(run.id)
+    run = lang.ended(run.id)
+    assert run.state == "completed"
+    assert (run.steps["good"].state, run.steps["below"].state) == ("completed", "completed")
+    assert (run.steps["kept"].attempt, run.steps["beside"].reason) == (1, "condition")
+
+
+def test_a_fan_out_whose_list_is_made_again_runs_as_a_whole(lang):
+    run = lang.run(
+        """
+        steps:
+          list: {task: l.flaky.v1, with: {name: listed}}
+          fan:
+            for_each: ${{ steps.list.state == 'completed' && fromJSON('[1, 2, 3]') || fromJSON('[0]') }}
+            if: always()
+            task: trib.fail.v1
+            with: {times: "${{ item == 0 && 9 || 0 }}"}
+            max_attempts: 1
+        """
+    )
+    assert run.steps["fan"].items == {"discarded": 1}
+    lang.mend("listed")
+    lang.client.retry(run.id)
+    run = lang.ended(run.id)
+    assert (run.state, run.steps["fan"].items) == ("completed", {"completed": 3})
+
+
 def test_one_item_runs_again_and_the_results_are_gathered_anew(lang):
     run = lang.run(
         """
@@ -102,6 +149,18 @@ def test_what_cannot_be_retried_is_refused_by_name(lang):
         lang.client.retry_preview(run, only="nobody")
     with pytest.raises(errors.NotFound, match=r"has no item 'work\[1\]'"):
         lang.client.retry_only(run, "work[1]")
+    fan = lang.run(
+        """
+        steps:
+          fan:
+            for_each: [1]
+            task: trib.noop.v1
+            max_attempts: 2
+            aggregate: {task: trib.noop.v1, with: {n: 1}}
+        """
+    )
+    with pytest.raises(errors.NotFound, match=r"has no item 'fan\[aggregate\]'"):
+        lang.client.retry_only(fan.id, "fan[aggregate]")
     assert lang.client.get(run).state == "failed"
 
 
