@@ -11,7 +11,7 @@ from tributary_daemon.spec.expressions import ExpressionError, split
 from tributary_daemon.spec.fitting import Misfit, misfits, mismatch
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
-from tributary_daemon.spec.readings import Lost, Readings, StepShape
+from tributary_daemon.spec.readings import Lost, Readings
 from tributary_daemon.spec.shapes import (
     ANYTHING,
     EACH,
@@ -24,6 +24,7 @@ from tributary_daemon.spec.shapes import (
     variants,
     words,
 )
+from tributary_daemon.spec.step_shapes import StepShapes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -79,10 +80,9 @@ class _Checker:
         self._signatures = signatures
         self._problems = problems
         self._inputs = {name.lower(): Shape.of(of_input(each)) for name, each in spec.inputs.items()}
-        self._shapes: dict[str, StepShape] = {}
-        self._known: dict[str, Known | None] = {}
+        self._shapes = StepShapes(spec, signatures)
         self._judged: dict[tuple[int, int, int, int], tuple[Shape, Shape, str | None]] = {}
-        self._plain = Readings(self._inputs, self._shape)
+        self._plain = Readings(self._inputs, self._shapes.shape)
 
     def run(self, result: Node | None) -> None:
         for step in self._spec.steps:
@@ -118,10 +118,10 @@ class _Checker:
                 self._problems.error(codes.WRONG_VALUE, message, source)
             elif not isinstance(each := follow(found, EACH), Gap):
                 item = each
-        return Readings(self._inputs, self._shape, item)
+        return Readings(self._inputs, self._shapes.shape, item)
 
     def _check_call(self, name: str, node: Mapping, readings: Readings) -> None:
-        known = self._handler(name)
+        known = self._shapes.handler(name)
         task = node.get("task")
         if known is None:
             if self._signatures.complete and name and task is not None:
@@ -155,36 +155,6 @@ class _Checker:
         if faults and not found:
             for fault in faults:
                 yield Misfit(codes.WRONG_VALUE, f"`{_path(fault)}`: {fault.message}", _at(payload, fault))
-
-    def _handler(self, name: str) -> Known | None:
-        if name not in self._known:
-            self._known[name] = self._signatures.get(name)
-        return self._known[name]
-
-    def _shape(self, step_id: str) -> StepShape:
-        """Return what is known of a step's result and items."""
-        key = step_id.lower()
-        if key not in self._shapes:
-            step = self._steps.get(key)
-            self._shapes[key] = StepShape() if step is None else self._shape_of(step)
-        return self._shapes[key]
-
-    def _shape_of(self, step: StepSpec) -> StepShape:
-        single = self._output(step.name) if step.action == "task" else {}
-        if not step.fans_out:
-            return StepShape(Shape.of(single))
-        # the place of an item that ended badly holds null
-        some: dict[str, Any] = {"anyOf": [single, {"type": "null"}]} if single else {}
-        definitions = {"$defs": single["$defs"]} if "$defs" in single else {}
-        each = {"type": "object", "properties": {"state": TEXT.schema, "item": {}, "result": some}}
-        result: dict[str, Any] = {"type": "array", "items": some, **definitions}
-        if step.aggregate is not None:
-            result = self._output(str(step.aggregate.get("name", "")))
-        return StepShape(Shape.of(result), Shape.of({"type": "array", "items": each, **definitions}))
-
-    def _output(self, name: str) -> dict[str, Any]:
-        known = self._handler(name)
-        return known.output_schema if known is not None else {}
 
     def _read(self, node: Scalar, readings: Readings) -> Shape:
         pieces = _pieces(node.value)
