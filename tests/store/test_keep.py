@@ -7,7 +7,7 @@ import pytest
 
 from tests.store import protocol_kit as kit
 from tests.store import prune_kit
-from tributary_daemon.store import db, keeping
+from tributary_daemon.store import db, keeping, logs
 
 
 @pytest.fixture
@@ -53,11 +53,16 @@ def runs(connection):
 def test_the_newest_stay_and_the_rest_goes_with_all_that_belongs_to_it(connection, process):
     other = finished(connection, process, flow("t.other.v1"), 2)
     made = finished(connection, process, flow(runs=3), 8)
+    said = '[[0, "stdout", "x\\n"]]'
+    logs.write(connection, 0, [
+        logs.ChunkToWrite(run, ordinal, 1, 1, 0, 0, 0, 1, 2, said, None, None) for run in made for ordinal in (1, 2)
+    ])  # fmt: skip
     assert sweep(connection, act=False)[0] == {"t.kept.v1": 5}
     assert runs(connection) == sorted([*other, *made])
     assert sweep(connection)[0] == {"t.kept.v1": 5}
     assert runs(connection) == sorted([*other, *made[5:]])
     assert prune_kit.left(connection, *made[:5]) == {}
+    assert prune_kit.left(connection, *made[5:])["log_chunks"] == 6
     assert sweep(connection)[0] == {}
 
 
