@@ -16,6 +16,9 @@ begin
         delete from edges e where e.shard = p_shard and e.run_id = p_run_id and e.parent = any (v_items);
         delete from payloads p where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = any (v_items);
         delete from dead_letters d where d.shard = p_shard and d.run_id = p_run_id and d.ordinal = any (v_items);
+        -- pruning finds these by the rows of steps
+        delete from attempts a where a.shard = p_shard and a.run_id = p_run_id and a.ordinal = any (v_items);
+        delete from progress p where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = any (v_items);
         delete from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = any (v_items);
     end if;
     update steps s set flags = s.flags & ~(8192 | 16384) where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = any (p_ordinals);

@@ -136,6 +136,21 @@ def test_one_item_runs_again_and_the_results_are_gathered_anew(lang):
     assert {item.attempt for item in lang.client.items(run.id, "fan")} == {1}
 
 
+def test_items_that_are_forgotten_leave_nothing_that_pruning_would_not_find(lang):
+    run = lang.run("steps: {fan: {for_each: [1, 2], task: l.flaky.v1, with: {name: forgotten}}}")
+    assert run.state == "failed"
+    lang.mend("forgotten")
+    lang.client.retry(run.id, "fan")
+    assert lang.ended(run.id).state == "completed"
+    for table in ("attempts", "progress", "dead_letters"):
+        orphans = lang.one(
+            f"""select count(*) from tributary.{table} t where t.run_id = %s and not exists (
+                    select from tributary.steps s where s.run_id = t.run_id and s.ordinal = t.ordinal)""",
+            run.id,
+        )
+        assert orphans == (0,), table
+
+
 def test_what_cannot_be_retried_is_refused_by_name(lang):
     run = lang.start(
         "steps: {work: {task: l.gate.v1, with: {name: retried}}, bad: {task: trib.fail.v1, max_attempts: 1}}"
