@@ -18,6 +18,8 @@ begin
     if v_fault is null and v_unique is not null then
         v_fault := case
             when jsonb_typeof(v_unique) <> 'object' then 'unique must be a JSON object, not ' || left(v_unique::text, 60)
+            when v_unique - array['key', 'by', 'period', 'on_conflict', 'max_wait'] <> '{}'
+                then 'unknown key in unique: ' || left((v_unique - array['key', 'by', 'period', 'on_conflict', 'max_wait'])::text, 60)
             when (v_unique ->> 'key' is null) = (v_unique ->> 'by' is null) then 'unique needs a key, or by: payload'
             when v_unique ->> 'by' <> 'payload' then 'unique.by must be payload, not ' || left(v_unique ->> 'by', 60)
             when v_mode not in ('keep', 'replace', 'debounce') then 'unique.on_conflict must be keep, replace or debounce, not ' || left(v_mode, 60)
@@ -29,6 +31,9 @@ begin
         if v_fault like 'debounce%' then
             v_hint := 'give run_after (--in 30s)';
         end if;
+    end if;
+    if v_fault is null and p_terms ->> 'expires_at' is not null and p_terms ->> 'expires_in' is not null then
+        v_fault := 'work expires at a time or in some seconds, not both';
     end if;
     if v_fault is not null then
         raise exception '%', v_fault using errcode = 'TR001', hint = v_hint;

@@ -16,7 +16,7 @@ as $$
 declare
     v_unique jsonb := nullif(p_terms -> 'unique', 'null');
     v_mode text := coalesce(v_unique ->> 'on_conflict', 'keep');
-    v_period interval := make_interval(secs => (v_unique ->> 'period')::float8);
+    v_period interval;
     v_key text := unique_key(v_unique, p_payload);
     v_expires timestamptz;
     v_run_at timestamptz := p_run_at;
@@ -28,6 +28,8 @@ declare
     v_made record;
 begin
     perform check_terms(p_terms, p_key, p_run_at is not null);
+    -- only now: text in the place of seconds has its own words
+    v_period := make_interval(secs => (v_unique ->> 'period')::float8);
     v_expires := expiry(p_terms, p_run_at);
     if v_unique is not null then
         perform check_name('an intent''s name', p_name);

@@ -1,5 +1,6 @@
--- submit_run with the terms that submit_row_with has, and `group`: the name of the concurrency group where it holds an expression. A run that waits is not rewritten: with replace and debounce one of which no step has
--- started is cancelled, reason replaced, and a new one holds the key; one that has started gives the key away and goes on.
+-- submit_run with the terms that submit_row_with has, and `group`: the name of the concurrency group where it holds an expression.
+-- A run that waits is not rewritten: with replace and debounce one of which no step has started is cancelled, reason replaced, and a
+-- new one holds the key; one that has started gives the key away and goes on.
 -- Locks: the key's row, then the run that holds it and its steps.
 create or replace function tributary.submit_run_with(
     p_terms jsonb, p_revision uuid, p_name text, p_inputs jsonb, p_key text, p_submit jsonb, p_config jsonb,
@@ -16,7 +17,7 @@ as $$
 declare
     v_unique jsonb := nullif(p_terms -> 'unique', 'null');
     v_mode text := coalesce(v_unique ->> 'on_conflict', 'keep');
-    v_period interval := make_interval(secs => (v_unique ->> 'period')::float8);
+    v_period interval;
     v_key text := unique_key(v_unique, p_inputs);
     v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
     v_expires timestamptz;
@@ -29,6 +30,8 @@ declare
     v_made record;
 begin
     perform check_terms(p_terms, p_key, p_run_at is not null);
+    -- only now: text in the place of seconds has its own words
+    v_period := make_interval(secs => (v_unique ->> 'period')::float8);
     v_expires := expiry(p_terms, p_run_at);
     if v_unique is not null then
         perform check_name('a workflow''s name', p_name);

@@ -239,10 +239,13 @@ def test_a_debounced_run_starts_at_last(connection, process, chain):
         ({"key": "k", "on_conflict": "debounce"}, {}, "the time for which it waits"),
         ({"key": "k", "max_wait": 5}, {}, "belongs to debounce"),
         ({"key": "k", "period": -1}, {}, "seconds above 0"),
+        ({"key": "k", "period": "soon"}, {}, "seconds above 0"),
+        ({"key": "k", "perod": 60}, {}, "unknown key in unique"),
         ({"key": "k"}, {"idempotency_key": "i"}, "not both"),
         ({"by": "payload", "on_conflict": "replace"}, {}, "nothing to replace"),
         (None, {"prio": 5}, "unknown option 'prio'"),
         (None, {"expires_in": 60, "run_after": 90}, "before it may start"),
+        (None, {"expires_in": 60, "expires_at": "9999-01-01T00:00:00Z"}, "not both"),
     ],
 )
 def test_terms_that_make_no_sense_are_refused(connection, process, unique, options, words):
