@@ -61,6 +61,8 @@ begin
     perform set_config('tributary.group', coalesce(p_terms ->> 'group', ''), true);
     select * into v_made
     from submit_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, v_run_at, p_labels, p_tenant, p_payloads, p_private, p_runner);
+    -- whatever else this transaction records has a group of its own
+    perform set_config('tributary.group', '', true);
     if v_unique is not null then
         perform pass_unique(v_shard, p_tenant, p_name, v_key, v_period, v_made.run_id, v_first);
     end if;

@@ -119,6 +119,20 @@ def test_tenants_and_names_are_apart_and_a_run_beside_its_own_steps(offered):
     assert kit.scalar(offered, "select array_agg(name) from tributary.groups") == ["etl-2"]
 
 
+def test_the_group_of_one_submit_is_not_that_of_the_next_in_its_transaction(offered):
+    spec = kit.workflow("w.grouped.v1", {"a": ()}, concurrency={"group": "own", "limit": 1})
+    with offered.transaction():
+        given = ("""{"group": "given"}""", kit.save(offered, spec), spec.name)
+        offered.execute(
+            "select tributary.submit_run_with(%s, %s, %s, '{}', null, null, null, null, '{}', '', null, null, null)",
+            given,
+        )
+        kit.start(offered, spec)
+    assert offered.execute("select name from tributary.group_slots order by rank").fetchall() == [
+        ("given",), ("own",),
+    ]  # fmt: skip
+
+
 def test_no_newcomer_overtakes_while_a_slot_is_free_but_not_given_yet(offered):
     one, two, three = (kit.start(offered, SPEC) for _ in range(3))
     assert [enter(offered, run) for run in (one, two)] == ["held", "queued"]
