@@ -204,6 +204,32 @@ def test_failures_are_told_to_those_who_listen(execute):
     ]
 
 
+@pytest.mark.parametrize(
+    ("counts", "delay"),
+    [
+        ({"attempt": 2}, 4.0),
+        ({"attempt": 3}, None),
+        ({"attempt": 1, "max_attempts": 1}, None),
+        # a crash is no failure, and attempts before an explicit retry are forgiven
+        ({"attempt": 3, "crashes": 1}, 4.0),
+        ({"attempt": 5, "attempt_base": 3}, 4.0),
+        ({"attempt": 6, "attempt_base": 3}, None),
+    ],
+)
+def test_no_next_attempt_is_told_where_none_is_left(execute, counts, delay):
+    @handler("a.b.v1")
+    def work() -> None:
+        raise ValueError("bad")
+
+    heard = []
+    detach = events.attach(heard.append)
+    try:
+        execute(retry=Retry(backoff="fixed", delay=4, jitter=0), **counts)
+    finally:
+        detach()
+    assert [event.delay for event in heard] == [delay]
+
+
 def test_async_handlers_return_and_fail_alike(registry, execute_async_one):
     @handler("a.b.v1")
     async def work(n: int) -> int:

@@ -85,6 +85,17 @@ def test_exit_codes(a_lease):
     assert (type(ended), ended.error.exit_code) == (Discarded, 1)
 
 
+def test_a_script_that_fails_has_no_traceback_and_a_handler_has(execute):
+    @handler("a.b.v1")
+    def work(code: int) -> None:
+        if code:
+            raise ShellFailed("broken", code)
+        raise ValueError("broken")
+
+    assert execute('{"code": 3}').error.traceback is None
+    assert execute('{"code": 0}').error.traceback.startswith("Traceback")
+
+
 def test_a_policy_may_leave_timeouts_out(a_lease):
     assert isinstance(timed_out(a_lease(timeout=2)), Failed)
     assert isinstance(timed_out(a_lease(timeout=2, retry=Retry(not_on=("HandlerTimeout",)))), Discarded)

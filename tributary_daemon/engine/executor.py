@@ -130,7 +130,7 @@ def tell(lease: Lease, outcome: Outcome) -> Outcome:
                 type=error.type,
                 message=error.message,
                 reason=error.reason,
-                delay=outcome.delay if isinstance(outcome, Failed) else None,
+                delay=outcome.delay if isinstance(outcome, Failed) and not lease.last else None,
                 traceback=error.traceback,
             )
         )

@@ -134,7 +134,8 @@ def record(error: BaseException, lease: Lease, *, reason: str | None = None, not
         attempt=lease.attempt,
         reason=reason,
         exit_code=error.exit_code if isinstance(error, ShellFailed) else None,
-        traceback=_trace(error, lease),
+        # the frames of a script's failure are Tributary's own; its exit code and last words are the record
+        traceback=None if isinstance(error, ShellFailed) else _trace(error, lease),
     )
 
 

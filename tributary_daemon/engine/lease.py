@@ -59,3 +59,8 @@ class Lease:
     def failures(self) -> int:
         """Which failure the end of this attempt would be, from 1; crashes and forgiven ones do not count."""
         return max(1, self.attempt - self.attempt_base - self.crashes)
+
+    @property
+    def last(self) -> bool:
+        """Whether a failure of this attempt uses up the last; what stores the outcome counts the same."""
+        return self.failures >= self.max_attempts
