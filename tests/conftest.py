@@ -22,6 +22,7 @@ import pytest
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.embedded_binaries import choose
 from tributary_daemon.errors import EmbeddedError
+from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import Migrator
 
@@ -101,6 +102,20 @@ def _pure_floors_touch_no_database(request, monkeypatch):
 
     monkeypatch.setattr(psycopg.Connection, "connect", refuse)
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", refuse)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_stay_in_their_test():
+    """Forget the handlers, and the modules that declare them, which a test loads into its own process."""
+    handlers, path = dict(REGISTRY._handlers), list(sys.path)
+    yield
+    for record in REGISTRY:
+        if record.name not in handlers:
+            module = sys.modules.get(record.declared.__module__)
+            if module is not None and not module.__name__.startswith(("tests.", "tributary_daemon.")):
+                del sys.modules[module.__name__]
+    REGISTRY._handlers = handlers
+    sys.path[:] = path
 
 
 def _unavailable(reason):
