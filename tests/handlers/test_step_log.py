@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from tributary_daemon.errors import HandlerError
-from tributary_daemon.handlers.step_log import NOWHERE, logger
+from tributary_daemon.handlers.step_log import NOWHERE, Nowhere, logger
+from tributary_daemon.model.masking import Mask
 
 
 @pytest.fixture
@@ -53,6 +54,14 @@ def test_a_step_that_keeps_nothing_logs_as_usual(log, a_step):
     logger("x", NOWHERE).error("said")
     assert log() == [{"event": "said", "level": "error"}]
     assert NOWHERE.output("stdout").feed(b"x") == b"x"
+
+
+def test_what_is_not_kept_is_masked_all_the_same():
+    lines = Nowhere(Mask(["hunter2"]))
+    stdout, stderr = lines.output("stdout"), lines.output("stderr")
+    assert stdout.feed(b"it is hun") == b"it is "
+    assert stderr.feed(b"ter2") == b"ter2"
+    assert stdout.feed(b"ter2!") + stdout.close() == b"***!"
 
 
 def test_output_of_other_programs_can_be_kept(a_step, runtime):

@@ -124,7 +124,8 @@ def test_the_group_of_one_submit_is_not_that_of_the_next_in_its_transaction(offe
     with offered.transaction():
         given = ("""{"group": "given"}""", kit.save(offered, spec), spec.name)
         offered.execute(
-            "select tributary.submit_run_with(%s, %s, %s, '{}', null, null, null, null, '{}', '', null, null, null)",
+            """select tributary.submit_run_with(
+                   %s, %s, %s, '{}', null, null, null, null, '{}', '', null, null, null)""",
             given,
         )
         kit.start(offered, spec)

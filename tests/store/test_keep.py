@@ -55,7 +55,9 @@ def test_the_newest_stay_and_the_rest_goes_with_all_that_belongs_to_it(connectio
     made = finished(connection, process, flow(runs=3), 8)
     said = '[[0, "stdout", "x\\n"]]'
     logs.write(connection, 0, [
-        logs.ChunkToWrite(run, ordinal, 1, 1, 0, 0, 0, 1, 2, said, None, None) for run in made for ordinal in (1, 2)
+        logs.ChunkToWrite(run, ordinal, 1, 1, 0, 0, 0, 1, 2, said, None, None)
+        for run in made
+        for ordinal in (1, 2)
     ])  # fmt: skip
     assert sweep(connection, act=False)[0] == {"t.kept.v1": 5}
     assert runs(connection) == sorted([*other, *made])

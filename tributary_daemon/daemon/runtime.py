@@ -16,7 +16,7 @@ from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.failures import record, retried
 from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.handlers.step import StepContext
-from tributary_daemon.handlers.step_log import NOWHERE
+from tributary_daemon.handlers.step_log import Nowhere
 from tributary_daemon.model.outcome import Completed, Discarded, Failed, Released, Snoozed
 from tributary_daemon.store import faults, leases, session
 from tributary_daemon.store.contexts import Contexts
@@ -121,7 +121,7 @@ class ProcessRuntime:
     def lines(self, attempt: Any) -> Lines:
         """Return where the lines of an attempt go."""
         held: Held = attempt
-        return NOWHERE if self._writer is None else self._buffer(held, self._writer)
+        return Nowhere(held.mask) if self._writer is None else self._buffer(held, self._writer)
 
     def relay(self, held: Held, chunks: Sequence[Chunk]) -> None:
         """Take what an isolated attempt has said."""

@@ -13,6 +13,8 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
+    from tributary_daemon.model.masking import Mask
+
 _KEPT: Final = logging.INFO
 _LEVELS: Final = {"warn": "warning", "exception": "error", "fatal": "critical", "msg": "info"}
 
@@ -38,14 +40,21 @@ class Lines(Protocol):
 
 
 class Nowhere:
-    """Lines that nobody keeps, and an output of such."""
+    """Lines that nobody keeps, and an output of such.
+
+    Args:
+        mask: of the attempt's secrets: what is not kept is still shown, in the message of a failure.
+    """
+
+    def __init__(self, mask: Mask | None = None) -> None:
+        self._mask = mask
 
     def line(self, text: str, level: str, fields: Mapping[str, Any]) -> None:
         """Take no notice."""
 
-    def output(self, stream: str) -> Nowhere:  # noqa: ARG002 - one of two that are alike
-        """Return itself."""
-        return self
+    def output(self, stream: str) -> Output:  # noqa: ARG002 - one of two that are alike
+        """Return itself, or what masks only."""
+        return self if self._mask is None else self._mask.stream()
 
     def feed(self, data: bytes) -> bytes:
         """Return the data as they are."""
@@ -67,7 +76,7 @@ def logger(name: str, lines: Lines) -> Any:
         lines: where those from ``info`` on are kept.
     """
     usual = structlog.get_logger(name)
-    if lines is NOWHERE:
+    if isinstance(lines, Nowhere):
         return usual
     return structlog.wrap_logger(_Both(usual, lines), processors=_PROCESSORS, wrapper_class=_wrapper()).bind()
 
