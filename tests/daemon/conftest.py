@@ -149,9 +149,16 @@ def desk(database, tmp_path, eventually):
         yield Desk(database, tmp_path, sql, eventually)
 
 
-@pytest.fixture(scope="module")
-def shared(server, template, tmp_path_factory, eventually):
+@pytest.fixture
+def shared(shared_desk):
     """A desk with one worker of two processes that all tests of a module share; shell steps are allowed."""
+    # what an earlier test cost is replaced by now
+    shared_desk.wait(lambda: len(shared_desk.pids()) == 2, 20, "both processes are there")
+    return shared_desk
+
+
+@pytest.fixture(scope="module")
+def shared_desk(server, template, tmp_path_factory, eventually):
     name = f"test_{secrets.token_hex(6)}"
     home = tmp_path_factory.mktemp("shared")
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
