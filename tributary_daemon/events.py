@@ -251,7 +251,7 @@ class LinesLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost(Event):
-    """The token of an attempt no longer stands: its answer is dropped."""
+    """The token of an attempt no longer stands, though nobody cancelled its step: its answer is dropped."""
 
     level: ClassVar[str] = "warning"
     run_id: str

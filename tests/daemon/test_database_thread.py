@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from tributary_daemon import events
 from tributary_daemon.daemon.board import Board
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.inbox import Drain, Finished, Inbox, Wake
@@ -45,10 +46,11 @@ class Crew:
 class FakeLeases:
     """Answers of the database, one dead connection after another."""
 
-    def __init__(self, *, dies=0, refuses=()):
+    def __init__(self, *, dies=0, refuses=(), lost=(), cancelled=()):
         self.connection = None
         self.dies = dies
         self.refuses = refuses
+        self.lost, self.gone = list(lost), set(cancelled)
         self.written = []
 
     def mark_started(self, shard, tokens):
@@ -66,7 +68,10 @@ class FakeLeases:
 
     def reconcile(self, shard, tokens):
         self._perhaps_die()
-        return []
+        return self.lost
+
+    def cancelled(self, shard, lost):
+        return self.gone
 
     def _perhaps_die(self):
         if self.dies:
@@ -248,3 +253,14 @@ def test_a_fenced_thread_leaves_no_connection_behind(database, eventually):
     left = "select count(*) from pg_stat_activity where application_name = 'trib gone/1'"
     with psycopg.connect(database, autocommit=True) as connection:
         eventually(lambda: connection.execute(left).fetchone() == (0,), what="its connection is closed")
+
+
+def test_a_lost_lease_is_told_unless_the_step_was_cancelled(thread, monkeypatch):
+    told = []
+    monkeypatch.setattr(events, "emit", told.append)
+    thread._hand_over(0, [row(0), row(1), row(2)])
+    cancelled, rescued, _ = [held.token for held in thread._holdings.held.values()]
+    thread._reconcile(FakeLeases(lost=[cancelled, rescued], cancelled=[cancelled]))
+    assert told == [events.LeaseLost(run_id="run1", ordinal=0)]
+    assert [held.run_id for held in thread._holdings.held.values()] == ["run2"]
+    assert len(thread.crew.stopped) == 2

@@ -57,3 +57,19 @@ def test_what_is_refused_takes_the_finishes_with_it(own):
         leases.exchange(0, claimed(rows), [ALL])
     assert kit.row(own, run)["state"] == "running"
     assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_which_of_the_lost_leases_somebody_has_cancelled(own):
+    process = kit.Process(own)
+    leases = Leases(own, process.id, [kit.NAME], ["default"])
+    cancelled, rescued = kit.intent(own), kit.intent(own)
+    _, (rows,) = leases.exchange(0, [], [ALL])
+    tokens = {row[0]: (row[0], row[1], row[2]) for row in rows}
+    own.execute("select tributary.cancel(%s)", (cancelled,))
+    own.execute(
+        "update tributary.steps set state = 'available', process_id = null, seq = seq + 100 where run_id = %s",
+        (rescued,),
+    )
+    lost = leases.reconcile(0, list(tokens.values()))
+    assert sorted(lost) == sorted(tokens.values())
+    assert leases.cancelled(0, lost) == {tokens[str(cancelled)]}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from tributary_daemon import events
-from tributary_daemon.daemon import grouping
+from tributary_daemon.daemon import grouping, losses
 from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.daemon.held import from_row
 from tributary_daemon.daemon.holdings import Holdings
@@ -254,6 +254,7 @@ class DatabaseThread:
         self._account(mine, refused)
         grouping.leave(leases.connection, claiming.shard, [held for held, _ in mine])
         self._hand_over(claiming.shard, rows)
+        losses.tell(leases, claiming.shard, refused)
         if want > 0 and not claiming.more and len(rows) < want:
             # what is claimed starts first: the look may wait, for a lock too
             if self._holdings.ready:
@@ -265,17 +266,12 @@ class DatabaseThread:
             if claiming.deferred is not None and claiming.deferred not in self._rescans:
                 heapq.heappush(self._rescans, claiming.deferred)
 
-    def _account(
-        self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token], *, quiet: bool = False
-    ) -> None:
-        """Forget what is written; ``quiet`` after a repeat, whose first try may have been what counted."""
-        lost = set(refused)
+    def _account(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token]) -> None:
+        """Forget what is written, or refused."""
         self._holdings.written(mine)
-        finished = sum(item.outcome not in _NOT_FINISHED for _, item in mine) - len(lost)
+        finished = sum(item.outcome not in _NOT_FINISHED for _, item in mine) - len(set(refused))
         self._pace.finished(finished)
         self._board.count(finished, sum(item.outcome not in _NOT_FAILED for _, item in mine))
-        for token in lost if not quiet else ():
-            events.emit(events.LeaseLost(run_id=token[0], ordinal=token[1]))
 
     def _one_by_one(
         self, leases: Leases, shard: int, mine: Sequence[tuple[Held, Ended]], error: TributaryError
@@ -290,6 +286,7 @@ class DatabaseThread:
                 outcome = retried(record(fault, held, reason="unserialisable_result"), fault, held)
                 refused, _ = leases.exchange(shard, [ended(held, outcome)], [])
             self._account([(held, item)], refused)
+            losses.tell(leases, shard, refused)
 
     def _hand_over(self, shard: int, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -310,11 +307,12 @@ class DatabaseThread:
             # nothing leaves this thread's queues before the database has answered: the connection may die
             stands = leases.mark_started(shard, [held.token for held in mine])
             holdings.once = deque(held for held in holdings.once if held not in mine)
-            for held in mine:
-                if held.token not in stands:
-                    self._lose(held)
+            lost = [held for held in mine if held.token not in stands]
+            for held in lost:
+                self._lose(held)
             holdings.ready += [held for held in mine if held.token in stands]
             self._give(leases)
+            losses.tell(leases, shard, [held.token for held in lost])
 
     def _give(self, leases: Leases) -> None:
         ready = self._holdings.ready
@@ -363,10 +361,12 @@ class DatabaseThread:
     def _reconcile(self, leases: Leases) -> None:
         for claiming in self._claimings:
             mine = self._holdings.of_shard(claiming.shard)
-            for token in leases.reconcile(claiming.shard, [held.token for held in mine]):
+            lost = leases.reconcile(claiming.shard, [held.token for held in mine])
+            for token in lost:
                 held = self._holdings.held.get(token[:2])
                 if held is not None and held.token == token:
                     self._lose(held)
+            losses.tell(leases, claiming.shard, lost)
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
 
     def _lose(self, held: Held) -> None:
@@ -374,7 +374,6 @@ class DatabaseThread:
         self._holdings.lose(held)
         self._claimings[held.shard].ended(held.queue)
         self._crew.stop(held)
-        events.emit(events.LeaseLost(run_id=held.run_id, ordinal=held.ordinal))
 
     def _recover(self, error: Exception) -> None:
         if self._link.lost():
@@ -391,7 +390,8 @@ class DatabaseThread:
             except TributaryError as error:
                 self._one_by_one(leases, claiming.shard, mine, error)
             else:
-                self._account(mine, refused, quiet=True)
+                # nothing is told: the first try of what is refused may have been what counted
+                self._account(mine, refused)
         self._reconcile(leases)
         if self._connected_before:
             self._wary_until = time.monotonic() + _WARY

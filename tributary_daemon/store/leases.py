@@ -49,6 +49,12 @@ _RECONCILE: Final = """
     select run_id::text, ordinal, seq
     from tributary.reconcile(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[])
 """
+_CANCELLED: Final = """
+    select h.run_id::text, h.ordinal, h.seq
+    from unnest(%s::uuid[], %s::int[], %s::bigint[]) as h(run_id, ordinal, seq)
+    join tributary.steps as s on s.shard = %s::smallint and s.run_id = h.run_id and s.ordinal = h.ordinal
+    where s.state = 'cancelled'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,11 @@ class Leases:
         """Return which held tokens are lost; what this process owns without holding it is released."""
         rows = self.connection.execute(_RECONCILE, (shard, self._process_id, *_columns(tokens))).fetchall()
         return [(row[0], row[1], row[2]) for row in rows]
+
+    def cancelled(self, shard: int, lost: Sequence[Token]) -> set[Token]:
+        """Return those of the lost tokens whose step somebody has cancelled."""
+        rows = self.connection.execute(_CANCELLED, (*_columns(lost), shard)).fetchall()
+        return {(row[0], row[1], row[2]) for row in rows}
 
     def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> tuple[Any, ...]:
         return _finish_params(shard, self._process_id, ended, (self._queues, self._names, free))

@@ -1,0 +1,22 @@
+"""What is said of leases whose tokens no longer stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tributary_daemon import events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tributary_daemon.store.leases import Leases, Token
+
+
+def tell(leases: Leases, shard: int, lost: Sequence[Token]) -> None:
+    """Report lost leases, but those of steps that somebody has cancelled: that is no surprise."""
+    if not lost:
+        return
+    cancelled = leases.cancelled(shard, lost)
+    for run_id, ordinal, seq in lost:
+        if (run_id, ordinal, seq) not in cancelled:
+            events.emit(events.LeaseLost(run_id=run_id, ordinal=ordinal))
