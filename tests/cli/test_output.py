@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tributary_daemon.cli import as_yaml, output
-from tributary_daemon.cli.blocks import Lines, line, pairs, plain
+from tributary_daemon.cli.blocks import Lines, Span, line, pairs, plain
+from tributary_daemon.cli.paint import paint
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -65,3 +66,11 @@ def test_models_become_documents():
 def test_pairs_are_aligned_and_leave_out_what_is_missing():
     shown = pairs(("id", "x"), ("reason", None), ("created", "today"), ("empty", ""))
     assert [plain(row) for row in shown.lines] == ["id       x", "created  today"]
+
+
+def test_lines_in_a_pipe_are_whole_plain_and_cannot_steer_a_terminal():
+    stream = io.StringIO()
+    long = "x" * 20_000
+    shown = [Lines((line(Span("a\x1b[31m", "bad"), " b"), line(long), line())), Lines(()), Lines((line("c"),))]
+    paint(shown, stream)
+    assert stream.getvalue() == f"a\\x1b[31m b\n{long}\n\n\n\nc\n"

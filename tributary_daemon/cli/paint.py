@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from tributary_daemon.cli.blocks import Lines, Table
+from tributary_daemon.cli.blocks import Lines, Table, plain
 from tributary_daemon.cli.looks import STYLES, visible
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ _LEAST = 10
 
 def console(stream: TextIO) -> Console:
     """Return a console for ``stream``: as styled and wide as the terminal, else plain, unbounded."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    colourless = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     terminal = stream.isatty()
     return Console(
         file=stream,
         width=None if terminal else _UNBOUNDED,
         force_terminal=terminal,
-        no_color=bool(plain) or not terminal,
-        color_system="auto" if terminal and not plain else None,
+        no_color=bool(colourless) or not terminal,
+        color_system="auto" if terminal and not colourless else None,
         highlight=False,
         markup=False,
         emoji=False,
@@ -48,6 +48,9 @@ def paint(blocks: Iterable[Block], stream: TextIO) -> None:
         if position:
             out.print()
         match block:
+            case Lines() if not out.is_terminal:
+                # there is nothing to style, and rich takes half of the time that a run of many steps needs
+                stream.writelines(f"{visible(plain(line))}\n" for line in block.lines)
             case Lines():
                 for line in block.lines:
                     out.print(text(line), soft_wrap=True)
