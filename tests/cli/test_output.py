@@ -71,6 +71,10 @@ def test_pairs_are_aligned_and_leave_out_what_is_missing():
 def test_lines_in_a_pipe_are_whole_plain_and_cannot_steer_a_terminal():
     stream = io.StringIO()
     long = "x" * 20_000
-    shown = [Lines((line(Span("a\x1b[31m", "bad"), " b"), line(long), line())), Lines(()), Lines((line("c"),))]
+    shown = [
+        Lines((line(Span("a\x1b[31m", "bad"), " b"), line(long), line())),
+        Lines(()),
+        Lines((line("c"),)),
+    ]
     paint(shown, stream)
     assert stream.getvalue() == f"a\\x1b[31m b\n{long}\n\n\n\nc\n"
