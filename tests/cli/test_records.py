@@ -54,6 +54,12 @@ def test_a_failed_run_shows_tree_error_and_what_to_type_next(a_run, a_step, an_e
     assert not any(line != line.rstrip() for line in text.splitlines())
 
 
+def test_failed_work_of_trib_run_is_submitted_again_as_nobody_serves_its_queue(a_run, a_step, an_error):
+    bad = an_error("no stock", step="a")
+    run = a_run({"a": a_step(state="discarded", queue="@1f", error=bad)}, state="failed", error=bad)
+    assert f"next    trib rerun {run['id']}   submits it again" in _shown(records.status(run, NOW))
+
+
 def test_a_completed_run_shows_its_result(a_run, a_step):
     text = _shown(records.status(a_run({"a": a_step()}, state="completed", result={"total": 3}), NOW))
     assert text.endswith('result  {"total": 3}\n')

@@ -135,6 +135,7 @@ def facts(**changed):
         ({"servers": [], "resting": ["w1"]}, "worker_paused", "that serve the queue default are paused: w1"),
         ({"servers": []}, "no_worker", "no live worker serves the queue default"),
         ({"servers": [], "any_worker": False}, "no_worker", "no worker is alive"),
+        ({"servers": [], "queue": "@1f"}, "no_worker", "the `trib run` that it belongs to has ended"),
         ({"runtime": "ruby"}, "runtime", "runtime ruby"),
         ({"state": "waiting", "reason": "no_handler"}, "no_handler", "ever offered the handler a.b.v1"),
         (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.cli import looks, tree
 from tributary_daemon.cli.blocks import Block, Line, Lines, Span, Table, line, pairs
+from tributary_daemon.model.control import PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,10 +177,19 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
             lines.append(
                 line(Span("step    ", "label"), f"{step_id}: ", Span(looks.fault(step["error"]), "bad"))
             )
-    steps = bool(document.get("steps"))
-    what = "runs the failed steps again" if steps else "tries it again"
-    lines.append(line(Span("next    ", "label"), Span(f"trib retry {identifier}", "next"), f"   {what}"))
+    command, what = _next(document)
+    lines.append(line(Span("next    ", "label"), Span(f"trib {command} {identifier}", "next"), f"   {what}"))
     return lines
+
+
+def _next(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the command that does what failed again, and what it does."""
+    steps = document.get("steps") or {}
+    queues = [step["queue"] for step in steps.values()] or [document.get("queue") or ""]
+    if any(queue.startswith(PRIVATE) for queue in queues):
+        # nobody serves the queue of a `trib run` once it has ended
+        return "rerun", "submits it again, for any worker"
+    return "retry", "runs the failed steps again" if steps else "tries it again"
 
 
 def items(found: Sequence[Mapping[str, Any]], now: datetime, *, unicode: bool = True) -> Table:

@@ -11,7 +11,7 @@ from tributary_daemon.client.reading import missing
 from tributary_daemon.client.reasons import Need, Reason, Why
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
-from tributary_daemon.model.control import Flag, hook_of
+from tributary_daemon.model.control import PRIVATE, Flag, hook_of
 from tributary_daemon.spec.expressions import Trace, trace_lines
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.store import facts, groups, runs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tributary_daemon.store.facts import StepFacts
 
 SHELL: Final = "trib.shell.v1"
+_RERUN: Final = "`trib rerun` submits it again, for any worker"
 _ITEM: Final = re.compile(r"(?P<step>.+?)\[(?P<key>.+)\]", re.DOTALL)
 _BAD: Final = frozenset({"discarded", "cancelled", "skipped"})
 
@@ -291,6 +292,8 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
             f"all live workers that serve the queue {fact.queue} are paused: {', '.join(fact.resting)}",
             f"`trib workers resume {fact.resting[0]}`",
         )
+    elif not fact.servers and fact.queue.startswith(PRIVATE):
+        held = reason("no_worker", "the `trib run` that it belongs to has ended", _RERUN)
     elif not fact.servers:
         held = reason(
             "no_worker",
@@ -337,7 +340,7 @@ def _discarded(fact: StepFacts, reason: Any) -> Reason:
     made: Reason = reason(
         "discarded",
         f"discarded after attempt {fact.attempt} of {fact.max_attempts}{because}{error}",
-        "`trib retry` runs it again once the cause is gone",
+        _RERUN if fact.queue.startswith(PRIVATE) else "`trib retry` runs it again once the cause is gone",
     )
     return made
 

@@ -14,6 +14,7 @@ from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.plan import WorkerPlan, plan, usable_cores
 from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import TributaryError
+from tributary_daemon.model.control import PRIVATE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -106,7 +107,7 @@ class BackgroundWorker:
 
 def private_queue() -> str:
     """Return a name for the queue of one `trib run`; no operator can type such a name by accident."""
-    return f"@{secrets.token_hex(6)}"
+    return f"{PRIVATE}{secrets.token_hex(6)}"
 
 
 def _child(plan: WorkerPlan, number: int) -> Member:

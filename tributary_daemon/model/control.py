@@ -13,6 +13,8 @@ WORKFLOW_NAME: Final = "trib.workflow.v1"
 CONTROL_NAMES: Final = frozenset({CLOSING_NAME, FAN_NAME, WORKFLOW_NAME})
 CONTROL_QUEUE: Final = "~closing"
 """Served by every daemon beside its own queues."""
+PRIVATE: Final = "@"
+"""Begins the name of the queue of one ``trib run``: what waits there ends with that command."""
 
 
 class Flag:
