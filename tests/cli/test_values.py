@@ -74,7 +74,15 @@ def test_inputs_beside_a_payload_that_is_no_object_are_a_usage_error():
 
 @pytest.mark.parametrize(
     ("text", "path"),
-    [("a/b", True), ("etl.yaml", True), ("ETL.YML", True), ("user.signup.v1", False), ("etl", False)],
+    [
+        ("a/b", True),
+        ("etl.yaml", True),
+        ("ETL.YML", True),
+        ("user.signup.v1", False),
+        ("etl", False),
+        (".", True),
+        ("..", True),
+    ],
 )
 def test_what_can_only_be_a_path(text, path):
     assert targets.looks_like_path(text) is path

@@ -87,7 +87,7 @@ def target(text: str, *, strict: bool = False, signatures: Signatures | None = N
 
 def looks_like_path(text: str) -> bool:
     """Whether a TARGET can only be meant as a path: names have neither slashes nor YAML suffixes."""
-    return "/" in text or text.lower().endswith(_SUFFIXES)
+    return "/" in text or text in {".", ".."} or text.lower().endswith(_SUFFIXES)
 
 
 def load(path: Path, *, strict: bool = False, signatures: Signatures | None = None) -> WorkflowSpec:

@@ -29,7 +29,7 @@ only this command's processes serve. Shell steps run. Ctrl-C cancels the work an
 \b
 Examples:
   trib run workflows/stdlib_census.yaml --import ./workflows/census.py --concurrency 2
-  trib run workflows/order.yaml --import ./workflows/order.py -i amount=12.5 -o json
+  trib run workflows/order.yaml --import ./workflows/order.py -i order_id=o_1001 -o json
   trib run trib.noop.v1 --payload '{"n": 1}'"""
 
 
