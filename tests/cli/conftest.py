@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -101,5 +105,34 @@ def cli(capsys, monkeypatch, tmp_path):
         code = main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return Said(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def answered(trib_env):
+    """Return a function that runs ``trib`` on a terminal, types an answer and returns what is shown."""
+
+    def run(answer, *arguments):
+        screen, terminal = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tributary_daemon", *arguments],
+            env={**trib_env, "TERM": "dumb"},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            close_fds=True,
+        )
+        os.close(terminal)
+        os.write(screen, f"{answer}\n".encode())
+        shown = b""
+        try:
+            while part := os.read(screen, 4096):
+                shown += part
+        except OSError:
+            pass  # the other side of the terminal is closed: it has ended
+        os.close(screen)
+        assert process.wait(20) == 0
+        return shown.decode().replace("\r\n", "\n")
 
     return run

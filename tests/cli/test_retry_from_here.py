@@ -51,6 +51,10 @@ def _json(done):
     return json.loads(done.stdout)
 
 
+def _state(trib, identifier):
+    return _json(trib("status", identifier, "-o", "json"))["state"]
+
+
 def test_a_preview_tells_what_runs_again_and_changes_nothing(trib, cancelled):
     before = (trib("status", cancelled, "-o", "json").stdout, trib("events", cancelled, "-o", "json").stdout)
     rows = _json(trib("retry", cancelled, "--from", "pick", "--dry-run", "-o", "json"))
@@ -61,6 +65,33 @@ def test_a_preview_tells_what_runs_again_and_changes_nothing(trib, cancelled):
     assert _json(trib("retry", cancelled, "--dry-run", "-o", "json")) == rows
     after = (trib("status", cancelled, "-o", "json").stdout, trib("events", cancelled, "-o", "json").stdout)
     assert after == before
+
+
+def test_a_person_is_asked_before_named_steps_run_again(trib, answered, cancelled):
+    refused = answered("n", "retry", cancelled, "--from", "pick")
+    assert "Run again: pick, pack? [y/N]" in refused
+    assert refused.endswith("nothing was done\n")
+    assert _state(trib, cancelled) == "cancelled"
+    assert "Run again: pick, pack? [y/N]" in answered("y", "retry", cancelled, "--only", "pick")
+    assert _state(trib, cancelled) == "waiting"
+
+
+@pytest.mark.parametrize("arguments", [["--from", "pick", "--yes"], ["--only", "pick", "-y"], []])
+def test_nobody_is_asked_with_yes_or_without_names(trib, answered, cancelled, arguments):
+    shown = answered("n", "retry", cancelled, *arguments)
+    assert "Run again" not in shown
+    assert _state(trib, cancelled) == "waiting"
+
+
+def test_a_long_list_of_what_runs_again_is_cut(trib, answered, tmp_path):
+    path = tmp_path / "many.yaml"
+    path.write_text("steps:\n" + "".join(f"  s{n}: {{task: shop.pick.v1}}\n" for n in range(25)))
+    run = trib("submit", path, "-o", "name").stdout.strip()
+    assert trib("cancel", run).returncode == 0
+    named = [word for n in range(25) for word in ("--from", f"s{n}")]
+    shown = answered("n", "retry", run, *named)
+    assert "s18, s19 and 5 more? [y/N]" in shown
+    assert "s20" not in shown.partition("Run again")[2]
 
 
 def test_from_and_only_are_not_mixed_and_go_with_an_id(trib, cancelled):

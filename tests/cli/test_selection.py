@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
 
@@ -19,34 +15,14 @@ def client(database):
         yield opened
 
 
-def answered(trib_env, answer, *arguments):
-    """Run ``trib`` on a terminal of its own and type an answer; return what the screen shows."""
-    screen, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tributary_daemon", *arguments],
-        env={**trib_env, "TERM": "dumb"}, stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True,
-    )  # fmt: skip
-    os.close(terminal)
-    os.write(screen, f"{answer}\n".encode())
-    shown = b""
-    try:
-        while part := os.read(screen, 4096):
-            shown += part
-    except OSError:
-        pass  # the other side of the terminal is closed: it has ended
-    os.close(screen)
-    assert process.wait(20) == 0
-    return shown.decode().replace("\r\n", "\n")
-
-
-def test_a_person_is_asked_about_what_was_found(client, trib_env):
+def test_a_person_is_asked_about_what_was_found(client, answered):
     for _ in range(2):
         client.submit("t.a.v1")
-    shown = answered(trib_env, "n", "cancel", "--name", "t.a.v1")
+    shown = answered("n", "cancel", "--name", "t.a.v1")
     assert "cancel 2? [y/N]" in shown
     assert "nothing was done" in shown
     assert len(client.list(state="waiting").items) == 2
-    assert "cancelled 2" in answered(trib_env, "y", "cancel", "--name", "t.a.v1")
+    assert "cancelled 2" in answered("y", "cancel", "--name", "t.a.v1")
     assert len(client.list(state="cancelled").items) == 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tributary_daemon.store.control import Again
+
+_SHOWN: Final = 20
 
 
 @click.command(
@@ -117,8 +119,10 @@ def retry(
             if preview:
                 show(_preview(found), output)
                 return failures.COMPLETED
-            again = ", ".join(_named(row) for row in found if row.again)
-            if not click.confirm(f"Run again: {again}?", err=True):
+            again = [_named(row) for row in found if row.again]
+            more = f" and {len(again) - _SHOWN:,} more" if len(again) > _SHOWN else ""
+            if not click.confirm(f"Run again: {', '.join(again[:_SHOWN])}{more}?", err=True):
+                failures.say("nothing was done")
                 return failures.COMPLETED
         state = client.retry_only(full, list(only)) if only else client.retry(full, list(steps) or None)
         if waits:
