@@ -10,7 +10,7 @@ import pytest
 from tributary_daemon import app
 from tributary_daemon.client.async_client import AsyncClient
 from tributary_daemon.client.client import Client
-from tributary_daemon.errors import DatabaseUnreachable, NotFound, WaitTimeout
+from tributary_daemon.errors import DatabaseUnreachable, NotFound, NotPossible, WaitTimeout
 
 
 def public(kind):
@@ -46,6 +46,46 @@ def test_submit_read_wait_and_steer(database, hand):
             return await asyncio.gather(*(client.submit("test.a.v1") for _ in range(5)))
 
     assert len({receipt.id for receipt in asyncio.run(main())}) == 5
+
+
+def test_steps_are_looked_at_and_run_again(database, hand, diamond):
+    hand.offer("test.a.v1")
+
+    async def main():
+        async with app.AsyncClient(database) as client:
+            run = await client.submit(diamond)
+            with pytest.raises(NotPossible, match="cancel it first"):
+                await client.retry_preview(run.id, only="top")
+            await client.cancel(run.id)
+            before = await run.refresh()
+            rows = await client.retry_preview(run.id, "top")
+            assert {row.step for row in rows if row.again} == {"top", "left", "right", "bottom"}
+            assert [row.step for row in await client.retry_preview(run.id, only=["alone"]) if row.again] == [
+                "alone"
+            ]
+            assert await run.refresh() == before, "a preview changes nothing"
+            with pytest.raises(NotFound):
+                await client.retry_only(run.id, "nobody")
+            assert await client.retry_only(run.id, "alone") == "running"
+            steps = (await client.get(run.id)).steps
+            assert (steps["alone"].state, steps["top"].state) == ("available", "cancelled")
+
+    asyncio.run(main())
+
+
+def test_a_rerun_takes_the_latest_revision_if_asked_to(database, diamond):
+    async def main():
+        async with app.AsyncClient(database) as client:
+            run = await client.submit(diamond)
+            with pytest.raises(NotFound, match="is registered"):
+                await client.rerun(run.id, latest=True)
+            diamond.write_text(diamond.read_text() + "  more: {task: test.a.v1}\n")
+            await client.register(diamond)
+            same, latest = await client.rerun(run.id), await client.rerun(run.id, latest=True)
+            assert "more" not in (await client.get(same.id)).steps
+            assert "more" in (await client.get(latest.id)).steps
+
+    asyncio.run(main())
 
 
 def test_a_submit_takes_part_in_the_callers_transaction(database):
