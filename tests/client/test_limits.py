@@ -21,7 +21,10 @@ def told(client, work_id, step=None):
 @pytest.fixture
 def served(client, hand):
     hand.offer("test.a.v1")
-    hand.sql("select tributary.register_worker('w1', 'box', 77, '0.1', 1, '{default,heavy}', '{}', 20, '[]')")
+    hand.sql(
+        "select tributary.register_worker('w1', 'box', 77, '0.1', 1, '{default,heavy}', %s, 20, '[]')",
+        [["test.a.v1"]],
+    )
     return client
 
 

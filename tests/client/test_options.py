@@ -136,7 +136,13 @@ def facts(**changed):
         ({"servers": []}, "no_worker", "no live worker serves the queue default"),
         ({"servers": [], "any_worker": False}, "no_worker", "no worker is alive"),
         ({"servers": [], "queue": "@1f"}, "no_worker", "the `trib run` that it belongs to has ended"),
-        ({"runtime": "ruby"}, "runtime", "runtime ruby"),
+        (
+            {"claimed": False},
+            "no_handler",
+            "no live worker that serves the queue default has the handler a.b",
+        ),
+        ({"claimed": False, "name": "trib.shell.v1"}, "no_handler", "no worker runs shell steps"),
+        ({"runtime": "ruby", "claimed": False}, "runtime", "runtime ruby"),
         ({"state": "waiting", "reason": "no_handler"}, "no_handler", "ever offered the handler a.b.v1"),
         (
             {"state": "waiting", "reason": "no_handler", "name": "trib.shell.v1"},

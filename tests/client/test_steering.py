@@ -86,6 +86,20 @@ def test_why_says_what_holds_work(client, hand, diamond):
         client.why(never.id, "x")
 
 
+def test_why_tells_a_worker_of_the_queue_from_one_that_has_the_handler(client, hand):
+    hand.offer("test.a.v1", "trib.shell.v1")
+    add = """select tributary.register_worker('w', 'box', 77, '0.1', 1, '{default:4}', %s, 20, '[]')"""
+    hand.sql(add, [["test.b.v1"]])
+    intent, shell = client.submit("test.a.v1"), client.submit("trib.shell.v1", {"run": "true"})
+    (reason,) = client.why(intent.id).reasons
+    assert reason.code == "no_handler"
+    assert reason.message == "no live worker that serves the queue default has the handler test.a.v1"
+    (reason,) = client.why(shell.id).reasons
+    assert reason.message == "no worker runs shell steps"
+    hand.sql(add, [["test.a.v1"]])
+    assert client.why(intent.id).reasons[0].code == "ready"
+
+
 def test_queues_workers_and_handlers(client, hand):
     assert [queue.name for queue in client.queues()] == ["default"]
     hand.offer("test.a.v1")

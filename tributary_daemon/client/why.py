@@ -304,6 +304,14 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
         held = _no_handler(fact, reason)
     elif fact.runtime != "python":
         held = reason("runtime", f"it waits for a worker of the runtime {fact.runtime}")
+    elif not fact.claimed and fact.name != SHELL:
+        held = reason(
+            "no_handler",
+            f"no live worker that serves the queue {fact.queue} has the handler {fact.name}",
+            "start a worker that imports it (--import)",
+        )
+    elif not fact.claimed:
+        held = _no_handler(fact, reason)
     return held
 
 

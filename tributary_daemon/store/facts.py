@@ -17,7 +17,7 @@ class StepFacts(NamedTuple):
     ``paused`` is about its queue;
     ``offered``, ``enabled`` and ``runtime`` are about its handler's name; ``lone_crashes`` as in the table.
     ``concurrency`` and ``rate`` are the limits of its queue; ``opens_in`` seconds until these let an attempt
-    start, 0 for now, None while as many run as may.
+    start, 0 for now, None while as many run as may. ``claimed``: one of ``servers`` has its handler.
     """
 
     ordinal: int
@@ -50,6 +50,7 @@ class StepFacts(NamedTuple):
     concurrency: int | None = None
     rate: str | None = None
     opens_in: float | None = 0.0
+    claimed: bool = True
 
 
 def facts(work_id: str, step: str | None, key: str | None = None) -> Operation[list[StepFacts]]:
