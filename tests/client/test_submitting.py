@@ -314,3 +314,21 @@ def test_rerun_of_a_workflow_built_in_python_has_its_payloads(client, thumbnail)
 def test_labels_belong_to_runs(client):
     with pytest.raises(InvalidInput, match="intents have no labels"):
         client.submit("test.a.v1", labels={"a": "b"})
+
+
+def test_shell_steps_that_no_live_worker_runs_are_told_of_though_they_were_offered_once(
+    client, hand, tmp_path
+):
+    hand.offer("trib.shell.v1")
+    path = tmp_path / "shell.yaml"
+    path.write_text("steps: {a: {run: 'true'}}")
+    (warning,) = client.submit(path).warnings
+    assert warning == "no worker runs shell steps yet; it waits for one with --enable-shell"
+    assert client.rerun("@latest").warnings == (warning,)
+    assert client.submit(path, idempotency_key="k").warnings == (warning,)
+    assert client.submit(path, idempotency_key="k").warnings == (), "nothing was stored"
+    hand.sql(
+        "select tributary.register_worker('w', 'box', 1, '0', 1, '{default}', '{trib.shell.v1}', 1, '[]')"
+    )
+    assert client.submit(path).warnings == ()
+    assert client.rerun("@latest").warnings == ()

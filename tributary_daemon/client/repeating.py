@@ -80,7 +80,8 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
         runner=settings.runner,
     )
     inputs = json.dumps(given.payload if given is not None else {})
-    terms = yield from demand(WorkflowSpec.from_plan(kept.plan), inputs, terms)
+    spec = WorkflowSpec.from_plan(kept.plan)
+    terms = yield from demand(spec, inputs, terms)
     reply = yield from submit.run_of_revision(
         run.name,
         run.revision_id,
@@ -94,7 +95,7 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
         name=run.name,
         state=reply.state,
         created=reply.created,
-        warnings=(yield from submitting.unknown(reply.unknown)) if reply.unknown else (),
+        warnings=(yield from submitting.lacking(spec, reply, settings)),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
+from tributary_daemon.client import registered
 from tributary_daemon.client.demands import demand
 from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
 from tributary_daemon.client.revisions import handler_names, keep_children, revision
@@ -121,7 +122,7 @@ def record(
     if not run.created and (known := (yield from runs.run(str(run.run_id)))) is not None:
         # the function tells the stored state; shown is the derived one
         state = known.state
-    told = (yield from unknown(run.unknown)) if run.unknown else ()
+    told = yield from lacking(work.spec, run, settings)
     return Submitted(
         id=str(run.run_id),
         kind="run",
@@ -357,6 +358,18 @@ def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation
     texts = _unknown_texts([name for name in foreign if name not in known], known, waits=False)
     if texts:
         raise InvalidInput("\n".join(texts), hint="start a worker that has it, or submit without --strict")
+
+
+def lacking(spec: WorkflowSpec, run: submit.RunReply, settings: Settings) -> Operation[tuple[str, ...]]:
+    """Return a warning for each handler of a run that no worker has offered, and for shell steps nobody runs.
+
+    That a worker has offered shell steps once says nothing: each `trib run` does.
+    """
+    names = list(run.unknown)
+    if run.created and settings.private is None and SHELL not in names and SHELL in handler_names(spec):
+        known = yield from registered.handlers()
+        names += [] if any(row.name == SHELL and row.served for row in known) else [SHELL]
+    return (yield from unknown(names)) if names else ()
 
 
 def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
