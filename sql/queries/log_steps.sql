@@ -1,9 +1,11 @@
--- The step ids of a run, each once; for an intent one row with null.
+-- The step ids of a run, each once, the wanted one first, and whether that has the wanted item, null if it has none at all (yet);
+-- for an intent one row with null.
 -- Locks: none.
 -- Index: steps_pkey.
--- Caller: store.logs.step_ids
-select distinct s.step_id
+-- Caller: store.logs.steps
+select s.step_id, bool_or(s.item_key = %(item)s::text) as has_item
 from tributary.steps as s
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind <> 'closing'
-order by s.step_id
+group by s.step_id
+order by s.step_id is distinct from %(step)s::text, s.step_id
 limit 200

@@ -86,7 +86,7 @@ class LogQuery:
         """Find the work and the step.
 
         Raises:
-            NotFound: there is no such work, or no such step in it.
+            NotFound: there is no such work, or no such step or item in it.
             AmbiguousId: the part of an id fits several.
         """
         work_id = yield from resolve_id(self._text)
@@ -97,13 +97,19 @@ class LogQuery:
             if (yield from runs.state(work_id)) is None:
                 raise missing(work_id)
             return
-        known = yield from logs.step_ids(work_id)
+        known = yield from logs.steps(self._wanted)
         if not known:
             raise missing(work_id)
         names = sorted(name for name in known if name is not None)
         if self._wanted.step_id not in names:
             told = suggest(self._wanted.step_id, names) if names else "an intent has no steps: leave it out"
             raise NotFound(f"{work_id} has no step '{self._wanted.step_id}'", hint=told)
+        # items that are still to come may be followed
+        if known[self._wanted.step_id] is False:
+            raise NotFound(
+                f"step '{self._wanted.step_id}' has no item '{self._wanted.item_key}'",
+                hint=f"`trib status --items {self._wanted.step_id}` lists them",
+            )
 
     def page(self) -> Operation[list[LogRecord]]:
         """Read what is there already, page by page; `complete` says that it was the last one."""

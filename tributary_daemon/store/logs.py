@@ -106,10 +106,15 @@ def before(wanted: Wanted, place: Place | None, limit: int) -> Operation[list[Ch
     return [ChunkRow(*row) for row in rows]
 
 
-def step_ids(work_id: str) -> Operation[list[str | None]]:
-    """Read the ids of the steps of a run, [None] for an intent; empty when there is neither."""
-    rows = yield Query(query("log_steps"), {"id": work_id})
-    return [row[0] for row in rows]
+def steps(wanted: Wanted) -> Operation[dict[str | None, bool | None]]:
+    """Read the ids of 200 steps of a run, the wanted one among them, and whether each has the wanted item.
+
+    None is the id of an intent, and said of a step without items, or none yet; empty when there is neither.
+    """
+    rows = yield Query(
+        query("log_steps"), {"id": wanted.work_id, "step": wanted.step_id, "item": wanted.item_key}
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _parameters(wanted: Wanted, place: Place | None, limit: int) -> dict[str, Any]:
