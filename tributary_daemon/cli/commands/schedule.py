@@ -253,7 +253,7 @@ def _each(names: tuple[str, ...], output: str, word: str, action: Callable[[str]
                 Span(row["outcome"], "good"),
                 "  ",
                 Span(row["name"], "name"),
-                Span(f"  {row.get('id', '')}", "id"),
+                Span(f"  {row['id']}" if "id" in row else "", "id"),
             )
             for row in done
         )
