@@ -87,9 +87,10 @@ def send(args: Request, step: Step) -> dict[str, Any]:
             status, headers = answer.status, {name.lower(): value for name, value in answer.headers.items()}
             charset = answer.headers.get_content_charset() or "utf-8"
     except urllib.error.URLError as error:
-        raise HttpError(f"{args.method} {_plain(args.url)}: {error.reason}") from error
+        # the reason is told; fifty lines of the standard library's insides would bury it
+        raise HttpError(f"{args.method} {_plain(args.url)}: {error.reason}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise HttpError(f"{args.method} {_plain(args.url)}: {error or type(error).__name__}") from error
+        raise HttpError(f"{args.method} {_plain(args.url)}: {error or type(error).__name__}") from None
     text = _decode(data[:MAX_BODY], charset)
     if not (status in args.expected if args.expected else status in _OK):
         raise _unexpected(args, status, headers, text)
