@@ -1,5 +1,4 @@
--- The step ids of a run, each once, the wanted one first, and whether that has the wanted item, null if it has none at all (yet);
--- for an intent one row with null.
+-- The step ids of a run, the wanted one first, and whether each has the wanted item (null: it has none yet); for an intent one row with null.
 -- Locks: none.
 -- Index: steps_pkey.
 -- Caller: store.logs.steps

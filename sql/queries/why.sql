@@ -18,7 +18,7 @@ select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.qu
        q.concurrency, tributary.rate_text(q.rate, q.rate_per) as rate,
        -- 0 where nothing limits it, too
        case when q.concurrency is null and q.rate is null then 0 else tributary.queue_opens(s.queue) end as opens_in,
-       -- the engine's own steps are everybody's; those of foreign runtimes have no worker
+       -- the engine's own steps are everybody's
        s.name in ('trib.close.v1', 'trib.fan.v1', 'trib.workflow.v1')
        or exists (select from tributary.workers as v
                   where v.beat_at > tributary.clock() - interval '10 seconds' and v.state = 'running' and s.name = any (v.names)
