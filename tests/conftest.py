@@ -115,14 +115,14 @@ def _pure_floors_touch_no_database(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def _handlers_stay_in_their_test():
     """Forget the handlers, and the modules that declare them, which a test loads into its own process."""
-    handlers, path = dict(REGISTRY._handlers), list(sys.path)
+    before, path = REGISTRY.names(), list(sys.path)
     yield
     for record in REGISTRY:
-        if record.name not in handlers:
-            module = sys.modules.get(record.declared.__module__)
-            if module is not None and not module.__name__.startswith(("tests.", "tributary_daemon.")):
-                del sys.modules[module.__name__]
-    REGISTRY._handlers = handlers
+        module = record.declared.__module__
+        if record.name not in before and not module.startswith("tributary_daemon."):
+            REGISTRY.remove(record.name)
+            if not module.startswith("tests."):
+                sys.modules.pop(module, None)
     sys.path[:] = path
 
 

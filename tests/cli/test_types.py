@@ -74,6 +74,15 @@ def test_unknown_handlers_are_named_where_handlers_are(trib, files):
     assert trib("validate", "unknown.yaml", "--import", "./boxes.py", "--strict", cwd=files).returncode == 3
 
 
+def test_r14_strict_refuses_an_unknown_handler_wherever_it_is_not_known(trib, files):
+    (files / "unknown.yaml").write_text("name: a.v1\nsteps: {a: {task: shop.bix.v1}}\n")
+    assert trib("validate", "unknown.yaml", cwd=files).returncode == 0
+    said = trib("validate", "unknown.yaml", "--strict", cwd=files)
+    assert said.returncode == 3
+    assert "no handler 'shop.bix.v1' is known [TRB150]" in said.stderr
+    assert "name its module (--import, TRIB_HANDLERS)" in said.stderr
+
+
 def test_a_module_that_does_not_import_is_an_error(trib, files):
     (files / "broken.py").write_text("raise RuntimeError('no')\n")
     said = trib("validate", "wrong.yaml", "--import", "./broken.py", cwd=files)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.expressions import ExpressionError, split
 from tributary_daemon.spec.fitting import Misfit, misfits, mismatch
-from tributary_daemon.spec.nearest import suggest
+from tributary_daemon.spec.nearest import nearest, suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
 from tributary_daemon.spec.readings import Lost, Readings
 from tributary_daemon.spec.shapes import (
@@ -125,7 +125,7 @@ class _Checker:
         task = node.get("task")
         if known is None:
             if self._signatures.complete and name and task is not None:
-                hint = functools.partial(suggest, name, self._signatures.names(), what="known handlers")
+                hint = functools.partial(_where, name, self._signatures.names())
                 self._problems.warning(
                     codes.UNKNOWN_HANDLER, f"no handler {name!r} is known", task, hint=hint
                 )
@@ -249,3 +249,8 @@ def _at(node: Node, fault: Fault) -> Node:
             break
         node = below
     return node
+
+
+def _where(name: str, known: Collection[str]) -> str:
+    guess = suggest(name, known, what="known handlers")
+    return guess if nearest(name, known) else f"name its module (--import, TRIB_HANDLERS); {guess}"

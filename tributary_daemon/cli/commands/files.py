@@ -47,7 +47,7 @@ Examples:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @imports_option
 @click.option("--database", is_flag=True, help="Check against what workers have registered, too.")
-@click.option("--strict", is_flag=True, help="Warnings count as errors, e.g. a name without .vN.")
+@click.option("--strict", is_flag=True, help="Refuse warnings, and handlers that are not known.")
 @choice((*FORMATS, "text", "sarif"))
 def validate(
     *, files: tuple[str, ...], imports: tuple[str, ...], database: bool, strict: bool, output: str
@@ -56,7 +56,7 @@ def validate(
     must_exist(files)
     named = bool(settings(handlers=imports).handlers)
     registry = read_registry() if database else ()
-    known = imported(imports, complete=named or database, rows=registry)
+    known = imported(imports, complete=named or database or strict, rows=registry)
     rows: list[dict[str, Any]] = []
     found: list[Problem] = []
     code = failures.COMPLETED
