@@ -95,7 +95,10 @@ class ScheduleFired(Event):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSkipped(Event):
-    """Slots were left out, because earlier work goes on (``overlap``) or they are too old (``missed``)."""
+    """Slots were left out.
+
+    Earlier work goes on (``overlap``), they are too old (``missed``), or a ``precondition`` did not hold.
+    """
 
     level: ClassVar[str] = "warning"
     schedule: str
