@@ -94,8 +94,14 @@ class Maintenance:
             membership.sample_queues(connection)
             self._swept = membership.sweep_groups(connection, self._swept)
 
-    def work(self, connection: Connection) -> None:
-        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick."""
+    def work(self, connection: Connection, *, prunes: bool) -> None:
+        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick.
+
+        Args:
+            connection: to the database.
+            prunes: False while it drains; schedules cannot wait, nobody else leads until it has left.
+        """
         if self._leads:
             self._scheduler.fire(connection)
-            self._pruner.batch(connection)
+            if prunes:
+                self._pruner.batch(connection)
