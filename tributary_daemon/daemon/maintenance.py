@@ -52,8 +52,9 @@ class Maintenance:
         return min(self._pruner.due_in, self._scheduler.due_in, TICK) if self._leads else TICK
 
     def spare(self) -> None:
-        """Take nothing from anybody for the time of a lease."""
+        """Take nothing from anybody for the time of a lease; when slots are due is computed anew."""
         self._rescue_due = time.monotonic() + self._lease
+        self._scheduler.doubt()
 
     def rescue(self, connection: Connection) -> None:
         """Take from the dead what is theirs, unless all are to beat first."""

@@ -51,6 +51,7 @@ class Scheduler:
         self._due = math.inf
         self._next = math.inf
         self._later: dict[str, float] = {}
+        self._doubts = False
 
     @property
     def due_in(self) -> float:
@@ -63,8 +64,16 @@ class Scheduler:
         self._next = math.inf if seconds is None else now + seconds
         self._due = now if queued else self._next
 
+    def doubt(self) -> None:
+        """The database's clock may have changed: what was computed by it is not to be relied on."""
+        self._doubts = True
+
     def fire(self, connection: Connection) -> None:
         """Take a turn if it is time."""
+        if self._doubts:
+            db.run(connection, schedules.replan())
+            self._doubts = False
+            self._due = time.monotonic()
         if time.monotonic() >= self._due:
             self.turn(connection)
 

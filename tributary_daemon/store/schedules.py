@@ -190,6 +190,11 @@ def plan(
     return bool(rows[0][0])
 
 
+def replan() -> Operation[None]:
+    """Have the next slots computed anew, after a change of the database's clock."""
+    yield Query(query("replan_schedules"), {})
+
+
 def disable(row: DueRow, error: str) -> Operation[bool]:
     """Take a schedule out of the way, with the reason; False when it has changed meanwhile."""
     rows = yield Query(query("disable_schedule"), {"name": row.name, "version": row.version, "error": error})
