@@ -118,7 +118,12 @@ class ScheduleDisabled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFailed(Event):
-    """The database refused what a schedule asked for, for the moment; it is tried again."""
+    """The database refused what a schedule asked for, for the moment; it is tried again.
+
+    Attributes:
+        schedule: its name; empty where none could be read.
+        error: what it said.
+    """
 
     level: ClassVar[str] = "warning"
     schedule: str

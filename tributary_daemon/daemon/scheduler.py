@@ -70,12 +70,19 @@ class Scheduler:
 
     def fire(self, connection: Connection) -> None:
         """Take a turn if it is time."""
-        if self._doubts:
-            db.run(connection, schedules.replan())
-            self._doubts = False
-            self._due = time.monotonic()
-        if time.monotonic() >= self._due:
-            self.turn(connection)
+        try:
+            if self._doubts:
+                db.run(connection, schedules.replan())
+                self._doubts = False
+                self._due = time.monotonic()
+            if time.monotonic() >= self._due:
+                self.turn(connection)
+        except DatabaseUnreachable:
+            raise
+        except DatabaseError as error:
+            # a table that is locked, a statement that was cut: no reason to end the worker
+            self._due = time.monotonic() + _AGAIN
+            events.emit(events.ScheduleFailed(schedule="", error=error.message))
 
     def turn(self, connection: Connection) -> int:
         """Fire what is due, for no longer than a turn; return for how many schedules there was something."""
