@@ -95,7 +95,10 @@ class ScheduleFired(Event):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSkipped(Event):
-    """Slots were left out, because earlier work goes on (``overlap``) or they are too old (``missed``)."""
+    """Slots were left out.
+
+    Earlier work goes on (``overlap``), they are too old (``missed``), or a ``precondition`` did not hold.
+    """
 
     level: ClassVar[str] = "warning"
     schedule: str
@@ -115,7 +118,12 @@ class ScheduleDisabled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFailed(Event):
-    """The database refused what a schedule asked for, for the moment; it is tried again."""
+    """The database refused what a schedule asked for, for the moment; it is tried again.
+
+    Attributes:
+        schedule: its name; empty where none could be read.
+        error: what it said.
+    """
 
     level: ClassVar[str] = "warning"
     schedule: str

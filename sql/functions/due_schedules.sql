@@ -3,7 +3,7 @@
 -- Index: schedules_due, schedules_queued, schedule_fires_queued.
 create or replace function tributary.due_schedules(p_but text[], p_limit integer) returns table (
     name text, version integer, kind text, target text, cron text, timezone text, overlap text, catchup float8, jitter float8,
-    payload jsonb, since timestamptz, next_slot timestamptz, due boolean, queued timestamptz, now timestamptz
+    payload jsonb, labels jsonb, since timestamptz, next_slot timestamptz, next_at timestamptz, queued timestamptz, now timestamptz
 )
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -25,8 +25,8 @@ begin
                and (s.overlap = 'allow' or not schedule_works(s.name))
              order by s.name limit p_limit)
         )
-        select f.name, f.version, f.kind, f.target, f.cron, f.timezone, f.overlap, f.catchup, f.jitter, f.payload, f.since, f.next_slot,
-               f.next_at <= v_now,
+        select f.name, f.version, f.kind, f.target, f.cron, f.timezone, f.overlap, f.catchup, f.jitter, f.payload, f.labels, f.since, f.next_slot,
+               f.next_at,
                (select min(q.slot) from schedule_fires q
                 where f.queued > 0 and q.schedule = f.name and q.outcome = 'queued' and (f.overlap = 'allow' or not schedule_works(f.name))),
                v_now

@@ -1,5 +1,6 @@
 -- Makes steps available that wait because their run limits what runs at once, as many as there is room for, in the order of the file.
--- Returns their queues. The caller holds the root run's lock. Index: steps_pkey to count, steps_parallel to find.
+-- Returns their queues. Of a run that waits for the slot of its group none starts. The caller holds the root run's lock.
+-- Index: steps_pkey to count, steps_parallel to find, group_slots_pkey.
 create or replace function tributary.fill_run(p_shard smallint, p_run_id uuid, p_most integer, p_now timestamptz) returns text[]
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -12,7 +13,8 @@ begin
     select p_most - count(*) into v_room
     from steps s
     where s.shard = p_shard and s.run_id = p_run_id and s.flags & 128 = 128 and s.state in ('available', 'running', 'scheduled');
-    if v_room <= 0 then
+    if v_room <= 0
+            or exists (select from group_slots g where g.shard = p_shard and g.run_id = p_run_id and g.ordinal = -1 and g.state = 'waiting') then
         return '{}';
     end if;
     with next as materialized (

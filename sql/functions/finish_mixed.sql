@@ -27,6 +27,7 @@ declare
     v_tolerated boolean;
     v_next step_state;
     v_reason text;
+    v_refused text;
     v_ends smallint[] := '{}';
     i integer;
 begin
@@ -82,6 +83,14 @@ begin
                 v_reason := coalesce(v_reason, 'budget');
             end if;
         end if;
+        if v_outcome = 'started' then
+            v_refused := start_child(p_shard, v_step, p_results[i]::jsonb, p_now);
+            if v_refused is not null then
+                v_outcome := 'discarded';
+                v_reason := 'group_limit';
+                v_error := jsonb_build_object('type', 'GroupFull', 'message', v_refused, 'reason', 'group_limit');
+            end if;
+        end if;
         if v_error is not null then
             v_error := v_error || jsonb_build_object('attempt', v_step.attempt);
         end if;
@@ -113,7 +122,6 @@ begin
             perform expand_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         elsif v_outcome = 'started' then
-            perform start_child(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         else
             -- snoozed, released and returned give the attempt's number back; retry and crashed keep it

@@ -62,6 +62,9 @@ begin
     end if;
     if (v_new.cron, v_new.timezone) <> (v_old.cron, v_old.timezone) or v_new.state <> v_old.state then
         v_new.since := v_now; v_new.next_slot := null; v_new.next_at := v_now;
+    elsif v_new.jitter <> v_old.jitter then
+        -- the leader computes when the next slot is due
+        v_new.next_at := least(v_old.next_at, v_now);
     end if;
     update schedules s
     set kind = v_new.kind, target = v_new.target, cron = v_new.cron, timezone = v_new.timezone, payload = v_new.payload, options = v_new.options,

@@ -1,5 +1,5 @@
 -- Cancels a member of a group for the sake of a newer one, reason superseded: a run as cancel does it, a step alone, which fails its run.
--- Left for the next time where somebody has the run locked. A holder's slot is free once it has ended here.
+-- Left for the next time where somebody has the run locked. A holder's slot is free once it has ended, its hooks included.
 -- Locks: the root run by SKIP LOCKED, then the step. Index: runs_pkey, steps_pkey.
 create or replace function tributary.oust_member(p_shard smallint, p_run_id uuid, p_ordinal integer) returns void
 language plpgsql volatile
@@ -24,6 +24,12 @@ begin
     select * into v_run from runs r where r.shard = p_shard and r.run_id = p_run_id;
     if v_run.state in ('running', 'paused') and p_ordinal < 0 then
         perform cancel(p_run_id, 'superseded');
+        if exists (select from runs r where r.shard = p_shard and r.run_id = p_run_id and r.state = 'running')
+                and exists (select from group_slots s
+                            where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = -1 and s.state = 'held') then
+            -- its hooks are at work
+            return;
+        end if;
     elsif v_run.state in ('running', 'paused') then
         select * into v_step from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal for update;
         if v_step.finished_at is null and v_step.run_id is not null then

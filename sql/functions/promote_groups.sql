@@ -17,6 +17,9 @@ begin
     for v_member in
         select s.run_id, s.ordinal from group_slots s
         where s.shard = p_shard and (s.state = 'left' or s.ousted) and s.ousted
+          -- a holder that is cancelled already keeps its slot until its hooks have ended
+          and not (s.state = 'held' and s.ordinal < 0
+                   and exists (select from runs r where r.shard = p_shard and r.run_id = s.run_id and r.ending = 'cancelled'))
         limit 1
     loop
         v_given := v_given + 1;

@@ -80,9 +80,10 @@ begin
         from shards
         cross join lateral (select g.run_id, g.ordinal from group_slots g
                             where g.shard = shards.shard and g.state = 'waiting' limit 10000) as g
-        cross join lateral (select s.queue, s.state from steps s
-                            where s.shard = shards.shard and s.run_id = g.run_id and s.ordinal = g.ordinal offset 0) as held
-        where held.state = 'waiting'
+        -- of a whole run its first steps
+        cross join lateral (select s.queue, s.state, s.reason from steps s
+                            where s.shard = shards.shard and s.run_id = g.run_id and (g.ordinal < 0 or s.ordinal = g.ordinal) offset 0) as held
+        where held.state = 'waiting' and held.reason = 'group'
     ), facts as (
         select u.queue, 'ready' as what, u.n, u.more, u.oldest, u.rough
         from unnest(v_of, v_ready, v_more, v_oldests, v_rough) as u(queue, n, more, oldest, rough)

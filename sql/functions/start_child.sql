@@ -1,5 +1,6 @@
 -- Starts the child run of a step, which waits for its end. p_child: {revision, name, inputs, group}. The caller holds the root run's lock.
-create or replace function tributary.start_child(p_shard smallint, p_step steps, p_child jsonb, p_now timestamptz) returns void
+-- Returns null, or why there is none: its concurrency group is full and says reject. Then the step is as it was.
+create or replace function tributary.start_child(p_shard smallint, p_step steps, p_child jsonb, p_now timestamptz) returns text
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
@@ -9,11 +10,17 @@ declare
 begin
     select * into strict v_parent from runs r where r.shard = p_shard and r.run_id = p_step.run_id;
     perform set_config('tributary.group', coalesce(p_child ->> 'group', ''), true);
-    perform from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
-                            jsonb_build_object('priority', nullif(v_parent.priority, 0)), null, null, v_parent.labels, v_parent.tenant_id, null,
-                            case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,
-                            v_parent.root_id, v_parent.run_id, p_step.ordinal);
+    begin
+        perform from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
+                                jsonb_build_object('priority', nullif(v_parent.priority, 0)), null, null, v_parent.labels, v_parent.tenant_id, null,
+                                case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,
+                                v_parent.root_id, v_parent.run_id, p_step.ordinal);
+    exception when sqlstate 'TR004' then
+        -- raised further it would tell the process that it is fenced
+        return sqlerrm;
+    end;
     update steps s
     set state = 'waiting', reason = 'child', process_id = null, started_at = coalesce(s.started_at, s.claimed_at)
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;
+    return null;
 end $$;

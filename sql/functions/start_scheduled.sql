@@ -27,6 +27,8 @@ begin
         from submit_run(v_revision, (p_schedule).target, coalesce(p_inputs, check_inputs(v_revision, (p_schedule).payload)), v_key,
                         (p_schedule).options, null, p_slot, (p_schedule).labels || jsonb_build_object('schedule', (p_schedule).name),
                         (p_schedule).tenant_id, null, null, null) as r;
+        -- whatever else this transaction records has a group of its own
+        perform set_config('tributary.group', '', true);
     end if;
     insert into schedule_fires as f (schedule, slot, at, run_id, unfinished, cause, outcome)
     values ((p_schedule).name, p_slot, clock(), v_id, true, p_cause, 'fired')

@@ -2,5 +2,5 @@
 -- Locks: none.
 -- Index: schedules_due, schedules_queued.
 -- Caller: store.schedules.due
-select name, version, kind, target, cron, timezone, overlap, catchup, jitter, payload, since, next_slot, due, queued, now
+select name, version, kind, target, cron, timezone, overlap, catchup, jitter, payload, labels, since, next_slot, next_at, queued, now
 from tributary.due_schedules(%(but)s::text[], %(limit)s)

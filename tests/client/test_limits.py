@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tributary_daemon.client.workflow import Workflow
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.store import membership
 
@@ -108,6 +111,15 @@ def test_a_sample_tells_depth_and_age(served, hand, connection):
     hand.sql("update tributary.workers set queues = '{default}'")
     membership.sample_queues(connection)
     assert [found.name for found in served.queues()] == ["default"]
+
+
+def test_a_run_that_waits_for_its_group_waits_in_the_queue_of_its_first_steps(served, connection):
+    flow = Workflow("w.v1").add("a", "test.a.v1").add("b", "test.a.v1", needs=["a"]).spec()
+    grouped = replace(flow, concurrency={"group": "etl", "limit": 1, "on_limit": "queue"}, source="")
+    for _ in range(3):
+        served.submit(grouped)
+    membership.sample_queues(connection)
+    assert queue(served, "default").sample.waiting == 2
 
 
 def test_private_queues_are_not_sampled_and_hide_none(served, hand, connection):

@@ -10,7 +10,7 @@ import pytest
 
 from tributary_daemon import app, handler
 from tributary_daemon.client.workflow import Workflow
-from tributary_daemon.errors import InvalidInput, NotFound, NotPossible
+from tributary_daemon.errors import InvalidInput, NotFound, NotPossible, PreconditionFailed
 
 SPEC = Workflow("shop.report.v1", inputs={"day": {"type": "string"}}).add("a", "test.a.v1").spec()
 
@@ -159,6 +159,40 @@ def test_a_backfill_fires_each_slot_of_the_past_once(client, hand):
     assert [one.id for one in again[1:]] == [one.id for one in first]
     rows = hand.sql("select run_at from tributary.steps order by run_at")
     assert [row[0].astimezone(UTC) for row in rows] == [one.slot for one in planned]
+
+
+DEMANDING = replace(
+    SPEC,
+    labels={"env": "dev"},
+    preconditions=({"if": "!startsWith(run.scheduled_for, '2026-10-26')", "message": "not on Mondays"},),
+    concurrency={"group": "report-${{ run.labels.env }}", "limit": 1, "on_limit": "queue"},
+    source="",
+)
+
+
+@pytest.mark.parametrize("overlap", ["allow", "queue"])
+def test_what_a_workflow_demands_is_asked_of_each_slot_of_a_backfill(client, hand, overlap):
+    client.register(DEMANDING)
+    client.schedule("s", "0 2 * * *", "shop.report.v1", {"day": "x"}, labels={"env": "prod"}, overlap=overlap)
+    with pytest.raises(PreconditionFailed, match="not on Mondays"):
+        client.backfill_schedule("s", "2026-10-24", "2026-10-27")
+    assert client.get_schedule("s").fires == (), "all or nothing"
+    done = client.backfill_schedule("s", "2026-10-24", "2026-10-26")
+    assert [one.outcome for one in done] == [{"allow": "fired"}.get(overlap, "queued")] * 2
+    groups = hand.sql("select name from tributary.groups")
+    assert groups == ([("report-prod",)] if overlap == "allow" else [])
+
+
+def test_what_a_workflow_demands_is_asked_by_a_trigger(client, hand):
+    client.register(DEMANDING)
+    client.schedule("s", "@daily", "shop.report.v1", {"day": "x"}, labels={"env": "prod"})
+    assert client.get(client.trigger_schedule("s")).labels["env"] == "prod"
+    assert hand.sql("select name from tributary.groups") == [("report-prod",)]
+    never = replace(DEMANDING, preconditions=({"if": "inputs.day == 'y'", "message": "only y"},))
+    client.register(never)
+    with pytest.raises(PreconditionFailed, match="only y"):
+        client.trigger_schedule("s")
+    assert client.get_schedule("s").fired == 1
 
 
 def test_slots_of_a_backfill_wait_where_work_must_not_overlap(client):

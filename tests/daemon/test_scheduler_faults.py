@@ -8,6 +8,7 @@ import pytest
 
 from tests.daemon.leader_kit import NOON, schedule_leader
 from tests.store import protocol_kit as kit
+from tributary_daemon.daemon import scheduler
 from tributary_daemon.spec.workflow import InputSpec
 from tributary_daemon.store import db
 
@@ -89,6 +90,25 @@ def test_a_fault_of_the_moment_is_tried_again(leader, database):
     leader.turn()
     assert leader.fired("a") == ["12:01"]
     assert leader.row("a")[0] == "active"
+
+
+def test_a_leader_that_may_not_read_the_schedules_comes_again(leader, database, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(scheduler.time, "monotonic", lambda: clock[0])
+    leader.intent("a")
+    leader.turn()
+    leader.at(NOON + timedelta(minutes=1))
+    leader.sql.execute("set lock_timeout = '50ms'")
+    leader.scheduler.told(0, queued=False)
+    with db.connect(database, application_name="holder", autocommit=False) as holder:
+        holder.execute("lock table tributary.schedules in access exclusive mode")
+        leader.scheduler.fire(leader.sql)
+        holder.rollback()
+    assert leader.told() == ["ScheduleFailed"]
+    assert leader.scheduler.due_in == 2
+    clock[0] += 2
+    leader.scheduler.fire(leader.sql)
+    assert leader.fired("a") == ["12:01"]
 
 
 def test_a_run_reads_the_time_of_its_slot(leader):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import timedelta
 
 FIRES = "select slot, outcome from tributary.schedule_fires where schedule = 'tick' order by slot"
@@ -52,3 +53,22 @@ def test_each_second_is_fired_once_though_its_leader_is_killed(crew, desk, event
     order = "array_agg(run_at order by finished_at) = array_agg(run_at order by run_at)"
     done = f"select count(finished_at) = 3 and {order} from tributary.steps where priority = 7"
     eventually(lambda: desk.one(done)[0], 20, "all that waited has run in order")
+
+
+def test_a_leader_that_drains_fires_what_is_due_until_it_has_left(crew, desk, eventually):
+    worker = crew()
+    run = desk.submit("t.hold.v1", {"gate": "gate"})
+    desk.noted("began", run)
+    desk.one("select tributary.schedule_intent('tick', '* * * * * *', 'trib.noop.v1', overlap => 'allow')")
+    eventually(lambda: desk.sql.execute(FIRES).fetchall(), 20, "a slot is fired")
+    worker.process.send_signal(signal.SIGTERM)
+    desk.wait(lambda: "worker draining" in worker.log(), 10, "it drains")
+    draining = desk.one("select now()")[0]
+    # it holds the lease, so nobody else would fire them
+    eventually(
+        lambda: desk.sql.execute(FIRES).fetchall()[-1][0] > draining + timedelta(seconds=2),
+        20,
+        "slots that come while it drains are fired",
+    )
+    desk.open()
+    assert worker.process.wait(20) == 0

@@ -64,6 +64,26 @@ def test_a_run_of_a_full_group_waits_is_refused_or_takes_the_place_of_another(la
     assert lang.ended(newest).state == lang.ended(beside).state == "completed"
 
 
+def test_a_step_whose_workflow_is_refused_by_its_group_fails_and_nothing_else(lang):
+    kid = """
+        name: kid.v1
+        concurrency: {group: kids, limit: 1, on_limit: reject}
+        steps: {work: {task: l.gate.v1, with: {name: k1}}}
+        """.replace("\n        ", "\n")
+    (lang.home / "kid.yaml").write_text(kid)
+    lang.client.register(str(lang.home / "kid.yaml"))
+    holder = lang.start("steps: {call: {workflow: kid.v1}}")
+    lang.wait(lambda: began(lang, "k1"), 20, "the first one has the slot")
+    refused = lang.run("steps: {call: {workflow: kid.v1}, beside: {run: 'true'}}")
+    step = refused.steps["call"]
+    assert (step.state, step.reason, step.attempt) == ("discarded", "group_limit", 1)
+    assert step.error.message == "the concurrency group 'kids' is full"
+    assert refused.steps["beside"].state == "completed"
+    lang.open("k1")
+    assert lang.ended(holder).state == "completed"
+    assert "process died" not in (lang.home / "log").read_text()
+
+
 def test_r13_secrets_are_read_by_the_worker_and_masked_in_all_that_is_kept(lang):
     (lang.home / "secrets").mkdir(exist_ok=True)
     (lang.home / "secrets" / "api_token").write_text("hunter-two\n")

@@ -20,7 +20,7 @@ class FireDocument:
         at: when that was decided.
         cause: ``slot``, ``trigger`` or ``backfill``.
         outcome: ``fired``, ``queued`` (it waits for earlier work), ``skipped`` (earlier work went on) or
-            ``missed`` (no worker was there).
+            ``missed`` (no worker was there, or a precondition did not hold).
         id: of the run or intent; None where nothing was started.
         state: of that work; None when it was pruned.
         missed: how many slots were missed, from ``slot`` to ``until``; counted up to 1,000.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from tributary_daemon import codec
 from tributary_daemon.client import options, schedules, submitting, targets
 from tributary_daemon.client.schedule_records import BackfilledSlot
+from tributary_daemon.engine.preconditions import demanded_of_slot
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import cron as crons
 from tributary_daemon.model import durations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.schedule_records import ScheduleDocument
     from tributary_daemon.model.retry import Retry
     from tributary_daemon.store.db import Operation
+    from tributary_daemon.store.schedules import ScheduleRow, Work
 
 Kind = Literal["run", "intent"]
 OVERLAPS: Final = ("skip", "queue", "allow")
@@ -134,12 +136,12 @@ def trigger(name: str) -> Operation[str]:
 
     Raises:
         NotFound: there is no such schedule or workflow.
-        InvalidInput: the workflow refuses the inputs.
+        InvalidInput: the workflow refuses the inputs, or demands what does not hold.
     """
     row = yield from schedules.row_of(name)
     # all that SQL leaves to a worker is checked here, as for a submit
-    yield from work_of(row.kind, row.target, row.payload)
-    return str((yield from stored.trigger(name)))
+    work = yield from work_of(row.kind, row.target, row.payload)
+    return str((yield from stored.trigger(name, _asked(work, row, row.now))))
 
 
 def backfill(
@@ -158,7 +160,8 @@ def backfill(
 
     Raises:
         NotFound: there is no such schedule or workflow.
-        InvalidInput: a time, or too many slots, or the workflow refuses the inputs.
+        InvalidInput: a time, or too many slots, or the workflow refuses the inputs, or demands of one of them
+            what does not hold; nothing is stored then.
     """
     row = yield from schedules.row_of(name)
     cron = crons.parse(row.cron, row.timezone)
@@ -179,11 +182,18 @@ def backfill(
         return tuple(BackfilledSlot(slot=slot, outcome="planned") for slot in slots)
     work = yield from work_of(row.kind, row.target, row.payload)
     done: list[BackfilledSlot] = []
-    for slot in slots:
-        fired = yield from stored.backfill(name, slot, work)
+    for slot, asked in [(slot, _asked(work, row, slot)) for slot in slots]:
+        fired = yield from stored.backfill(name, slot, asked)
         work_id = None if fired.run_id is None else str(fired.run_id)
         done.append(BackfilledSlot(slot=slot, outcome=fired.outcome, id=work_id))
     return tuple(done)
+
+
+def _asked(work: Work, row: ScheduleRow, slot: datetime) -> Work:
+    group = demanded_of_slot(
+        work.demands, inputs=work.inputs, schedule=row.name, labels=row.labels, slot=slot
+    )
+    return work._replace(group=group)
 
 
 def _span(value: float | str | timedelta | None) -> float:

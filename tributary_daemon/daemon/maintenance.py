@@ -52,8 +52,9 @@ class Maintenance:
         return min(self._pruner.due_in, self._scheduler.due_in, TICK) if self._leads else TICK
 
     def spare(self) -> None:
-        """Take nothing from anybody for the time of a lease."""
+        """Take nothing from anybody for the time of a lease; when slots are due is computed anew."""
         self._rescue_due = time.monotonic() + self._lease
+        self._scheduler.doubt()
 
     def rescue(self, connection: Connection) -> None:
         """Take from the dead what is theirs, unless all are to beat first."""
@@ -94,8 +95,14 @@ class Maintenance:
             membership.sample_queues(connection)
             self._swept = membership.sweep_groups(connection, self._swept)
 
-    def work(self, connection: Connection) -> None:
-        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick."""
+    def work(self, connection: Connection, *, prunes: bool) -> None:
+        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick.
+
+        Args:
+            connection: to the database.
+            prunes: False while it drains; schedules cannot wait, nobody else leads until it has left.
+        """
         if self._leads:
             self._scheduler.fire(connection)
-            self._pruner.batch(connection)
+            if prunes:
+                self._pruner.batch(connection)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon import codec, events
-from tributary_daemon.engine.preconditions import demanded, new_run
+from tributary_daemon import events
+from tributary_daemon.engine.preconditions import demanded_of_slot
 from tributary_daemon.errors import (
     DatabaseError,
     DatabaseUnreachable,
@@ -51,6 +51,7 @@ class Scheduler:
         self._due = math.inf
         self._next = math.inf
         self._later: dict[str, float] = {}
+        self._doubts = False
 
     @property
     def due_in(self) -> float:
@@ -63,10 +64,25 @@ class Scheduler:
         self._next = math.inf if seconds is None else now + seconds
         self._due = now if queued else self._next
 
+    def doubt(self) -> None:
+        """The database's clock may have changed: what was computed by it is not to be relied on."""
+        self._doubts = True
+
     def fire(self, connection: Connection) -> None:
         """Take a turn if it is time."""
-        if time.monotonic() >= self._due:
-            self.turn(connection)
+        try:
+            if self._doubts:
+                db.run(connection, schedules.replan())
+                self._doubts = False
+                self._due = time.monotonic()
+            if time.monotonic() >= self._due:
+                self.turn(connection)
+        except DatabaseUnreachable:
+            raise
+        except DatabaseError as error:
+            # a table that is locked, a statement that was cut: no reason to end the worker
+            self._due = time.monotonic() + _AGAIN
+            events.emit(events.ScheduleFailed(schedule="", error=error.message))
 
     def turn(self, connection: Connection) -> int:
         """Fire what is due, for no longer than a turn; return for how many schedules there was something."""
@@ -124,20 +140,20 @@ class Scheduler:
 
     def _fire(self, connection: Connection, row: DueRow) -> datetime | None:
         if row.queued is not None:
-            self._fire_queued(connection, row)
-        if not row.due:
+            self._fire_queued(connection, row, row.queued)
+        if row.next_at > row.now:
             return None
         cron = crons.parse(row.cron, row.timezone)
         if row.next_slot is None:
-            first = _following(cron, row.since)
-            if not db.run(connection, schedules.plan(row, first, due_at(row.name, first, row.jitter))):
-                self._put_off(row)
-                return None
-            row = row._replace(next_slot=first)
+            return self._set(connection, row, _following(cron, row.since))
         slot = self._leave_out(connection, row, cron)
         if slot is None:
             return None
+        row = row._replace(next_slot=slot)
         due = list(itertools.islice(_due(cron, row, slot), _SLOTS + 2))
+        if not due or due[0] != slot:
+            # its jitter has changed, or it was computed where the zone has other rules
+            return self._set(connection, row, _following(cron, slot - _MOMENT))
         # never one alone is left: it would be taken for one that comes in time
         for at in due if len(due) < _SLOTS + 2 else due[:_SLOTS]:
             following = _following(cron, at)
@@ -153,7 +169,6 @@ class Scheduler:
                 reason = "precondition"
                 events.emit(events.ScheduleSkipped(schedule=row.name, slot=at.isoformat(), reason=reason))
                 row = row._replace(next_slot=following)
-                slot = following
                 continue
             done = db.run(
                 connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1)
@@ -167,8 +182,16 @@ class Scheduler:
                 )
             elif done.outcome == "skipped":
                 events.emit(events.ScheduleSkipped(schedule=row.name, slot=at.isoformat(), reason="overlap"))
-            slot = following
-        return due_at(row.name, slot, row.jitter)
+            row = row._replace(next_slot=following)
+        return following_at
+
+    def _set(self, connection: Connection, row: DueRow, slot: datetime) -> datetime | None:
+        """Write which slot is the next one; return when it is due, None when the schedule was changed."""
+        at = due_at(row.name, slot, row.jitter)
+        if db.run(connection, schedules.plan(row, slot, at)):
+            return at
+        self._put_off(row)
+        return None
 
     def _leave_out(self, connection: Connection, row: DueRow, cron: Cron) -> datetime | None:
         """Record slots that are too old to be made up for; return the next one, None when it was changed.
@@ -177,9 +200,10 @@ class Scheduler:
         """
         slot = row.next_slot
         assert slot is not None
-        kept = max(timedelta(seconds=row.catchup), GRACE) + timedelta(seconds=row.jitter)
-        oldest = row.now - kept
-        if slot >= oldest:
+        late = max(timedelta(seconds=row.catchup), GRACE)
+        oldest = row.now - late - timedelta(seconds=row.jitter)
+        # what was to be looked at only now is not late, though its jitter was changed meanwhile
+        if slot >= oldest or row.next_at >= row.now - late:
             return slot
         following = _following(cron, oldest - _MOMENT)
         missed = list(itertools.islice(cron.between(slot, following - _MOMENT), _COUNTED))
@@ -195,22 +219,20 @@ class Scheduler:
         )
         return following
 
-    def _fire_queued(self, connection: Connection, row: DueRow) -> None:
+    def _fire_queued(self, connection: Connection, row: DueRow, first: datetime) -> None:
         work = db.run(connection, work_of(row.kind, row.target, row.payload))
         if work.demands is not None:
-            # what was queued was asked when its slot came; the group has the name that it has now
-            work = work._replace(
-                group=_asked(
-                    work._replace(demands=replace(work.demands, preconditions=())), row, row.now
-                ).group
-            )
+            # what was queued was asked when it was queued
+            work = work._replace(demands=replace(work.demands, preconditions=()))
+            work = _asked(work, row, first)
         for _ in range(_SLOTS):
             started = db.run(connection, schedules.fire_queued(row, work))
             if started is None:
                 return
             slot, run_id = started
             events.emit(events.ScheduleFired(schedule=row.name, slot=slot.isoformat(), run_id=str(run_id)))
-            if row.overlap != "allow":
+            if row.overlap != "allow" or work.group is not None:
+                # the next one's group has another name, maybe
                 return
 
 
@@ -220,12 +242,10 @@ def _asked(work: Work, row: DueRow, slot: datetime) -> Work:
     Raises:
         PreconditionFailed: a run of this slot must not be recorded.
     """
-    if work.demands is None or work.inputs is None:
-        return work
-    spec = work.demands
-    at = slot.isoformat()
-    run = new_run(spec.name, {**spec.labels, "schedule": row.name}, at, at)
-    return work._replace(group=demanded(spec, inputs=codec.loads(work.inputs), run=run))
+    group = demanded_of_slot(
+        work.demands, inputs=work.inputs, schedule=row.name, labels=row.labels, slot=slot
+    )
+    return work._replace(group=group)
 
 
 def _due(cron: Cron, row: DueRow, slot: datetime) -> itertools.takewhile[datetime]:

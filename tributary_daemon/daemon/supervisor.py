@@ -258,8 +258,8 @@ class Supervisor:
                 self._maintenance.rescue(self._link.connection())
 
     def _maintain(self) -> None:
-        if self._maintenance is not None and not self._draining and self._link.pause == 0:
-            self._maintenance.work(self._link.connection())
+        if self._maintenance is not None and self._link.pause == 0:
+            self._maintenance.work(self._link.connection(), prunes=not self._draining)
 
     def _weigh(self) -> None:
         """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from tributary_daemon import codec
 from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.errors import InvalidInput, PreconditionFailed
 from tributary_daemon.spec.expressions import ExpressionError, compile_expression, is_dynamic, resolve
@@ -12,6 +13,7 @@ from tributary_daemon.spec.expressions.values import truthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from tributary_daemon.spec.workflow import WorkflowSpec
 
@@ -53,6 +55,30 @@ def demanded(spec: WorkflowSpec, *, inputs: Mapping[str, Any], run: Mapping[str,
         return group_of(spec.concurrency, {"inputs": inputs, "run": run}).name
     except ExpressionError as error:
         raise InvalidInput(f"concurrency.group: {error.message}", hint=error.hint) from error
+
+
+def demanded_of_slot(
+    spec: WorkflowSpec | None,
+    *,
+    inputs: str | None,
+    schedule: str,
+    labels: Mapping[str, str],
+    slot: datetime,
+) -> str | None:
+    """Ask as `demanded` does, of a run that a schedule starts for a slot.
+
+    Args:
+        spec: the workflow; None where nothing is demanded.
+        inputs: JSON text, checked and with defaults.
+        schedule: its name.
+        labels: of the schedule.
+        slot: for which.
+    """
+    if spec is None or inputs is None:
+        return None
+    at = slot.isoformat()
+    run = new_run(spec.name, {**spec.labels, **labels, "schedule": schedule}, at, at)
+    return demanded(spec, inputs=codec.loads(inputs), run=run)
 
 
 def new_run(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DueRow(NamedTuple):
     """A schedule that a leader has something to do for.
 
-    ``next_slot`` is None until it has been computed; ``due``: it is, or the slot's time has come. ``queued``:
+    ``next_slot`` is None until it has been computed; ``next_at``: when it was to be looked at. ``queued``:
     the first slot that waits and may start now. ``now`` is the database's time.
     """
 
@@ -32,9 +32,10 @@ class DueRow(NamedTuple):
     catchup: float
     jitter: float
     payload: Any
+    labels: dict[str, str]
     since: datetime
     next_slot: datetime | None
-    due: bool
+    next_at: datetime
     queued: datetime | None
     now: datetime
 
@@ -189,6 +190,11 @@ def plan(
     return bool(rows[0][0])
 
 
+def replan() -> Operation[None]:
+    """Have the next slots computed anew, after a change of the database's clock."""
+    yield Query(query("replan_schedules"), {})
+
+
 def disable(row: DueRow, error: str) -> Operation[bool]:
     """Take a schedule out of the way, with the reason; False when it has changed meanwhile."""
     rows = yield Query(query("disable_schedule"), {"name": row.name, "version": row.version, "error": error})
@@ -231,9 +237,9 @@ def resume(name: str, *, catch_up: bool) -> Operation[str]:
     return str(rows[0][0])
 
 
-def trigger(name: str) -> Operation[UUID]:
+def trigger(name: str, work: Work) -> Operation[UUID]:
     """Start what a schedule is for, now; return the id."""
-    rows = yield Query(query("trigger_schedule"), {"name": name})
+    rows = yield Query(query("trigger_schedule"), {"name": name, **_parameters(work)})
     found: UUID = rows[0][0]
     return found
 
