@@ -23,6 +23,8 @@ declare
     v_step steps;
     v_what text;
     v_data jsonb;
+    v_run_at timestamptz;
+    v_grouped boolean := false;
 begin
     if coalesce(priority::text, queue, run_after::text, payload::text) is null then
         raise exception 'nothing is to be changed' using errcode = 'TR001', hint = 'name a priority, a queue, a time or a payload';
@@ -49,8 +51,15 @@ begin
             raise exception 'no step of run % waits', id using errcode = 'TR004', hint = 'what runs goes on as it began';
         end if;
         v_data := v_data || changed(v_run.priority, coalesce(priority::smallint, v_run.priority), null, null, v_run.run_at, coalesce(run_after, v_run.run_at));
-        update runs r set priority = coalesce(change.priority::smallint, r.priority), run_at = coalesce(run_after, r.run_at)
-        where r.shard = v_shard and r.run_id = id;
+        update runs r set priority = coalesce(change.priority::smallint, r.priority) where r.shard = v_shard and r.run_id = id;
+        if run_after is not null then
+            -- its timeout counts from when it may start
+            v_run_at := greatest(run_after, clock());
+            update runs r
+            set run_at = v_run_at, deadline = v_run_at + make_interval(secs => (
+                    select (v.plan ->> 'timeout')::float8 from revisions v where v.revision_id = r.revision_id))
+            where r.shard = v_shard and r.run_id = id;
+        end if;
         insert into event_log (run_id, at, shard, tenant_id, type, data) values (id, clock(), v_shard, v_run.tenant_id, 'run_changed', v_data);
         return run_state_now(v_shard, id, v_run.state, coalesce(run_after, v_run.run_at));
     end if;
@@ -72,7 +81,20 @@ begin
     elsif queue is not null and v_step.queue ~ '^[~@]' then
         raise exception '% is served by one process only', v_what using errcode = 'TR004', hint = 'its queue cannot be changed';
     end if;
+    if payload is not null and step is not null then
+        -- what brings a step to its group also evaluates its payload
+        v_grouped := exists (
+            select from revisions v cross join jsonb_array_elements(v.plan -> 'steps') as x
+            where v.revision_id = v_run.revision_id and (x ->> 'ordinal')::integer = v_step.ordinal and x ->> 'concurrency' is not null);
+        if v_grouped and payload::text like '%${{%' then
+            raise exception '% belongs to a concurrency group: its payload cannot hold ${{', v_what
+                using errcode = 'TR001', hint = 'a payload is taken as it is, without expressions';
+        end if;
+    end if;
     v_data := change_steps(v_shard, id, v_step.ordinal, priority::smallint, queue, run_after, payload) - 'steps';
+    if v_grouped then
+        update steps s set flags = s.flags | 8 where s.shard = v_shard and s.run_id = id and s.ordinal = v_step.ordinal;
+    end if;
     v_data := v_data || changed(v_step.priority, coalesce(priority::smallint, v_step.priority), v_step.queue, coalesce(queue, v_step.queue),
                                 v_step.run_at, coalesce(run_after, v_step.run_at));
     insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)

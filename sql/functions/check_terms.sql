@@ -34,6 +34,8 @@ begin
     end if;
     if v_fault is null and p_terms ->> 'expires_at' is not null and p_terms ->> 'expires_in' is not null then
         v_fault := 'work expires at a time or in some seconds, not both';
+    elsif v_fault is null and jsonb_typeof(p_terms -> 'expires_at') not in ('string', 'null') then
+        v_fault := 'expires_at must be a time, not ' || left((p_terms -> 'expires_at')::text, 60);
     end if;
     if v_fault is not null then
         raise exception '%', v_fault using errcode = 'TR001', hint = v_hint;

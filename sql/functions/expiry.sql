@@ -5,7 +5,8 @@ set search_path to tributary, pg_temp
 as $$
 declare
     v_now timestamptz := clock();
-    v_at timestamptz := coalesce((p_terms ->> 'expires_at')::timestamptz, v_now + make_interval(secs => (p_terms ->> 'expires_in')::float8));
+    v_at timestamptz := coalesce(case when p_terms ->> 'expires_at' is not null then moment('expires_at', p_terms -> 'expires_at') end,
+                                 v_now + make_interval(secs => (p_terms ->> 'expires_in')::float8));
 begin
     if v_at <= greatest(p_run_at, v_now) then
         raise exception 'it would expire at %, before it may start', v_at

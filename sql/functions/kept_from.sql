@@ -1,5 +1,5 @@
 -- The id of the oldest of the newest p_runs finished runs that are kept under a name, over all shards: finished ones before it go. Null where
--- there are no more than that, or no number is given. Index: runs_kept backwards, p_runs entries of it per shard and those of runs that have not finished.
+-- there are no more than that, or no number is given. Index: runs_kept backwards, p_runs entries of it per shard and those of child runs and of what has not finished.
 create or replace function tributary.kept_from(p_name text, p_runs integer) returns uuid
 language plpgsql stable
 set search_path to tributary, pg_temp

@@ -26,6 +26,7 @@ declare
     -- a run has two steps at least, as they are counted here, and most have more
     v_window integer := greatest(p_limit / 4, 1);
     v_seen integer;
+    v_passed uuid;
     v_last uuid;
     v_tids tid[];
     v_heads record;
@@ -53,21 +54,15 @@ begin
         where (seen.root_id <> seen.run_id or seen.run_id < p_from or seen.finished_at < v_old)
           and seen.finished_at is not null and letter.stays is null and root.stays is null
     )
-    select (select count(*) from seen), array_agg(f.tid order by f.run_id) filter (where f.place = 1 or f.steps <= p_limit),
+    select (select count(*) from seen), (select s.run_id from seen s order by s.run_id desc limit 1),
+           array_agg(f.tid order by f.run_id) filter (where f.place = 1 or f.steps <= p_limit),
            case when bool_or(f.place > 1 and f.steps > p_limit)
                 then (array_agg(f.run_id order by f.run_id desc) filter (where f.place = 1 or f.steps <= p_limit))[1] end
-    into v_seen, v_tids, v_last
+    into v_seen, v_passed, v_tids, v_last
     from fitting f;
     runs := coalesce(cardinality(v_tids), 0);
     -- what did not fit into this batch comes with the next
-    next_after := case when v_last is not null then v_last
-                       when v_seen >= v_window then (
-                           select k.run_id from (
-                               select r.run_id from runs r
-                               where r.shard = p_shard and r.keep_name is not null
-                                 and (r.keep_name, r.run_id) > (p_name, p_after) and (r.keep_name, r.run_id) < (p_name, v_end)
-                               order by r.keep_name, r.run_id limit v_window) as k
-                           order by k.run_id desc limit 1) end;
+    next_after := case when v_last is not null then v_last when v_seen >= v_window then v_passed end;
     if not p_act or v_tids is null then
         return next;
         return;

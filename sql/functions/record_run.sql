@@ -137,8 +137,9 @@ begin
     values (v_id, coalesce(p_root, v_id), p_parent, p_parent_ordinal, p_revision, v_now, p_run_at,
             greatest(p_run_at, v_now) + make_interval(secs => (v_plan ->> 'timeout')::float8), v_shard,
             coalesce((p_submit ->> 'priority')::smallint, 0), v_flags, v_parallel, v_main, v_count + 2, case when v_plan -> 'result' <> 'null' then v_count + 1 end, p_tenant, p_name, p_key, p_runner,
-            -- child runs are none of those that a workflow keeps
-            case when v_plan ? 'keep' and p_root is null then p_name end,
+            -- a child run is none of those that its own workflow keeps: it goes after its root
+            case when p_root is not null then (select r.keep_name from runs r where r.shard = v_shard and r.run_id = p_root)
+                 when v_plan ? 'keep' then p_name end,
             coalesce(v_plan -> 'labels', '{}') || coalesce(p_labels, '{}'));
     if v_plan -> 'result' <> 'null' then
         insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, max_attempts, tenant_id, name, queue)

@@ -35,6 +35,8 @@ begin
     insert into payloads (run_id, ordinal, shard, payload, options)
     values (p_id, 0, p_shard, p_payload, v_options)
     on conflict (shard, run_id, ordinal) do update set payload = excluded.payload, options = excluded.options;
+    -- what its attempts have reported was about the payload that is gone
+    delete from progress p where p.shard = p_shard and p.run_id = p_id and p.ordinal = 0;
     update steps s
     set state = v_state, run_at = p_run_at, queue = replace_intent.queue, priority = v_priority, payload = null,
         max_attempts = coalesce((v_options #>> '{max_attempts,value}')::smallint, builtin_attempts(s.name)),

@@ -1,6 +1,6 @@
 -- Does one thing to each of many runs and intents, in one transaction: cancel, retry, requeue, drop or change; p_given holds its arguments
--- {reason, priority, queue, run_after}. p_steps: the step of each, where it is one. Returns a row for each, in order: its new state, or why
--- it could not be done; that undoes nothing of the others.
+-- {reason, priority, queue, run_after}. p_steps: the step of each, where it is one; of a dead letter to drop its ordinal. Returns a row for
+-- each, in order: its new state, or why it could not be done; that undoes nothing of the others.
 -- Locks: root runs by id, then steps: callers give the ids in order.
 create or replace function tributary.steer_many(p_shard smallint, p_action text, p_ids uuid[], p_steps text[], p_given jsonb)
 returns table (place integer, state text, code text, message text)
@@ -36,11 +36,11 @@ begin
                     v_steps := array(select u.step from unnest(p_ids, p_steps) as u(id, step) where u.id = v_id and u.step is not null);
                     state := case when cardinality(v_steps) > 1 then retry(v_id, v_steps) else requeue(v_id, v_step) end;
                 when 'drop' then
-                    delete from dead_letters d where d.shard = p_shard and d.run_id = v_id and d.step_id is not distinct from v_step;
+                    delete from dead_letters d where d.shard = p_shard and d.run_id = v_id and d.ordinal = v_step::integer;
                     state := 'dropped';
                     if not found then
                         code := 'TR003';
-                        message := 'no dead letter ' || v_id || coalesce('/' || v_step, '');
+                        message := 'it is no dead letter any more';
                     end if;
                 when 'change' then
                     state := change(v_id, (p_given ->> 'priority')::integer, p_given ->> 'queue',

@@ -25,8 +25,9 @@ begin
     end if;
     v_submit := (select coalesce(jsonb_object_agg(o.key, o.value), '{}') from jsonb_each(v_given) as o
                  where o.key in ('queue', 'priority', 'max_attempts', 'timeout', 'retry'));
-    v_run_at := case jsonb_typeof(v_given -> 'run_after') when 'number' then clock() + make_interval(secs => (v_given ->> 'run_after')::float8)
-                                                          else (v_given ->> 'run_after')::timestamptz end;
+    if v_given ? 'run_after' then
+        v_run_at := moment('run_after', v_given -> 'run_after');
+    end if;
     select w.revision_id into v_revision from workflows w where w.name = submit.name;
     if v_revision is not null then
         return query

@@ -38,6 +38,10 @@ begin
     end if;
     if state is not null and (v_taken + p_period > v_now
             or (p_period is null and state not in ('completed', 'failed', 'skipped', 'cancelled', 'discarded'))) then
+        -- the sweep keeps it for the longest period that somebody has asked for
+        update unique_keys u set until = v_taken + p_period
+        where u.shard = p_shard and u.tenant_id = p_tenant and u.name = p_name and u.key = p_key
+          and (u.until < v_taken + p_period or (u.until is null and p_period is not null));
         return next;
     else
         perform pass_unique(p_shard, p_tenant, p_name, p_key, p_period, p_id, v_now);

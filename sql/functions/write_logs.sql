@@ -1,5 +1,5 @@
 -- Stores chunks of what attempts said, and takes away the chunks p_drop_from .. p_drop_to of the same attempts, whose place they take
--- (null: none). A chunk that is there already is left as it is: a write whose reply was lost is repeated. What belongs to no row of
+-- (null: none). A chunk without entries only does that. A chunk that is there already is left as it is: a write whose reply was lost is repeated. What belongs to no row of
 -- steps any more is left out. No fence: what a stale attempt said is marked by its seq.
 -- Locks: none but those of the rows it writes. Index: log_chunks_pkey, steps_pkey, one look-up per chunk.
 create or replace function tributary.write_logs(
@@ -43,5 +43,6 @@ begin
     cross join lateral (
         select s.tenant_id from steps s where s.shard = p_shard and s.run_id = u.id and s.ordinal = u.ordinal offset 0
     ) as s
+    where u.entries is not null
     on conflict do nothing;
 end $$;

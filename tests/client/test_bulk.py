@@ -144,6 +144,22 @@ def test_dead_letters_are_requeued_and_dropped_by_filter(client, offered):
         client.drop_many(state="failed")
 
 
+def test_of_a_fan_out_those_dead_letters_are_dropped_that_fit(client, offered, tmp_path):
+    file = tmp_path / "fan.yaml"
+    file.write_text(
+        "name: test.fan.v1\nsteps:\n  f: {task: test.a.v1, for_each: '${{ range(3) }}', fail_fast: false}\n"
+    )
+    client.submit(file)
+    items = [{"key": str(number), "payload": {"item": number}} for number in range(3)]
+    fan = {"name": "test.a.v1", "item_flags": 0, "fan_flags": 8192, "tolerated": 0, "fail_fast": False}
+    offered.finish(offered.claim(), "expanded", result={**fan, "items": items})
+    for word in ("boom", "bang", "boom"):
+        offered.finish(offered.claim(), "discarded", error={"type": "E", "message": word})
+    done = client.drop_many(error="boom")
+    assert (done.matched, done.done, done.refused) == (2, 2, 0)
+    assert [letter.error.message for letter in client.dead_letters().items] == ["bang"]
+
+
 def test_change_many_moves_what_waits(client, offered):
     for _ in range(5):
         client.submit("test.a.v1")

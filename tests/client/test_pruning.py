@@ -60,6 +60,14 @@ def test_a_client_with_a_tenant_prunes_only_its_work(database, sql):
         assert client.prune("30d").intents == 3
 
 
+def test_a_client_with_a_tenant_has_no_say_in_what_workflows_keep(database, sql):
+    for dry_run in (True, False):
+        with app.Client(database, tenant="acme") as client, pytest.raises(InvalidInput, match="how old"):
+            client.prune(None, dry_run=dry_run)
+    with app.Client(database) as client:
+        assert client.prune(None).runs == 0
+
+
 def test_arguments_that_make_no_sense_are_refused(client):
     for bad in (lambda: client.prune("soon"), lambda: client.prune("1d", states=["running"])):
         with pytest.raises(InvalidInput):

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.store import protocol_kit as kit
+from tributary_daemon.model.control import Flag
 
 
 def change(connection, work_id, **given):
@@ -208,3 +209,39 @@ def test_a_claim_and_a_change_at_once(connection, process, database):
     assert {item.run_id: (item.queue, item.payload) for item in claimed} == {
         work: ("default", "{}") if work in refused else ("slow", '{"n": 2}') for work in works
     }
+
+
+@pytest.mark.parametrize("minutes", [60, -60])
+def test_the_timeout_of_a_run_counts_from_its_new_time(connection, process, minutes):
+    run = kit.start(connection, kit.workflow("t.timeout.v1", {"a": ()}, timeout=600))
+    kit.advance(connection, "5 minutes")
+    due = f"select (tributary.clock() + interval '{minutes} minutes')::text"
+    change(connection, run, run_after=kit.scalar(connection, due))
+    kit.advance(connection, f"{max(minutes, 0) + 9} minutes")
+    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 0
+    kit.advance(connection, "2 minutes")
+    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 1
+    error = kit.scalar(connection, "select error ->> 'message' from tributary.runs where run_id = %s", run)
+    assert "its timeout of 600 s" in error
+
+
+def test_the_timeout_of_a_run_stays_where_its_time_does(connection, process):
+    run = kit.start(connection, kit.workflow("t.timeout.v1", {"a": ()}, timeout=600))
+    deadline = "select deadline from tributary.runs where run_id = %s"
+    before = kit.scalar(connection, deadline, run)
+    change(connection, run, priority=5)
+    assert kit.scalar(connection, deadline, run) == before
+
+
+def test_a_step_with_another_payload_still_asks_for_the_slot_of_its_group(connection, process):
+    group = {"group": "g", "limit": 1, "on_limit": "queue"}
+    run = kit.start(connection, kit.workflow("t.grouped.v1", {"a": {"concurrency": group}}))
+    asks = Flag.DYNAMIC
+    assert kit.row(connection, run, "a")["flags"] & asks
+    change(connection, run, step="a", payload='{"n": 2}')
+    assert kit.row(connection, run, "a")["flags"] & asks
+    with pytest.raises(psycopg.Error, match="concurrency group") as refused:
+        change(connection, run, step="a", payload='{"n": "${{ inputs.n }}"}')
+    assert refused.value.sqlstate == "TR001"
+    [claimed] = process.claim()
+    assert claimed.payload == '{"n": 2}'

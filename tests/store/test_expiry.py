@@ -165,3 +165,19 @@ def test_ten_thousand_expired_rows_do_not_hide_what_can_run(connection, process)
         rounds += 1
     assert [item.run_id for item in found] == [fresh]
     assert rounds <= 20
+
+
+def test_a_run_whose_steps_were_given_back_unstarted_still_expires(connection, process, fork):
+    run = submit(connection, fork, expires_in=600)
+    process.finish(process.claim(), "returned")
+    later(connection, process)
+    assert process.claim() == []
+    assert kit.run_row(connection, run)[::4] == ("cancelled", "expired")
+
+
+def test_a_run_that_has_put_itself_off_expires_no_more(connection, process, fork):
+    run = submit(connection, fork, expires_in=600)
+    process.finish(process.claim(), "snoozed", delay=60)
+    later(connection, process)
+    assert len(process.claim()) == 2
+    assert kit.run_row(connection, run)[0] == "running"

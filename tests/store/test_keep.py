@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import psycopg
 import pytest
 
@@ -144,3 +146,26 @@ def test_the_newest_revision_says_how_long(connection, process):
     revision = kit.save(connection, flow(runs=1))
     kit.scalar(connection, "select tributary.register_workflow('t.kept.v1', %s, null)", revision)
     assert sweep(connection)[0] == {"t.kept.v1": 1}
+
+
+def test_child_runs_go_after_their_root_and_count_as_none(connection):
+    kit.offer(connection)
+    process = kit.Process(connection, names=(kit.NAME, "trib.workflow.v1"))
+    inner = kit.workflow("t.inner.v1", {"x": ()}, keep={"runs": 9})
+    outer = kit.workflow(
+        "t.outer.v1", {"a": {"name": "trib.workflow.v1", "action": "workflow"}}, keep={"runs": 1}
+    )
+    child = {"revision": str(kit.save(connection, inner)), "name": inner.name, "inputs": {}}
+    made = []
+    for _ in range(3):
+        made.append(kit.start(connection, outer))
+        process.finish(process.claim(), "started", result=json.dumps(child))
+        process.finish(process.claim())
+    both = "select run_id::text from tributary.runs where root_id = any (%s::uuid[]) and state = 'completed'"
+    assert len(connection.execute(both, [made]).fetchall()) == 6
+    assert sweep(connection)[0] == {"t.outer.v1": 2}
+    sweep(connection)
+    left = {row[0] for row in connection.execute(both, [made])}
+    assert len(left) == 2
+    assert made[2] in left
+    assert sweep(connection)[0] == {}

@@ -60,6 +60,15 @@ def test_new_chunks_take_the_place_of_old_ones_of_their_attempt_only(connection,
     assert parts(connection, other) == [3, 4]
 
 
+def test_what_waited_together_is_as_bounded_as_what_was_written_one_by_one(connection, process):
+    work, other = kit.intent(connection), kit.intent(connection)
+    said = [a_chunk(work, n, drop=(n - 2, n - 2) if n > 2 else (None, None)) for n in range(9)]
+    logs.write(connection, 0, said[:4])
+    logs.write(connection, 0, [*said[4:], a_chunk(other, 5), a_chunk(work, 5, seq=2)])
+    assert parts(connection, work) == [0, 7, 8, 5]
+    assert parts(connection, other) == [5]
+
+
 def test_the_tenant_is_that_of_the_work_and_nothing_is_written_for_work_that_is_gone(connection, process):
     work = kit.intent(connection, tenant="acme")
     gone = "0199aaaa-0000-7000-8000-000000000000"

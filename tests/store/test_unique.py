@@ -244,6 +244,10 @@ def test_a_debounced_run_starts_at_last(connection, process, chain):
         ({"key": "k"}, {"idempotency_key": "i"}, "not both"),
         ({"by": "payload", "on_conflict": "replace"}, {}, "nothing to replace"),
         (None, {"prio": 5}, "unknown option 'prio'"),
+        (None, {"expires_at": 5}, "expires_at must be a time"),
+        (None, {"expires_at": "soon"}, "expires_at must be a time"),
+        (None, {"run_after": "soon"}, "run_after must be a time or seconds from now"),
+        (None, {"run_after": True}, "run_after must be a time or seconds from now"),
         (None, {"expires_in": 60, "run_after": 90}, "before it may start"),
         (None, {"expires_in": 60, "expires_at": "9999-01-01T00:00:00Z"}, "not both"),
     ],
@@ -272,3 +276,43 @@ def test_a_sweep_forgets_keys_of_ended_work_and_no_others(connection, process):
     keys = connection.execute("select key from tributary.unique_keys order by key").fetchall()
     assert keys == [("alive",), ("period",)]
     assert submit(connection, {"key": "ended"})[0] != ended
+
+
+def test_a_sweep_waits_for_the_longest_period_that_somebody_has_asked_for(connection, process):
+    first = submit(connection, {"key": "k"})[0]
+    for period in (60, 3600, 60):
+        assert submit(connection, {"key": "k", "period": period})[0] == first
+    process.finish(process.claim())
+    kit.advance(connection, "59 minutes")
+    forget = "select forgotten from tributary.forget_unique(0::smallint, '', '', '', 10)"
+    assert kit.scalar(connection, forget) == 0
+    assert submit(connection, {"key": "k", "period": 3600})[0] == first
+    kit.advance(connection, "2 minutes")
+    assert kit.scalar(connection, forget) == 1
+
+
+def test_what_the_replaced_payload_had_come_to_is_not_told_to_the_new_one(connection, process):
+    unique = {"key": "k", "on_conflict": "replace"}
+    submit(connection, unique)
+    [claimed] = process.claim()
+    beat = "select tributary.save_progress(0::smallint, %s, 0, %s, %s::jsonb)"
+    assert kit.scalar(connection, beat, claimed.run_id, claimed.seq, '{"done": 57}')
+    process.finish([claimed], "retry", delay=60)
+    submit(connection, unique, payload={"n": 2})
+    assert kit.scalar(connection, "select count(*) from tributary.progress") == 0
+
+
+def test_a_run_whose_step_was_given_back_unstarted_is_replaced(connection, process, chain):
+    unique = {"key": "k", "on_conflict": "replace"}
+    first = submit(connection, unique, name=chain)[0]
+    process.finish(process.claim(), "returned")
+    assert submit(connection, unique, name=chain)[3]
+    assert kit.run_row(connection, first)[::4] == ("cancelled", "replaced")
+
+
+def test_a_run_that_has_put_itself_off_is_not_replaced(connection, process, chain):
+    unique = {"key": "k", "on_conflict": "replace"}
+    first = submit(connection, unique, name=chain)[0]
+    process.finish(process.claim(), "snoozed", delay=60)
+    assert submit(connection, unique, name=chain)[3]
+    assert kit.run_row(connection, first)[0] == "running"

@@ -122,15 +122,16 @@ def begin(
     """
     states = tuple(states)
     letters = None if dead_letters_older_than is None else durations.seconds(dead_letters_older_than)
-    if older_than is None and states:
+    by_keep = not states and settings.sees is None
+    if older_than is None and not by_keep:
         raise InvalidInput("say how old what goes must be", hint="give older_than (--older-than 30d)")
     wanted = None if older_than is None else retention(settings, older_than, states, dead_letters_older_than)
     shards = (yield from fleet.clock()).shards
-    kept = keeping.KeepSweep(shards, keep_letters=letters, act=not dry_run)
-    if wanted is None:
-        return Under(kept, None, dry_run)
-    old = pruning.Sweep(wanted, shards, pruning.count if dry_run else pruning.prune)
-    return Under(None if states or settings.sees is not None else kept, old, dry_run)
+    kept = keeping.KeepSweep(shards, keep_letters=letters, act=not dry_run) if by_keep else None
+    old = (
+        None if wanted is None else pruning.Sweep(wanted, shards, pruning.count if dry_run else pruning.prune)
+    )
+    return Under(kept, old, dry_run)
 
 
 def keeping_names() -> Operation[tuple[str, ...]]:

@@ -165,7 +165,13 @@ class Choice:
         if since is not None and rows and rows[-1].created_at < since:
             self.ended = True
         return [
-            Chosen(bulk.Aim(str(row.run_id), row.step_id), row.kind, row.name, row.reason, row.created_at)
+            Chosen(
+                bulk.Aim(str(row.run_id), row.step_id, row.ordinal),
+                row.kind,
+                row.name,
+                row.reason,
+                row.created_at,
+            )
             for row in rows
             if self._fits(row)
         ]

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 
 class Aim(NamedTuple):
-    """What is acted on: a run or intent, or one step of a run. Sorts as its rows are locked."""
+    """What is acted on: a run or intent, or one step of a run. Sorts as its rows are locked.
+
+    ``ordinal`` is that of a dead letter: those of the items of one step have its step id.
+    """
 
     work_id: str
     step: str | None = None
+    ordinal: int | None = None
 
 
 class Done(NamedTuple):
@@ -41,7 +45,7 @@ def act(shard: int, action: str, aims: Sequence[Aim], given: Mapping[str, Any]) 
             "shard": shard,
             "action": action,
             "ids": [aim.work_id for aim in aims],
-            "steps": [aim.step for aim in aims],
+            "steps": [str(aim.ordinal) if action == "drop" else aim.step for aim in aims],
             "given": json.dumps(given),
         },
     )

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, query
+from tributary_daemon.store.pruning import START, Paced
 
-_TARGET: Final = 0.015
-_PAUSE: Final = 1.0
-_FEWEST, _MOST = 50, 5_000
-_FIRST: Final = 250.0
-_NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
+_NOWHERE: Final = START.run_id
 _FIRST_KEY: Final = ("", "", "")
 
 
@@ -63,50 +60,23 @@ def forget(
 
 
 @dataclass(slots=True)
-class _Paced:
-    """Batches as large as fits into 15 ms, and pauses as long as they took.
+class KeepSweep(Paced):
+    """One pass over the finished runs of all workflows that have a ``keep``.
 
     Attributes:
-        runs: how many went so far.
-        intents: always 0: sweeps of finished work count both.
-        seconds: that the batches took.
-        idle: of these, seconds of batches in which nothing went.
-        pause: seconds to wait before the next batch.
+        shards: number of shards.
+        keep_letters: seconds that a dead letter keeps its run; None for as long as the letter is there.
+        act: whether runs are removed, or only counted.
+        by_name: how many went of each workflow.
         ended: whether all was passed.
     """
 
     shards: int
-    runs: int = 0
-    intents: int = 0
-    seconds: float = 0.0
-    idle: float = 0.0
-    pause: float = 0.0
-    ended: bool = False
-    _shard: int = 0
-    _limit: float = field(default=_FIRST)
-
-    def _took(self, began: float, went: int) -> None:
-        took = max(time.monotonic() - began, 1e-6)
-        self.seconds += took
-        if not went:
-            self.idle += took
-        self._limit = min(max(self._limit * min(max(_TARGET / took, 0.5), 2.0), _FEWEST), _MOST)
-        self.pause = _PAUSE * took
-
-
-@dataclass(slots=True)
-class KeepSweep(_Paced):
-    """One pass over the finished runs of all workflows that have a ``keep``.
-
-    Attributes:
-        keep_letters: seconds that a dead letter keeps its run; None for as long as the letter is there.
-        act: whether runs are removed, or only counted.
-        by_name: how many went of each workflow.
-    """
-
     keep_letters: float | None = None
     act: bool = True
     by_name: dict[str, int] = field(default_factory=dict)
+    ended: bool = False
+    _shard: int = 0
     _keeps: list[Keep] | None = None
     _after: str = _NOWHERE
 
@@ -135,9 +105,17 @@ class KeepSweep(_Paced):
 
 
 @dataclass(slots=True)
-class KeySweep(_Paced):
-    """One pass over the unique keys."""
+class KeySweep(Paced):
+    """One pass over the unique keys.
 
+    Attributes:
+        shards: number of shards.
+        ended: whether all was passed.
+    """
+
+    shards: int
+    ended: bool = False
+    _shard: int = 0
     _place: tuple[str, str, str] = _FIRST_KEY
 
     def batch(self) -> Operation[None]:

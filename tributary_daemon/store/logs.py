@@ -85,11 +85,21 @@ class Place(NamedTuple):
 def write(connection: Connection, shard: int, chunks: Sequence[ChunkToWrite]) -> None:
     """Store chunks in one statement; those that are there already stay as they are."""
     columns = list(zip(*chunks, strict=True))
+    gone = {
+        (*chunk[:3], part)
+        for chunk in chunks
+        if chunk.drop_from is not None and chunk.drop_to is not None
+        for part in range(chunk.drop_from, chunk.drop_to + 1)
+    }
+    # what waited for long may have been replaced by what waited with it; its own drop still counts
+    kept = [
+        None if (*chunk[:3], chunk.part) in gone else text
+        for chunk, text in zip(chunks, columns[9], strict=True)
+    ]
     connection.execute(
         _WRITE,
         (
-            shard, plain(columns[0]), *map(numbers, columns[1:9]), list(columns[9]), list(columns[10]),
-            list(columns[11]),
+            shard, plain(columns[0]), *map(numbers, columns[1:9]), kept, list(columns[10]), list(columns[11]),
         ),
     )  # fmt: skip
 

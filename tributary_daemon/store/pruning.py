@@ -85,17 +85,13 @@ def _batch(runs: int, intents: int, after: str | None, ordinal: int) -> Batch:
     return Batch(runs, intents, None if after is None else Place(after, ordinal))
 
 
-@dataclass(slots=True)
-class Sweep:
-    """One pass over all shards, a batch at a time.
+@dataclass(slots=True, kw_only=True)
+class Paced:
+    """Batches as large as fits into 15 ms, by the time that the ones before took, and pauses as long.
 
-    Batches are as large as fits into 15 ms, by the time that the ones before took: rows may be large, have
-    many belongings, or stay, and machines differ.
+    Rows may be large, have many belongings, or stay, and machines differ.
 
     Attributes:
-        retention: what may go.
-        shards: number of shards.
-        act: `prune`, or `count` to change nothing.
         runs: how many went so far.
         intents: how many went so far.
         seconds: that the batches took.
@@ -103,17 +99,38 @@ class Sweep:
         pause: seconds to wait before the next batch, so that others get their turn.
     """
 
-    retention: Retention
-    shards: int
-    act: Callable[[int, Retention, Place, int], Operation[Batch]] = prune
     runs: int = 0
     intents: int = 0
     seconds: float = 0.0
     idle: float = 0.0
     pause: float = 0.0
+    _limit: float = field(default=_FIRST)
+
+    def _took(self, began: float, went: int) -> None:
+        took = max(time.monotonic() - began, 1e-6)
+        self.seconds += took
+        if not went:
+            self.idle += took
+        # by half or double at most: one slow batch may have waited for the disk
+        self._limit = min(max(self._limit * min(max(_TARGET / took, 0.5), 2.0), _FEWEST), _MOST)
+        self.pause = _PAUSE * took
+
+
+@dataclass(slots=True)
+class Sweep(Paced):
+    """One pass over all shards, a batch at a time.
+
+    Attributes:
+        retention: what may go.
+        shards: number of shards.
+        act: `prune`, or `count` to change nothing.
+    """
+
+    retention: Retention
+    shards: int
+    act: Callable[[int, Retention, Place, int], Operation[Batch]] = prune
     _shard: int = 0
     _place: Place = START
-    _limit: float = field(default=_FIRST)
 
     @property
     def ended(self) -> bool:
@@ -124,13 +141,7 @@ class Sweep:
         """Do the next batch; one that broke off is simply done again."""
         began = time.monotonic()
         done = yield from self.act(self._shard, self.retention, self._place, round(self._limit))
-        took = max(time.monotonic() - began, 1e-6)
         self.runs += done.runs
         self.intents += done.intents
-        self.seconds += took
-        if not done.runs and not done.intents:
-            self.idle += took
-        # by half or double at most: one slow batch may have waited for the disk
-        self._limit = min(max(self._limit * min(max(_TARGET / took, 0.5), 2.0), _FEWEST), _MOST)
-        self.pause = _PAUSE * took
+        self._took(began, done.runs + done.intents)
         self._shard, self._place = (self._shard + 1, START) if done.next is None else (self._shard, done.next)
