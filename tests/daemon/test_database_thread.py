@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import psycopg
 import pytest
 
@@ -10,7 +12,7 @@ from tributary_daemon.daemon.board import Board
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.inbox import Drain, Finished, Inbox, Wake
 from tributary_daemon.daemon.setup import ProcessSetup
-from tributary_daemon.errors import InvalidInput
+from tributary_daemon.errors import InvalidInput, NotPossible
 from tributary_daemon.handlers.declare import handler
 from tributary_daemon.handlers.registry import REGISTRY, Registry
 from tributary_daemon.model.outcome import Completed
@@ -196,6 +198,24 @@ def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(
         ("run0", "completed"), ("run1", "retry"), ("run2", "completed"),
     ]  # fmt: skip
     assert thread.idle
+
+
+def test_an_outcome_that_is_not_possible_fails_alone_and_a_claim_that_is_not_ends_the_process(thread):
+    def refuse(*_):
+        raise NotPossible("refused")
+
+    claiming = SimpleNamespace(shard=0, more=True, freed=set(), ended=lambda _: None, exchange=refuse)
+    thread._hand_over(0, [row(n) for n in range(2)])
+    thread._give(FakeLeases())
+    for n, held in enumerate(thread.crew.given):
+        thread._absorb(Finished(held, Completed(f"{n}")))
+    leases = FakeLeases(refuses={"1"})
+    thread._exchange(leases, claiming)
+    assert [(item.run_id, item.outcome) for item in leases.written] == [
+        ("run0", "completed"), ("run1", "retry"),
+    ]  # fmt: skip
+    with pytest.raises(Fenced):
+        thread._exchange(leases, claiming)
 
 
 def test_a_new_lease_of_the_same_step_survives_the_end_of_the_old_one(thread):

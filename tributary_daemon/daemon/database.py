@@ -246,9 +246,9 @@ class DatabaseThread:
         free = self._holdings.free
         try:
             refused, rows = claiming.exchange(leases, [item for _, item in mine], want, room, free)
-        except NotPossible as error:
-            raise Fenced(error.message) from error
         except TributaryError as error:
+            if isinstance(error, NotPossible) and not mine:  # with outcomes, one of them may be at fault
+                raise Fenced(error.message) from error
             self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._account(mine, refused)
