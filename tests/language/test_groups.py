@@ -33,7 +33,8 @@ def test_steps_of_one_group_run_one_after_the_other_over_all_runs(lang):
     lang.open("g2")
     run = lang.ended(second)
     assert (run.state, run.steps["work"].attempt) == ("completed", 1)
-    assert lang.one("select count(*) from tributary.group_slots where state = 'held'") == (0,)
+    held = "select count(*) from tributary.group_slots where state = 'held'"
+    lang.wait(lambda: lang.one(held) == (0,), 10, "no slot is kept")
 
 
 def test_a_run_of_a_full_group_waits_is_refused_or_takes_the_place_of_another(lang):
