@@ -86,6 +86,24 @@ def test_queues_are_sampled_and_groups_swept_every_ten_seconds(leader, monkeypat
     assert swept == [None, ["", "m"], None], "it goes on where it stopped, then from the start"
 
 
+def test_a_run_past_its_timeout_is_ended_in_time_and_not_with_the_next_tick(leader, monkeypatch):
+    keeper, clock, _ = leader
+    ended = []
+    monkeypatch.setattr(maintenance.membership, "expire_runs", lambda *_: ended.append(clock[0]))
+    monkeypatch.setattr(
+        maintenance.membership, "attend", lambda *_, **__: replace(NOTHING, deadline_in=TICK / 4)
+    )
+    began = clock[0]
+    keeper.tick(None, 1)
+    assert keeper.due_in == TICK / 4
+    keeper.work(None, prunes=False)
+    assert ended == []
+    clock[0] += TICK / 4
+    for _ in range(2):
+        keeper.work(None, prunes=False)
+    assert ended == [began + TICK / 4]
+
+
 @pytest.mark.parametrize(
     ("chore", "done"),
     [("dead", "rescue"), ("due", "promote"), ("waiting", "release_waiting"), ("abandoned", "tidy")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +43,7 @@ class Maintenance:
         self._due = 0.0
         self._tidy_due = 0.0
         self._sample_due = 0.0
+        self._deadline = math.inf
         self._swept: list[str] | None = None
         # a new leader does not know whether there was an outage: who lives beats again within this time
         self._rescue_due = time.monotonic() + min(lease, _FIRST)
@@ -49,7 +51,10 @@ class Maintenance:
     @property
     def due_in(self) -> float:
         """Seconds until `work` has something to do; at most a tick."""
-        return min(self._pruner.due_in, self._scheduler.due_in, TICK) if self._leads else TICK
+        if not self._leads:
+            return TICK
+        deadline_in = max(0.0, self._deadline - time.monotonic())
+        return min(self._pruner.due_in, self._scheduler.due_in, deadline_in, TICK)
 
     def spare(self) -> None:
         """Take nothing from anybody for the time of a lease; when slots are due is computed anew."""
@@ -79,6 +84,7 @@ class Maintenance:
         if chores is None:
             return
         self._scheduler.told(chores.schedule_in, queued=chores.queued)
+        self._deadline = math.inf if chores.deadline_in is None else now + chores.deadline_in
         if chores.dead:
             self.rescue(connection)
         # a backstop: processes promote what is due themselves, workers release what waits for their names
@@ -96,13 +102,17 @@ class Maintenance:
             self._swept = membership.sweep_groups(connection, self._swept)
 
     def work(self, connection: Connection, *, prunes: bool) -> None:
-        """Fire schedules and prune finished work, for some milliseconds, if it led at the last tick.
+        """End runs past their timeout, fire schedules, prune finished work: for some milliseconds, if it led.
 
         Args:
             connection: to the database.
             prunes: False while it drains; schedules cannot wait, nobody else leads until it has left.
         """
         if self._leads:
+            if time.monotonic() >= self._deadline:
+                # what is left, or has come since, the next tick tells
+                self._deadline = math.inf
+                membership.expire_runs(connection, self._shards)
             self._scheduler.fire(connection)
             if prunes:
                 self._pruner.batch(connection)

@@ -74,6 +74,7 @@ class Chores:
         abandoned: rows of workers long silent, or what a dead `trib run` has left.
         schedule_in: seconds until the next slot of a schedule is due; None: there is none.
         queued: slots of schedules wait for earlier work.
+        deadline_in: seconds until the first run is past its timeout; None: no run has one.
     """
 
     dead: bool
@@ -82,6 +83,7 @@ class Chores:
     abandoned: bool
     schedule_in: float | None = None
     queued: bool = False
+    deadline_in: float | None = None
 
 
 def register_worker(
@@ -234,7 +236,8 @@ def attend(
         silent: see `tidy`; None to be told of the dead alone.
     """
     row = connection.execute(
-        "select leads, dead, due, waiting, abandoned, schedule_in, queued from tributary.attend_all("
+        "select leads, dead, due, waiting, abandoned, schedule_in, queued, deadline_in"
+        " from tributary.attend_all("
         "%s, %s, make_interval(secs => %s), %s::timestamptz, make_interval(secs => %s))",
         (worker_id, seconds, lease, expected, silent),
     ).fetchone()
@@ -251,6 +254,14 @@ def tidy(connection: Connection, silent: float) -> int:
     """Remove rows of workers long silent and cancel runs of dead runners; return how many runs."""
     row = connection.execute("select tributary.tidy(make_interval(secs => %s))", (silent,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def expire_runs(connection: Connection, shards: int) -> int:
+    """Fail runs that are past their timeout, 100 of a shard at a time; return how many."""
+    return sum(
+        connection.execute("select tributary.expire_runs(%s::smallint, 100)", (shard,)).fetchall()[0][0]
+        for shard in range(shards)
+    )
 
 
 def leave(connection: Connection, worker_id: int | None, process_ids: Sequence[int]) -> None:
