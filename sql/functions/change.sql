@@ -78,7 +78,7 @@ begin
         raise exception '% has ended: it is %', v_what, v_step.state using errcode = 'TR004', hint = 'only what waits is changed';
     elsif v_step.state = 'running' then
         raise exception '% is running', v_what using errcode = 'TR004', hint = 'only what waits is changed; cancel it, or wait for its end';
-    elsif queue is not null and v_step.queue ~ '^[~@]' then
+    elsif queue is not null and v_step.queue ~ '^[~@]' and (v_step.name <> 'trib.options.v1' or v_step.queue like '@%') then
         raise exception '% is served by one process only', v_what using errcode = 'TR004', hint = 'its queue cannot be changed';
     end if;
     if payload is not null and step is not null then

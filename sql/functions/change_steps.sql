@@ -42,6 +42,13 @@ begin
         update payloads p set options = coalesce(p.options, '{}') || v_levels
         where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = any (v_ordinals);
     end if;
+    -- what is said now is stronger than an expression that was to decide it
+    update payloads p
+    set options = p.options || jsonb_build_object('expressions', (p.options -> 'expressions') - (
+        array(select jsonb_object_keys(v_levels)) || case when p_run_at is not null and (p_ordinal is not null or s.unmet = 0) then array['run_after'] end))
+    from steps s
+    where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = any (v_ordinals) and p.options ? 'expressions'
+      and s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p.ordinal;
     perform wake(write_changes(p_shard, v_tids, p_ordinal is null, p_priority, p_queue, p_run_at, p_payload is not null, clock()));
     return jsonb_strip_nulls(jsonb_build_object(
         'steps', cardinality(v_tids),

@@ -112,7 +112,10 @@ begin
             where s.ctid = p_tids[i] and s.shard = p_shard;
             if v_step.kind <> 'closing' and not v_tolerated then
                 insert into dead_letters (run_id, created_at, ordinal, shard, attempt, kind, tenant_id, name, queue, step_id, reason, error)
-                values (v_step.run_id, p_now, v_step.ordinal, p_shard, v_step.attempt, v_step.kind, v_step.tenant_id, v_step.name, v_step.queue,
+                values (v_step.run_id, p_now, v_step.ordinal, p_shard, v_step.attempt, v_step.kind, v_step.tenant_id,
+                        case when v_step.name <> 'trib.options.v1' then v_step.name
+                             else (select p.options ->> 'name' from payloads p
+                                   where p.shard = p_shard and p.run_id = v_step.run_id and p.ordinal = v_step.ordinal) end, v_step.queue,
                         v_step.step_id, v_reason, coalesce(v_error, '{}'))
                 on conflict (shard, run_id, ordinal) do update
                 set created_at = excluded.created_at, attempt = excluded.attempt, reason = excluded.reason, error = excluded.error;
@@ -122,6 +125,9 @@ begin
             perform expand_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         elsif v_outcome = 'started' then
+            v_ends := v_ends || (-1)::smallint;
+        elsif v_outcome = 'decided' then
+            perform decide_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         else
             -- snoozed, released and returned give the attempt's number back; retry and crashed keep it
@@ -153,6 +159,7 @@ begin
                     jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end,
                                                           'condition', case when v_outcome = 'skipped' then p_results[i]::jsonb end,
                                                           'items', case when v_outcome = 'expanded' then jsonb_array_length(p_results[i]::jsonb -> 'items') end,
+                                                          'options', case when v_outcome = 'decided' then p_results[i]::jsonb end,
                                                           'name', case when v_outcome = 'started' then p_results[i]::jsonb ->> 'name' end)));
         end if;
     end loop;

@@ -66,10 +66,13 @@ begin
     into v_main, v_flags
     from jsonb_to_recordset(v_plan -> 'steps') as x(hook text);
     with plan as materialized (
-        select x.*, coalesce(x.options, '{}') as own, fan.out or x.name = 'trib.workflow.v1' as control,
-               case when fan.out then 'trib.fan.v1' else x.name end as row_name,
+        select x.*, case when late.expressions is null then coalesce(x.options, '{}')
+                         else coalesce(x.options, '{}') - array(select jsonb_object_keys(late.expressions)) end as own,
+               timed.after, late.expressions, fan.out or x.name = 'trib.workflow.v1' or late.expressions is not null as control,
+               case when fan.out then 'trib.fan.v1' when late.expressions is not null then 'trib.options.v1' else x.name end as row_name,
                case when x.continue_on_error then 1 else 0 end + case when x.decides then 4 else 0 end
-                   + case when x.dynamic or x.concurrency is not null then 8 else 0 end + case when x.run_after <> 'null' then 16 else 0 end
+                   + case when x.dynamic or x.concurrency is not null then 8 else 0 end
+                   + case when timed.after <> 'null' then 16 else 0 end
                    + case when x.condition is not null then 32 else 0 end
                    + case when v_parallel is not null and x.hook is null and not fan.out and x.name <> 'trib.workflow.v1' then 128 else 0 end
                    + hook_bits(x.hook) as flags
@@ -78,6 +81,19 @@ begin
                  options jsonb, run_after jsonb, continue_on_error boolean,
                  condition text, decides boolean, for_each jsonb, matrix jsonb, hook text, concurrency jsonb)
         cross join lateral (select x.for_each is not null or x.matrix is not null as out) as fan
+        -- options that are known only when the step is due
+        cross join lateral (
+            select case when x.options::text like '%${{%' or x.run_after::text like '%${{%' then (
+                select jsonb_object_agg(o.key, jsonb_build_object('text', o.value))
+                from jsonb_each(coalesce(x.options, '{}') || jsonb_build_object('run_after', x.run_after)) as o
+                where jsonb_typeof(o.value) = 'string' and o.value::text like '%${{%') end as expressions
+            offset 0
+        ) as late
+        -- the moment in which its needs have ended is what a duration counts from that an expression gives
+        cross join lateral (
+            select case when late.expressions is null or not late.expressions ? 'run_after' then x.run_after
+                        when not fan.out and (x.hook is not null or cardinality(x.needs) > 0) then '0' else 'null' end as after
+        ) as timed
     ), resolved as materialized (
         -- resolving costs more than storing, and most steps of a large workflow have equal options
         select d.name, d.own, r.name is not null as known,
@@ -86,14 +102,16 @@ begin
         left join registry r on r.name = d.name and r.offered_at is not null
     ), given as materialized (
         select p.*, r.known, r.options as resolved, coalesce(p_payloads -> p.id, p."with") as payload,
-               nullif(r.options || case when p.run_after <> 'null' then jsonb_build_object('run_after', p.run_after) else '{}' end, '{}') as kept
+               nullif(r.options || case when p.after <> 'null' then jsonb_build_object('run_after', p.after) else '{}' end
+                      || case when p.expressions is not null then jsonb_build_object('expressions', p.expressions, 'name', p.name) else '{}' end,
+                      '{}') as kept
         from plan p
         join resolved r on r.name = p.name and r.own = p.own
     ), timed as materialized (
         -- only a step without needs can know its time now; the others count from the end of their needs
         select g.id, g.ordinal, g.name, g.row_name, g.control, g.flags, needs.unmet, g.known, g.resolved as options,
                g.payload, g.kept, payload_at_home(g.payload, g.kept, null, g.known or g.control) as home,
-               case when needs.unmet = 0 then greatest(p_run_at, due_at(g.run_after, v_now)) end as due
+               case when needs.unmet = 0 then greatest(p_run_at, due_at(g.after, v_now)) end as due
         from given g
         -- a step of a hook waits for its hook besides
         cross join lateral (select coalesce(cardinality(g.needs), 0) + (g.hook is not null)::integer as unmet) as needs
@@ -103,9 +121,11 @@ begin
         select v_id, v_seq + t.ordinal, v_now, t.due, t.ordinal, t.unmet, 'step',
                case when t.unmet > 0 then 'blocked' when not (t.known or t.control) or t.flags & 128 = 128 then 'waiting'
                     when t.due > v_now then 'scheduled' else 'available' end::step_state,
-               v_shard, coalesce((t.options #>> '{priority,value}')::smallint, 0), t.flags,
+               -- what decides about others goes first
+               v_shard, case when t.row_name = 'trib.options.v1' then 32000 else coalesce((t.options #>> '{priority,value}')::smallint, 0) end,
+               t.flags,
                -- the attempts of a fan-out are those of its items
-               case when t.row_name = 'trib.fan.v1' then 3
+               case when t.row_name in ('trib.fan.v1', 'trib.options.v1') then 3
                     else coalesce((t.options #>> '{max_attempts,value}')::smallint, builtin_attempts(t.row_name)) end,
                p_tenant, t.row_name,
                private_queue(p_private, case when t.control then '~closing' else coalesce(t.options #>> '{queue,value}', 'default') end),

@@ -8,12 +8,13 @@ as $$
 declare
     v_queues text[];
 begin
+    perform undecide_steps(p_shard, p_run_id, p_ordinals);
     with counted as materialized (
         select s.ordinal, row_number() over (order by s.ordinal) as i,
                (select count(*)::integer from edges e
                 where e.shard = p_shard and e.run_id = p_run_id and e.child = s.ordinal and e.parent = any (p_ordinals)) as unmet,
                exists (select from registry r where r.name = s.name and r.offered_at is not null)
-                   or s.name in ('trib.fan.v1', 'trib.workflow.v1') as known
+                   or s.name in ('trib.fan.v1', 'trib.workflow.v1', 'trib.options.v1') as known
         from steps s
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = any (p_ordinals)
     ), again as (

@@ -1,9 +1,9 @@
--- The steps of a run in order with their last errors; of a fan-out how many items are in which state, of a sub-workflow its newest run.
--- Locks: none.
--- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children.
+-- The steps of a run in order with their last errors; of a fan-out how many items are in which state, of a sub-workflow its newest run,
+-- of one whose options are still to be decided what it will be.
+-- Locks: none. Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey.
 -- Caller: store.runs.steps
-select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else s.name end as name,
-       s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, s.priority,
+select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else coalesce(u.name, s.name) end as name,
+       s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, case when u.name is null then s.priority else u.priority end as priority,
        s.flags, s.run_at, case when s.name = 'trib.fan.v1' then p.at when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
        case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child
 from tributary.steps as s
@@ -32,5 +32,10 @@ left join lateral (
     where r.shard = s.shard and r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal
     order by r.run_id desc limit 1
 ) as c on s.name = 'trib.workflow.v1'
+left join lateral (
+    select q.options ->> 'name' as name, coalesce((q.options #>> '{priority,value}')::integer, 0) as priority
+    from tributary.payloads as q
+    where q.shard = s.shard and q.run_id = s.run_id and q.ordinal = s.ordinal
+) as u on s.name = 'trib.options.v1'
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step' and s.flags & 256 = 0
 order by s.ordinal

@@ -129,7 +129,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
-        handler, time.monotonic(), tid=row[18],
+        handler, time.monotonic(), tid=row[18], options=row[12],
     )  # fmt: skip
 
 

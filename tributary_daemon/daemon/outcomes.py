@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from tributary_daemon.model.outcome import (
     Completed,
     Crashed,
+    Decided,
     Discarded,
     Expanded,
     Failed,
@@ -51,6 +52,8 @@ def ended(held: Held, outcome: Outcome) -> Ended:
             return Ended(*key, "expanded", fan, None, None, elapsed, in_run)
         case Started(child):
             return Ended(*key, "started", child, None, None, elapsed, in_run)
+        case Decided(options):
+            return Ended(*key, "decided", options, None, None, elapsed, in_run)
         case _:
             assert_never(outcome)
 

@@ -9,9 +9,18 @@ from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.fans import items_of, tolerated
 from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.engine.inputs import close_run, contexts, decide, prepare
+from tributary_daemon.engine.options import for_items_only, values_of
 from tributary_daemon.errors import CodecError, InvalidInput
-from tributary_daemon.model.control import CLOSING_NAME, FAN_NAME, WORKFLOW_NAME, Flag
-from tributary_daemon.model.outcome import Completed, Discarded, ErrorRecord, Expanded, Outcome, Started
+from tributary_daemon.model.control import CLOSING_NAME, FAN_NAME, OPTIONS_NAME, WORKFLOW_NAME, Flag
+from tributary_daemon.model.outcome import (
+    Completed,
+    Decided,
+    Discarded,
+    ErrorRecord,
+    Expanded,
+    Outcome,
+    Started,
+)
 from tributary_daemon.spec.expressions import ExpressionError, compile_expression
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.workflow import InputSpec
@@ -35,6 +44,8 @@ def run_control(lease: Lease, around: Surroundings) -> Outcome:
                 return close_run(lease, around)
             case name if name == WORKFLOW_NAME:
                 return _start(lease, around)
+            case name if name == OPTIONS_NAME:
+                return _decide(lease, around)
             case name if name == FAN_NAME and not lease.flags & Flag.EXPANDED:
                 return _expand(around)
             case _:
@@ -68,6 +79,16 @@ def _start(lease: Lease, around: Surroundings) -> Outcome:
         run = {"name": name, "labels": around.facts.run["labels"], "parent_id": around.facts.run["id"]}
         child["group"] = group_of(plan.concurrency, {"inputs": inputs, "run": run}).name
     return Started(codec.dumps(child))
+
+
+def _decide(lease: Lease, around: Surroundings) -> Outcome:
+    seen = contexts(around, codec.loads(lease.payload) if lease.flags & Flag.ITEM else None)
+    if lease.flags & Flag.CONDITION and (skipped := decide(around, seen)) is not None:
+        return skipped
+    try:
+        return Decided(codec.dumps(values_of(codec.loads(lease.options or "{}"), seen)))
+    except InvalidInput as error:
+        return Discarded(unfit(error, lease, "expression"))
 
 
 def _expand(around: Surroundings) -> Outcome:
@@ -132,6 +153,7 @@ def _aggregate(step: Mapping[str, Any], *, fan_flags: int) -> Outcome:
         "name": step["aggregate"]["name"],
         "item_flags": 0,
         "fan_flags": fan_flags,
+        "without": for_items_only(step),
         "items": [{"key": "aggregate", "payload": {"aggregate": True}}],
     }
     return Expanded(codec.dumps(fan))

@@ -34,6 +34,7 @@ class Lease:
         silent_for: seconds without a heartbeat, once that ended the attempt.
         flags: bits of steps.flags (`model.control.Flag`).
         mask: of the secrets that its payload holds; None for none.
+        options: JSON text of its options, with their levels and expressions; None where none are kept.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Lease:
     silent_for: float | None = None
     flags: int = 0
     mask: Mask | None = field(default=None, kw_only=True)
+    options: str | None = field(default=None, kw_only=True)
 
     @property
     def failures(self) -> int:

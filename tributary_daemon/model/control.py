@@ -10,7 +10,9 @@ FAN_NAME: Final = "trib.fan.v1"
 """A step with ``for_each`` or ``matrix``: makes its items, and gathers their results."""
 WORKFLOW_NAME: Final = "trib.workflow.v1"
 """A step with ``workflow``: starts a child run."""
-CONTROL_NAMES: Final = frozenset({CLOSING_NAME, FAN_NAME, WORKFLOW_NAME})
+OPTIONS_NAME: Final = "trib.options.v1"
+"""A step, or an item, with expressions in its options: decides these, and is what it is from then on."""
+CONTROL_NAMES: Final = frozenset({CLOSING_NAME, FAN_NAME, WORKFLOW_NAME, OPTIONS_NAME})
 CONTROL_QUEUE: Final = "~closing"
 """Served by every daemon beside its own queues."""
 PRIVATE: Final = "@"

@@ -109,4 +109,13 @@ class Started:
     child: str
 
 
-Outcome = Completed | Failed | Discarded | Snoozed | Released | Crashed | Skipped | Expanded | Started
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The options of a step are known; ``options`` is the JSON text that ``decide_step`` takes."""
+
+    options: str
+
+
+Outcome = (
+    Completed | Failed | Discarded | Snoozed | Released | Crashed | Skipped | Expanded | Started | Decided
+)

@@ -44,9 +44,6 @@ def unsupported(spec: WorkflowSpec) -> list[Problem]:
             for key in _keys(step):
                 message = f"step {step.id!r}{of}: `{key}` cannot be executed yet"
                 found[Problem(codes.UNSUPPORTED, message, hint=_HINTS[key])] = None
-            for key in _templates(step):
-                message = f"step {step.id!r}{of}: an expression in `{key}` cannot be resolved yet"
-                found[Problem(codes.UNSUPPORTED, message, hint="write a fixed value")] = None
         waiting.extend((child, f" of {child.name}") for child in each.children.values())
     return list(found)
 
@@ -54,13 +51,4 @@ def unsupported(spec: WorkflowSpec) -> list[Problem]:
 def _keys(step: StepSpec) -> Iterator[str]:
     for key in _HINTS:
         if getattr(step, key) is not None:
-            yield key
-
-
-def _templates(step: StepSpec) -> Iterator[str]:
-    """Yield the options whose value is known only when the step is due."""
-    if not step.options and step.run_after is None:
-        return
-    for key, value in (*step.options.items(), ("run_after", step.run_after)):
-        if isinstance(value, str) and "${{" in value:
             yield key

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.store.db import Connection
 
-_TEMPLATES = ("with", "for_each", "matrix", "key", "concurrency", "cache")
+_TEMPLATES = ("with", "for_each", "matrix", "key", "concurrency", "cache", "options", "run_after")
 
 
 @dataclass(frozen=True, slots=True)
