@@ -1,8 +1,8 @@
 -- The options of a step have been decided: it leaves its control name for its task (a handler, or trib.workflow.v1) and may be claimed, or
--- waits for its time, its handler, or its run to be resumed. p_values: what its expressions gave, without those that gave null; for these
+-- waits for its time, its handler (and leaves its room to others), or its run to be resumed. p_values: what its expressions gave, without those that gave null; for these
 -- the next level holds, as if the key were not written. What held without the expressions is kept beside them, for undecide_steps.
 -- A duration of run_after counts from where the needs ended (settle_steps has noted it in run_at), else from when the step was recorded.
--- That it was claimed for this is no attempt. Room of max_parallel that it got stays its own. The caller holds the root run's lock.
+-- That it was claimed for this is no attempt. The caller holds the root run's lock.
 -- Index: payloads_pkey, registry_pkey, steps_pkey.
 create or replace function tributary.decide_step(p_shard smallint, p_step steps, p_values jsonb, p_now timestamptz) returns void
 language plpgsql volatile
@@ -44,5 +44,8 @@ begin
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;
     if v_state = 'available' then
         perform wake(array[v_queue]);
+    elsif not v_known and p_step.flags & 128 = 128 then
+        perform wake(fill_run(p_shard, p_step.run_id, r.max_parallel, p_now))
+        from runs r where r.shard = p_shard and r.run_id = p_step.run_id;
     end if;
 end $$;

@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -51,6 +52,14 @@ def flaky(name: str) -> str:
     if not (HOME / f"mended-{name}").exists():
         raise RuntimeError(f"{name} is broken")
     return name
+
+
+@handler("l.count.v1")
+def count(name: str) -> int:
+    """Return how often it was asked."""
+    with (HOME / f"count-{name}").open("a") as calls:
+        calls.write("x")
+        return calls.tell()
 
 
 @handler("l.abort.v1")
@@ -107,6 +116,43 @@ class Language:
         lines = path.read_text().splitlines() if path.exists() else []
         return [tuple(line.split()[:2]) for line in lines]
 
+    def row(self, run_id, step):
+        """Return (name, queue, state, reason, priority, attempt, max_attempts, run_at) of a step's row."""
+        return self.one(
+            "select name, queue, state::text, reason, priority, attempt, max_attempts, run_at"
+            " from tributary.steps where run_id = %s and step_id = %s order by ordinal limit 1",
+            run_id, step,
+        )  # fmt: skip
+
+    def why(self, run_id, step):
+        """Return the one reason for the state of a step."""
+        (told,) = self.client.why(run_id, step).reasons
+        return told
+
+    @contextmanager
+    def serving(self, queue):
+        """Run a second worker, of one process, that serves another queue."""
+        with (self.home / f"log-{queue}").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--queues", queue,
+                    "--name", f"serves-{queue}", "--import", "./language_handlers.py",
+                ],
+                env={
+                    **os.environ, "TRIB_DATABASE_URL": self.url, "TRIB_HOME": str(self.home),
+                    "HOME": str(self.home),
+                },
+                cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            try:
+                yield process
+                process.terminate()
+                process.wait(20)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+
     def one(self, query, *params):
         """Return the first row of a query."""
         return self.sql.execute(query, params).fetchone()
@@ -155,3 +201,22 @@ def lang(server, template, tmp_path_factory, eventually):
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute(f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+def at_rest(lang):
+    """Stop the worker where it is when called; `end` lets it go on, as the end of the test does."""
+    stopped = []
+
+    def stop():
+        group = os.getpgid(lang.process.pid)
+        os.killpg(group, signal.SIGSTOP)
+        stopped.append(group)
+
+    def go_on():
+        while stopped:
+            os.killpg(stopped.pop(), signal.SIGCONT)
+
+    stop.end = go_on
+    yield stop
+    go_on()

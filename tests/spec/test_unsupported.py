@@ -14,10 +14,9 @@ TEXT = """
 steps:
   a: {wait: {for: 1s}}
   b: {approve: {prompt: Sure?}}
-  c: {task: t.v1, undo: {task: u.v1}, cache: {ttl: 1h}, timeout: "${{ inputs.t }}"}
+  c: {task: t.v1, undo: {task: u.v1}, cache: {ttl: 1h}}
   d: {task: t.v1, if: always(), for_each: [1], concurrency: {group: g}}
   e: {workflow: child}
-inputs: {t: {type: integer, default: 1}}
 ---
 name: child
 steps: {f: {wait: {signal: s}}}
@@ -32,7 +31,6 @@ def test_every_place_is_named_once():
         ("TRB190", "step 'b': `approve` cannot be executed yet"),
         ("TRB190", "step 'c': `undo` cannot be executed yet"),
         ("TRB190", "step 'c': `cache` cannot be executed yet"),
-        ("TRB190", "step 'c': an expression in `timeout` cannot be resolved yet"),
         ("TRB190", "step 'f' of child: `wait` cannot be executed yet"),
     ]
     assert all(problem.hint for problem in caught.value.problems)
@@ -41,7 +39,8 @@ def test_every_place_is_named_once():
 def test_all_else_is_accepted():
     spec = load_text(
         "steps: {a: {run: x}, b: {task: t.v1, if: failure(), matrix: {a: [1]}}, c: {workflow: w.v1}}\n"
-        "finally: {d: {run: x}}\nschedule: '* * * * *'\ntimeout: 1h\nmax_parallel: 3\n"
+        "finally: {d: {run: x, timeout: '${{ inputs.t }}', priority: '${{ 1 }}'}}\n"
+        "schedule: '* * * * *'\ntimeout: 1h\nmax_parallel: 3\ninputs: {t: {type: integer, default: 1}}\n"
     )
     assert unsupported(spec) == []
     refuse_unsupported(spec)

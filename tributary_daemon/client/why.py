@@ -11,7 +11,7 @@ from tributary_daemon.client.reading import missing
 from tributary_daemon.client.reasons import Need, Reason, Why
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
-from tributary_daemon.model.control import PRIVATE, Flag, hook_of
+from tributary_daemon.model.control import CONTROL_NAMES, OPTIONS_NAME, PRIVATE, Flag, hook_of
 from tributary_daemon.spec.expressions import Trace, trace_lines
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.store import facts, groups, runs
@@ -177,12 +177,15 @@ def reasons(
         case "waiting":
             return _waiting(fact, reason, run_reason, row, place)
         case "available":
-            told = _held(fact, reason) or reason("ready", "ready; a worker will claim it")
+            held = _of_the_engine(fact, reason) if fact.name in CONTROL_NAMES else _held(fact, reason)
+            told = held or reason("ready", "ready; a worker will claim it")
             return [told, *_suspected(fact, reason)]
         case "running":
             where = f" in {fact.worker}" if fact.worker else ""
             pid = f" (pid {fact.pid})" if fact.pid else ""
             since = f" for {_ago(fact)}" if fact.started_at else ""
+            if fact.name == OPTIONS_NAME:
+                return [reason("options", f"its options are being decided{where}{pid}{since}")]
             told = reason("running", f"attempt {fact.attempt} runs{where}{pid}{since}")
             return [told, *_suspected(fact, reason)]
         case "skipped":
@@ -259,6 +262,16 @@ def _no_handler(fact: StepFacts, reason: Any) -> Reason:
         f"no worker has ever offered the handler {fact.name}",
         "start a worker that imports it (--import), and check the name: `trib handlers`",
     )
+    return told
+
+
+def _of_the_engine(fact: StepFacts, reason: Any) -> Reason | None:
+    """Return what a step waits for that any worker decides about; None when it is claimed at once."""
+    told: Reason | None = None
+    if not fact.any_worker:
+        told = reason("no_worker", "no worker is alive", "start one: `trib worker`")
+    elif fact.name == OPTIONS_NAME:
+        told = reason("options", "its options are expressions, which a worker is about to evaluate")
     return told
 
 

@@ -1,4 +1,4 @@
-"""The options of a step that expressions give: decided when the step is due, before it is handed to anybody."""
+"""The options of a step that expressions give: decided when it is due, before its task may be claimed."""
 
 from __future__ import annotations
 

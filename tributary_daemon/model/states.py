@@ -95,7 +95,7 @@ STEP_TRANSITIONS: Final[dict[StepState, dict[StepState, str]]] = {
     _R: {
         _DONE: "finish",
         _S: "retry or snooze later",
-        _A: "retry at once, release or rescue",
+        _A: "retry at once, release, rescue, or its options are decided",
         _W: "suspended, or released while its run is paused",
         _SKIP: "its condition was false",
         _DISCARD: "attempts used up, Abort, or interrupted at most once",

@@ -28,6 +28,9 @@ _LEVELS = (
     "The step's own key is stronger than flags of a submit, the handler's own options, `defaults` and the "
     "configuration."
 )
+_LATE = (
+    "An expression is evaluated when the step, or its item, is due; null is as if the key were not written."
+)
 
 WORKFLOW: Final[dict[str, Example]] = {
     "name": Example("the stem of the file", "name: user.signup.v1", codes=("TRB121", "TRB122")),
@@ -174,12 +177,12 @@ STEP: Final[dict[str, Example]] = {
     "fail_fast": Example("true", "fail_fast: false", (_ITEM,)),
     "tolerate": Example("0", "tolerate: 10%", (_ITEM, "A number of items, or a share of them.")),
     "aggregate": Example("a list of the results", "aggregate: {task: shop.sum.v1, with: {}}", (_ITEM,)),
-    "queue": Example("default", "queue: heavy", (_LEVELS,), ("TRB121",)),
-    "priority": Example("0", "priority: 10", (_LEVELS, "Higher goes first.")),
+    "queue": Example("default", "queue: heavy", (_LEVELS, _LATE), ("TRB121",)),
+    "priority": Example("0", "priority: 10", (_LEVELS, "Higher goes first.", _LATE)),
     "max_attempts": Example(
-        "3; 1 for run, workflow, wait and approve", "max_attempts: 5", (_LEVELS,), ("TRB109",)
+        "3; 1 for run, workflow, wait and approve", "max_attempts: 5", (_LEVELS, _LATE), ("TRB109",)
     ),
-    "timeout": Example("no timeout", "timeout: 5m", (_LEVELS, _ATTEMPT), ("TRB109",)),
+    "timeout": Example("no timeout", "timeout: 5m", (_LEVELS, _ATTEMPT, _LATE), ("TRB109",)),
     "retry": Example(
         "exponential: 1s, then twice as long each time, up to 5m, ±10%",
         "retry: {backoff: fixed, delay: 10s, budget: 1h, not_on: [ValueError]}",
@@ -191,7 +194,10 @@ STEP: Final[dict[str, Example]] = {
         ("TRB108", "TRB109"),
     ),
     "run_after": Example(
-        "at once", "run_after: 30m", ("A duration counts from the moment the needs are met.",), ("TRB109",)
+        "at once",
+        "run_after: 30m",
+        ("A duration counts from the moment the needs are met.", _LATE),
+        ("TRB109",),
     ),
     "continue_on_error": Example(
         "false",
