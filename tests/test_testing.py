@@ -59,6 +59,25 @@ result: {end: "${{ steps.two.result.n }}"}
     assert document.created_at == testing.START
 
 
+def test_options_that_are_expressions_are_decided(bench):
+    inputs = {"wait": {"type": "string"}, "p": {"type": "integer"}}
+    flow = (
+        Workflow("bench.late.v1", inputs=inputs)
+        .add("one", "bench.double.v1", {"n": 2}, priority="${{ inputs.p }}")
+        .add(
+            "two",
+            "bench.double.v1",
+            {"n": 3},
+            run_after="${{ inputs.wait }}",
+            max_attempts="${{ steps.one.result.n }}",
+        )
+    )
+    document = bench.run(flow, {"wait": "3h", "p": 6})
+    one, two = document.steps["one"], document.steps["two"]
+    assert (document.state, one.priority, two.max_attempts, two.needs) == ("completed", 6, 4, ("one",))
+    assert two.started_at - one.finished_at == timedelta(hours=3)
+
+
 def test_hours_of_back_off_take_no_time(bench):
     document = bench.run("bench.flaky.v1")
     assert (document.state, document.attempt, document.result) == ("completed", 4, 3)
