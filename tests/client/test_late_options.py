@@ -63,6 +63,8 @@ def test_a_step_waits_under_a_control_name_and_shows_its_own(client, hand, submi
     assert hand.finish(claimed, "decided", result={"priority": 7}) == []
     assert row(hand, run_id) == ("test.a.v1", "fixed", "available", None, 7, 0, 6)
     assert [event.type for event in client.events(run_id).items] == ["run_created", "step_decided"]
+    # so it may still be replaced, or expire
+    assert hand.sql("select tributary.has_not_started(%s)", [run_id]) == [(True,)]
 
 
 def test_levels_hold_below_what_the_expressions_give(hand, submit):

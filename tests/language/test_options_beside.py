@@ -166,10 +166,13 @@ def test_the_limit_of_a_run_holds(lang):
           b: {task: trib.noop.v1, priority: "${{ 2 }}", needs: []}
           c: {task: trib.noop.v1, needs: []}
           d: {task: trib.noop.v1, priority: "${{ 3 }}", needs: [a, c]}
+          fan: {for_each: [1, 2, 3], task: trib.noop.v1, with: {n: "${{ item }}"}, priority: "${{ item }}"}
         """
     )
     assert run.state == "completed"
-    spans = sorted((step.started_at, step.finished_at) for step in run.steps.values())
+    assert run.steps["fan"].result == [{"n": 1}, {"n": 2}, {"n": 3}]
+    ran = [*(run.steps[step] for step in "abcd"), *lang.client.items(run.id, "fan")]
+    spans = sorted((each.started_at, each.finished_at) for each in ran)
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
 
 
