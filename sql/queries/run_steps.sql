@@ -35,7 +35,8 @@ left join lateral (
 left join lateral (
     select q.options ->> 'name' as name, coalesce((q.options #>> '{priority,value}')::integer, 0) as priority
     from tributary.payloads as q
-    where q.shard = s.shard and q.run_id = s.run_id and q.ordinal = s.ordinal
-) as u on s.name = 'trib.options.v1'
+    -- in here, so that no other step is looked up for it
+    where s.name = 'trib.options.v1' and q.shard = s.shard and q.run_id = s.run_id and q.ordinal = s.ordinal
+) as u on true
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step' and s.flags & 256 = 0
 order by s.ordinal
