@@ -19,7 +19,7 @@ select s.ordinal, s.step_id, s.kind::text, s.name, s.state::text, s.reason, s.qu
        -- 0 where nothing limits it, too
        case when q.concurrency is null and q.rate is null then 0 else tributary.queue_opens(s.queue) end as opens_in,
        -- the engine's own steps are everybody's
-       s.name in ('trib.close.v1', 'trib.fan.v1', 'trib.workflow.v1')
+       s.name in ('trib.close.v1', 'trib.fan.v1', 'trib.workflow.v1', 'trib.options.v1')
        or exists (select from tributary.workers as v
                   where v.beat_at > tributary.clock() - interval '10 seconds' and v.state = 'running' and s.name = any (v.names)
                     and exists (select from unnest(v.queues) as served where split_part(served, ':', 1) = s.queue)) as claimed

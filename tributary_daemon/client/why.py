@@ -268,7 +268,9 @@ def _no_handler(fact: StepFacts, reason: Any) -> Reason:
 def _of_the_engine(fact: StepFacts, reason: Any) -> Reason | None:
     """Return what a step waits for that any worker decides about; None when it is claimed at once."""
     told: Reason | None = None
-    if not fact.any_worker:
+    if not fact.servers and fact.queue.startswith(PRIVATE):
+        told = reason("no_worker", "the `trib run` that it belongs to has ended", _RERUN)
+    elif not fact.any_worker:
         told = reason("no_worker", "no worker is alive", "start one: `trib worker`")
     elif fact.name == OPTIONS_NAME:
         told = reason("options", "its options are expressions, which a worker is about to evaluate")
