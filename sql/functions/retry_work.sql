@@ -34,6 +34,7 @@ begin
             raise exception 'intent % is %; only a discarded or cancelled one is retried', id, v_state
                 using errcode = 'TR004', hint = 'submit a new one to run it once more';
         end if;
+        perform leave_runner(v_shard, id);
         perform start_over(v_shard, id, array[0]);
         return (select s.state::text from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0);
     end if;
@@ -44,6 +45,7 @@ begin
     elsif v_run.state in ('running', 'paused') then
         raise exception 'run % has not ended: it is %', id, v_run.state using errcode = 'TR004', hint = 'cancel it first';
     end if;
+    perform leave_runner(v_shard, id);
     if only_steps is not null then
         -- STEP or STEP[KEY]
         v_names := array(select case when o like '%[%]' then left(o, strpos(o, '[') - 1) else o end from unnest(only_steps) as o);

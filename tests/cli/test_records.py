@@ -7,7 +7,6 @@ import pytest
 
 from tributary_daemon.cli import live, looks, records
 from tributary_daemon.cli.blocks import Span, Table, plain
-from tributary_daemon.cli.commands import dlq
 from tributary_daemon.cli.follow import changes
 from tributary_daemon.cli.paint import paint
 
@@ -55,17 +54,11 @@ def test_a_failed_run_shows_tree_error_and_what_to_type_next(a_run, a_step, an_e
     assert not any(line != line.rstrip() for line in text.splitlines())
 
 
-def test_failed_work_of_trib_run_is_submitted_again_as_nobody_serves_its_queue(a_run, a_step, an_error):
+def test_failed_work_of_trib_run_is_retried_by_any_worker(a_run, a_step, an_error):
     bad = an_error("no stock", step="a")
     run = a_run({"a": a_step(state="discarded", queue="@1f", error=bad)}, state="failed", error=bad)
-    assert f"next    trib rerun {run['id']}   submits it again" in _shown(records.status(run, NOW))
-
-
-@pytest.mark.parametrize(("queue", "following"), [("default", "dlq requeue 0198/a"), ("@1f", "rerun 0198")])
-def test_a_dead_letter_says_what_to_type_next(an_error, queue, following):
-    letter = {"ref": "0198/a", "id": "0198", "name": "shop.a.v1", "queue": queue, "attempt": 3,
-              "reason": "exhausted", "created_at": None, "error": an_error()}  # fmt: skip
-    assert _shown(dlq._letter(letter)).endswith(f"next  trib {following}\n")
+    told = f"next    trib retry {run['id']}   runs the failed steps again, by any worker"
+    assert told in _shown(records.status(run, NOW))
 
 
 def test_a_completed_run_shows_its_result(a_run, a_step):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.store import protocol_kit as kit
+from tributary_daemon.store import membership
 
 
 @pytest.fixture
@@ -95,6 +98,47 @@ def test_an_intent_in_a_private_queue_that_nobody_serves_is_cancelled(connection
     gone = kit.row(connection, orphan)
     assert (gone["state"], gone["reason"]) == ("cancelled", "runner_gone")
     assert kit.row(connection, served)["state"] == "available"
+
+
+def test_a_retry_of_what_trib_run_left_is_for_any_worker(connection, worker):
+    kit.offer(connection)
+    run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ("a",)}), private="@gone")
+    intent = kit.scalar(
+        connection,
+        "select run_id::text from tributary.submit_row(%s, '{}', null, %s, null, null, '', '@gone', null)",
+        kit.NAME, '{"queue": "named"}',
+    )  # fmt: skip
+    connection.execute("update tributary.runs set runner_id = 1")
+    assert kit.scalar(connection, "select tributary.tidy('1 minute')") == 2
+    for id_ in (run, intent):
+        connection.execute("select tributary.retry(%s)", (id_,))
+    assert {kit.row(connection, run, step)["queue"] for step in ("a", "b")} == {"default"}
+    assert kit.row(connection, intent)["queue"] == "named"
+    assert kit.scalar(connection, "select tributary.tidy('1 minute')") == 0
+    assert len(kit.Process(connection).claim(5)) == 1
+    assert kit.scalar(connection, "select runner_id from tributary.runs") is None
+
+
+def test_a_retry_while_trib_run_still_serves_it_stays_with_it(connection, worker):
+    kit.offer(connection)
+    run = kit.start(connection, kit.workflow("w.v1", {"a": ()}), private="@here")
+    connection.execute("update tributary.runs set runner_id = %s", (worker,))
+    connection.execute("update tributary.workers set queues = '{@here}' where worker_id = %s", (worker,))
+    connection.execute("select tributary.cancel(%s)", (run,))
+    connection.execute("select tributary.retry(%s)", (run,))
+    assert kit.row(connection, run, "a")["queue"] == "@here"
+
+
+def test_the_limit_of_a_run_holds_nobody_back_for_a_handler_that_has_come(connection, worker):
+    run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ()}, max_parallel=1))
+    assert {kit.row(connection, run, step)["reason"] for step in ("a", "b")} == {"no_handler"}
+    handlers = json.dumps([{"name": kit.NAME, "options": {}}])
+    connection.execute("select tributary.register_handlers('python', %s::jsonb)", (handlers,))
+    assert membership.release_waiting(connection, 1) == 2
+    assert sorted(kit.row(connection, run, step)["state"] for step in ("a", "b")) == ["available", "waiting"]
+    connection.execute("select tributary.fill_waiting(0::smallint, 1000)")
+    assert sorted(kit.row(connection, run, step)["state"] for step in ("a", "b")) == ["available", "waiting"]
+    kit.check_invariants(connection)
 
 
 def test_a_short_public_claim_takes_from_the_dead(connection):

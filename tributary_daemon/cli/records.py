@@ -177,19 +177,18 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
             lines.append(
                 line(Span("step    ", "label"), f"{step_id}: ", Span(looks.fault(step["error"]), "bad"))
             )
-    command, what = _next(document)
-    lines.append(line(Span("next    ", "label"), Span(f"trib {command} {identifier}", "next"), f"   {what}"))
+    lines.append(
+        line(Span("next    ", "label"), Span(f"trib retry {identifier}", "next"), f"   {_next(document)}")
+    )
     return lines
 
 
-def _next(document: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the command that does what failed again, and what it does."""
+def _next(document: Mapping[str, Any]) -> str:
+    """Return what a retry does."""
     steps = document.get("steps") or {}
+    does = "runs the failed steps again" if steps else "tries it again"
     queues = [step["queue"] for step in steps.values()] or [document.get("queue") or ""]
-    if any(queue.startswith(PRIVATE) for queue in queues):
-        # nobody serves the queue of a `trib run` once it has ended
-        return "rerun", "submits it again, for any worker"
-    return "retry", "runs the failed steps again" if steps else "tries it again"
+    return f"{does}, by any worker" if any(queue.startswith(PRIVATE) for queue in queues) else does
 
 
 def items(found: Sequence[Mapping[str, Any]], now: datetime, *, unicode: bool = True) -> Table:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tributary_daemon.store.facts import StepFacts
 
 SHELL: Final = "trib.shell.v1"
-_RERUN: Final = "`trib rerun` submits it again, for any worker"
+_LEFT: Final = "it is cancelled soon; `trib retry` then hands it to any worker"
 _ITEM: Final = re.compile(r"(?P<step>.+?)\[(?P<key>.+)\]", re.DOTALL)
 _BAD: Final = frozenset({"discarded", "cancelled", "skipped"})
 
@@ -269,7 +269,7 @@ def _of_the_engine(fact: StepFacts, reason: Any) -> Reason | None:
     """Return what a step waits for that any worker decides about; None when it is claimed at once."""
     told: Reason | None = None
     if not fact.servers and fact.queue.startswith(PRIVATE):
-        told = reason("no_worker", "the `trib run` that it belongs to has ended", _RERUN)
+        told = reason("no_worker", "the `trib run` that it belongs to has ended", _LEFT)
     elif not fact.any_worker:
         told = reason("no_worker", "no worker is alive", "start one: `trib worker`")
     elif fact.name == OPTIONS_NAME:
@@ -308,7 +308,7 @@ def _held(fact: StepFacts, reason: Any) -> Reason | None:
             f"`trib workers resume {fact.resting[0]}`",
         )
     elif not fact.servers and fact.queue.startswith(PRIVATE):
-        held = reason("no_worker", "the `trib run` that it belongs to has ended", _RERUN)
+        held = reason("no_worker", "the `trib run` that it belongs to has ended", _LEFT)
     elif not fact.servers:
         held = reason(
             "no_worker",
@@ -363,7 +363,7 @@ def _discarded(fact: StepFacts, reason: Any) -> Reason:
     made: Reason = reason(
         "discarded",
         f"discarded after attempt {fact.attempt} of {fact.max_attempts}{because}{error}",
-        _RERUN if fact.queue.startswith(PRIVATE) else "`trib retry` runs it again once the cause is gone",
+        "`trib retry` runs it again once the cause is gone",
     )
     return made
 

@@ -144,6 +144,8 @@ def release_waiting(connection: Connection, shards: int) -> int:
             if row is None or row[0] == 0:
                 break
             moved += row[0]
+            # the limit of their runs may have kept others back for steps that nobody could run
+            connection.execute("select tributary.fill_waiting(%s::smallint, 1000)", (shard,))
     return moved
 
 

@@ -14,7 +14,6 @@ from tributary_daemon.cli.output import View, document, output_option, show
 from tributary_daemon.cli.selection import asked, filters, steer
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
-from tributary_daemon.model.control import PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,8 +152,5 @@ def _letter(found: dict[str, Any]) -> list[Block]:
     ]
     if error.get("traceback"):
         blocks.append(Lines(tuple(line(Span(text, "faint")) for text in error["traceback"].splitlines())))
-    # nobody serves the queue of a `trib run` once it has ended
-    private = found["queue"].startswith(PRIVATE)
-    following = f"trib rerun {found['id']}" if private else f"trib dlq requeue {found['ref']}"
-    blocks.append(Lines((line(Span("next  ", "label"), Span(following, "next")),)))
+    blocks.append(Lines((line(Span("next  ", "label"), Span(f"trib dlq requeue {found['ref']}", "next")),)))
     return blocks
