@@ -156,7 +156,7 @@ begin
         if v_outcome not in ('completed', 'returned') then
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (v_step.run_id, p_now, v_step.ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_' || v_outcome,
-                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', v_delay, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end,
+                    jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', case when v_outcome not in ('discarded', 'aborted') then v_delay end, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end,
                                                           'condition', case when v_outcome = 'skipped' then p_results[i]::jsonb end,
                                                           'items', case when v_outcome = 'expanded' then jsonb_array_length(p_results[i]::jsonb -> 'items') end,
                                                           'options', case when v_outcome = 'decided' then p_results[i]::jsonb end,

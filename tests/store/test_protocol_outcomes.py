@@ -75,9 +75,11 @@ def test_a_retry_without_a_delay_takes_the_rows_own_policy_until_it_is_exhausted
         assert wait - 5 < left <= wait
         kit.advance(connection, f"{wait} seconds")
         process.beat()
-    process.finish(process.claim(), "retry")
+    process.finish(process.claim(), "retry", delay=90)
     found = kit.row(connection, intent)
     assert (found["state"], found["reason"], found["attempt"]) == ("discarded", "exhausted", 3)
+    told = "select data ? 'delay' from tributary.event_log where type = 'step_discarded'"
+    assert kit.scalar(connection, told) is False, "no attempt follows"
     assert connection.execute(
         "select attempt, outcome, error ->> 'message', (error ->> 'attempt')::int"
         " from tributary.attempts order by 1"
