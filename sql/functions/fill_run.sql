@@ -1,5 +1,5 @@
 -- Makes steps available that wait because their run limits what runs at once, as many as there is room for, in the order of the file.
--- Returns their queues. Of a run that waits for the slot of its group none starts. The caller holds the root run's lock.
+-- Returns their queues. Of a run that is paused, or waits for the slot of its group, none starts. The caller holds the root run's lock.
 -- Index: steps_pkey to count, steps_parallel to find, group_slots_pkey.
 create or replace function tributary.fill_run(p_shard smallint, p_run_id uuid, p_most integer, p_now timestamptz) returns text[]
 language plpgsql volatile
@@ -19,7 +19,7 @@ begin
     end if;
     with next as materialized (
         select s.ctid as tid, row_number() over (order by s.ordinal) as i from steps s
-        where s.shard = p_shard and s.run_id = p_run_id and s.reason = 'parallel' and s.state = 'waiting'
+        where s.shard = p_shard and s.run_id = p_run_id and s.reason = 'parallel' and s.state = 'waiting' and s.flags & 64 = 0
         order by s.ordinal limit v_room
     ), released as (
         update steps s

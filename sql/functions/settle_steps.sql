@@ -79,7 +79,9 @@ begin
         into v_run_ids, v_ordinals, v_freed, v_own, v_queues, v_fan_runs, v_fans, v_fan_ended, v_fan_bad
         from (
             select w.*, w.queue = any (p_queues) and w.name = any (p_names) as own,
-                   w.state = 'waiting' and w.name = 'trib.fan.v1' as gathers
+                   -- without progress it has no items yet: its run is paused
+                   w.state = 'waiting' and w.name = 'trib.fan.v1' and exists (
+                       select from progress p where p.shard = p_shard and p.run_id = w.run_id and p.ordinal = w.ordinal) as gathers
             from write_decisions(p_shard, v_tids, v_counts, v_bad, v_run_ats, v_states, p_now) as w
         ) as d;
         v_mine := v_mine + v_own;
