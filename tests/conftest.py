@@ -253,7 +253,8 @@ def connection(database):
 def eventually():
     """Return a function that calls ``probe`` until its answer is true, and returns that answer.
 
-    ``eventually(probe, timeout=10, what="…")``; AssertionErrors of the probe count as not yet.
+    ``eventually(probe, timeout=10, what="…")``; AssertionErrors of the probe count as not yet. ``what`` may
+    be a function: what it returns at the end tells how things stood.
     """
 
     def wait(probe, timeout=10.0, what="the condition"):
@@ -268,8 +269,9 @@ def eventually():
             if answer:
                 return answer
             if time.monotonic() > deadline:
+                told = what() if callable(what) else what
                 raise AssertionError(
-                    f"{what} did not come true within {timeout:g} s; last: {answer!r}"
+                    f"{told} did not come true within {timeout:g} s; last: {answer!r}"
                 ) from failure
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)

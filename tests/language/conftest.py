@@ -62,6 +62,12 @@ def count(name: str) -> int:
         return calls.tell()
 
 
+@handler("l.tries.v1", max_attempts=1)
+def tries(name: str, step: Step) -> str:
+    """Fail until a test mends it, then wait at a gate."""
+    return gate(flaky(name), step)
+
+
 @handler("l.abort.v1")
 def abort() -> None:
     raise Abort("enough", run=True)

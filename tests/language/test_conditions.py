@@ -126,10 +126,12 @@ def test_r09_a_run_with_a_tolerated_failure_is_completed_with_warnings(lang):
         steps:
           tolerated: {task: trib.fail.v1, max_attempts: 1, continue_on_error: true}
           below: {task: trib.noop.v1, needs: tolerated}
+          handles: {task: trib.noop.v1, needs: tolerated, if: failure()}
         """
     )
     assert (run.state, run.warnings) == ("completed", 1)
     assert run.steps["below"].state == "completed"
+    assert reasons(run)["handles"] == ("skipped", "condition"), "what is tolerated is no failure"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +156,41 @@ def test_r10_a_path_that_a_result_lacks_fails_the_step_and_is_named(lang, value,
     assert named in error.message
     assert run.steps["asks"].state == "completed"
     assert run.steps["defaults"].result == {"v": 7}
+
+
+def test_r10_it_is_named_wherever_a_step_reads_it(lang):
+    run = lang.run(
+        """
+        steps:
+          first: {task: trib.noop.v1, with: {n: 1}}
+          own: {run: "true", env: {X: "${{ steps.first.result.gone }}"}}
+          each: {for_each: "${{ steps.first.result.gone }}", task: trib.noop.v1}
+          axis: {matrix: {x: "${{ steps.first.result.gone }}"}, task: trib.noop.v1}
+          keyed: {for_each: [1], key: "${{ steps.first.result.gone }}", task: trib.noop.v1}
+          group: {task: trib.noop.v1, concurrency: {group: "g-${{ steps.first.result.gone }}"}}
+        """
+    )
+    for step in ("own", "each", "axis", "keyed", "group"):
+        error = run.steps[step].error
+        assert error is not None, step
+        assert (run.steps[step].state, error.attempt) == ("discarded", 1), step
+        assert "steps.first.result.gone does not exist" in error.message, step
+
+
+@pytest.mark.parametrize("hooks", ["", 'on_failure: {told: {task: trib.noop.v1, if: "run.error.message"}}'])
+def test_r10_a_result_that_lacks_its_path_fails_the_run(lang, hooks):
+    run = lang.run(
+        f"""
+        steps: {{first: {{task: trib.noop.v1, with: {{n: 1}}}}}}
+        result: {{n: "${{{{ steps.first.result.gone }}}}"}}
+        {hooks}
+        """
+    )
+    assert (run.state, run.reason, run.result) == ("failed", "result", None)
+    assert "steps.first.result.gone does not exist" in run.error.message
+    assert {step.id: step.state for step in run.steps.values() if step.hook} == (
+        {"told": "completed"} if hooks else {}
+    )
 
 
 def test_a_condition_that_cannot_be_evaluated_fails_its_step_by_name(lang):

@@ -77,11 +77,15 @@ def test_r16_a_condition_is_asked_once_or_per_item(lang):
         steps:
           once: {for_each: [1, 2], if: "false", task: trib.noop.v1}
           each: {for_each: [1, 2, 3], if: item != 2, task: trib.noop.v1, with: {n: "${{ item }}"}}
+          place: {for_each: [5, 6], if: index > 0, task: trib.noop.v1, with: {n: "${{ item }}"}}
+          axis: {matrix: {x: [1, 2]}, if: matrix.x == 1, task: trib.noop.v1, with: {n: "${{ matrix.x }}"}}
         """
     )
     assert (run.steps["once"].state, run.steps["once"].result) == ("skipped", None)
     assert run.steps["each"].result == [{"n": 1}, None, {"n": 3}]
     assert run.steps["each"].items == {"completed": 2, "skipped": 1}
+    assert run.steps["place"].result == [None, {"n": 6}]
+    assert run.steps["axis"].result == [{"n": 1}, None]
     assert run.warnings == 0
 
 

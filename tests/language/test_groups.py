@@ -56,6 +56,9 @@ def test_a_run_of_a_full_group_waits_is_refused_or_takes_the_place_of_another(la
         lang.start(text.replace("ON", "reject").replace("NAME", "h4"), {"name": "a"})
     assert lang.one("select count(*) from tributary.runs") == before
     lang.open("h1")
+    lang.ended(holder)
+    own = "select count(*) from tributary.group_slots where state = 'held' and run_id = %s"
+    assert lang.one(own, holder) == (0,), "its slot is free with its end, not when the leader sweeps"
     lang.until(waiting, "work", "running", 15)
     newest = lang.start(text.replace("ON", "cancel_running").replace("NAME", "h5"), {"name": "a"})
     assert lang.ended(waiting).state == "cancelled"

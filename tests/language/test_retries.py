@@ -25,6 +25,10 @@ WAITING = (
 )
 
 
+def began(lang, name):
+    return [noted for noted in lang.notes() if noted == ("began", name)]
+
+
 def attempts(run):
     return {step.id: step.attempt for step in run.steps.values()}
 
@@ -134,6 +138,49 @@ def test_one_item_runs_again_and_the_results_are_gathered_anew(lang):
     run = lang.ended(run.id)
     assert (run.state, run.steps["fan"].result) == ("completed", 6)
     assert {item.attempt for item in lang.client.items(run.id, "fan")} == {1}
+
+
+def test_a_retry_keeps_what_runs_at_once_within_its_bounds(lang):
+    work = "task: l.tries.v1, with: {name: "
+    run = lang.run(
+        f"""
+        max_parallel: 2
+        steps:
+          a: {{{work}bounded}}}}
+          b: {{{work}bounded}}}}
+          c: {{{work}bounded}}}}
+          fan: {{for_each: [1, 2, 3], max_parallel: 1, fail_fast: false, {work}bounded_item}}}}
+        """
+    )
+    assert (run.state, run.steps["fan"].items) == ("failed", {"discarded": 3})
+    lang.mend("bounded")
+    lang.mend("bounded_item")
+    lang.client.retry(run.id)
+    lang.wait(lambda: len(began(lang, "bounded")) == 2, 20, lang.notes)
+    held = [step.state for step in lang.client.get(run.id).steps.values() if step.id != "fan"]
+    held += [item.state for item in lang.client.items(run.id, "fan")]
+    assert held.count("running") + held.count("available") == 2
+    lang.open("bounded")
+    lang.wait(lambda: len(began(lang, "bounded_item")) == 1, 20, lang.notes)
+    assert [item.state for item in lang.client.items(run.id, "fan")].count("blocked") == 2
+    lang.open("bounded_item")
+    run = lang.ended(run.id)
+    assert (run.state, run.steps["fan"].items) == ("completed", {"completed": 3})
+
+
+def test_a_failure_that_was_tolerated_is_a_warning_after_a_retry_too(lang):
+    run = lang.run(
+        """
+        steps:
+          tolerated: {task: trib.fail.v1, max_attempts: 1, continue_on_error: true}
+          bad: {task: l.flaky.v1, with: {name: warned}}
+        """
+    )
+    assert (run.state, run.warnings) == ("failed", 1)
+    lang.mend("warned")
+    lang.client.retry(run.id)
+    run = lang.ended(run.id)
+    assert (run.state, run.warnings, attempts(run)) == ("completed", 1, {"tolerated": 1, "bad": 2})
 
 
 def test_items_that_are_forgotten_leave_nothing_that_pruning_would_not_find(lang):
