@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
 import sys
 from dataclasses import dataclass
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -134,5 +136,20 @@ def answered(trib_env):
         os.close(screen)
         assert process.wait(20) == 0
         return shown.decode().replace("\r\n", "\n")
+
+    return run
+
+
+@pytest.fixture
+def here(trib_env, monkeypatch, capsys):
+    """Return a function that does what `trib` does, in this process, as a child takes a second to start."""
+    for name in ("TRIB_DATABASE_URL", "TRIB_HOME", "TRIB_EMBEDDED"):
+        monkeypatch.setenv(name, trib_env[name])
+    # nobody types here, wherever the tests run
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    def run(*arguments):
+        words = [str(argument) for argument in arguments]
+        return CompletedProcess(words, main(words), *capsys.readouterr())
 
     return run

@@ -26,54 +26,54 @@ def test_a_person_is_asked_about_what_was_found(client, answered):
     assert len(client.list(state="cancelled").items) == 2
 
 
-def test_without_a_terminal_it_takes_yes(trib, client):
+def test_without_a_terminal_it_takes_yes(here, client):
     for _ in range(3):
         client.submit("t.a.v1")
-    looked = trib("cancel", "--name", "t.%", "--dry-run")
+    looked = here("cancel", "--name", "t.%", "--dry-run")
     assert looked.stdout.startswith("would cancel 3\n")
-    refused = trib("cancel", "--name", "t.%")
+    refused = here("cancel", "--name", "t.%")
     assert refused.returncode == 2
     assert "--dry-run shows" in refused.stderr
-    done = trib("cancel", "--name", "t.%", "--yes", "-o", "json")
+    done = here("cancel", "--name", "t.%", "--yes", "-o", "json")
     assert (done.returncode, json.loads(done.stdout)["done"]) == (0, 3)
-    assert trib("cancel", "--name", "t.%", "--yes").stdout == "nothing fits\n"
+    assert here("cancel", "--name", "t.%", "--yes").stdout == "nothing fits\n"
 
 
-def test_what_could_not_be_done_exits_8(trib, client):
+def test_what_could_not_be_done_exits_8(here, client):
     work = client.submit("t.a.v1").id
     client.cancel(work)
-    done = trib("cancel", "--state", "cancelled", "--yes")
+    done = here("cancel", "--state", "cancelled", "--yes")
     assert done.returncode == 8
     assert f"{work}: intent {work} has ended" in done.stderr
     assert done.stdout == "cancelled 0, 1 could not be\n"
 
 
-def test_change_by_reference_and_by_filter(trib, client):
+def test_change_by_reference_and_by_filter(here, client):
     one, other = client.submit("t.a.v1").id, client.submit("t.a.v1", queue="q").id
-    done = trib("change", one, "--priority", "5", "--payload", '{"n": 1}', "-o", "json")
+    done = here("change", one, "--priority", "5", "--payload", '{"n": 1}', "-o", "json")
     assert json.loads(done.stdout) == [{"ref": one, "state": "waiting"}]
     document = client.get(one)
     assert (document.priority, document.payload) == (5, {"n": 1})
-    assert trib("change", "--from-queue", "q", "--queue", "r", "--yes").stdout == "changed 1\n"
+    assert here("change", "--from-queue", "q", "--queue", "r", "--yes").stdout == "changed 1\n"
     assert client.get(other).queue == "r"
     client.cancel(one)
-    refused = trib("change", one, "--now")
+    refused = here("change", one, "--now")
     assert refused.returncode == 8
     assert "has ended" in refused.stderr
-    assert trib("change", one[:-2] + "zz", "--now").returncode == 4
+    assert here("change", one[:-2] + "zz", "--now").returncode == 4
 
 
-def test_unique_and_expiring_submits(trib, client):
+def test_unique_and_expiring_submits(here, client):
     submit = ("submit", "t.a.v1", "--unique", "k", "-o", "json")
-    first = json.loads(trib(*submit, "--expires-in", "1h").stdout)
+    first = json.loads(here(*submit, "--expires-in", "1h").stdout)
     assert first["created"]
     debounced = ("--on-conflict", "debounce", "--in", "30s", "--max-wait", "5m", "--payload", '{"n": 2}')
-    again = json.loads(trib(*submit, *debounced).stdout)
+    again = json.loads(here(*submit, *debounced).stdout)
     assert (again["id"], again["created"]) == (first["id"], False)
     assert client.get(first["id"]).payload == {"n": 2}
-    shown = trib("submit", "t.a.v1", "--unique", "k", "--unique-for", "1h")
+    shown = here("submit", "t.a.v1", "--unique", "k", "--unique-for", "1h")
     assert "there is one already" in shown.stdout
-    late = trib("submit", "t.a.v1", "--expires-at", "2001-01-01T00:00:00Z")
+    late = here("submit", "t.a.v1", "--expires-at", "2001-01-01T00:00:00Z")
     assert late.returncode == 3
     assert "before it may start" in late.stderr
 
