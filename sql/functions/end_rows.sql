@@ -9,6 +9,7 @@ set plan_cache_mode to force_custom_plan
 as $$
 declare
     v_tids tid[];
+    v_children uuid[];
 begin
     v_tids := array(
         select s.ctid from steps s
@@ -21,12 +22,16 @@ begin
     where s.ctid = any (v_tids) and s.shard = p_shard and s.state = 'running';
     perform pg_notify('tributary_cancel', s.process_id::text)
     from steps s where s.ctid = any (v_tids) and s.shard = p_shard and s.state = 'running';
-    perform cancel_run(p_shard, r.run_id, p_reason, p_now)
-    from steps s
-    join runs r on r.shard = p_shard and r.parent_run_id = p_run_id and r.parent_ordinal = s.ordinal
-    where s.ctid = any (v_tids) and s.shard = p_shard and s.reason = 'child' and r.finished_at is null;
+    v_children := array(
+        select r.run_id
+        from steps s
+        join runs r on r.shard = p_shard and r.parent_run_id = p_run_id and r.parent_ordinal = s.ordinal
+        where s.ctid = any (v_tids) and s.shard = p_shard and s.reason = 'child' and r.finished_at is null
+        order by r.run_id);
     update steps s
     set state = case when s.state = 'running' then 'cancelled' else p_state end, process_id = null, finished_at = p_now,
         started_at = coalesce(s.started_at, case when s.state = 'running' then s.claimed_at end), reason = p_reason
     where s.ctid = any (v_tids) and s.shard = p_shard;
+    -- now that nothing waits for them: their ends would fail their steps
+    perform cancel_run(p_shard, c.run_id, p_reason, p_now) from unnest(v_children) as c(run_id);
 end $$;

@@ -111,13 +111,43 @@ def test_parent_and_child_are_cancelled_together(lang):
         "cancelled",
         "completed",
     )
-    # a child that is cancelled by itself fails the step that waits for it
-    other = lang.start(text.replace("NAME", "never"))
+    # whatever their ends tell it, the step that waited for them was cancelled with its run
+    assert lang.states(whole) == lang.states(middle) == {"sub": "cancelled"}
+    # a child that is cancelled by itself fails the step that waits for it, for good
+    again = "{workflow: middle.v1, max_attempts: 2, retry: {delay: 0}}"
+    other = lang.start(text.replace("NAME", "never").replace("{workflow: middle.v1}", again))
     middle = lang.wait(lambda: lang.client.get(other).steps["sub"].child, 10, "a child")
     lang.wait(lambda: lang.client.get(middle).steps["sub"].child, 10, "a grandchild")
     lang.client.cancel(middle)
     run = lang.ended(other)
     assert (run.state, run.steps["sub"].error.reason) == ("failed", "child_cancelled")
+    assert run.steps["sub"].attempt == 1
+
+
+def test_what_waits_below_a_child_does_not_start_when_both_are_cancelled(lang):
+    run = lang.start(
+        """
+        name: parent.v1
+        steps:
+          sub: {workflow: child.v1}
+          handles: {task: trib.noop.v1, needs: sub, if: failure()}
+          below: {task: trib.noop.v1, needs: sub}
+        on_failure: {wrong: {task: trib.noop.v1}}
+        on_cancel: {right: {task: trib.noop.v1}}
+        ---
+        name: child.v1
+        steps: {work: {task: l.gate.v1, with: {name: never}}}
+        """.replace("        ", "")
+    )
+    child = lang.wait(lambda: lang.client.get(run).steps["sub"].child, 10, "a child")
+    lang.until(child, "work", "running")
+    lang.client.cancel(run)
+    assert lang.ended(run).state == "cancelled"
+    assert lang.states(run) == {
+        "sub": "cancelled", "handles": "cancelled", "below": "cancelled",
+        "wrong": "skipped", "right": "completed",
+    }  # fmt: skip
+    assert lang.one("select count(*) from tributary.dead_letters where run_id = %s", run) == (0,)
 
 
 def test_a_child_runs_once_per_item(lang):
