@@ -7,18 +7,24 @@ set plan_cache_mode to force_custom_plan
 as $$
 declare
     v_parent runs;
+    v_child uuid;
 begin
     select * into strict v_parent from runs r where r.shard = p_shard and r.run_id = p_step.run_id;
     perform set_config('tributary.group', coalesce(p_child ->> 'group', ''), true);
     begin
-        perform from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
-                                jsonb_build_object('priority', nullif(v_parent.priority, 0)), null, null, v_parent.labels, v_parent.tenant_id, null,
-                                case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,
-                                v_parent.root_id, v_parent.run_id, p_step.ordinal);
+        select r.run_id into strict v_child
+        from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
+                        jsonb_build_object('priority', nullif(v_parent.priority, 0)), null, null, v_parent.labels, v_parent.tenant_id, null,
+                        case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,
+                        v_parent.root_id, v_parent.run_id, p_step.ordinal) as r;
     exception when sqlstate 'TR004' then
         -- raised further it would tell the process that it is fenced
         return sqlerrm;
     end;
+    if v_parent.state = 'paused' then
+        -- the step was at it when the run was paused
+        perform pause_run(v_child);
+    end if;
     update steps s
     set state = 'waiting', reason = 'child', process_id = null, started_at = coalesce(s.started_at, s.claimed_at)
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;
