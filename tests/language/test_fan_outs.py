@@ -117,6 +117,23 @@ def test_r16_tolerated_items_are_null_and_warnings(lang):
     assert run.steps["share"].items == {"completed": 4, "discarded": 1}
 
 
+def test_r16_items_of_a_step_whose_failure_is_tolerated_are_no_dead_letters(lang):
+    run = lang.run(
+        """
+        steps:
+          fan: {for_each: [1, 2], task: trib.fail.v1, max_attempts: 1, continue_on_error: true}
+          below: {task: trib.noop.v1, needs: fan}
+        """
+    )
+    assert (run.state, run.steps["fan"].state, run.steps["below"].state) == (
+        "completed",
+        "discarded",
+        "completed",
+    )
+    assert run.warnings > 0
+    assert lang.one("select count(*) from tributary.dead_letters where run_id = %s", run.id) == (0,)
+
+
 def test_r16_past_what_is_tolerated_nothing_new_starts_and_the_rest_is_cancelled(lang):
     run = lang.run(
         """
