@@ -32,6 +32,8 @@ begin
         v_ends := finish_mixed(p_shard, array[v_tid], array[case p_child.state when 'failed' then 'retry' else 'discarded' end], array[null::text],
                                array[v_error::text], array[null::float8], array[null::float8], p_now);
     end if;
+    -- its slot was kept for the child
+    perform leave_group(p_shard, v_step.run_id, v_step.ordinal);
     perform settle_ended(p_shard, array[v_step.run_id], array[v_step.ordinal], array[v_step.kind], v_ends, array[null::text], array[v_error::text],
                          p_now, p_queues, p_names, p_free);
 end $$;

@@ -10,6 +10,7 @@ as $$
 declare
     v_tids tid[];
     v_children uuid[];
+    v_parents integer[];
 begin
     v_tids := array(
         select s.ctid from steps s
@@ -22,6 +23,7 @@ begin
     where s.ctid = any (v_tids) and s.shard = p_shard and s.state = 'running';
     perform pg_notify('tributary_cancel', s.process_id::text)
     from steps s where s.ctid = any (v_tids) and s.shard = p_shard and s.state = 'running';
+    v_parents := array(select s.ordinal from steps s where s.ctid = any (v_tids) and s.shard = p_shard and s.reason = 'child');
     v_children := array(
         select r.run_id
         from steps s
@@ -34,4 +36,6 @@ begin
     where s.ctid = any (v_tids) and s.shard = p_shard;
     -- now that nothing waits for them: their ends would fail their steps
     perform cancel_run(p_shard, c.run_id, p_reason, p_now) from unnest(v_children) as c(run_id);
+    -- no process holds them, so none gives their slots back
+    perform leave_group(p_shard, p_run_id, u.ordinal) from unnest(v_parents) as u(ordinal);
 end $$;

@@ -34,18 +34,7 @@ begin
         select * into v_step from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal for update;
         if v_step.finished_at is null and v_step.run_id is not null then
             v_now := clock();
-            if v_step.state = 'running' then
-                insert into attempts (run_id, seq, process_id, claimed_at, started_at, finished_at, ordinal, shard, attempt, tenant_id, outcome, worker, error)
-                values (p_run_id, v_step.seq, v_step.process_id, v_step.claimed_at, v_step.started_at, v_now, p_ordinal, p_shard, v_step.attempt,
-                        v_step.tenant_id, 'cancelled', (select p.name from processes p where p.process_id = v_step.process_id),
-                        jsonb_build_object('type', 'Cancelled', 'message', 'superseded by a newer member of its group',
-                                           'attempt', v_step.attempt, 'reason', 'cancelled'));
-                perform pg_notify('tributary_cancel', v_step.process_id::text);
-            end if;
-            update steps s
-            set state = 'cancelled', process_id = null, finished_at = v_now, reason = 'superseded',
-                started_at = coalesce(s.started_at, case when s.state = 'running' then s.claimed_at end)
-            where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal;
+            perform end_rows(p_shard, p_run_id, array[p_ordinal], 'cancelled', 'superseded', v_now);
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (p_run_id, v_now, p_ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_cancelled', '{"reason": "superseded"}');
             perform settle_steps(p_shard, array[p_run_id], array[p_ordinal], array[2::smallint], v_now, '{}', '{}', 0);

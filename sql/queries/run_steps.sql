@@ -7,12 +7,13 @@ select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.de
        s.flags, s.run_at, case when s.name = 'trib.fan.v1' then p.at when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
        case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child
 from tributary.steps as s
+-- what a step has to be for it stands inside of each: nothing is looked up for others
 left join lateral (
     select t.error
     from tributary.attempts as t
-    where t.shard = s.shard and t.run_id = s.run_id and t.ordinal = s.ordinal and t.error is not null
+    where s.state <> 'completed' and t.shard = s.shard and t.run_id = s.run_id and t.ordinal = s.ordinal and t.error is not null
     order by t.seq desc limit 1
-) as a on s.state <> 'completed'
+) as a on true
 left join tributary.progress as p
     on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal and (s.state = 'running' or s.name = 'trib.fan.v1')
 left join tributary.processes as o on o.process_id = s.process_id
@@ -21,22 +22,22 @@ left join lateral (
     from (
         select i.state, count(*) as n
         from tributary.steps as i
-        where i.shard = s.shard and i.run_id = s.run_id and i.ordinal >= (p.details -> 'first')::integer
+        where s.name = 'trib.fan.v1' and i.shard = s.shard and i.run_id = s.run_id and i.ordinal >= (p.details -> 'first')::integer
           and i.ordinal < (p.details -> 'first')::integer + (p.details -> 'items')::integer
         group by i.state
     ) as g
-) as f on s.name = 'trib.fan.v1'
+) as f on true
 left join lateral (
     select r.run_id::text as child
     from tributary.runs as r
-    where r.shard = s.shard and r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal
+    where s.name = 'trib.workflow.v1' and r.shard = s.shard and r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal
     order by r.run_id desc limit 1
-) as c on s.name = 'trib.workflow.v1'
+) as c on true
 left join lateral (
     select q.options ->> 'name' as name, coalesce((q.options #>> '{priority,value}')::integer, 0) as priority
     from tributary.payloads as q
-    -- in here, so that no other step is looked up for it
     where s.name = 'trib.options.v1' and q.shard = s.shard and q.run_id = s.run_id and q.ordinal = s.ordinal
+    offset 0
 ) as u on true
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step' and s.flags & 256 = 0
 order by s.ordinal

@@ -68,6 +68,45 @@ def test_a_run_of_a_full_group_waits_is_refused_or_takes_the_place_of_another(la
     assert lang.ended(newest).state == lang.ended(beside).state == "completed"
 
 
+GROUPED_CHILD = """
+name: NAME
+steps: {sub: {workflow: kid.v1, concurrency: {group: subs, limit: 1, on_limit: MODE}}}
+---
+name: kid.v1
+steps: {work: {task: l.gate.v1, with: {name: GATE}}}
+"""
+
+
+def grouped_child(lang, gate, mode):
+    words = {"NAME": f"parent.{gate}.v1", "MODE": mode, "GATE": gate}
+    text = GROUPED_CHILD
+    for word, given in words.items():
+        text = text.replace(word, given)
+    return lang.start(text)
+
+
+def test_a_step_that_runs_a_workflow_keeps_its_slot_until_that_has_ended(lang):
+    first = grouped_child(lang, "s1", "queue")
+    lang.wait(lambda: began(lang, "s1"), 20, "the child of the first one is at work")
+    second = grouped_child(lang, "s2", "queue")
+    lang.wait(lambda: lang.why(second, "sub").code == "group", 20, "the second one waits for the slot")
+    lang.open("s1")
+    assert lang.ended(first).state == "completed"
+    lang.wait(lambda: began(lang, "s2"), 20, "the second one has it")
+    assert began(lang, "s1", "s2") == ["s1", "s2"]
+    third = grouped_child(lang, "s3", "cancel_running")
+    ousted = lang.ended(second)
+    assert (ousted.state, ousted.steps["sub"].state) == ("failed", "cancelled")
+    assert lang.client.get(ousted.steps["sub"].child).state == "cancelled"
+    lang.wait(lambda: began(lang, "s3"), 20, "the newest one has it")
+    lang.client.cancel(third)
+    assert lang.ended(third).state == "cancelled"
+    fourth = grouped_child(lang, "s4", "queue")
+    lang.wait(lambda: began(lang, "s4"), 5, "a cancelled one has given its slot back")
+    lang.open("s4")
+    assert lang.ended(fourth).state == "completed"
+
+
 def test_a_step_whose_workflow_is_refused_by_its_group_fails_and_nothing_else(lang):
     kid = """
         name: kid.v1

@@ -252,7 +252,7 @@ class DatabaseThread:
             self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._account(mine, refused)
-        grouping.leave(leases.connection, claiming.shard, [held for held, _ in mine])
+        grouping.leave(leases.connection, claiming.shard, mine)
         self._hand_over(claiming.shard, rows)
         losses.tell(leases, claiming.shard, refused)
         if want > 0 and not claiming.more and len(rows) < want:

@@ -9,7 +9,7 @@ from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.engine.inputs import contexts
 from tributary_daemon.errors import InvalidInput
-from tributary_daemon.model.control import Flag
+from tributary_daemon.model.control import WORKFLOW_NAME, Flag
 from tributary_daemon.model.outcome import Discarded, ErrorRecord
 from tributary_daemon.spec.expressions import ExpressionError
 from tributary_daemon.store import groups
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.db import Connection
+    from tributary_daemon.store.leases import Ended
 
 
 def is_grouped(held: Held) -> bool:
@@ -28,7 +29,7 @@ def is_grouped(held: Held) -> bool:
     return (
         held.facts is not None
         and "concurrency" in held.facts.step
-        and not held.control
+        and (not held.control or held.name == WORKFLOW_NAME)
         and held.payload != AGGREGATE
     )
 
@@ -56,8 +57,8 @@ def ask(connection: Connection, process_id: int, held: Held) -> str | Outcome:
     return answer
 
 
-def leave(connection: Connection, shard: int, helds: Iterable[Held]) -> None:
-    """Give back the slots of those that have ended."""
-    grouped = [held for held in helds if held.grouped]
+def leave(connection: Connection, shard: int, outcomes: Iterable[tuple[Held, Ended]]) -> None:
+    """Give back the slots of those that have ended; who has started a child run keeps it until that ends."""
+    grouped = [held for held, item in outcomes if held.grouped and item.outcome != "started"]
     if grouped:
         groups.leave(connection, shard, [(held.run_id, held.ordinal) for held in grouped])
