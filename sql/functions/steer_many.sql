@@ -34,7 +34,7 @@ begin
                 when 'retry' then state := retry(v_id);
                 when 'requeue' then
                     v_steps := array(select u.step from unnest(p_ids, p_steps) as u(id, step) where u.id = v_id and u.step is not null);
-                    state := case when cardinality(v_steps) > 1 then retry(v_id, v_steps) else requeue(v_id, v_step) end;
+                    state := case when cardinality(v_steps) > 1 then requeue_steps(v_id, v_steps) else requeue(v_id, v_step) end;
                 when 'drop' then
                     delete from dead_letters d where d.shard = p_shard and d.run_id = v_id and d.ordinal = v_step::integer;
                     state := 'dropped';

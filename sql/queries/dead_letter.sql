@@ -2,7 +2,7 @@
 -- Locks: none.
 -- Index: dead_letters_pkey, payloads_pkey, steps_pkey.
 -- Caller: store.dead_letters.one
-select d.run_id, d.ordinal, d.step_id, d.kind::text, d.name, d.queue, d.attempt, d.reason, d.error, d.created_at,
+select d.run_id, d.ordinal, d.step_id, d.kind::text, d.name, d.queue, d.attempt, d.reason, d.error, d.created_at, s.item_key,
        coalesce(s.payload, p.payload) as payload
 from tributary.dead_letters as d
 left join tributary.payloads as p on p.shard = d.shard and p.run_id = d.run_id and p.ordinal = d.ordinal

@@ -288,3 +288,43 @@ def test_of_two_retries_at_once_one_wins(lang):
     assert isinstance(refused, errors.NotPossible), refused
     lang.open("twice")
     assert attempts(lang.ended(run.id)) == {"work": 2}
+
+
+def test_r16_a_requeued_fan_out_runs_the_items_that_failed_and_no_other(lang):
+    run = lang.run(
+        """
+        steps:
+          fan:
+            for_each: [one, two, three]
+            fail_fast: false
+            task: l.flaky.v1
+            with: {name: "requeued-${{ item }}"}
+          last: {task: trib.noop.v1, with: {got: "${{ steps.fan.result }}"}}
+        """
+    )
+    assert run.state == "failed"
+    for name in ("one", "two", "three"):
+        lang.mend(f"requeued-{name}")
+    lang.client.requeue(f"{run.id}/fan")
+    run = lang.ended(run.id)
+    assert run.state == "completed"
+    assert {item.attempt for item in lang.client.items(run.id, "fan")} == {2}
+
+    (lang.home / "mended-requeued-two").unlink()
+    run = lang.run(
+        """
+        steps:
+          fan:
+            for_each: [one, two, three]
+            fail_fast: false
+            task: l.flaky.v1
+            with: {name: "requeued-${{ item }}"}
+          last: {task: trib.noop.v1, with: {got: "${{ steps.fan.result }}"}}
+        """
+    )
+    assert run.state == "failed"
+    lang.mend("requeued-two")
+    assert lang.client.requeue_many(kind="run", error="requeued-two is broken").done == 1
+    run = lang.ended(run.id)
+    assert run.steps["last"].result == {"got": ["requeued-one", "requeued-two", "requeued-three"]}
+    assert [item.attempt for item in lang.client.items(run.id, "fan")] == [1, 2, 1]

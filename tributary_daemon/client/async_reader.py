@@ -297,8 +297,8 @@ class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace
         """
         return await self._link.run(lambda: overview.letter(reference), again=True)
 
-    async def requeue(self, reference: str) -> str:
-        """Put a dead letter back to work; return the new state of the work."""
+    async def requeue(self, reference: str | Sequence[str]) -> str:
+        """Put a dead letter, or several of one run, back to work; return the new state of the work."""
         return await self._link.run(lambda: overview.requeue(reference), again=False)
 
     async def drop(self, reference: str) -> None:

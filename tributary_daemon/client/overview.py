@@ -18,6 +18,8 @@ from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
 from tributary_daemon.store import control, dead_letters, events, fleet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tributary_daemon.store.db import Operation
 
 
@@ -49,15 +51,21 @@ def letter(reference: str) -> Operation[DeadLetterDocument]:
     return _letter((yield from _addressed(reference)))
 
 
-def requeue(reference: str) -> Operation[str]:
-    """Put a dead letter back to work; return the new state.
+def requeue(reference: str | Sequence[str]) -> Operation[str]:
+    """Put a dead letter, or several of one run, back to work; return the new state.
 
     Raises:
         NotFound: there is none.
+        InvalidInput: they are not of one run.
         AmbiguousId: as `letter`.
     """
-    row = yield from _addressed(reference)
-    return (yield from control.requeue(str(row.run_id), row.step_id))
+    rows: list[dead_letters.DeadLetterRow] = []
+    for each in [reference] if isinstance(reference, str) else reference:
+        row = yield from _addressed(each)
+        rows.append(row)
+    if len({row.run_id for row in rows}) != 1:
+        raise InvalidInput("dead letters of several runs do not go back together", hint="requeue each run's")
+    return (yield from control.requeue(str(rows[0].run_id), [row.step for row in rows if row.step]))
 
 
 def drop(reference: str) -> Operation[None]:
@@ -75,13 +83,17 @@ def drop(reference: str) -> Operation[None]:
 def _addressed(reference: str) -> Operation[dead_letters.DeadLetterRow]:
     head, slash, step = reference.partition("/")
     full = yield from resolve_id(head)
-    rows = yield from dead_letters.of(full, step if slash else None)
-    if not rows:
+    rows = yield from dead_letters.of(full, step.partition("[")[0] if slash else None)
+    # a fan-out has one of its own beside those of its items
+    found = [row for row in rows if row.step == step] if slash else rows
+    found = found or [row for row in rows if row.step_id == step]
+    if not found:
         raise _no_letter(reference)
-    if len(rows) > 1:
-        listed = "\n".join(f"  {full}/{row.step_id}  {row.name}  {row.reason}" for row in rows)
-        raise AmbiguousId(f"run {full} has several dead letters:\n{listed}", hint="name the step: RUN/STEP")
-    return rows[0]
+    if len(found) > 1:
+        listed = "\n".join(f"  {full}/{row.step}  {row.name}  {row.reason}" for row in found)
+        hint = "name the step: RUN/STEP, or RUN/STEP[KEY] for an item of a fan-out"
+        raise AmbiguousId(f"run {full} has several dead letters:\n{listed}", hint=hint)
+    return found[0]
 
 
 def _no_letter(reference: str) -> NotFound:
@@ -90,7 +102,7 @@ def _no_letter(reference: str) -> NotFound:
 
 def _letter(row: dead_letters.DeadLetterRow) -> DeadLetterDocument:
     return DeadLetterDocument(
-        ref=str(row.run_id) if row.step_id is None else f"{row.run_id}/{row.step_id}",
+        ref=str(row.run_id) if row.step is None else f"{row.run_id}/{row.step}",
         id=str(row.run_id),
         step=row.step_id,
         kind=row.kind,

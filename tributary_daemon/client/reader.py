@@ -307,8 +307,8 @@ class Reader(RunFace, Steering, ScheduleFace, FleetFace):
         """
         return self._link.run(lambda: overview.letter(reference), again=True)
 
-    def requeue(self, reference: str) -> str:
-        """Put a dead letter back to work; return the new state of the work."""
+    def requeue(self, reference: str | Sequence[str]) -> str:
+        """Put a dead letter, or several of one run, back to work; return the new state of the work."""
         return self._link.run(lambda: overview.requeue(reference), again=False)
 
     def drop(self, reference: str) -> None:

@@ -16,7 +16,7 @@ class DeadLetterDocument:
     """Discarded work that nobody tolerated.
 
     Attributes:
-        ref: its address: the intent's id, or ``RUN/STEP``.
+        ref: its address: the intent's id, ``RUN/STEP``, or ``RUN/STEP[KEY]`` of an item of a fan-out.
         id: of the run or intent.
         step: id of the step; None for an intent.
         payload: what it was given; None in pages.

@@ -124,11 +124,11 @@ def change(
     return str(rows[0][0])
 
 
-def requeue(work_id: str, step: str | None) -> Operation[str]:
-    """Put a dead letter back to work and return the new state.
+def requeue(work_id: str, steps: Sequence[str]) -> Operation[str]:
+    """Put dead letters of a run's steps, or that of an intent (no step), back to work; return the new state.
 
     Raises:
         NotFound: there is no such dead letter.
     """
-    rows = yield Query(query("requeue"), {"id": work_id, "step": step})
+    rows = yield Query(query("requeue"), {"id": work_id, "steps": list(steps)})
     return str(rows[0][0])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetterRow(NamedTuple):
-    """A dead letter; ``payload`` is None in pages."""
+    """A dead letter; ``item_key`` of an item of a fan-out, ``payload`` is None in pages."""
 
     run_id: UUID
     ordinal: int
@@ -24,7 +24,13 @@ class DeadLetterRow(NamedTuple):
     reason: str
     error: dict[str, Any]
     created_at: datetime
+    item_key: str | None = None
     payload: Any = None
+
+    @property
+    def step(self) -> str | None:
+        """``STEP``, or ``STEP[KEY]`` of an item; None of an intent."""
+        return self.step_id if self.item_key is None else f"{self.step_id}[{self.item_key}]"
 
 
 class After(NamedTuple):

@@ -16,7 +16,7 @@ from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from tributary_daemon.client.reader import Reader
 
@@ -26,7 +26,8 @@ _ENTRIES: Final = {
     "requeue": Entry("commands.dlq:requeue", "Put dead letters back to work"),
     "drop": Entry("commands.dlq:drop", "Forget dead letters; the work stays discarded"),
 }
-_REFERENCE: Final = "REF is the id of an intent, or RUN/STEP; parts of ids do."
+_REFERENCE: Final = """REF is the id of an intent, RUN/STEP, or 'RUN/STEP[KEY]' for an item of a fan-out;
+parts of ids do."""
 _MANY: Final = f"""{_REFERENCE} With filters instead: all dead letters that fit.
 
 \\b
@@ -78,7 +79,11 @@ def requeue(*, references: tuple[str, ...], output: str, **given: Any) -> int:
     if not references:
         with opened() as client:
             return steer(wanted, "requeue", "requeued", output, client.requeue_many)
-    return _each(references, output, "requeued", lambda client, reference: client.requeue(reference))
+    # once a run is at work again, no other dead letter of it would go back
+    runs: dict[str, list[str]] = {}
+    for reference in dict.fromkeys(references):
+        runs.setdefault(reference.partition("/")[0], []).append(reference)
+    return _each(runs.values(), output, "requeued", lambda client, refs: client.requeue(refs))
 
 
 @click.command(cls=Command, epilog=_MANY.format(command="drop"))
@@ -91,23 +96,24 @@ def drop(*, references: tuple[str, ...], output: str, **given: Any) -> int:
     if not references:
         with opened() as client:
             return steer(wanted, "drop", "dropped", output, client.drop_many)
-    return _each(references, output, "dropped", lambda client, reference: client.drop(reference))
+    each = ([reference] for reference in references)
+    return _each(each, output, "dropped", lambda client, refs: client.drop(*refs))
 
 
 def _each(
-    references: tuple[str, ...], output: str, word: str, action: Callable[[Reader, str], object]
+    groups: Iterable[Sequence[str]], output: str, word: str, action: Callable[[Reader, Sequence[str]], object]
 ) -> int:
     done: list[dict[str, Any]] = []
     code = failures.COMPLETED
     with opened() as client:
-        for reference in references:
+        for group in groups:
             try:
-                action(client, reference)
+                action(client, group)
             except (NotFound, NotPossible, AmbiguousId, InvalidInput) as error:
                 failures.say_error(error.message, error.hint)
                 code = code or error.exit_code
                 continue
-            done.append({"ref": reference, "outcome": word})
+            done += [{"ref": reference, "outcome": word} for reference in group]
     if done:
         rows = tuple(line(Span(word, "good"), "  ", Span(row["ref"], "id")) for row in done)
         show(View(done, [row["ref"] for row in done], lambda: [Lines(rows)]), output)
