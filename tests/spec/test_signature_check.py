@@ -199,6 +199,19 @@ def test_a_workflow_is_checked_again_when_more_is_known():
     assert recheck(built, shop(exact=False), elsewhere={"a"}) == ()
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "with: |\n      ${{ inputs.sizes[0] }}\n",
+        "with: {width: 3}\n    for_each: |\n      ${{ inputs.sizes }}\n",
+    ],
+)
+def test_an_expression_in_a_block_is_read_as_one_beside_its_key(lines):
+    text = "inputs: {sizes: {type: list, items: object}}\nsteps:\n  x:\n    task: shop.resize.v1\n    "
+    (step,) = load_text(text + lines, signatures=shop()).steps
+    assert (step.for_each or step.with_) == lines.split("|")[1].strip()
+
+
 def fan_out(**fields):
     """A fan-out over what `find` returns, and a step behind it, checked as they will be written."""
     steps = Mapping("steps")

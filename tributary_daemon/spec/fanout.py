@@ -6,8 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec import codes
-from tributary_daemon.spec.expressions import ExpressionError, split
-from tributary_daemon.spec.kinds import EXPRESSION_SCHEMA, INVALID, Kind, holds_expression, refuse_type
+from tributary_daemon.spec.kinds import (
+    EXPRESSION_SCHEMA,
+    INVALID,
+    Kind,
+    holds_expression,
+    refuse_type,
+    sole_expression,
+)
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
 
@@ -25,13 +31,8 @@ def _read_list(node: Node, key: str, problems: Problems) -> Any:
         return to_json(node)
     if holds_expression(node):
         assert isinstance(node, Scalar)
-        try:
-            pieces = [piece for piece in split(node.value) if piece.is_expression or piece.text.strip()]
-        except ExpressionError:
-            # told where all expressions are checked
-            return node.value
-        if len(pieces) == 1:
-            return node.value
+        if (expression := sole_expression(node.value)) is not None:
+            return expression
         hint = f"write {key}: ${{{{ … }}}} alone"
         message = f"`{key}` must be one expression, text around it makes it no list"
         problems.error(codes.BAD_FAN_OUT, message, node, hint=hint)
