@@ -362,3 +362,9 @@ def test_a_thousand_steps_take_little_longer_with_checks():
         spent.setdefault(signatures is None, []).append(time.process_time() - start)
     # 41 ms against 27 where it was measured
     assert min(spent[False]) < 4 * min(spent[True]), spent
+
+
+def test_a_workflow_in_brackets_is_checked_again_as_any():
+    spec = load_text("{steps: {x: {task: shop.resize.v1, with: {width: wide}}}}")
+    (found,) = recheck(spec, shop(exact=False))
+    assert (found.code, found.line, found.column) == ("TRB153", 1, 50)
