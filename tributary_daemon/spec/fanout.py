@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _AXIS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _EXPRESSION = re.compile(r"(?:inputs|steps|run|env|matrix)\b|\w+\(")
 _EXAMPLE: Final = "matrix: {model: [small, large], region: ${{ inputs.regions }}}"
-_SELECTIONS: Final = ("include", "exclude")
+_SELECTIONS: Final = {
+    "include": "Combinations to complete with further names, or to add.",
+    "exclude": "Combinations to leave out: those that agree in all that is named.",
+}
 
 
 def _read_list(node: Node, key: str, problems: Problems) -> Any:
@@ -103,7 +106,15 @@ def _check_excluded(excluded: Sequence, axes: dict[str, Any], problems: Problems
 MATRIX: Final = Kind(
     {
         "type": "object",
-        "properties": {name: {"type": "array", "items": {"type": "object"}} for name in _SELECTIONS},
+        "properties": {
+            name: {
+                "description": doc,
+                "type": "array",
+                "items": {"type": "object"},
+                "examples": [[{"model": "small", "region": "us"}]],
+            }
+            for name, doc in _SELECTIONS.items()
+        },
         "additionalProperties": _LIST_SCHEMA,
         "minProperties": 1,
     },
