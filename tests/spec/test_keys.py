@@ -126,3 +126,9 @@ def test_an_input_as_a_whole_is_one_expression_and_keeps_its_type(refused_with, 
     assert step.with_ == "${{ inputs.a }}"
     for value in ("${{ inputs.a }} and more", "${{ inputs.a }}${{ inputs.a }}", "a ${{ inputs.a }}", "a"):
         refused_with(text.replace("WITH", f"'{value}'"), "TRB108")
+
+
+def test_items_that_are_choices_have_options(refused_with):
+    text = "inputs: {{a: {{type: list, items: {}}}}}\nsteps: {{a: {{run: x}}}}\n"
+    assert "options" in refused_with(text.format("choice"), "TRB140").hint
+    assert load_text(text.format("{type: choice, options: [a]}")).inputs["a"].items.options == ("a",)

@@ -12,7 +12,7 @@ from tributary_daemon.spec.kinds import INVALID, parse_time, refuse_expressions,
 from tributary_daemon.spec.mappings import read_fields
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
-from tributary_daemon.spec.workflow import INPUT_TYPES, InputSpec
+from tributary_daemon.spec.workflow import INPUT_TYPES, SIMPLE_TYPES, InputSpec
 
 if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Problems
@@ -165,8 +165,10 @@ def _items(kind: str, node: Node | None, problems: Problems) -> Any:
     if isinstance(node, Mapping):
         return _read_input("items", node, problems) or INVALID
     word = node.value if isinstance(node, Scalar) else None
-    if word not in INPUT_TYPES or word == "choice":
+    if word not in SIMPLE_TYPES:
         hint = suggest(str(word), INPUT_TYPES)
+        if word == "choice":
+            hint = "a choice has options: items: {type: choice, options: [dev, prod]}"
         problems.error(codes.BAD_INPUT, "`items` must be a type or a mapping", node, hint=hint)
         return INVALID
     return InputSpec(type=str(word))
