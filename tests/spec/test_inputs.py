@@ -41,6 +41,8 @@ def test_defaults_and_nulls_fill_what_was_left_out():
     }
     assert check_inputs(DECLARED, {"email": "a@b", "batch": 3.0, "ratio": None})["batch"] == 3
     assert check_inputs({}, {}) == {}
+    whole = InputSpec(type="list", items=InputSpec(type="list", items=InputSpec(type="integer")))
+    assert repr(check_inputs({"a": whole}, {"a": [[3.0], [4]]})["a"]) == "[[3], [4]]"
 
 
 def test_all_faults_at_once():

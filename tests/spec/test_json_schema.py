@@ -37,12 +37,14 @@ UNSEEN = {
     "negated_condition",
     "not_json",
     "own_cycle",
+    "precondition_messages",
     "quoted_condition",
     "same_names",
     "status_functions",
     "tabs",
     "tags",
     "unquoted",
+    "zones",
 }
 
 

@@ -101,3 +101,34 @@ def test_cache_and_concurrency_are_filled_up():
     found = load_text(TASK + "    cache: {ttl: 1h}\n    concurrency: {group: g}").step("b")
     assert found.cache == {"scope": "run", "ttl": 3600.0}
     assert found.concurrency == {"group": "g", "limit": 1, "on_limit": "queue"}
+
+
+@pytest.mark.parametrize(
+    ("head", "column"),
+    [
+        ("inputs: {a: {type: object, default: {day: ['${{ today() }}']}}}", 45),
+        ("inputs: {a: {type: choice, options: [dev, '${{ run.name }}']}}", 44),
+        (
+            "inputs: {a: {type: date}}\nschedule: {cron: '* * * * *', inputs: {a: '${{ today() }}'}}",
+            44,
+        ),
+    ],
+)
+def test_what_is_never_evaluated_holds_no_expression(refused_with, head, column):
+    problem = refused_with(f"{head}\nsteps: {{a: {{run: x}}}}\n", "TRB136")
+    assert problem.column == column
+
+
+@pytest.mark.parametrize("action", ["task", "workflow"])
+def test_an_input_as_a_whole_is_one_expression_and_keeps_its_type(refused_with, action):
+    text = f"inputs: {{a: {{type: object}}}}\nsteps: {{a: {{{action}: t.v1, with: WITH}}}}\n"
+    (step,) = load_text(text.replace("WITH", "' ${{ inputs.a }} '")).steps
+    assert step.with_ == "${{ inputs.a }}"
+    for value in ("${{ inputs.a }} and more", "${{ inputs.a }}${{ inputs.a }}", "a ${{ inputs.a }}", "a"):
+        refused_with(text.replace("WITH", f"'{value}'"), "TRB108")
+
+
+def test_items_that_are_choices_have_options(refused_with):
+    text = "inputs: {{a: {{type: list, items: {}}}}}\nsteps: {{a: {{run: x}}}}\n"
+    assert "options" in refused_with(text.format("choice"), "TRB140").hint
+    assert load_text(text.format("{type: choice, options: [a]}")).inputs["a"].items.options == ("a",)

@@ -222,3 +222,12 @@ def test_r17_shell_steps():
 def test_r17_an_expression_in_run_shows_the_rewrite(refused_with):
     problem = refused_with("steps: {a: {run: 'echo ${{ item.path }}', for_each: [1]}}", "TRB135")
     assert 'env: {PATH: "${{ item.path }}"}' in problem.hint
+
+
+def test_r17_every_expression_of_a_script_is_told(refused):
+    script = "echo ${{ inputs.a }} ${{ inputs.b }}\n      echo ${{ inputs.b }}\n      ${{ x\n"
+    found = refused(f"steps:\n  a:\n    run: |\n      {script}")
+    assert [(problem.code, problem.line, problem.column) for problem in found] == [
+        ("TRB135", 4, 12),
+        ("TRB135", 4, 28),
+    ]

@@ -61,6 +61,10 @@ WRONG = [
     ("{task: shop.resize.v1, with: {width: ^'${{ inputs.names }}'}}", "TRB153", "gives a list", None),
     ("{task: shop.resize.v1, with: {width: ^'${{ steps.p.result }}'}}", "TRB153", "gives an object", None),
     ("{task: shop.resize.v1, with: {width: ^'${{ toJSON(inputs.any) }}'}}", "TRB153", "gives text", None),
+    ("{task: shop.resize.v1, with: {width: ^'${{ hash(inputs.any) }}'}}", "TRB153", "gives text", None),
+    ("{task: shop.resize.v1, with: {width: ^'${{ range(inputs.n) }}'}}", "TRB153", "gives a list", None),
+    ("{task: shop.pack.v1, with: {width: 1, label: ^'${{ length(inputs.any) }}'}}", "TRB153", "gives a number", None),
+    ("{task: shop.pack.v1, with: {width: 1, label: ^'${{ inputs.n + 1 }}'}}", "TRB153", "gives a number", None),
     ("{task: shop.resize.v1, with: {width: ^'${{ steps.p.result.name }}'}}", "TRB153", "gives text", None),
     ("{task: shop.pack.v1, with: {width: ^0, label: ab}}", "TRB153", "must be more than 0, not 0", None),
     ("{task: shop.pack.v1, with: {width: ^101, label: ab}}", "TRB153", "must be at most 100", None),
@@ -110,6 +114,8 @@ RIGHT = [
     "{task: shop.resize.v1, with: {width: '${{ inputs.any.x.y }}', exact: '${{ !inputs.n }}'}}",
     "{task: shop.resize.v1, with: {width: '${{ fromJSON(inputs.text) }}'}}",
     "{task: shop.resize.v1, with: '${{ inputs.any }}'}",
+    "{task: shop.resize.v1, with: {width: '${{ length(inputs.any) * 2 }}', ratio: '${{ inputs.n / 2 }}'}}",
+    "{task: shop.pack.v1, with: {width: 1, label: '${{ hash(inputs.any) }}', due: '${{ today() }}'}}",
     "{task: shop.pack.v1, with: {width: 1, label: ab, size: l, due: 2026-01-01, kind: '${{ inputs.kind }}'}}",
     "{task: shop.pack.v1, with: '${{ steps.b.result }}'}",
     "{task: shop.collect.v1, with: {profiles: ['${{ steps.p.result }}', '${{ steps.m.result }}'], region: '${{ inputs.text }}'}}",
@@ -197,6 +203,19 @@ def test_a_workflow_is_checked_again_when_more_is_known():
     (found,) = recheck(built, shop(exact=False))
     assert found.message.startswith("steps.a.with.width: `with.width` must be an integer")
     assert recheck(built, shop(exact=False), elsewhere={"a"}) == ()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "with: |\n      ${{ inputs.sizes[0] }}\n",
+        "with: {width: 3}\n    for_each: |\n      ${{ inputs.sizes }}\n",
+    ],
+)
+def test_an_expression_in_a_block_is_read_as_one_beside_its_key(lines):
+    text = "inputs: {sizes: {type: list, items: object}}\nsteps:\n  x:\n    task: shop.resize.v1\n    "
+    (step,) = load_text(text + lines, signatures=shop()).steps
+    assert (step.for_each or step.with_) == lines.split("|")[1].strip()
 
 
 def fan_out(**fields):
@@ -349,3 +368,9 @@ def test_a_thousand_steps_take_little_longer_with_checks():
         spent.setdefault(signatures is None, []).append(time.process_time() - start)
     # 41 ms against 27 where it was measured
     assert min(spent[False]) < 4 * min(spent[True]), spent
+
+
+def test_a_workflow_in_brackets_is_checked_again_as_any():
+    spec = load_text("{steps: {x: {task: shop.resize.v1, with: {width: wide}}}}")
+    (found,) = recheck(spec, shop(exact=False))
+    assert (found.code, found.line, found.column) == ("TRB153", 1, 50)

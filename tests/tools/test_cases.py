@@ -65,6 +65,12 @@ def test_a_case_completes_unless_it_says_otherwise():
         ("cases: [{name: a, expect: {steps: {eahc: {}}}}]", "TRB104", "unknown step 'eahc' in expect"),
         ("cases: [{name: a, expect: {state: done}}]", "TRB109", "'done' is no state to end in"),
         ("cases: [{name: a, expect: {steps: {sh: {stat: x}}}}]", "TRB102", "unknown key 'stat'"),
+        ("- name: a", "TRB108", "the file must be a mapping, not a list"),
+        ("cases: {}", "TRB108", "`cases` must be a list, not a mapping"),
+        ("cases: [a]", "TRB108", "`cases[0]` must be a mapping, not text"),
+        ("cases: [{name: 3}]", "TRB108", "`name` must be text, not a number"),
+        ("cases: [{name: a, mocks: {each: x}}]", "TRB108", "`each` must be a mapping, not text"),
+        ("cases: [{name: a}]\n---\ncases: [{name: b}]", "TRB129", "this is a further one"),
     ],
 )
 def test_a_fault_is_named_with_its_place(text, code, said):

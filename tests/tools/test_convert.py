@@ -87,6 +87,26 @@ def test_expressions_in_a_script_come_in_by_the_environment():
     assert step["env"] == {"DAY": "${{ inputs.day }}", "DAY_2": "${{ env.day }}"}
 
 
+def test_scripts_of_one_job_do_not_reach_into_each_other():
+    text = """
+jobs:
+  a:
+    env: {LEVEL: low}
+    steps:
+      - {run: "cd src && make\\nexit 0", env: {TARGET: one}}
+      - {run: make test, env: {TARGET: two, LEVEL: low}}
+  b:
+    env: {LEVEL: low}
+    steps: [{run: cd src, env: {LEVEL: high}}]
+"""
+    made = converted("github", text)
+    steps = yaml.safe_load(made.text)["steps"]
+    assert steps["a"]["run"] == "(\ncd src && make\nexit 0\n)\nmake test\n"
+    assert steps["a"]["env"] == {"LEVEL": "low", "TARGET": "one"}
+    assert [(note.line, note.text) for note in made.notes] == [(7, "env: TARGET")]
+    assert steps["b"] == {"run": "cd src", "shell": "bash", "env": {"LEVEL": "high"}}
+
+
 def test_results_of_needs_are_states_here():
     text = """
 jobs:
@@ -229,6 +249,7 @@ def test_words_become_ids_names_variables_and_durations():
     assert workflow_name("My ETL (daily)") == "my_etl_daily.v1"
     assert workflow_name("a.b.v3") == "a.b.v3"
     assert variable("trib-output") == "MY_TRIB_OUTPUT"
+    assert [variable("path"), variable("uid"), variable("my.path")] == ["MY_PATH", "MY_UID", "MY_PATH"]
     assert [duration(each) for each in (90, 3600, 86_400, 0.5)] == ["90s", "1h", "1d", 0.5]
 
 

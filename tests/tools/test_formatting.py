@@ -118,6 +118,7 @@ def test_the_workflows_of_the_repository_mean_the_same(path):
         ("a: |2\n     x\n    y\n", "a: |2\n     x\n    y\n"),
         ("a:\n   b: |1-\n      x\n     y\n", "a:\n  b: |1-\n     x\n    y\n"),
         ("a: {}\nb: []\nc:\n", "a: {}\nb: []\nc:\n"),
+        ("a: {b: , c: [1], d: }\n", "a: {b: , c: [1], d: }\n"),
         ("a: [x, # one\n  y]\n", "a:\n  - x  # one\n  - y\n"),
         ("-  - 1\n   - {a: 1,\n      b: 2}\n", "- - 1\n  - {a: 1, b: 2}\n"),
         ('"a b": "x"  \n', '"a b": "x"\n'),

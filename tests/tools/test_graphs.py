@@ -243,6 +243,11 @@ def test_labels_cannot_end_a_string():
         ({"matrix": {"axes": {"x": [1, 2]}, "include": [{"x": 1, "z": 9}, {"x": 7}, {"z": 1}]}}, 3),
         ({"matrix": {"axes": {"x": "${{ steps.a.result }}"}}}, None),
         ({"matrix": {"axes": {}, "include": [{"x": 1}, {"x": 2}]}}, 2),
+        ({"matrix": {"axes": {"x": [1, 2]}, "exclude": [{}]}}, 2),
+        ({"matrix": {"axes": dict.fromkeys("abcdef", "${{ range(1000) }}")}}, 10**18),
+        ({"for_each": "${{ range(3) }}"}, 3),
+        ({"for_each": "${{ fromJSON(format('[{0}]', hash(now ()))) }}"}, None),
+        ({"for_each": "${{ fromJSON('[\"now()\"]') }}"}, 1),
     ],
 )  # fmt: skip
 def test_items_are_counted_where_the_inputs_tell(fields, count):

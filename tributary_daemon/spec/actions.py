@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.children import check_call
 from tributary_daemon.spec.declarations import read_inputs
-from tributary_daemon.spec.kinds import refuse_type
+from tributary_daemon.spec.kinds import holds_expression, refuse_type, sole_expression
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, to_json
 from tributary_daemon.spec.shell import read_shell
 
@@ -80,13 +80,16 @@ def read_task(draft: Draft, node: Mapping, problems: Problems, *, any_payload: b
     if payload is None:
         return
     draft.with_ = to_json(payload)
-    if isinstance(payload, Scalar) and not any_payload and not _is_expression(payload.value):
+    if not isinstance(payload, Scalar) or any_payload:
+        return
+    draft.with_ = _sole_expression(payload)
+    if draft.with_ is None:
         hint = "with: {email: …}, or one expression"
         refuse_type(payload, "with", "a mapping, a list or one expression", problems, hint=hint)
 
 
-def _is_expression(value: Any) -> bool:
-    return isinstance(value, str) and value.strip().startswith("${{")
+def _sole_expression(node: Node) -> str | None:
+    return sole_expression(str(node.value)) if isinstance(node, Scalar) and holds_expression(node) else None
 
 
 def warn_unversioned(what: str, name: str, node: Node, problems: Problems) -> None:
@@ -100,8 +103,8 @@ def _read_workflow(draft: Draft, node: Mapping, family: Family, problems: Proble
     draft.name, draft.action = WORKFLOW_NAME, "workflow"
     given = node.get("with")
     if given is not None:
-        draft.with_ = to_json(given)
-        if not isinstance(given, Mapping) and not (isinstance(given, Scalar) and _is_expression(given.value)):
+        draft.with_ = to_json(given) if isinstance(given, Mapping) else _sole_expression(given)
+        if draft.with_ is None:
             hint = "with: {email: …}: the inputs of the workflow by name"
             refuse_type(given, "with", "a mapping or one expression", problems, hint=hint)
             given = None

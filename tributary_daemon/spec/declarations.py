@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.fields import ID_PATTERN, INPUT
 from tributary_daemon.spec.inputs import check_value, is_date
-from tributary_daemon.spec.kinds import INVALID, parse_time, refuse_expression, refuse_type
+from tributary_daemon.spec.kinds import INVALID, parse_time, refuse_expressions, refuse_type
 from tributary_daemon.spec.mappings import read_fields
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
-from tributary_daemon.spec.workflow import INPUT_TYPES, InputSpec
+from tributary_daemon.spec.workflow import INPUT_TYPES, SIMPLE_TYPES, InputSpec
 
 if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Problems
@@ -90,7 +90,7 @@ def _read_input(name: str, node: Node, problems: Problems) -> InputSpec | None:
 
 
 def _check_default(name: str, spec: InputSpec, node: Node, problems: Problems) -> None:
-    if refuse_expression(node, "default", problems):
+    if refuse_expressions(node, "default", problems):
         return
     if spec.default is None and not spec.required:
         return
@@ -151,6 +151,8 @@ def _options(kind: str, owner: Mapping, problems: Problems) -> Any:
         return refuse_type(
             node, "options", "a list of at least one value", problems, hint="options: [dev, prod]"
         )
+    if refuse_expressions(node, "options", problems):
+        return INVALID
     return tuple(to_json(item) for item in node.items)
 
 
@@ -163,8 +165,10 @@ def _items(kind: str, node: Node | None, problems: Problems) -> Any:
     if isinstance(node, Mapping):
         return _read_input("items", node, problems) or INVALID
     word = node.value if isinstance(node, Scalar) else None
-    if word not in INPUT_TYPES or word == "choice":
+    if word not in SIMPLE_TYPES:
         hint = suggest(str(word), INPUT_TYPES)
+        if word == "choice":
+            hint = "a choice has options: items: {type: choice, options: [dev, prod]}"
         problems.error(codes.BAD_INPUT, "`items` must be a type or a mapping", node, hint=hint)
         return INVALID
     return InputSpec(type=str(word))

@@ -157,6 +157,8 @@ def _check_head(root: Mapping, values: dict[str, Any], references: References) -
             node = item.get("if") if isinstance(item, Mapping) else item
             if node is not None:
                 references.check_condition(node, precondition["if"], scopes.PRECONDITIONS, None, found)
+            if isinstance(item, Mapping) and (message := item.get("message")) is not None:
+                references.check(message, scopes.PRECONDITIONS, None, found)
     if (result := root.get("result")) is not None:
         references.check(result, scopes.RESULT, None, found)
     return result

@@ -6,8 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec import codes
-from tributary_daemon.spec.expressions import ExpressionError, split
-from tributary_daemon.spec.kinds import EXPRESSION_SCHEMA, INVALID, Kind, holds_expression, refuse_type
+from tributary_daemon.spec.kinds import (
+    EXPRESSION_SCHEMA,
+    INVALID,
+    Kind,
+    holds_expression,
+    refuse_type,
+    sole_expression,
+)
 from tributary_daemon.spec.nearest import suggest
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, to_json
 
@@ -17,7 +23,10 @@ if TYPE_CHECKING:
 _AXIS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _EXPRESSION = re.compile(r"(?:inputs|steps|run|env|matrix)\b|\w+\(")
 _EXAMPLE: Final = "matrix: {model: [small, large], region: ${{ inputs.regions }}}"
-_SELECTIONS: Final = ("include", "exclude")
+_SELECTIONS: Final = {
+    "include": "Combinations to complete with further names, or to add.",
+    "exclude": "Combinations to leave out: those that agree in all that is named.",
+}
 
 
 def _read_list(node: Node, key: str, problems: Problems) -> Any:
@@ -25,13 +34,8 @@ def _read_list(node: Node, key: str, problems: Problems) -> Any:
         return to_json(node)
     if holds_expression(node):
         assert isinstance(node, Scalar)
-        try:
-            pieces = [piece for piece in split(node.value) if piece.is_expression or piece.text.strip()]
-        except ExpressionError:
-            # told where all expressions are checked
-            return node.value
-        if len(pieces) == 1:
-            return node.value
+        if (expression := sole_expression(node.value)) is not None:
+            return expression
         hint = f"write {key}: ${{{{ … }}}} alone"
         message = f"`{key}` must be one expression, text around it makes it no list"
         problems.error(codes.BAD_FAN_OUT, message, node, hint=hint)
@@ -102,7 +106,15 @@ def _check_excluded(excluded: Sequence, axes: dict[str, Any], problems: Problems
 MATRIX: Final = Kind(
     {
         "type": "object",
-        "properties": {name: {"type": "array", "items": {"type": "object"}} for name in _SELECTIONS},
+        "properties": {
+            name: {
+                "description": doc,
+                "type": "array",
+                "items": {"type": "object"},
+                "examples": [[{"model": "small", "region": "us"}]],
+            }
+            for name, doc in _SELECTIONS.items()
+        },
         "additionalProperties": _LIST_SCHEMA,
         "minProperties": 1,
     },

@@ -39,7 +39,7 @@ from tributary_daemon.spec.kinds import (
 )
 from tributary_daemon.spec.mappings import Field, Fields, mapping_of
 from tributary_daemon.spec.schedule import SCHEDULE_KIND
-from tributary_daemon.spec.workflow import INPUT_TYPES
+from tributary_daemon.spec.workflow import INPUT_TYPES, SIMPLE_TYPES
 
 ID_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
 """Of steps and inputs."""
@@ -179,7 +179,7 @@ INPUT: Final[Fields] = {
     "max": Field(JSON, "Largest number, longest text or list, latest date.", (100, "2026-12-31")),
     "pattern": Field(TEXT, "A regular expression that must be found in the text.", (r"^\S+@\S+$",)),
     "items": Field(
-        left_to_owner({"anyOf": [{"enum": list(INPUT_TYPES)}, {"$ref": "#/definitions/input"}]}),
+        left_to_owner({"anyOf": [{"enum": list(SIMPLE_TYPES)}, {"$ref": "#/definitions/input"}]}),
         "What a list holds: a type, or a mapping like an input.",
         ("string", {"type": "integer", "min": 0}),
     ),

@@ -61,6 +61,8 @@ def _normal(spec: InputSpec, value: Any) -> Any:
     # producers in languages without integers send 3.0
     if spec.type == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
+    if spec.items is not None and isinstance(value, list):
+        return [_normal(spec.items, item) for item in value]
     return value
 
 

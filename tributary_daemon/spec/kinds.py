@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import durations
 from tributary_daemon.spec import codes
+from tributary_daemon.spec.expressions import ExpressionError, split
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence, kind, to_json
 
 if TYPE_CHECKING:
@@ -59,6 +60,28 @@ def refuse_expression(node: Node, key: str, problems: Problems) -> bool:
     message = f"`{key}` cannot hold an expression"
     problems.error(codes.EXPRESSION_OUT_OF_PLACE, message, at, hint=PLACES_HINT)
     return True
+
+
+def refuse_expressions(node: Node, key: str, problems: Problems) -> bool:
+    """Do as `refuse_expression` for every text below a node."""
+    if isinstance(node, Scalar):
+        return refuse_expression(node, key, problems)
+    below = node.items if isinstance(node, Sequence) else [value for _, value in node.pairs.values()]
+    refused = [refuse_expressions(each, key, problems) for each in below]
+    return True in refused
+
+
+def sole_expression(text: str) -> str | None:
+    """Return a text that is one ``${{ }}``, without the blanks around it; None when there is more or none.
+
+    A block after ``|`` ends with a line break, which would make the value a text.
+    """
+    try:
+        pieces = [piece for piece in split(text) if piece.is_expression or piece.text.strip()]
+    except ExpressionError:
+        # told where all expressions are checked
+        return text
+    return text.strip() if len(pieces) == 1 and pieces[0].is_expression else None
 
 
 def templated(kind: Kind) -> Kind:

@@ -11,6 +11,7 @@ from tributary_daemon.spec.expressions.errors import ExpressionError
 from tributary_daemon.spec.expressions.parser import parse
 from tributary_daemon.spec.expressions.syntax import (
     COMPUTED,
+    Calculation,
     Call,
     Chain,
     Compare,
@@ -25,6 +26,8 @@ from tributary_daemon.spec.shapes import (
     ANYTHING,
     BOOLEAN,
     INTEGER,
+    LIST,
+    NUMBER,
     TEXT,
     Gap,
     Shape,
@@ -35,8 +38,8 @@ from tributary_daemon.spec.shapes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_TEXTS: Final = frozenset({"format", "join", "tojson"})
-_BOOLEANS: Final = frozenset({"contains", "startswith", "endswith"})
+# kinds of the expression language
+_GIVEN: Final = {"String": TEXT, "Boolean": BOOLEAN, "Number": NUMBER, "Array": LIST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,10 @@ class Readings:
                 return Shape.of({"type": kind_of_value(tree.value)})
             case Not() | Compare():
                 return BOOLEAN
-            case Call() if tree.function.name.lower() in _TEXTS:
-                return TEXT
-            case Call() if tree.function.name.lower() in _BOOLEANS:
-                return BOOLEAN
+            case Calculation():
+                return NUMBER
+            case Call() if len(tree.function.gives) == 1:
+                return _GIVEN[tree.function.gives[0]]
         return ANYTHING
 
     def lost(self, source: str) -> list[Lost]:

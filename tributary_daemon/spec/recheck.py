@@ -35,14 +35,16 @@ def recheck(
     if not spec.source or spec.inferred:
         return ()
     text = spec.source
-    if text.startswith("{"):
+    try:
         # built in Python: places are paths
-        problems = Problems("", "")
-        root: Node | None = node_of(json.loads(text), problems)
-    else:
+        value = json.loads(text)
+    except ValueError:
         problems = Problems(spec.name, text)
         documents = compose(text, problems)
-        root = documents[0].root if documents else None
+        root: Node | None = documents[0].root if documents else None
+    else:
+        problems = Problems("", "")
+        root = node_of(value, problems)
     if not isinstance(root, Mapping):
         return ()
     sections = [root.get(name) for name in ("steps", *HOOKS)]

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import cron as crons
+from tributary_daemon.model.zones import zone_of
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.inputs import check_inputs
-from tributary_daemon.spec.kinds import DURATION, INVALID, JSON, TEXT, Kind, list_of, one_of, refuse_type
+from tributary_daemon.spec.kinds import (
+    DURATION,
+    INVALID,
+    JSON,
+    TEXT,
+    Kind,
+    list_of,
+    one_of,
+    refuse_expressions,
+    refuse_type,
+)
 from tributary_daemon.spec.mappings import Field, Fields, mapping_of
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, Sequence
 
@@ -43,6 +54,18 @@ def _read_cron(node: Node, key: str, problems: Problems) -> Any:
     return value if value is INVALID or check_cron(value, node, problems) else INVALID
 
 
+def _read_zone(node: Node, key: str, problems: Problems) -> Any:
+    value = TEXT.read(node, key, problems)
+    if value is INVALID:
+        return INVALID
+    try:
+        zone_of(value)
+    except InvalidInput as error:
+        problems.error(codes.BAD_SCHEDULE, error.message, node, hint=error.hint)
+        return INVALID
+    return value
+
+
 def _read_inputs(node: Node, key: str, problems: Problems) -> Any:
     if not isinstance(node, Mapping):
         return refuse_type(node, key, "a mapping", problems, hint="inputs: {env: prod}")
@@ -51,7 +74,9 @@ def _read_inputs(node: Node, key: str, problems: Problems) -> Any:
 
 SCHEDULE: Final[Fields] = {
     "cron": Field(Kind({"type": "string"}, _read_cron), "When, in the five fields of cron.", ("15 2 * * *",)),
-    "timezone": Field(TEXT, "Whose clock counts; UTC unless given.", ("Europe/Berlin",)),
+    "timezone": Field(
+        Kind({"type": "string"}, _read_zone), "Whose clock counts; UTC unless given.", ("Europe/Berlin",)
+    ),
     "overlap": Field(
         one_of(("skip", "queue", "allow")),
         "What happens when the run before has not ended.",
@@ -101,6 +126,8 @@ def check_scheduled_inputs(
         if schedule is None:
             continue
         written = item.get("inputs") if isinstance(item, Mapping) else None
+        if written is not None and refuse_expressions(written, "schedule.inputs", problems):
+            continue
         try:
             check_inputs(inputs, schedule["inputs"])
         except InvalidInput as error:

@@ -75,6 +75,7 @@ LIST: Final = Shape.of({"type": "array"})
 TEXT: Final = Shape.of({"type": "string"})
 BOOLEAN: Final = Shape.of({"type": "boolean"})
 INTEGER: Final = Shape.of({"type": "integer"})
+NUMBER: Final = Shape.of({"type": "number"})
 
 
 def variants(shape: Shape) -> list[Shape]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.fields import VARIABLE_PATTERN, VARIABLE_RULE
 from tributary_daemon.spec.kinds import refuse_type, scalar_text
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar
+from tributary_daemon.spec.problems import MOST_SHOWN
 from tributary_daemon.spec.references import lost_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tributary_daemon.spec.drafts import Draft
     from tributary_daemon.spec.problems import Problems
 
@@ -48,23 +52,32 @@ def _read_script(node: Node, problems: Problems) -> str:
     script: str = node.value
     if not script.strip():
         problems.error(codes.BAD_VALUE, "`run` is empty", node, hint="run: echo hello")
-    start = script.find("${{")
-    end = script.find("}}", start)
-    if 0 <= start < end:
-        expression = script[start + 3 : end].strip()
+    expressions = dict.fromkeys(islice(_expressions(script), MOST_SHOWN))
+    for written in expressions:
+        expression = written[3:-2].strip()
         name = _variable(expression.rpartition(".")[2] or "value")
         problems.error(
             codes.EXPRESSION_IN_RUN,
             "`${{ }}` in `run` would splice text into the script",
-            problems.locate(node, script[start : end + 2]),
+            problems.locate(node, written),
             hint=f'write env: {{{name}: "${{{{ {expression} }}}}"}} and use "${name}" in the script',
         )
-    elif start >= 0 and not lost_text(node, problems):
+    if expressions:
+        return script
+    if "${{" in script and not lost_text(node, problems):
         at = problems.locate(node, "${{")
         problems.error(codes.EXPRESSION_IN_RUN, "`${{` in `run` is not closed, and not allowed", at)
     elif script.count('"') % 2 or script.count("'") % 2:
         lost_text(node, problems)
     return script
+
+
+def _expressions(script: str) -> Iterator[str]:
+    """Yield every ``${{ }}`` with its braces."""
+    start = script.find("${{")
+    while start >= 0 and (end := script.find("}}", start)) >= 0:
+        yield script[start : end + 2]
+        start = script.find("${{", end)
 
 
 def _variable(word: str) -> str:

@@ -100,16 +100,16 @@ class _Checker:
         # a payload built in Python may be kept beside the document
         kept = step.id in self._elsewhere or (step.with_ and "with" not in node.pairs)
         if step.action == "task" and not kept:
-            self._check_call(step.name, node, readings)
+            self._check_call(step.name, node, _as_read(node.get("with"), step.with_), readings)
         for call in (step.aggregate and node.get("aggregate"), step.undo and node.get("undo")):
             if isinstance(call, Mapping) and isinstance(task := call.get("task"), Scalar):
-                self._check_call(str(task.value), call, readings)
+                self._check_call(str(task.value), call, call.get("with"), readings)
 
     def _readings(self, step: StepSpec, node: Mapping) -> Readings:
         if not step.fans_out:
             return self._plain
         item = ANYTHING
-        source = node.get("for_each")
+        source = _as_read(node.get("for_each"), step.for_each)
         if isinstance(source, Scalar):
             found = self._read(source, self._plain)
             kinds = {kind_of(variant) for variant in variants(found)}
@@ -120,7 +120,7 @@ class _Checker:
                 item = each
         return Readings(self._inputs, self._shapes.shape, item)
 
-    def _check_call(self, name: str, node: Mapping, readings: Readings) -> None:
+    def _check_call(self, name: str, node: Mapping, payload: Node | None, readings: Readings) -> None:
         known = self._shapes.handler(name)
         task = node.get("task")
         if known is None:
@@ -130,7 +130,6 @@ class _Checker:
                     codes.UNKNOWN_HANDLER, f"no handler {name!r} is known", task, hint=hint
                 )
             return
-        payload = node.get("with")
         if payload is None:
             # a mapping at the place of the name, as nothing is written
             payload = Mapping(task.start, task.end) if task is not None else Mapping("")
@@ -191,6 +190,13 @@ class _Checker:
                 hint = f"it is one result per item: steps.{step.id}.items.*.result.{gap.part}"
         place = self._problems.locate(node, f"${{{{{source}}}}}")
         self._problems.error(codes.NO_SUCH_FIELD, message, place, hint=hint)
+
+
+def _as_read(node: Node | None, value: Any) -> Node | None:
+    """Return a text as it was read: without the blanks around its only expression."""
+    if isinstance(node, Scalar) and isinstance(value, str):
+        return Scalar(value, node.start, node.end, plain=node.plain)
+    return node
 
 
 @functools.lru_cache(maxsize=2048)

@@ -24,6 +24,8 @@ INPUT_TYPES: Final = (
     "list",
     "object",
 )
+SIMPLE_TYPES: Final = tuple(word for word in INPUT_TYPES if word != "choice")
+"""Those that say enough by their name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.composer import compose
 from tributary_daemon.spec.nearest import suggest
-from tributary_daemon.spec.nodes import Mapping, Node, Sequence, to_json
+from tributary_daemon.spec.nodes import Mapping, Node, Place, Sequence, to_json
+from tributary_daemon.spec.nodes import kind as kind_of
 from tributary_daemon.spec.problems import Problems
 from tributary_daemon.spec.sources import Unreadable, read_source
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 SUFFIX: Final = ".test.yaml"
+_WANTED: Final = {
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+}
+"""Faults of the kind of a value, as pydantic names them -> what is due."""
 _ITEM: Final = re.compile(r"(?s)([^\[\]]+)\[(.+)\]")
 _STATES: Final = ("completed", "failed", "cancelled")
 _STEP_STATES: Final = ("completed", "skipped", "cancelled", "discarded")
@@ -222,6 +231,10 @@ def check_cases(text: str, file: str, spec: WorkflowSpec) -> list[Case]:
     documents = compose(text, problems)
     if not documents and not problems.failed:
         problems.error(codes.EMPTY, "the file holds no cases", "", hint="write `cases:` and a list below")
+    for further in documents[1:]:
+        at = Place(further.line, 0, further.line, len(problems.line(further.line)))
+        problems.error(codes.UNUSED_DOCUMENT, "a test file is one document, this is a further one", at,
+                       hint="write its cases into the list of the first one")  # fmt: skip
     cases: list[Case] = []
     if documents and not problems.failed:
         root = documents[0].root
@@ -251,8 +264,17 @@ def _refuse(found: Any, root: Node, problems: Problems) -> None:
         states = _STEP_STATES if "steps" in loc else _STATES
         problems.error(codes.BAD_VALUE, f"{found['input']!r} is no state to end in", _at(root, loc),
                        hint=suggest(found["input"], states))  # fmt: skip
+    elif kind in _WANTED:
+        at = _at(root, loc)
+        problems.error(codes.WRONG_TYPE, f"{_named(loc)} must be {_WANTED[kind]}, not {kind_of(at)}", at)
     else:
         problems.error(codes.WRONG_TYPE, f"{shown}: {found['msg'].lower()}", _at(root, loc))
+
+
+def _named(loc: list[Any]) -> str:
+    if not loc:
+        return "the file"
+    return f"`{loc[-1]}`" if isinstance(loc[-1], str) else f"`{loc[-2]}[{loc[-1]}]`"
 
 
 def _keys(loc: list[Any]) -> list[str]:

@@ -24,6 +24,7 @@ class Example(NamedTuple):
 _ATTEMPT = "The timeout bounds one attempt, `retry.budget` all of them, the workflow's `timeout` the run."
 _ITEM = "It belongs to the step as a whole; what stands beside it without mention applies to each item."
 _HOOK = "Hooks run in the order `undo`, `on_*`, `finally`; a failing hook is a warning, not a failure."
+_UNSUPPORTED = "This version checks it and draws it; a submit or run of the workflow is refused."
 _LEVELS = (
     "The step's own key is stronger than flags of a submit, the handler's own options, `defaults` and the "
     "configuration."
@@ -115,9 +116,15 @@ STEP: Final[dict[str, Example]] = {
     "wait": Example(
         "",
         "wait: {signal: warehouse-ready, timeout: 3h, on_timeout: fail}",
-        ("One of `for` (a duration), `until` (a time) and `signal`.",),
+        ("One of `for` (a duration), `until` (a time) and `signal`.", _UNSUPPORTED),
+        ("TRB107", "TRB190"),
     ),
-    "approve": Example("", "approve: {prompt: Publish these rows?, timeout: 1d, on_timeout: fail}"),
+    "approve": Example(
+        "",
+        "approve: {prompt: Publish these rows?, timeout: 1d, on_timeout: fail}",
+        (_UNSUPPORTED,),
+        ("TRB190",),
+    ),
     "want": Example(
         "",
         "want: shop.EnrichedUser\ngiven: {shop.UserID: {id: 7}}",
@@ -207,7 +214,8 @@ STEP: Final[dict[str, Example]] = {
     "cache": Example(
         "no cache",
         'cache: {scope: global, ttl: 1d, key: "extract-${{ inputs.day }}"}',
-        ("Without `key` the handler's name and the input decide.",),
+        ("Without `key` the handler's name and the input decide.", _UNSUPPORTED),
+        ("TRB190",),
     ),
     "concurrency": Example(
         "no limit",
@@ -217,7 +225,8 @@ STEP: Final[dict[str, Example]] = {
     "undo": Example(
         "none",
         "undo: {task: shop.refund.v1}",
-        ("When the run fails or is cancelled, completed steps are undone, the last one first.",),
+        ("When the run fails or is cancelled, completed steps are undone, the last one first.", _UNSUPPORTED),
+        ("TRB190",),
     ),
     "dir": Example("a scratch directory; the file's own with `trib run`", "dir: ./etl"),
     "shell": Example("bash, where there is one", "shell: sh"),

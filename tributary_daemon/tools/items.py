@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec.expressions import ExpressionError, compile_expression, resolve, split
 
@@ -10,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tributary_daemon.spec.workflow import StepSpec
+
+_CLOCK: Final = frozenset({"now", "today"})
+_MOST: Final = 100_000
+"""More combinations than a run takes are multiplied, not made."""
 
 
 def count(step: StepSpec, inputs: Mapping[str, Any] | None) -> int | None:
@@ -53,38 +59,44 @@ def follows(expression: str, inputs: Mapping[str, Any]) -> bool:
         first = path.parts[0] if path.parts else None
         if path.root != "inputs" or not isinstance(first, str) or first.lower() not in names:
             return False
-    return not any(f"{word}(" in expression.lower().replace(" ", "") for word in ("now", "today"))
+    return compiled.calls.isdisjoint(_CLOCK)
 
 
 def _combinations(matrix: Mapping[str, Any], inputs: Mapping[str, Any] | None) -> int | None:
-    combinations: list[dict[str, Any]] = [{}]
+    axes: dict[str, list[Any]] = {}
     for name, values in matrix.get("axes", {}).items():
         listed = known(values, inputs)
         if not isinstance(listed, list):
             return None
-        combinations = [{**each, name: value} for each in combinations for value in listed]
-    if not matrix.get("axes"):
-        combinations = []
+        axes[name] = listed
+    size = math.prod(map(len, axes.values())) if axes else 0
+    if size > _MOST:
+        return size
+    combinations = (
+        [dict(zip(axes, values, strict=True)) for values in product(*axes.values())] if axes else []
+    )
     included, excluded = (
         known(matrix.get("include") or [], inputs),
         known(matrix.get("exclude") or [], inputs),
     )
     if not isinstance(included, list) or not isinstance(excluded, list):
         return None
-    axes = set(matrix.get("axes", {}))
     kept = [each for each in combinations if not any(_fits(pattern, each) for pattern in excluded)]
     # what agrees with a combination on every axis it names extends it; anything else is one more
-    extra = [each for each in included if not any(_extends(each, one, axes) for one in kept)]
+    extra = [each for each in included if not any(_extends(each, one) for one in kept)]
     return len(kept) + len(extra)
 
 
 def _fits(pattern: Any, combination: Mapping[str, Any]) -> bool:
-    return isinstance(pattern, dict) and all(
-        key in combination and combination[key] == value for key, value in pattern.items()
+    # one that names nothing excludes nothing
+    return (
+        isinstance(pattern, dict)
+        and bool(pattern)
+        and all(key in combination and combination[key] == value for key, value in pattern.items())
     )
 
 
-def _extends(entry: Any, combination: Mapping[str, Any], axes: set[str]) -> bool:
+def _extends(entry: Any, combination: Mapping[str, Any]) -> bool:
     return isinstance(entry, dict) and all(
-        combination[key] == value for key, value in entry.items() if key in axes
+        combination[key] == value for key, value in entry.items() if key in combination
     )

@@ -71,16 +71,14 @@ def words() -> tuple[Word, ...]:
     tables = {"workflow": fields.WORKFLOW, "step": fields.STEP, "input": fields.INPUT}
     for section, table in tables.items():
         found[section] = {
-            key: _word(section, key, field.doc, None if field.kind is None else field.kind.schema)
-            for key, field in table.items()
+            key: _word(section, key, field.doc, field.kind.schema) for key, field in table.items()
         }
     for table in tables.values():
         for key, field in table.items():
-            inner = _inner(field.kind.schema) if field.kind is not None else {}
             if key not in found and key not in _SHARED:
                 found[key] = {
                     name: _word(key, name, schema.get("description", ""), schema)
-                    for name, schema in inner.items()
+                    for name, schema in _inner(field.kind.schema).items()
                 }
     return tuple(word for section in found.values() for word in section.values())
 
@@ -99,13 +97,12 @@ def _inner(schema: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return {}
 
 
-def _word(section: str, key: str, doc: str, schema: Mapping[str, Any] | None) -> Word:
+def _word(section: str, key: str, doc: str, schema: Mapping[str, Any]) -> Word:
     known = EXAMPLES.get(section, {}).get(key)
     if known is None:
-        shown = (schema or {}).get("examples", ())
+        shown = schema.get("examples", ())
         known = Example("", f"{key}: {_flow(shown[0])}" if shown else "")
-    form = "not supported by this version yet" if schema is None else in_words(schema)
-    return Word(section, key, doc, form, *known)
+    return Word(section, key, doc, in_words(schema), *known)
 
 
 def _flow(value: Any) -> str:

@@ -171,7 +171,8 @@ def _bracketed(branch: Branch) -> str:
         if entry.key is not None:
             key = _key(entry.key)
             # an alias would take the colon for a part of its name
-            text = f"{key}{' ' if entry.key.style == '*' else ''}: {text}".rstrip() if text else f"{key}:"
+            # what follows an empty value would be read as a part of the key without the blank
+            text = f"{key}{' ' if entry.key.style == '*' else ''}: {text}".rstrip() if text else f"{key}: "
         parts.append(text)
     inner = ", ".join(parts)
     return f"{{{inner}}}" if branch.is_mapping else f"[{inner}]"

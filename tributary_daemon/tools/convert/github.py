@@ -28,6 +28,10 @@ _OWN_OUTPUT = re.compile(r"\bsteps\.[\w-]+\.outputs\.([\w-]+)")
 _SECRET = re.compile(r"\bsecrets\.([A-Za-z_]\w*)")
 _FOREIGN = re.compile(r"\b(?:github|runner|vars|strategy|job|jobs)\.[\w.-]+")
 _WORD = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][\w.-]*")
+# what would reach into the scripts that follow: each had a shell of its own
+_LEAVES = re.compile(
+    r"(?:^|[;&|({]|\b(?:then|else|do))[ \t]*(?:cd|pushd|exit|export|exec|set|trap)\b", re.MULTILINE
+)
 _STATES: Final = {
     "success": "completed",
     "failure": "discarded",
@@ -200,12 +204,13 @@ class _Converter:
         environment: dict[str, Any] = {}
         if "env" in body:
             environment.update(self._environment(body.mapping("env"), step.notes, body.lines["env"]))
+        scripts = sum(isinstance(each, Map) and "run" in each for each in body.sequence("steps"))
         for number, each in enumerate(body.sequence("steps")):
             at = body.sequence("steps").lines[number]
             if not isinstance(each, Map):
                 step.notes.append(Note(at, text(each)))
             elif "run" in each:
-                lines.extend(self._run(each, environment, step.notes))
+                lines.extend(self._run(each, environment, step.notes, alone=scripts == 1))
             else:
                 leave(step.notes, each, "uses", "do it in the script, or with a handler")
         if not lines:
@@ -216,7 +221,7 @@ class _Converter:
         if environment:
             step.keys["env"] = environment
 
-    def _run(self, each: Map, environment: dict[str, Any], notes: list[Note]) -> list[str]:
+    def _run(self, each: Map, environment: dict[str, Any], notes: list[Note], *, alone: bool) -> list[str]:
         for key in ("if", "shell", "timeout-minutes"):
             leave(notes, each, key, "make a job of its own of it" if key == "if" else None)
         script = text(each["run"]).rstrip("\n")
@@ -232,14 +237,21 @@ class _Converter:
             return f"${{{name}}}"
 
         script = _EXPRESSION.sub(spliced, script)
-        for name, value in each.mapping("env").items():
-            environment[name] = self._template(text(value), notes, each.lines["env"])
+        own = self._environment(each.mapping("env"), notes, each.lines.get("env", 0))
+        for name, value in own.items():
+            if alone:
+                environment[name] = value
+            elif environment.setdefault(name, value) != value:
+                hint = "it has another value in this script; make a job of its own of it"
+                notes.append(Note(each.lines["env"], f"env: {name}", hint))
         lines = [f"# {text(each['name'])}"] if "name" in each else []
         body = script.split("\n")
         if "working-directory" in each:
             body = [f'(cd "{text(each["working-directory"])}"', *body, ")"]
         if each.get("continue-on-error") is True:
             body = ["(", *body, ") || true"]
+        elif not alone and "working-directory" not in each and _LEAVES.search(script):
+            body = ["(", *body, ")"]
         return [*lines, *body]
 
     # expressions
