@@ -127,7 +127,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         tuple(
             (
                 Span(row["id"][-8:], "id"),
-                Span(row.get("step") or ""),
+                Span(row["ref"].partition("/")[2]),
                 Span(row["name"], "name"),
                 Span(row["queue"]),
                 Span(str(row["attempt"])),
