@@ -11,6 +11,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
+
 from tributary_daemon import Abort, RetryAfter, Snooze, Step, handler
 from tributary_daemon.errors import HandlerTimeout, StepCancelled
 
@@ -226,35 +228,47 @@ def when(step: Step) -> str:
     return datetime.now().astimezone().isoformat()
 
 
+def end_backend(pid):
+    """End the backend of a connection, as the server's own end does."""
+    with psycopg.connect(os.environ["TRIB_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+
+
 @handler("t.late.v1", max_attempts=2)
-def late(step: Step, gate: str) -> dict:
+def late(step: Step, gate: str, cut: bool = False) -> dict:
     """Write only once the gate is open."""
     note(step, "began")
     hold(step, gate)
-    with step.connection() as connection:
-        try:
+    try:
+        with step.connection() as connection:
+            pid = connection.info.backend_pid
             connection.execute(
                 "insert into effects (id, attempt) values (%s, %s)", (step.run_id, step.attempt)
             )
-        except Exception:
-            note(step, "refused")
-            raise
+    except Exception:
+        note(step, "refused")
+        if cut:
+            end_backend(pid)
+        raise
     return {"attempt": step.attempt}
 
 
 @handler("t.alate.v1", max_attempts=2)
-async def alate(step: Step, gate: str) -> dict:
+async def alate(step: Step, gate: str, cut: bool = False) -> dict:
     note(step, "began")
     while not is_open(gate):
         await asyncio.sleep(0.01)
-    async with step.connection() as connection:
-        try:
+    try:
+        async with step.connection() as connection:
+            pid = connection.info.backend_pid
             await connection.execute(
                 "insert into effects (id, attempt) values (%s, %s)", (step.run_id, step.attempt)
             )
-        except Exception:
-            note(step, "refused")
-            raise
+    except Exception:
+        note(step, "refused")
+        if cut:
+            end_backend(pid)
+        raise
     return {"attempt": step.attempt}
 
 

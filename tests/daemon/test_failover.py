@@ -143,3 +143,18 @@ def test_a_server_that_only_reads_is_no_reason_to_fail_an_attempt(desk, crew, na
     assert desk.row(late)[1] == 1
     assert desk.errors(late) == []
     assert desk.one("select count(*) from effects") == (1,)
+
+
+@pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
+def test_nor_is_a_server_that_goes_while_it_is_asked_whether_it_only_reads(desk, crew, name):
+    crew("--name", "goes")
+    late = desk.submit(name, {"gate": "gate", "cut": True})
+    desk.noted("began", late)
+    database = psycopg.conninfo.conninfo_to_dict(desk.url)["dbname"]
+    desk.sql.execute(f"alter database {database} set default_transaction_read_only = on")
+    desk.open()
+    desk.noted("refused", late)
+    desk.sql.execute(f"alter database {database} reset default_transaction_read_only")
+    desk.until(late, "completed")
+    assert desk.row(late)[1] == 1
+    assert desk.errors(late) == []

@@ -245,11 +245,7 @@ class ProcessRuntime:
             await asyncio.to_thread(held.lines.settle, _LINES)
         try:
             if not isinstance(outcome, Completed):
-                if _meets_read_only(outcome):
-                    await connection.rollback()
-                    cursor = await connection.execute(_READ_ONLY)
-                    return _judge(outcome, await cursor.fetchone())
-                return outcome
+                return _judge(outcome, await _aask(connection)) if _meets_read_only(outcome) else outcome
             statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
             cursor = await connection.execute(statement, params)
             if not await cursor.fetchall():
@@ -356,6 +352,17 @@ def _meets_read_only(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed | Discarded) and outcome.error.type.endswith("ReadOnlySqlTransaction")
 
 
+async def _aask(connection: AsyncWatched) -> Row | None:
+    try:
+        await connection.rollback()
+        return await (await connection.execute(_READ_ONLY)).fetchone()
+    except psycopg.Error:
+        return None
+
+
 def _judge(outcome: Outcome, row: Row | None) -> Outcome:
-    """An attempt that met a server which only reads is not to blame: it comes again, uncounted."""
-    return Snoozed(_FAILOVER) if row == ("on",) else outcome
+    """An attempt that met a server which only reads is not to blame: it comes again, uncounted.
+
+    Nor is one whose server is gone by the time it is asked: that is how a failover goes on.
+    """
+    return Snoozed(_FAILOVER) if row is None or row == ("on",) else outcome
