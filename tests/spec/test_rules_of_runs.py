@@ -220,8 +220,10 @@ def test_r17_shell_steps():
 
 
 def test_r17_an_expression_in_run_shows_the_rewrite(refused_with):
+    problem = refused_with("steps: {a: {run: 'echo ${{ item.name }}', for_each: [1]}}", "TRB135")
+    assert 'env: {NAME: "${{ item.name }}"}' in problem.hint
     problem = refused_with("steps: {a: {run: 'echo ${{ item.path }}', for_each: [1]}}", "TRB135")
-    assert 'env: {PATH: "${{ item.path }}"}' in problem.hint
+    assert 'env: {MY_PATH: "${{ item.path }}"} and use "$MY_PATH"' in problem.hint, "it needs its own"
 
 
 def test_r17_every_expression_of_a_script_is_told(refused):

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.problems import Problems
 
 SHELL_NAME: Final = "trib.shell.v1"
+SHELL_VARIABLES: Final = frozenset(
+    {"PATH", "HOME", "LANG", "TZ", "IFS", "PWD", "OLDPWD", "ENV", "BASH_ENV"}
+    | {"UID", "EUID", "PPID", "GROUPS", "RANDOM", "SECONDS", "LINENO"}
+)
+"""What a shell needs itself, or does not let anybody set."""
 
 _VARIABLE = re.compile(VARIABLE_PATTERN)
 _NO_LETTER = re.compile(r"[^A-Za-z0-9]+")
@@ -82,7 +87,9 @@ def _expressions(script: str) -> Iterator[str]:
 
 def _variable(word: str) -> str:
     name = _NO_LETTER.sub("_", word).strip("_").upper()
-    return name if _VARIABLE.fullmatch(name) else "VALUE"
+    if not _VARIABLE.fullmatch(name):
+        return "VALUE"
+    return f"MY_{name}" if name in SHELL_VARIABLES else name
 
 
 def read_environment(node: Node | None, problems: Problems) -> dict[str, str]:

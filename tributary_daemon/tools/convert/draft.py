@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec.nodes import plain_value
+from tributary_daemon.spec.shell import SHELL_VARIABLES
 from tributary_daemon.tools.formatting import formatted
 
 if TYPE_CHECKING:
@@ -20,11 +21,6 @@ _SAFE = re.compile(r"[A-Za-z0-9_./$(]([A-Za-z0-9_./@%+=*$()'\"&|<>!;~^-]| (?!#)|
 _NO_ID = re.compile(r"[^A-Za-z0-9_-]+")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _NO_VARIABLE = re.compile(r"[^A-Za-z0-9_]+")
-# what a shell needs itself, or does not let anybody set
-_TAKEN: Final = frozenset(
-    {"PATH", "HOME", "LANG", "TZ", "IFS", "PWD", "OLDPWD", "ENV", "BASH_ENV"}
-    | {"UID", "EUID", "PPID", "GROUPS", "RANDOM", "SECONDS", "LINENO"}
-)
 _LONGEST_NOTE: Final = 160
 _SPLIT_AT: Final = 90
 
@@ -210,7 +206,7 @@ def variable(word: str) -> str:
     """Return a word as the name of an environment variable."""
     made = _NO_VARIABLE.sub("_", word).strip("_").upper() or "VALUE"
     made = made if not made[0].isdigit() else f"V_{made}"
-    return f"MY_{made}" if made.startswith("TRIB_") or made in _TAKEN else made
+    return f"MY_{made}" if made.startswith("TRIB_") or made in SHELL_VARIABLES else made
 
 
 def duration(seconds: float) -> str | float:
