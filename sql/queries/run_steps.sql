@@ -1,6 +1,6 @@
--- The steps of a run in order with their last errors; of a fan-out how many items are in which state, of a sub-workflow its newest run,
--- of one whose options are still to be decided what it will be.
--- Locks: none. Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey.
+-- The steps of a run in order with their last errors; with the items of fan-outs, the newest child runs, and what undecided ones will be.
+-- Locks: none.
+-- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey.
 -- Caller: store.runs.steps
 select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else coalesce(u.name, s.name) end as name,
        s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, case when u.name is null then s.priority else u.priority end as priority,
