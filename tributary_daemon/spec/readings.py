@@ -73,6 +73,11 @@ class Readings:
         self._result = result
         self._item = item
 
+    @property
+    def item(self) -> Shape | None:
+        """Shape of a fan-out's item; None where there is none."""
+        return self._item
+
     def type_of(self, source: str) -> Shape:
         """Return what an expression gives."""
         tree = _tree(source)

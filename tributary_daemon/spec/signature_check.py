@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec import codes
+from tributary_daemon.spec.condition_types import ConditionTypes
 from tributary_daemon.spec.expressions import ExpressionError, split
 from tributary_daemon.spec.fitting import Misfit, misfits, mismatch
 from tributary_daemon.spec.nearest import nearest, suggest
@@ -83,6 +84,7 @@ class _Checker:
         self._shapes = StepShapes(spec, signatures)
         self._judged: dict[tuple[int, int, int, int], tuple[Shape, Shape, str | None]] = {}
         self._plain = Readings(self._inputs, self._shapes.shape)
+        self._conditions = ConditionTypes(spec.inputs, self._shapes)
 
     def run(self, result: Node | None) -> None:
         for step in self._spec.steps:
@@ -94,6 +96,10 @@ class _Checker:
 
     def _check_step(self, step: StepSpec, node: Mapping) -> None:
         readings = self._readings(step, node)
+        if step.condition is not None and isinstance(at := node.get("if"), Scalar):
+            for finding in self._conditions.check(step.condition, readings.item):
+                place = self._problems.locate(at, step.condition[finding.position :])
+                self._problems.warning(codes.SENSELESS, finding.message, place, hint=finding.hint)
         for name, (_, value) in node.pairs.items():
             if name in _READING:
                 self._check_paths(value, self._plain if name in _LISTS else readings)
