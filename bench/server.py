@@ -88,6 +88,26 @@ def settle(url: str, *, analyze: bool, checkpoint: bool = True) -> None:
             connection.execute("checkpoint")
 
 
+def recycle_wal(url: str, megabytes: int) -> None:
+    """Write WAL and a checkpoint behind it, so that so much has files to go into.
+
+    A server that has been at work renames files of old WAL. A new one makes each anew: 16 MB of zeros and
+    their fsync, 55 ms here, for which every commit waits.
+
+    Args:
+        url: any database of the server.
+        megabytes: that are to find a file.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("checkpoint")
+        for _ in range(0, megabytes, 64):
+            connection.execute(
+                "select pg_logical_emit_message(false, 'bench', repeat('x', 1 << 20))"
+                " from generate_series(1, 64)"
+            )
+        connection.execute("checkpoint")
+
+
 def finish_rate(url: str, finish_times: str) -> float:
     """Return rows per second from the first to the last of all finishes: start-up is left out.
 

@@ -12,7 +12,7 @@ import psycopg
 from bench import product
 from bench.charts import Lines
 from bench.scenario import Outcome, row, scenario
-from bench.server import finish_rate
+from bench.server import finish_rate, recycle_wal
 from bench.systems import PROCESSES
 from tributary_daemon import Client
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 OFFERED = 50.0  # intents per second on an idle worker
+WAL_PER_INTENT = 1_500  # bytes, full-page images included
 TICK = 0.01  # seconds between the batches of a load that single submits could not make
 PATIENCE = 60.0  # seconds
 # The argument is the time of the submit in microseconds: nothing has to be remembered meanwhile.
@@ -40,6 +41,7 @@ def latency(at: str, *, seconds: float, loaded: float, burst: int) -> Outcome:
     idle = waits(at, singles(seconds))
     peak = peak_rate(at, burst)
     rate = peak / 2
+    recycle_wal(at, int(loaded * rate * WAL_PER_INTENT / 1e6))
     busy = waits(at, batches(loaded, rate))
     return Outcome(
         rows=[
@@ -63,6 +65,7 @@ def latency(at: str, *, seconds: float, loaded: float, burst: int) -> Outcome:
             (
                 f"{len(idle):,} and {len(busy):,} samples. At half of the peak, batches are submitted every"
                 f" {TICK * 1000:g} ms; the time of an intent counts from the call that stores its batch."
+                " WAL goes into recycled files, as on any server that has been at work for a while."
             )
         ],
     )
