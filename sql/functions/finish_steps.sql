@@ -32,6 +32,8 @@ declare
     v_rest integer[];
     v_rest_ends smallint[];
     v_ends smallint[];
+    v_aborted uuid[];
+    v_hooked uuid[];
 begin
     if p_has_runs then
         perform lock_runs(p_shard, p_run_ids);
@@ -78,11 +80,14 @@ begin
     end if;
 
     if p_has_runs then
+        if 'aborted' = any (p_outcomes) then
+            v_aborted := array(select distinct p_run_ids[i] from unnest(v_at) as i where p_outcomes[i] = 'aborted' and p_ordinals[i] > 0);
+            v_hooked := array(select r.run_id from runs r where r.shard = p_shard and r.run_id = any (v_aborted) and r.ending is not null);
+        end if;
         perform settle_ended(
             p_shard, array(select p_run_ids[i] from unnest(v_at) i), array(select p_ordinals[i] from unnest(v_at) i), v_kinds, v_ends,
             array(select p_results[i] from unnest(v_at) i), array(select p_errors[i] from unnest(v_at) i), v_now, p_queues, p_names, p_free);
-        perform abort_run(p_shard, u.run_id, v_now)
-        from (select distinct p_run_ids[i] as run_id from unnest(v_at) i where p_outcomes[i] = 'aborted' and p_ordinals[i] > 0) as u;
+        perform abort_run(p_shard, u.run_id, u.run_id = any (v_hooked), v_now) from unnest(v_aborted) as u(run_id);
     end if;
 
     if v_refused then

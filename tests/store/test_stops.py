@@ -1,0 +1,40 @@
+"""Runs that are stopped in the very moment in which they end, and what their hooks then may do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.store import protocol_kit as kit
+
+SUB = "trib.workflow.v1"
+HOOKS = {"told": {"hook": "on_failure"}, "undo": {"hook": "on_cancel"}, "last": {"hook": "finally"}}
+
+
+@pytest.fixture
+def worker(connection):
+    kit.offer(connection)
+    return kit.Process(connection, names=(kit.NAME, kit.CLOSING, SUB))
+
+
+def ending(connection, run_id):
+    return connection.execute(
+        "select state::text, ending::text, phase, reason from tributary.runs where run_id = %s", (run_id,)
+    ).fetchone()
+
+
+def begun(connection, child, name="w.child.v1"):
+    return json.dumps({"revision": str(kit.save(connection, child)), "name": name, "inputs": {}})
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_an_abort_by_the_last_step_leaves_the_hooks_that_it_calls_alone(connection, worker, fail_fast):
+    run = kit.start(connection, kit.workflow("w.last.v1", {"a": (), **HOOKS}, fail_fast=fail_fast))
+    assert worker.finish(worker.claim(), "aborted") == []
+    assert kit.states(connection, run)["told"] == "available"
+    assert worker.work_off() == 2
+    assert kit.states(connection, run) == {
+        "a": "discarded", "told": "completed", "undo": "skipped", "last": "completed"
+    }  # fmt: skip
+    assert ending(connection, run) == ("failed", None, "steps", "aborted")
