@@ -1,4 +1,5 @@
--- Ends whatever of a run has not ended, as end_rows does: its steps, and with p_all its hooks and its closing step, too.
+-- Ends whatever of a run has not ended, as end_rows does: its steps, its closing step once that was released, and with p_all its hooks
+-- and a closing step that is blocked, too.
 -- The caller holds the root run's lock; returns how many steps ended.
 create or replace function tributary.end_steps(
     p_shard smallint, p_run_id uuid, p_state step_state, p_reason text, p_now timestamptz, p_all boolean
@@ -12,7 +13,7 @@ declare
         select s.ordinal from steps s
         where s.shard = p_shard and s.run_id = p_run_id
           and s.state in ('blocked', 'scheduled', 'available', 'waiting', 'running')
-          and (p_all or (s.flags & 7680 = 0 and s.kind <> 'closing'))
+          and (p_all or (s.flags & 7680 = 0 and (s.kind <> 'closing' or s.state <> 'blocked')))
         order by s.ordinal);
 begin
     perform end_rows(p_shard, p_run_id, v_ordinals, p_state, p_reason, p_now);

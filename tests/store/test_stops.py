@@ -38,3 +38,18 @@ def test_an_abort_by_the_last_step_leaves_the_hooks_that_it_calls_alone(connecti
         "a": "discarded", "told": "completed", "undo": "skipped", "last": "completed"
     }  # fmt: skip
     assert ending(connection, run) == ("failed", None, "steps", "aborted")
+
+
+def test_a_cancel_ends_the_closing_step_before_the_hooks_begin(connection, worker):
+    run = kit.start(connection, kit.workflow("w.closing.v1", {"a": (), **HOOKS}, result=1))
+    worker.finish(worker.claim())
+    closing = worker.claim()
+    assert [claimed.kind for claimed in closing] == ["closing"]
+    kit.scalar(connection, "select tributary.cancel(%s)", run)
+    assert len(worker.finish(closing, result="1")) == 1, "the lease is lost"
+    assert ending(connection, run)[:3] == ("running", "cancelled", "on_cancel")
+    assert worker.work_off() == 2
+    assert kit.states(connection, run)["undo"] == kit.states(connection, run)["last"] == "completed"
+    assert ending(connection, run)[0] == "cancelled"
+    # none of it is left behind
+    assert kit.scalar(connection, "select count(*) from tributary.steps where finished_at is null") == 0
