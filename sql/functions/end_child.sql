@@ -16,7 +16,12 @@ declare
 begin
     select s.* into v_step from steps s
     where s.shard = p_shard and s.run_id = p_child.parent_run_id and s.ordinal = p_child.parent_ordinal for update;
-    if v_step.reason is distinct from 'child' or v_step.state <> 'waiting' then
+    if v_step.reason is distinct from 'child' or v_step.state <> 'waiting'
+            -- it was given up, and has only now come to the end of its hooks: the step began anew and waits for another one
+            or (p_child.created_at < v_step.claimed_at
+                and exists (select from runs r
+                            where r.shard = p_shard and r.parent_run_id = p_child.parent_run_id and r.parent_ordinal = p_child.parent_ordinal
+                              and r.created_at > p_child.created_at and r.finished_at is null)) then
         return;
     end if;
     select s.ctid into v_tid from steps s where s.shard = p_shard and s.run_id = v_step.run_id and s.ordinal = v_step.ordinal;

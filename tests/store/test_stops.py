@@ -53,3 +53,32 @@ def test_a_cancel_ends_the_closing_step_before_the_hooks_begin(connection, worke
     assert ending(connection, run)[0] == "cancelled"
     # none of it is left behind
     assert kit.scalar(connection, "select count(*) from tributary.steps where finished_at is null") == 0
+
+
+def test_the_end_of_a_child_that_was_given_up_is_none_of_the_next_one(connection, worker):
+    child = kit.workflow("w.child.v1", {"a": (), "undo": {"hook": "on_cancel"}})
+    parent = kit.start(connection, kit.workflow("w.parent.v1", {"sub": {"name": SUB}}))
+    worker.finish(worker.claim(), "started", result=begun(connection, child))
+    kit.scalar(connection, "select tributary.cancel(%s)", parent)
+    (hook,) = worker.claim()
+    kit.scalar(connection, "select tributary.retry(%s)", parent)
+    worker.finish(worker.claim(), "started", result=begun(connection, child))
+    worker.finish([hook])
+    assert kit.states(connection, parent) == {"sub": "waiting"}
+    assert worker.work_off() == 1
+    assert kit.states(connection, parent) == {"sub": "completed"}
+    assert kit.run_row(connection, parent)[0] == "completed"
+
+
+def test_a_child_may_end_while_the_one_before_it_still_runs_its_hooks(connection, worker):
+    child = kit.workflow("w.child.v1", {"a": (), "undo": {"hook": "on_cancel"}})
+    parent = kit.start(connection, kit.workflow("w.parent.v1", {"sub": {"name": SUB}}))
+    worker.finish(worker.claim(), "started", result=begun(connection, child))
+    kit.scalar(connection, "select tributary.cancel(%s)", parent)
+    hook = worker.claim()
+    kit.scalar(connection, "select tributary.retry(%s)", parent)
+    worker.finish(worker.claim(), "started", result=begun(connection, child))
+    worker.work_off()
+    assert kit.run_row(connection, parent)[0] == "completed"
+    assert worker.finish(hook) == []
+    assert kit.states(connection, parent) == {"sub": "completed"}
