@@ -15,7 +15,8 @@ declare
     v_count integer;
 begin
     select * into v_run from runs r where r.shard = p_shard and r.run_id = p_run_id;
-    if v_run.state not in ('running', 'paused') then
+    -- whoever was advanced before it in the same statement may have ended it, or begun its hooks
+    if v_run.state not in ('running', 'paused') or v_run.remaining > 0 then
         return;
     end if;
     if v_run.phase = 'steps' and v_run.ending is null and v_run.failed = 0 and v_run.closing_ordinal is not null then

@@ -55,7 +55,9 @@ begin
     for i in 1 .. coalesce(cardinality(v_special_runs), 0) loop
         if v_remaining[i] = 0 then
             perform advance_run(p_shard, v_special_runs[i], p_now, p_queues, p_names, p_free);
-        elsif v_flags[i] & 1 = 1 and v_failures[i] > 0 then
+        elsif v_flags[i] & 1 = 1 and v_failures[i] > 0
+                -- its child may have been advanced just now, and the run with it
+                and exists (select from runs r where r.shard = p_shard and r.run_id = v_special_runs[i] and r.ending is null) then
             perform stop_run(p_shard, v_special_runs[i], 'failed', 'cancelled', 'fail_fast', null, p_now);
         elsif v_flags[i] & 32 = 32 then
             perform wake(fill_run(p_shard, v_special_runs[i], v_parallel[i], p_now));

@@ -82,3 +82,30 @@ def test_a_child_may_end_while_the_one_before_it_still_runs_its_hooks(connection
     assert kit.run_row(connection, parent)[0] == "completed"
     assert worker.finish(hook) == []
     assert kit.states(connection, parent) == {"sub": "completed"}
+
+
+def both(connection, worker, parent_hooks, child_hooks):
+    """Claim the last step of a child together with a step of its parent, which fails fast."""
+    child = kit.workflow("w.child.v1", {"a": (), **child_hooks})
+    spec = kit.workflow("w.parent.v1", {"sub": {"name": SUB}, "x": (), **parent_hooks}, fail_fast=True)
+    parent = kit.start(connection, spec)
+    starts, other = worker.claim()
+    worker.finish([starts], "started", result=begun(connection, child))
+    return parent, [*worker.claim(), other]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("word", ["completed", "discarded"])
+def test_a_parent_and_its_child_that_end_in_one_batch_run_their_hooks(connection, worker, word, turned):
+    parent, held = both(connection, worker, HOOKS, HOOKS)
+    outcomes = [word, "discarded"]
+    if turned:
+        held, outcomes = held[::-1], outcomes[::-1]
+    worker.finish(held, outcomes)
+    parents = kit.states(connection, parent)
+    assert parents["told"] == "available"
+    worker.work_off()
+    assert kit.states(connection, parent) == {
+        "sub": parents["sub"], "x": "discarded", "told": "completed", "undo": "skipped", "last": "completed"
+    }  # fmt: skip
+    assert kit.scalar(connection, "select count(*) from tributary.steps where finished_at is null") == 0
