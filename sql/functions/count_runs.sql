@@ -31,6 +31,6 @@ begin
         from unnest(p_tids, p_counts, p_failed, p_warned) as ended(tid, n, failed, warned)
         where r.ctid = ended.tid and r.shard = p_shard
         returning r.run_id, r.remaining, r.closing_ordinal, r.state, r.flags <> 0 or r.parent_run_id is not null or r.ending is not null,
-                  -- failures in its hooks are none of the run
-                  case when r.ending is null then r.failed else 0 end, r.flags, r.max_parallel;
+                  -- only what failed now: after a retry earlier failures stand that nobody asked for; those in its hooks are none of the run
+                  case when r.ending is null then ended.failed else 0 end, r.flags, r.max_parallel;
 end $$;

@@ -109,3 +109,17 @@ def test_a_parent_and_its_child_that_end_in_one_batch_run_their_hooks(connection
         "sub": parents["sub"], "x": "discarded", "told": "completed", "undo": "skipped", "last": "completed"
     }  # fmt: skip
     assert kit.scalar(connection, "select count(*) from tributary.steps where finished_at is null") == 0
+
+
+def test_what_had_failed_before_a_retry_does_not_stop_it(connection, worker):
+    spec = kit.workflow("w.fast.v1", {"a": (), "b": (), "c": ()}, fail_fast=True)
+    run = kit.start(connection, spec)
+    held = worker.claim()
+    worker.finish(held[2:], "discarded")
+    assert kit.states(connection, run) == {"a": "cancelled", "b": "cancelled", "c": "discarded"}
+    kit.scalar(connection, "select tributary.retry_only(%s, array['a', 'b'])", run)
+    a, b = worker.claim()
+    worker.finish([a])
+    assert kit.states(connection, run)["b"] == "running"
+    assert worker.finish([b]) == []
+    assert kit.run_row(connection, run)[0] == "failed"
