@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.store import protocol_kit as kit
+from tests.store.test_groups import group_step, promote
 
 SUB = "trib.workflow.v1"
 HOOKS = {"told": {"hook": "on_failure"}, "undo": {"hook": "on_cancel"}, "last": {"hook": "finally"}}
@@ -123,3 +124,38 @@ def test_what_had_failed_before_a_retry_does_not_stop_it(connection, worker):
     assert kit.states(connection, run)["b"] == "running"
     assert worker.finish([b]) == []
     assert kit.run_row(connection, run)[0] == "failed"
+
+
+def test_a_step_that_gets_the_slot_of_its_group_keeps_to_the_limit_of_its_run(connection, worker):
+    other = kit.start(connection, kit.workflow("w.other.v1", {"a": ()}))
+    holder = worker.claim()
+    assert group_step(connection, worker, holder[0]) == "held"
+    run = kit.start(connection, kit.workflow("w.par.v1", dict.fromkeys("abcd", ()), max_parallel=2))
+    a, b = worker.claim()
+    assert group_step(connection, worker, a) == "queued"
+    worker.finish([b])
+    assert kit.states(connection, run) == {
+        "a": "waiting", "b": "completed", "c": "available", "d": "available"
+    }  # fmt: skip
+    running = worker.claim()
+    worker.finish(holder)
+    kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, 1)", other)
+    promote(connection)
+    assert worker.claim() == []
+    worker.finish(running[:1])
+    assert [claimed.step_id for claimed in worker.claim()] == ["a"]
+
+
+def test_a_step_that_gets_its_slot_while_its_run_is_paused_waits_for_that(connection, worker):
+    other = kit.start(connection, kit.workflow("w.other.v1", {"a": ()}))
+    holder = worker.claim()
+    assert group_step(connection, worker, holder[0]) == "held"
+    run = kit.start(connection, kit.workflow("w.par.v1", dict.fromkeys("ab", ()), max_parallel=1))
+    assert group_step(connection, worker, worker.claim()[0]) == "queued"
+    kit.scalar(connection, "select tributary.pause_run(%s)", run)
+    worker.finish(holder)
+    kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, 1)", other)
+    promote(connection)
+    assert kit.row(connection, run, "a")["reason"] == "paused"
+    kit.scalar(connection, "select tributary.resume_run(%s)", run)
+    assert [claimed.step_id for claimed in worker.claim()] == ["a"]
