@@ -23,7 +23,8 @@ begin
             perform stop_run(p_shard, v_id, 'failed', 'cancelled', 'timeout',
                              jsonb_build_object('type', 'RunTimeout', 'reason', 'timeout', 'message',
                                                 format('the run had not ended after its timeout of %s s',
-                                                       trim_scale(round(extract(epoch from v_run.deadline - greatest(v_run.run_at, v_run.created_at))::numeric, 3)))),
+                                                       (select trim_scale(round((v.plan ->> 'timeout')::numeric, 3))
+                                                        from revisions v where v.revision_id = v_run.revision_id))),
                              clock());
             insert into event_log (run_id, at, shard, tenant_id, type) values (v_id, clock(), p_shard, v_run.tenant_id, 'run_timed_out');
         end if;

@@ -1,6 +1,7 @@
 -- A process has claimed a step and knows its group now: held, and the attempt goes on; queued, and the step waits, its attempt is not
 -- counted and its lease is gone; rejected, and the process finishes it as discarded; lost, where the token no longer stands (LeaseLost).
--- Locks: the step's row, the group's counter. Index: steps_pkey.
+-- While it waits it leaves its room in the max_parallel of its run to others.
+-- Locks: the root run where its run has such a limit, the step's row, the group's counter. Index: runs_pkey, steps_pkey.
 create or replace function tributary.group_step(
     p_shard smallint, p_process bigint, p_run_id uuid, p_ordinal integer, p_seq bigint, p_group text, p_limit integer, p_on_limit text
 ) returns text
@@ -11,7 +12,12 @@ as $$
 declare
     v_step record;
     v_state text;
+    v_parallel integer;
 begin
+    select r.max_parallel into v_parallel from runs r where r.shard = p_shard and r.run_id = p_run_id;
+    if v_parallel is not null then
+        perform lock_runs(p_shard, array[p_run_id]);
+    end if;
     select s.tenant_id, s.state, s.seq, s.process_id into v_step
     from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal
     for update;
@@ -24,6 +30,9 @@ begin
         set state = 'waiting', reason = 'group', process_id = null, attempt = s.attempt - 1, started_at = null,
             seq = greatest(s.seq + 1, clock_us())
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal;
+        if v_parallel is not null then
+            perform wake(fill_run(p_shard, p_run_id, v_parallel, clock()));
+        end if;
     end if;
     return v_state;
 end $$;

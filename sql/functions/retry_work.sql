@@ -183,7 +183,7 @@ begin
     end if;
     update steps s
     set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,
-        unmet = case when cardinality(v_again) = 0 then 0 else 1 end, crashes = 0, lone_crashes = null,
+        unmet = case when cardinality(v_again) = 0 then 0 else 1 end, flags = s.flags & ~64, crashes = 0, lone_crashes = null,
         finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, clock_us())
     where s.shard = v_shard and s.run_id = id and s.ordinal = v_run.closing_ordinal
     returning case when s.state = 'available' then s.queue end into v_queue;

@@ -159,3 +159,34 @@ def test_a_step_that_gets_its_slot_while_its_run_is_paused_waits_for_that(connec
     assert kit.row(connection, run, "a")["reason"] == "paused"
     kit.scalar(connection, "select tributary.resume_run(%s)", run)
     assert [claimed.step_id for claimed in worker.claim()] == ["a"]
+
+
+def test_a_step_that_waits_for_its_group_leaves_its_room_to_others(connection, worker):
+    kit.start(connection, kit.workflow("w.other.v1", {"a": ()}))
+    assert group_step(connection, worker, worker.claim()[0]) == "held"
+    kit.start(connection, kit.workflow("w.par.v1", dict.fromkeys("ab", ()), max_parallel=1))
+    (first,) = worker.claim()
+    assert (first.step_id, group_step(connection, worker, first)) == ("a", "queued")
+    assert [claimed.step_id for claimed in worker.claim()] == ["b"]
+
+
+def test_a_timeout_tells_what_the_workflow_says_whenever_the_run_began(connection, worker):
+    run = kit.start(connection, kit.workflow("w.late.v1", {"a": ()}, timeout=90.0))
+    worker.finish(worker.claim(), "discarded")
+    kit.advance(connection, "1 hour")
+    kit.scalar(connection, "select tributary.retry(%s)", run)
+    kit.advance(connection, "2 minutes")
+    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 1
+    error = kit.scalar(connection, "select error ->> 'message' from tributary.runs where run_id = %s", run)
+    assert error == "the run had not ended after its timeout of 90 s"
+
+
+def test_a_run_that_was_paused_cancelled_and_retried_is_paused_no_more(connection, worker):
+    run = kit.start(connection, kit.workflow("w.again.v1", {"a": ()}, result=1))
+    for word in ("pause_run", "cancel", "retry"):
+        kit.scalar(connection, f"select tributary.{word}(%s)", run)
+    worker.finish(worker.claim())
+    # an attempt that comes back would wait to be resumed
+    worker.finish(worker.claim(), "released")
+    assert worker.work_off() == 1
+    assert kit.run_row(connection, run)[0] == "completed"
