@@ -10,6 +10,8 @@ begin
     if v_ending is not null and not p_hooked then
         update runs r set reason = 'aborted' where r.shard = p_shard and r.run_id = p_run_id and v_ending = 'failed';
         return;
+    elsif v_ending is null and p_hooked then
+        return;  -- that hook was the last one
     end if;
     perform stop_run(p_shard, p_run_id, 'failed', 'skipped', 'aborted', null, p_now);
 end $$;

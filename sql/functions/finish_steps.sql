@@ -82,12 +82,18 @@ begin
     if p_has_runs then
         if 'aborted' = any (p_outcomes) then
             v_aborted := array(select distinct p_run_ids[i] from unnest(v_at) as i where p_outcomes[i] = 'aborted' and p_ordinals[i] > 0);
-            v_hooked := array(select r.run_id from runs r where r.shard = p_shard and r.run_id = any (v_aborted) and r.ending is not null);
+            with hooked as (
+                -- an abort by a hook: its run has failed, whatever it had come to, and ends so where nothing else is left of it
+                update runs r set ending = 'failed', reason = 'aborted', failed = greatest(r.failed, 1)
+                where r.shard = p_shard and r.run_id = any (v_aborted) and r.ending is not null
+                returning r.run_id
+            )
+            select array_agg(h.run_id) into v_hooked from hooked h;
         end if;
         perform settle_ended(
             p_shard, array(select p_run_ids[i] from unnest(v_at) i), array(select p_ordinals[i] from unnest(v_at) i), v_kinds, v_ends,
             array(select p_results[i] from unnest(v_at) i), array(select p_errors[i] from unnest(v_at) i), v_now, p_queues, p_names, p_free);
-        perform abort_run(p_shard, u.run_id, u.run_id = any (v_hooked), v_now) from unnest(v_aborted) as u(run_id);
+        perform abort_run(p_shard, u.run_id, coalesce(u.run_id = any (v_hooked), false), v_now) from unnest(v_aborted) as u(run_id);
     end if;
 
     if v_refused then

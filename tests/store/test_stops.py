@@ -41,6 +41,19 @@ def test_an_abort_by_the_last_step_leaves_the_hooks_that_it_calls_alone(connecti
     assert ending(connection, run) == ("failed", None, "steps", "aborted")
 
 
+@pytest.mark.parametrize("word", ["completed", "discarded"])
+@pytest.mark.parametrize("behind", [{}, {"rest": {"hook": "finally", "needs": ("last",)}}])
+def test_an_abort_by_a_hook_ends_the_run_and_what_is_left_of_its_hooks(connection, worker, word, behind):
+    run = kit.start(connection, kit.workflow("w.hook.v1", {"a": (), **HOOKS, **behind}))
+    worker.finish(worker.claim(), word)
+    if word == "discarded":
+        worker.finish(worker.claim())
+    (last,) = worker.claim()
+    assert worker.finish([last], "aborted") == []
+    assert ending(connection, run) == ("failed", None, "steps", "aborted")
+    assert kit.scalar(connection, "select count(*) from tributary.steps where finished_at is null") == 0
+
+
 def test_a_cancel_ends_the_closing_step_before_the_hooks_begin(connection, worker):
     run = kit.start(connection, kit.workflow("w.closing.v1", {"a": (), **HOOKS}, result=1))
     worker.finish(worker.claim())
