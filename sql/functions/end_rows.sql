@@ -29,6 +29,8 @@ begin
         from steps s
         join runs r on r.shard = p_shard and r.parent_run_id = p_run_id and r.parent_ordinal = s.ordinal
         where s.ctid = any (v_tids) and s.shard = p_shard and s.reason = 'child' and r.finished_at is null
+          -- one whose hooks are at work has come to its end already: they are to run, unless they would wait for a resume that nobody calls
+          and (r.ending is null or r.state = 'paused')
         order by r.run_id);
     update steps s
     set state = case when s.state = 'running' then 'cancelled' else p_state end, process_id = null, finished_at = p_now,

@@ -203,3 +203,15 @@ def test_a_run_that_was_paused_cancelled_and_retried_is_paused_no_more(connectio
     worker.finish(worker.claim(), "released")
     assert worker.work_off() == 1
     assert kit.run_row(connection, run)[0] == "completed"
+
+
+def test_a_cancel_lets_a_child_that_is_at_its_hooks_come_to_its_end(connection, worker):
+    child = kit.workflow("w.child.v1", {"a": (), "clean": {"hook": "finally"}})
+    parent = kit.start(connection, kit.workflow("w.parent.v1", {"sub": {"name": SUB}}))
+    worker.finish(worker.claim(), "started", result=begun(connection, child))
+    worker.finish(worker.claim())
+    kit.scalar(connection, "select tributary.cancel(%s)", parent)
+    assert worker.work_off() == 1
+    assert kit.states(connection, parent) == {"sub": "cancelled"}
+    state = "select state::text from tributary.runs where parent_run_id = %s"
+    assert kit.scalar(connection, state, parent) == "completed"
