@@ -1,5 +1,5 @@
--- Leader's housekeeping: rows of workers and processes that fell silent long ago go; what a dead `trib run` left is cancelled; runs that
--- are past their timeout fail. Index: runs_private, runs_deadline, and the part of steps_ready whose queues start with @.
+-- Leader's housekeeping: rows of workers and processes that fell silent long ago go; what a dead `trib run` left is cancelled.
+-- Index: runs_private, and the part of steps_ready whose queues start with @.
 create or replace function tributary.tidy(p_silent interval) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -32,5 +32,5 @@ begin
             null;  -- it ended in this very moment
         end;
     end loop;
-    return v_gone + (select coalesce(sum(expire_runs(n.shard::smallint, 100)), 0) from generate_series(0, shard_count() - 1) as n(shard));
+    return v_gone;
 end $$;

@@ -113,7 +113,7 @@ def test_rows_of_the_long_silent_are_left_behind(connection, worker, table):
         (worker,),
     )
     assert attend(connection, worker).abandoned
-    membership.tidy(connection, 60)
+    membership.tidy(connection, 1, 60)
     assert attend(connection, worker) == NOTHING
 
 
@@ -126,12 +126,12 @@ def test_what_a_dead_runner_left_is_abandoned(connection, worker):
     assert attend(connection, worker) == NOTHING
     connection.execute("update tributary.runs set runner_id = 1")
     assert attend(connection, worker).abandoned
-    assert membership.tidy(connection, 60) == 1
+    assert membership.tidy(connection, 1, 60) == 1
     assert attend(connection, worker) == NOTHING
     for queue in ("@p", "@q", "@r"):
         connection.execute(
             "select tributary.submit_row(%s, '{}', null, null, null, null, '', %s, null)", (kit.NAME, queue)
         )
     assert attend(connection, worker).abandoned, "nobody serves the last one"
-    assert membership.tidy(connection, 60) == 1
+    assert membership.tidy(connection, 1, 60) == 1
     assert attend(connection, worker) == NOTHING

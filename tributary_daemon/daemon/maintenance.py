@@ -95,7 +95,7 @@ class Maintenance:
         if chores.waiting:
             membership.release_waiting(connection, self._shards)
         if chores.abandoned and now >= self._rescue_due:
-            membership.tidy(connection, _SILENT)
+            membership.tidy(connection, self._shards, _SILENT)
         if now >= self._sample_due:
             self._sample_due = now + _SAMPLE_EVERY
             membership.sample_queues(connection)

@@ -252,10 +252,11 @@ def sample_queues(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def tidy(connection: Connection, silent: float) -> int:
-    """Remove rows of workers long silent and cancel runs of dead runners; return how many runs."""
+def tidy(connection: Connection, shards: int, silent: float) -> int:
+    """Forget workers long silent, end runs of dead runners and those past their timeout; return how many."""
     row = connection.execute("select tributary.tidy(make_interval(secs => %s))", (silent,)).fetchone()
-    return int(row[0]) if row else 0
+    # in a transaction of its own: both lock runs, each in its own order
+    return (int(row[0]) if row else 0) + expire_runs(connection, shards)
 
 
 def expire_runs(connection: Connection, shards: int) -> int:
