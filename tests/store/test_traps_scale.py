@@ -14,7 +14,7 @@ OTHER = "t.other.v1"
 FILL = """
     with made as (
         insert into tributary.steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, name, queue)
-        select tributary.new_id(), tributary.clock_us() + n, clock_timestamp(), 0,
+        select tributary.new_id(), tributary.clock_us() - %(count)s + n, clock_timestamp(), 0,
                case when n %% 100 < %(blocked)s then 1 else 0 end, 'intent',
                case when n %% 100 < %(blocked)s then 'blocked' else 'available' end::tributary.step_state,
                0, %(name)s, 'default'
