@@ -33,7 +33,10 @@ _PURE = frozenset({"model", "spec", "handlers", "engine", "tools"})
 _NEEDS_DATABASE = frozenset(
     {"server", "template", "database", "empty_database", "connection", "trib", "worker"}
 )
-_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+# a nap is divided among all databases, of which tests have many
+_SETTINGS = {
+    "fsync": "off", "full_page_writes": "off", "max_connections": "300", "autovacuum_naptime": "1min",
+}  # fmt: skip
 
 
 def pytest_addoption(parser):

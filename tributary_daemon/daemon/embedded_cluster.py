@@ -44,6 +44,8 @@ SETTINGS: Mapping[str, str] = {
     "port": str(PORT),
     "max_connections": "200",
     "shared_buffers": "128MB",
+    # until a vacuum, claims pass by dead entries: those of a minute double their time at 28,000/s
+    "autovacuum_naptime": "15s",
     "max_wal_size": "2GB",
     "wal_compression": "on",
     "jit": "off",
