@@ -10,19 +10,25 @@ cross join lateral (
     select * from tributary.steps as s
     where s.shard = f.shard and s.run_id = f.run_id and s.ordinal >= (p.details -> 'first')::integer
       and s.ordinal < (p.details -> 'first')::integer + (p.details -> 'items')::integer
+    offset 0
 ) as i
-left join tributary.payloads as q on i.payload is null and q.shard = i.shard and q.run_id = i.run_id and q.ordinal = i.ordinal
+-- what an item has to be for it stands inside of each, and one item is looked up at a time, whatever the planner knows of the tables
+left join lateral (
+    select k.payload from tributary.payloads as k
+    where i.payload is null and k.shard = i.shard and k.run_id = i.run_id and k.ordinal = i.ordinal
+    offset 0
+) as q on true
 left join lateral (
     select t.error
     from tributary.attempts as t
-    where t.shard = i.shard and t.run_id = i.run_id and t.ordinal = i.ordinal and t.error is not null
+    where i.state <> 'completed' and t.shard = i.shard and t.run_id = i.run_id and t.ordinal = i.ordinal and t.error is not null
     order by t.seq desc limit 1
-) as a on i.state <> 'completed'
+) as a on true
 left join lateral (
     select r.run_id::text as child
     from tributary.runs as r
-    where r.shard = i.shard and r.parent_run_id = i.run_id and r.parent_ordinal = i.ordinal
+    where i.name = 'trib.workflow.v1' and r.shard = i.shard and r.parent_run_id = i.run_id and r.parent_ordinal = i.ordinal
     order by r.run_id desc limit 1
-) as c on i.name = 'trib.workflow.v1'
+) as c on true
 where f.shard = tributary.shard_of(%(id)s::uuid) and f.run_id = %(id)s::uuid and f.step_id = %(step)s and f.name = 'trib.fan.v1'
 order by i.ordinal

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tributary_daemon.store import runs
+
 
 def test_r16_the_result_is_the_ordered_list_and_items_are_addressable(lang):
     run = lang.run(
@@ -269,3 +271,25 @@ def test_ten_thousand_items_are_one_statement_and_stay_readable(lang):
         run.id,
     )
     assert counted == (10000, 1, 1)
+
+
+def test_r16_a_matrix_of_ten_thousand_is_ordered_and_each_of_it_addressable(lang):
+    run = lang.start(
+        """
+        steps:
+          pairs:
+            matrix: {a: "${{ range(100) }}", b: "${{ range(100) }}"}
+            task: trib.noop.v1
+            with: {sum: "${{ matrix.a + matrix.b }}"}
+        """
+    )
+    done = lang.ended(run, timeout=120)
+    assert done.state == "completed"
+    assert done.steps["pairs"].result == [{"sum": a + b} for a in range(100) for b in range(100)]
+    items = lang.client.items(run, "pairs")
+    assert [item.key for item in items[:2]] != [item.key for item in items[-2:]]
+    assert (len(items), items[-1].result, {item.attempt for item in items}) == (10_000, {"sum": 198}, {1})
+    asked = next(runs.items(run, "pairs"))
+    ((plan,),) = lang.sql.execute("explain (analyze, buffers, format json) " + asked.sql, asked.params)
+    read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+    assert read < 20 * len(items), "each is looked up by itself"
