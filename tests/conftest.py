@@ -23,9 +23,10 @@ import pytest
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.embedded_binaries import choose
 from tributary_daemon.errors import EmbeddedError
-from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import Migrator
+
+from .forgetting import handlers_forgotten
 
 _ROOT = "TRIB_TEST_ROOT"
 _PREFIX = "trib-tests-"
@@ -115,18 +116,17 @@ def _pure_floors_touch_no_database(request, monkeypatch):
         monkeypatch.setattr(kind, "connect", refusing(kind.connect))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _handlers_stay_in_their_module():
+    """What a fixture of a module loads is there for all its tests, and for no other's."""
+    with handlers_forgotten():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _handlers_stay_in_their_test():
-    """Forget the handlers, and the modules that declare them, which a test loads into its own process."""
-    before, path = REGISTRY.names(), list(sys.path)
-    yield
-    for record in REGISTRY:
-        module = record.declared.__module__
-        if record.name not in before and not module.startswith("tributary_daemon."):
-            REGISTRY.remove(record.name)
-            if not module.startswith("tests."):
-                sys.modules.pop(module, None)
-    sys.path[:] = path
+    with handlers_forgotten():
+        yield
 
 
 def _unavailable(reason):
