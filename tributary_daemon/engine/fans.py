@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.spec.expressions import resolve
 from tributary_daemon.spec.expressions.values import to_text
+from tributary_daemon.spec.matrix import MAX_ITEMS, combinations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-MAX_ITEMS: Final = 100_000
 
 
 def items_of(step: Mapping[str, Any], seen: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +77,6 @@ def _with_keys(
 
 
 def _combinations(matrix: Mapping[str, Any], seen: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return every combination of the axes, the last axis fastest; without ``exclude``, then ``include``."""
     axes: dict[str, Any] = resolve(matrix.get("axes", {}), seen, strict_missing=True)
     for name, values in axes.items():
         if not isinstance(values, (list, tuple)):
@@ -89,24 +86,7 @@ def _combinations(matrix: Mapping[str, Any], seen: Mapping[str, Any]) -> list[di
         size *= len(values)
     if size > MAX_ITEMS:
         raise InvalidInput(f"the matrix has {size:,} combinations, more than {MAX_ITEMS:,}")
-    made = (
-        [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
-    )
-    excluded = _mappings(matrix, "exclude", seen)
-    made = [each for each in made if not any(_fits(each, rule) for rule in excluded)]
-    originals = [dict(each) for each in made]
-    for extra in _mappings(matrix, "include", seen):
-        # it completes the combinations that it does not contradict; otherwise it is one of its own
-        matching = [
-            index
-            for index, each in enumerate(originals)
-            if all(each[name] == value for name, value in extra.items() if name in each)
-        ]
-        for index in matching:
-            made[index].update(extra)
-        if not matching:
-            made.append(dict(extra))
-    return made
+    return combinations(axes, _mappings(matrix, "include", seen), _mappings(matrix, "exclude", seen))
 
 
 def _mappings(matrix: Mapping[str, Any], key: str, seen: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -114,12 +94,6 @@ def _mappings(matrix: Mapping[str, Any], key: str, seen: Mapping[str, Any]) -> l
     if not isinstance(rules, (list, tuple)) or not all(isinstance(rule, dict) for rule in rules):
         raise InvalidInput(f"matrix.{key} must be a list of mappings")
     return list(rules)
-
-
-def _fits(combination: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    return bool(rule) and all(
-        name in combination and combination[name] == value for name, value in rule.items()
-    )
 
 
 def _kind(value: Any) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.spec.expressions import ExpressionError, compile_expression, resolve, split
+from tributary_daemon.spec.matrix import MAX_ITEMS, combinations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import StepSpec
 
 _CLOCK: Final = frozenset({"now", "today"})
-_MOST: Final = 100_000
-"""More combinations than a run takes are multiplied, not made."""
 
 
 def count(step: StepSpec, inputs: Mapping[str, Any] | None) -> int | None:
@@ -70,33 +68,14 @@ def _combinations(matrix: Mapping[str, Any], inputs: Mapping[str, Any] | None) -
             return None
         axes[name] = listed
     size = math.prod(map(len, axes.values())) if axes else 0
-    if size > _MOST:
+    if size > MAX_ITEMS:
+        # more than a run takes are multiplied, not made
         return size
-    combinations = (
-        [dict(zip(axes, values, strict=True)) for values in product(*axes.values())] if axes else []
-    )
-    included, excluded = (
-        known(matrix.get("include") or [], inputs),
-        known(matrix.get("exclude") or [], inputs),
-    )
-    if not isinstance(included, list) or not isinstance(excluded, list):
+    include, exclude = (known(matrix.get(key) or [], inputs) for key in ("include", "exclude"))
+    if not (_mappings(include) and _mappings(exclude)):
         return None
-    kept = [each for each in combinations if not any(_fits(pattern, each) for pattern in excluded)]
-    # what agrees with a combination on every axis it names extends it; anything else is one more
-    extra = [each for each in included if not any(_extends(each, one) for one in kept)]
-    return len(kept) + len(extra)
+    return len(combinations(axes, include, exclude))
 
 
-def _fits(pattern: Any, combination: Mapping[str, Any]) -> bool:
-    # one that names nothing excludes nothing
-    return (
-        isinstance(pattern, dict)
-        and bool(pattern)
-        and all(key in combination and combination[key] == value for key, value in pattern.items())
-    )
-
-
-def _extends(entry: Any, combination: Mapping[str, Any]) -> bool:
-    return isinstance(entry, dict) and all(
-        combination[key] == value for key, value in entry.items() if key in combination
-    )
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
