@@ -34,7 +34,7 @@ plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready an
 	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
 
 fuzz: $(VENV)/.test ## throw 200,000 random workflow files and expressions at the language (two minutes; ARGS='--inputs 1000000 --seed 7')
-	@$(BIN)/python tests/fuzz/language.py $(ARGS)
+	@$(BIN)/python -m tests.fuzz.language $(ARGS)
 
 lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.spec.expressions.spelling import spell
 from tributary_daemon.errors import InvalidWorkflow
 from tributary_daemon.spec.expressions import (
     CONTEXTS,
@@ -35,7 +36,6 @@ from tributary_daemon.spec.expressions import (
     trace_lines,
 )
 from tributary_daemon.spec.expressions.parser import parse
-from tributary_daemon.spec.expressions.spelling import spell
 from tributary_daemon.spec.loader import load_text
 
 if TYPE_CHECKING:

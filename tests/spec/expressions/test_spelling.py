@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.spec.expressions.spelling import spell
 from tributary_daemon.spec.expressions import (
     CONTEXTS,
     ExpressionError,
@@ -16,7 +17,6 @@ from tributary_daemon.spec.expressions import (
 )
 from tributary_daemon.spec.expressions.functions import FUNCTIONS
 from tributary_daemon.spec.expressions.parser import parse
-from tributary_daemon.spec.expressions.spelling import spell
 from tributary_daemon.spec.expressions.syntax import (
     Calculation,
     Call,
