@@ -290,41 +290,41 @@ def test_of_two_retries_at_once_one_wins(lang):
     assert attempts(lang.ended(run.id)) == {"work": 2}
 
 
-def test_r16_a_requeued_fan_out_runs_the_items_that_failed_and_no_other(lang):
-    run = lang.run(
-        """
+def fan_out_of_flaky_items(lang, prefix):
+    return lang.run(
+        f"""
         steps:
           fan:
             for_each: [one, two, three]
             fail_fast: false
             task: l.flaky.v1
-            with: {name: "requeued-${{ item }}"}
-          last: {task: trib.noop.v1, with: {got: "${{ steps.fan.result }}"}}
+            with: {{name: "{prefix}-${{{{ item }}}}"}}
+          last: {{task: trib.noop.v1, with: {{got: "${{{{ steps.fan.result }}}}"}}}}
         """
     )
+
+
+def test_r16_a_requeued_fan_out_runs_all_items_where_all_have_failed(lang):
+    run = fan_out_of_flaky_items(lang, "all")
     assert run.state == "failed"
     for name in ("one", "two", "three"):
-        lang.mend(f"requeued-{name}")
+        lang.mend(f"all-{name}")
     lang.client.requeue(f"{run.id}/fan")
-    run = lang.ended(run.id)
-    assert run.state == "completed"
+    assert lang.ended(run.id).state == "completed"
     assert {item.attempt for item in lang.client.items(run.id, "fan")} == {2}
 
-    (lang.home / "mended-requeued-two").unlink()
-    run = lang.run(
-        """
-        steps:
-          fan:
-            for_each: [one, two, three]
-            fail_fast: false
-            task: l.flaky.v1
-            with: {name: "requeued-${{ item }}"}
-          last: {task: trib.noop.v1, with: {got: "${{ steps.fan.result }}"}}
-        """
-    )
+
+@pytest.mark.parametrize("by", ["filter", "item"])
+def test_r16_a_requeued_fan_out_runs_the_items_that_failed_and_no_other(lang, by):
+    for name in ("one", "three"):
+        lang.mend(f"{by}-{name}")
+    run = fan_out_of_flaky_items(lang, by)
     assert run.state == "failed"
-    lang.mend("requeued-two")
-    assert lang.client.requeue_many(kind="run", error="requeued-two is broken").done == 1
+    lang.mend(f"{by}-two")
+    if by == "filter":
+        assert lang.client.requeue_many(kind="run", error="filter-two is broken").done == 1
+    else:
+        lang.client.requeue([f"{run.id}/fan[1]", f"{run.id}/fan"])
     run = lang.ended(run.id)
-    assert run.steps["last"].result == {"got": ["requeued-one", "requeued-two", "requeued-three"]}
+    assert run.steps["last"].result == {"got": [f"{by}-one", f"{by}-two", f"{by}-three"]}
     assert [item.attempt for item in lang.client.items(run.id, "fan")] == [1, 2, 1]
