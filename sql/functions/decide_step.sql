@@ -1,6 +1,7 @@
 -- The options of a step have been decided: it leaves its control name for its task (a handler, or trib.workflow.v1) and may be claimed, or
--- waits for its time, its handler (and leaves its room to others), or its run to be resumed. p_values: what its expressions gave, without those that gave null; for these
--- the next level holds, as if the key were not written. What held without the expressions is kept beside them, for undecide_steps.
+-- waits for its time, its handler (and leaves its room to others), or its run to be resumed. p_values: what its expressions gave, without
+-- those that gave null; for these the next level holds, as if the key were not written. What held without the expressions is kept beside
+-- them, for undecide_steps.
 -- A duration of run_after counts from where the needs ended (settle_steps has noted it in run_at), else from when the step was recorded.
 -- That it was claimed for this is no attempt. The caller holds the root run's lock.
 -- Index: payloads_pkey, registry_pkey, steps_pkey.
