@@ -38,12 +38,15 @@ def test_finding_lanes_beside_a_limited_queue(look):
     assert look.pages(leases._LANES, 0, ["default"]) < 2_500
 
 
-def test_a_claim_of_a_limited_queue(look):
+def test_what_a_limit_adds_to_a_claim(look):
+    params = (0, process(look).id, ["default"], [0], [""], [0], [NAME], CLAIMED)
+    look.connection.execute("savepoint unlimited")
+    unlimited = look.first_pages(leases._CLAIM, *params)
+    look.connection.execute("rollback to unlimited")
     look.connection.execute("select tributary.set_queue('default', 5000, '5000/s')")
     # its limit is older than any claim that may not know of it
     look.connection.execute("update tributary.queue_counters set census_until = clock_timestamp()")
-    params = (0, process(look).id, ["default"], [0], [""], [0], [NAME], CLAIMED)
-    assert look.first_pages(leases._CLAIM, *params) < 4_000
+    assert look.first_pages(leases._CLAIM, *params) < unlimited + 3 * CLAIMED, "a slot for each"
 
 
 def test_a_sample_of_the_queues(look):
