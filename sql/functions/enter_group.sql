@@ -1,5 +1,6 @@
 -- A run (p_ordinal null) or a step asks for a slot of a concurrency group: held, queued or rejected. Who has entered before keeps what it
--- has, so attempts after a rescue or a retry run under the same slot. p_on_limit where no slot is free: queue; reject; cancel_pending
+-- has, so attempts after a rescue or a retry run under the same slot. What belongs to a holder (its steps, its child runs, theirs) has it,
+-- too, and no slot of its own. p_on_limit where no slot is free: queue; reject; cancel_pending
 -- (all that wait are to be cancelled, this one waits); cancel_running (those, and the longest holder where that is needed). Cancelled
 -- are they by promote_groups, in a transaction of its own; until then nobody has their slots. Only groups are written here, neither runs
 -- nor steps. Who enters several groups in one transaction does so in the order of (tenant, group).
@@ -46,6 +47,9 @@ begin
             update groups g set unsettled = true
             where g.ctid = any (array(select o.ctid from groups o where o.tenant_id = v_own.tenant_id and o.name = v_own.name for update skip locked));
         end if;
+    end if;
+    if holds_group(p_shard, p_tenant, p_group, p_run_id, p_ordinal) then
+        return 'held';
     end if;
 
     select count(*) into v_held from group_slots s where s.tenant_id = p_tenant and s.name = p_group and s.state = 'held';

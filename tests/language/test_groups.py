@@ -163,3 +163,19 @@ def test_r13_secrets_are_read_by_the_worker_and_masked_in_all_that_is_kept(lang)
     )
     assert stored == (0,)
     assert "hunter-two" not in (lang.home / "log").read_text()
+
+
+def test_a_child_run_in_the_group_of_its_parent_works_under_its_slot(lang):
+    text = """
+        name: outer.v1
+        concurrency: {group: nested, limit: 1}
+        steps: {call: {workflow: inner.v1}}
+        ---
+        name: inner.v1
+        concurrency: {group: nested, limit: 1}
+        steps: {work: {run: "true", concurrency: {group: nested, limit: 1}}}
+        """.replace("\n        ", "\n")
+    first, second = (lang.start(text) for _ in range(2))
+    assert [lang.ended(run).state for run in (first, second)] == ["completed"] * 2
+    spans = [(run.started_at, run.finished_at) for run in map(lang.client.get, (first, second))]
+    assert spans[0][1] <= spans[1][0], "one of them at a time"

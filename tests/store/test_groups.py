@@ -103,12 +103,11 @@ def test_who_asks_again_keeps_what_it_has(offered):
     ]
 
 
-def test_tenants_and_names_are_apart_and_a_run_beside_its_own_steps(offered):
+def test_tenants_and_names_are_apart_and_a_step_has_the_slot_of_its_run(offered):
     run = kit.start(offered, SPEC)
     assert enter(offered, run, None) == "held"
-    assert enter(offered, run, 1) == "queued", (
-        "its run has the only slot: a mistake, but no slot is given twice"
-    )
+    assert enter(offered, run, 1) == "held"
+    assert members(offered) == {run: "held"}, "one slot for both"
     assert enter(offered, run, 2, tenant="acme") == "held"
     other = kit.start(offered, SPEC)
     assert enter(offered, other, group="etl-2") == "held"

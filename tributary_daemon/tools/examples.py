@@ -21,6 +21,9 @@ class Example(NamedTuple):
     codes: tuple[str, ...] = ()
 
 
+_UNDER_ITS_SLOT = (
+    "What belongs to a holder, its steps and child runs, works under its slot and takes none of its own."
+)
 _ATTEMPT = "The timeout bounds one attempt, `retry.budget` all of them, the workflow's `timeout` the run."
 _ITEM = "It belongs to the step as a whole; what stands beside it without mention applies to each item."
 _HOOK = "Hooks run in the order `undo`, `on_*`, `finally`; a failing hook is a warning, not a failure."
@@ -53,7 +56,9 @@ WORKFLOW: Final[dict[str, Example]] = {
     "max_parallel": Example("no bound", "max_parallel: 8"),
     "fail_fast": Example("false", "fail_fast: true", ("Without it the siblings of a failed step go on.",)),
     "concurrency": Example(
-        "no limit", 'concurrency: {group: "etl-${{ inputs.env }}", limit: 1, on_limit: queue}'
+        "no limit",
+        'concurrency: {group: "etl-${{ inputs.env }}", limit: 1, on_limit: queue}',
+        (_UNDER_ITS_SLOT,),
     ),
     "schedule": Example(
         "never by itself",
@@ -220,7 +225,7 @@ STEP: Final[dict[str, Example]] = {
     "concurrency": Example(
         "no limit",
         "concurrency: {group: warehouse, limit: 2, on_limit: queue}",
-        ("`on_limit` is `queue`, `cancel_pending`, `cancel_running` or `reject`.",),
+        ("`on_limit` is `queue`, `cancel_pending`, `cancel_running` or `reject`.", _UNDER_ITS_SLOT),
     ),
     "undo": Example(
         "none",
