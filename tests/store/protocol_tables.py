@@ -78,7 +78,8 @@ def _told(model):
         "rows": {
             row.key: (
                 row.state, row.reason, row.attempt, row.base, row.crashes, row.lone, row.unmet,
-                row.need_failed, row.held_back, row.state == "running" and row.started, row.due, row.ended, row.process,
+                row.need_failed, row.held_back, row.state == "running" and row.started,
+                row.due, row.ended, row.process,
             )
             for row in model.rows.values()
         },

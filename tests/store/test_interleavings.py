@@ -1,4 +1,4 @@
-"""Every pair of calls at one step, in both orders: who waits, what both are told, what becomes of the rows."""
+"""Every pair of calls at one step: who waits, what both are told, what becomes of the rows."""
 
 from __future__ import annotations
 
