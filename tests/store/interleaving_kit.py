@@ -68,7 +68,7 @@ class Scene:
             assert first.holder.finish([self.token], "discarded") == []
             self.model.finish([(self.key, self.token.seq)], ["discarded"])
             self._set_clocks(100.0)
-        tables.compare(first.connection, self.model)
+        tables.adopt(first.connection, self.model)
 
     def _set_clocks(self, now):
         self.model.now = now
@@ -86,11 +86,11 @@ class Scene:
         else:
             self.run = kit.start(connection, SPEC)
             self.model.submit_run(self.run, SPEC)
-            tables.compare(connection, self.model)
+            tables.adopt(connection, self.model)
             assert process.finish(process.claim()) == []
             self.model.claim(process.id, [(self.run, 1)])
             self.model.finish([((self.run, 1), self.model.rows[self.run, 1].seq)], ["completed"])
-        tables.compare(connection, self.model)
+        tables.adopt(connection, self.model)
 
     def call(self, caller, what):
         """Make a call; return its answer, or the code of its refusal."""

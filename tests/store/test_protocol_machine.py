@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -9,6 +10,7 @@ from tests.store import protocol_kit as kit
 from tests.store.protocol_machine import SECOND, ProtocolMachine
 
 
+@pytest.mark.timeout(900)
 def test_random_histories_are_as_the_model_says(connection, histories):
     kit.watch_transitions(connection)
     kit.offer(connection, kit.NAME, SECOND)
