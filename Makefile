@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans fuzz lint docs check bench bench-full graphs image image-test constraints clean
+.PHONY: help run test plans histories fuzz lint docs check bench bench-full graphs image image-test constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spe
 
 plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready and 5M finished rows (two minutes, 5 GB)
 	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
+
+histories: $(VENV)/.test ## try 1,000 random histories of the protocol against its model, and let a crowd look for deadlocks (ten minutes; HISTORIES=5000 tries more)
+	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_lock_order.py
 
 fuzz: $(VENV)/.test ## throw 200,000 random workflow files and expressions at the language (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz.language $(ARGS)

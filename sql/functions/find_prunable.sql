@@ -1,6 +1,6 @@
 -- Looks at the p_limit step rows behind (p_after, p_ordinal), in the order of the key, and tells what of them may be pruned: intents
 -- and runs that ended more than p_keep ago, and rests, the steps of a run whose row is gone already. A dead letter keeps its work until
--- it is p_keep_letters old (null: until it is requeued or dropped), a root keeps its children. p_states, p_tenant: null for all.
+-- it is p_keep_letters old (null: until it is requeued or dropped), a root keeps its children, a child run that works keeps its root. p_states, p_tenant: null for all.
 -- Ids grow with time, so what has ended long ago lies before the id of that moment; only ids that somebody made up lie behind those of
 -- tomorrow. What lies between is never looked at. last_id: the last of the window; next_after: where the next one begins, null for nowhere.
 -- Locks: none. Index: steps_pkey, one window of it; whatever stays costs its place in the window, once per sweep. The order asked for leaves
@@ -62,7 +62,7 @@ begin
                 where heads.root_id <> heads.run_id and r.shard = p_shard and r.run_id = heads.root_id
                 limit 1
             ) as root on true
-            where heads.finished_at < v_old and letter.stays is null and root.stays is null
+            where heads.finished_at < v_old and letter.stays is null and root.stays is null and not works_below(p_shard, heads.run_id)
               and (p_states is null or heads.state::text = any (p_states)) and (p_tenant is null or heads.tenant_id = p_tenant)
         ), last as materialized (
             select count(*) as n, (array_agg(seen.run_id))[count(*)] as run_id, (array_agg(seen.ordinal))[count(*)] as ordinal from seen

@@ -31,6 +31,13 @@ declare
     v_ends smallint[] := '{}';
     i integer;
 begin
+    if 'started' = any (p_outcomes) then
+        perform lock_groups(array_agg(s.tenant_id), array_agg(coalesce(nullif(u.child ->> 'group', ''), v.plan #>> '{concurrency,group}')))
+        from (select t.tid, t.result::jsonb as child from unnest(p_tids, p_outcomes, p_results) as t(tid, outcome, result) where t.outcome = 'started') as u
+        cross join lateral (select s.tenant_id from steps s where s.ctid = u.tid and s.shard = p_shard offset 0) as s
+        join revisions v on v.revision_id = (u.child ->> 'revision')::uuid
+        where v.plan ? 'concurrency';
+    end if;
     for i in 1 .. cardinality(p_tids) loop
         select * into strict v_step from steps s where s.ctid = p_tids[i] and s.shard = p_shard;
         v_outcome := p_outcomes[i];

@@ -1,7 +1,7 @@
 -- A process has claimed a step and knows its group now: held, and the attempt goes on; queued, and the step waits, its attempt is not
 -- counted and its lease is gone; rejected, and the process finishes it as discarded; lost, where the token no longer stands (LeaseLost).
 -- While it waits it leaves its room in the max_parallel of its run to others.
--- Locks: the root run where its run has such a limit, the step's row, the group's counter. Index: runs_pkey, steps_pkey.
+-- Locks: the root run, the step's row, the group's counter. Index: runs_pkey, steps_pkey.
 create or replace function tributary.group_step(
     p_shard smallint, p_process bigint, p_run_id uuid, p_ordinal integer, p_seq bigint, p_group text, p_limit integer, p_on_limit text
 ) returns text
@@ -14,10 +14,9 @@ declare
     v_state text;
     v_parallel integer;
 begin
+    -- whoever holds a counter may wait for this row, so nobody with this row alone may wait for the counter
+    perform lock_runs(p_shard, array[p_run_id]);
     select r.max_parallel into v_parallel from runs r where r.shard = p_shard and r.run_id = p_run_id;
-    if v_parallel is not null then
-        perform lock_runs(p_shard, array[p_run_id]);
-    end if;
     select s.tenant_id, s.state, s.seq, s.process_id into v_step
     from steps s where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal
     for update;

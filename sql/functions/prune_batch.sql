@@ -35,7 +35,9 @@ begin
         select r.ctid as tid, r.run_id, r.tenant_id, r.idempotency_key from runs r
         where r.ctid = u.tid and r.shard = p_shard and r.finished_at < v_old
         for update skip locked
-    ) as locked;
+    ) as locked
+    -- under the lock: whoever retries a child run has it
+    where not works_below(p_shard, locked.run_id);
     v_going := v_heads.ids || v_found.rests;
     select array_agg(locked.tid) as tids, array_agg(locked.run_id) as ids, array_agg(locked.ordinal) as ordinals,
            array_agg(locked.tenant_id) as tenants, count(*) filter (where locked.kind = 'intent') as intents

@@ -1,6 +1,6 @@
 -- Prunes finished runs that are kept under p_name, of those behind p_after in the order of their ids: those that lie before p_from (see
 -- kept_from) or that ended more than p_days ago, with all that belongs to them. A dead letter keeps its run until it is p_keep_letters
--- old, a root its children. At least one run at a time, and further ones while they have p_limit steps together. p_act: false only counts.
+-- old, a root its children, a child that works its root. At least one run at a time, and further ones while they have p_limit steps together. p_act: false only counts.
 -- Returns how many went, and where the next batch begins: null for nowhere.
 -- Locks: runs in id order, by SKIP LOCKED: what somebody holds stays until the next sweep; then their steps, which nobody else
 -- locks. Index: runs_kept; the rest by key.
@@ -52,7 +52,7 @@ begin
             select true as stays from runs r where seen.root_id <> seen.run_id and r.shard = p_shard and r.run_id = seen.root_id limit 1
         ) as root on true
         where (seen.root_id <> seen.run_id or seen.run_id < p_from or seen.finished_at < v_old)
-          and seen.finished_at is not null and letter.stays is null and root.stays is null
+          and seen.finished_at is not null and letter.stays is null and root.stays is null and not works_below(p_shard, seen.run_id)
     )
     select (select count(*) from seen), (select s.run_id from seen s order by s.run_id desc limit 1),
            array_agg(f.tid order by f.run_id) filter (where f.place = 1 or f.steps <= p_limit),
@@ -75,7 +75,9 @@ begin
         select r.ctid as tid, r.run_id, r.tenant_id, r.idempotency_key from runs r
         where r.ctid = u.tid and r.shard = p_shard and r.finished_at is not null
         for update skip locked
-    ) as locked;
+    ) as locked
+    -- under the lock: whoever retries a child run has it
+    where not works_below(p_shard, locked.run_id);
     runs := coalesce(cardinality(v_heads.ids), 0);
     select array_agg(found.tid) as tids, array_agg(found.run_id) as ids, array_agg(found.ordinal) as ordinals, array_agg(found.tenant_id) as tenants
     into v_rows

@@ -1,5 +1,6 @@
 -- Gives back what belongs to processes that stopped beating: running rows whose process is missing or silent for p_lease.
--- An anti-join over steps_running, never an event on worker rows. Returns how many attempts were taken from the dead.
+-- An anti-join over steps_running, never an event on worker rows. Returns how many attempts were taken
+-- from the dead; what ended while this waited for its row is none of them.
 -- A beat from the future is older than the last change of the server's clock: who lives has beaten again since. p_expected is what the
 -- caller takes the time to be, from its last beat: a clock that has jumped since then makes nobody look dead. Null for none.
 create or replace function tributary.rescue_dead(p_shard smallint, p_lease interval, p_limit integer, p_expected timestamptz) returns integer
@@ -25,8 +26,9 @@ begin
     ) as dead;
     v_count := coalesce(cardinality(v_run_ids), 0);
     if v_count > 0 then
-        perform finish_steps(p_shard, null, v_run_ids, v_ordinals, v_seqs, array_fill('crashed'::text, array[v_count]),
-                             null, null, null, null, true, '{}', '{}', 0);
+        select v_count - count(*) into v_count
+        from finish_steps(p_shard, null, v_run_ids, v_ordinals, v_seqs, array_fill('crashed'::text, array[v_count]),
+                          null, null, null, null, true, '{}', '{}', 0);
     end if;
     return v_count;
 end $$;

@@ -39,7 +39,9 @@ begin
         return (select s.state::text from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0);
     end if;
 
-    if from_steps is null and only_steps is null and v_run.state not in ('failed', 'cancelled') then
+    if not exists (select from runs r where r.shard = v_shard and r.run_id = v_run.root_id) then
+        raise exception 'the root of run % is gone, and the run with it', id using errcode = 'TR003', hint = 'finished work is pruned after a while; submit it anew';
+    elsif from_steps is null and only_steps is null and v_run.state not in ('failed', 'cancelled') then
         raise exception 'run % is %; only a failed or cancelled run is retried', id, v_run.state
             using errcode = 'TR004', hint = case when v_run.state = 'completed' then 'name the step to start from, or use rerun' else 'cancel it first' end;
     elsif v_run.state in ('running', 'paused') then

@@ -1,7 +1,7 @@
 -- Does one thing to each of many runs and intents, in one transaction: cancel, retry, requeue, drop or change; p_given holds its arguments
 -- {reason, priority, queue, run_after}. p_steps: the step of each, where it is one; of a dead letter to drop its ordinal. Returns a row for
 -- each, in order: its new state, or why it could not be done; that undoes nothing of the others.
--- Locks: root runs by id, then steps: callers give the ids in order.
+-- Locks: root runs by id, counters of groups that they enter, then steps: callers give the ids in order.
 create or replace function tributary.steer_many(p_shard smallint, p_action text, p_ids uuid[], p_steps text[], p_given jsonb)
 returns table (place integer, state text, code text, message text)
 language plpgsql volatile
@@ -19,6 +19,12 @@ declare
     v_steps text[];
 begin
     perform lock_runs(p_shard, p_ids);
+    if p_action in ('retry', 'requeue') then
+        perform lock_groups(array_agg(r.tenant_id), array_agg(p.options ->> 'group'))
+        from unnest(p_ids) as u(id)
+        join runs r on r.shard = p_shard and r.run_id = u.id and r.flags & 64 = 64 and r.finished_at is not null
+        join payloads p on p.shard = p_shard and p.run_id = u.id and p.ordinal = 0;
+    end if;
     for place, v_id, v_step in select u.place, u.id, u.step from unnest(p_ids, p_steps) with ordinality as u(id, step, place) order by u.place loop
         -- dead letters of one run go back together: once it is at work again, no other would
         continue when p_action = 'requeue' and v_id = v_last;

@@ -137,6 +137,22 @@ def test_a_stale_process_neither_finishes_nor_fails_after_its_rescue(connection,
     assert attempts == [(1, "crashed", "crashed")]
 
 
+def test_a_rescue_counts_only_what_it_took(database, connection, process, eventually):
+    kit.intent(connection)
+    claimed = take_one(process)
+    process.fall_silent()
+    with kit.connections(database, 2) as (other, observer):
+        with connection.transaction():
+            assert process.finish([claimed]) == []
+            pid = kit.backend(other)
+            results = []
+            thread = kit.threading.Thread(target=lambda: results.append(kit.rescue(other)))
+            thread.start()
+            eventually(lambda: kit.waits(observer, pid), what="the rescue waits for the row")
+        thread.join(20)
+    assert results == [0]
+
+
 def test_nothing_resurrects_a_cancelled_step(connection, process):
     run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ("a",)}))
     intent = kit.intent(connection)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
+import psycopg
 import pytest
 
 from tests.store import protocol_kit as kit
@@ -13,6 +15,7 @@ from tributary_daemon.errors import KeyConflict
 from tributary_daemon.store import db, pruning
 
 LETTERS_TOO = dataclasses.replace(MONTH, keep_letters=30 * DAY)
+ONCE = {"max_attempts": 1}
 CHAIN = {"a": (), "b": ("a",), "c": ("b",)}
 AWAY = {"options": {"timeout": 60.0}}  # its payload lies in a row of its own
 
@@ -167,6 +170,45 @@ def test_children_stay_as_long_as_their_root(connection, process):
     kit.advance(connection, "31 days")
     assert sweep(connection, limit=1).runs == 2
     assert left(connection) == {}
+
+
+@pytest.fixture
+def failed_child(connection):
+    """Return a root that failed with its child run, and the child."""
+    worker = kit.Process(connection, names=(kit.NAME, "trib.workflow.v1"))
+    inner = kit.workflow("w.child.v1", {"a": ()})
+    root = kit.start(connection, kit.workflow("w", {"sub": {"name": "trib.workflow.v1", "options": ONCE}}))
+    begun = {"revision": str(kit.save(connection, inner)), "name": inner.name, "inputs": {}}
+    worker.finish(worker.claim(), "started", result=json.dumps(begun))
+    worker.finish(worker.claim(), "discarded")
+    child = kit.scalar(connection, "select run_id::text from tributary.runs where parent_run_id = %s", root)
+    assert [kit.run_row(connection, run)[0] for run in (root, child)] == ["failed", "failed"]
+    return root, child
+
+
+def test_a_root_stays_while_a_child_of_it_works_again(connection, process, failed_child):
+    root, child = failed_child
+    kit.advance(connection, "31 days")
+    process.beat()
+    kit.scalar(connection, "select tributary.retry(%s)", child)
+    assert sweep(connection, LETTERS_TOO) == (0, 0, 2)
+    assert process.work_off() == 1
+    assert kit.run_row(connection, child)[0] == "completed"
+    assert sweep(connection, LETTERS_TOO).runs == 1
+    assert left(connection, root) == {}
+    kit.advance(connection, "31 days")
+    assert sweep(connection, LETTERS_TOO).runs == 1
+    assert left(connection) == {}
+
+
+def test_a_child_whose_root_is_gone_is_not_retried(connection, failed_child):
+    """Pruning takes the root first, and the child with a later batch."""
+    root, child = failed_child
+    connection.execute("delete from tributary.runs where run_id = %s", (root,))
+    with pytest.raises(psycopg.Error) as caught:
+        kit.scalar(connection, "select tributary.retry(%s)", child)
+    assert caught.value.sqlstate == "TR003"
+    assert kit.run_row(connection, child)[0] == "failed"
 
 
 def test_ids_that_somebody_made_up_are_found_too(connection, process):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
-import psycopg
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.store import protocol_kit as kit
+from tests.store import special_runs
+from tests.store.special_runs import check
 from tests.store.test_groups import group_step
 
-SUB, FAN = "trib.workflow.v1", "trib.fan.v1"
-EXPANDED, AGGREGATED = 8192, 16384
 OUTCOMES = ("completed", "completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released")
 OPERATIONS = (
     *(
@@ -31,124 +27,6 @@ OPERATIONS = (
     ),
     *("pause", "resume", "retry", "retry_from", "retry_only", "rescue", "advance"),
 )
-GROUPS = (
-    {"group": "g", "limit": 1, "on_limit": "queue"},
-    {"group": "h", "limit": 1, "on_limit": "cancel_running"},
-)
-TABLES = (
-    *("steps", "runs", "payloads", "edges", "attempts", "event_log", "dead_letters", "progress"),
-    *("group_slots", "groups"),
-)
-_ENDED = "('completed', 'skipped', 'cancelled', 'discarded')"
-_OF_PHASE = """s.kind = 'step' and case when r.phase in ('steps', 'closing') then s.flags & 7680 = 0
-                                        else s.flags & tributary.hook_bits(r.phase) <> 0 end"""
-INVARIANTS = {
-    "remaining is what has not ended of the phase": f"""
-        select r.run_id from tributary.runs r where r.state in ('running', 'paused') and r.remaining <> (
-            select count(*) from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.finished_at is null and {_OF_PHASE})""",
-    "an ended run has no row that has not": """
-        select r.run_id from tributary.runs r join tributary.steps s using (shard, run_id)
-        where r.state not in ('running', 'paused') and s.finished_at is null""",
-    "nothing of a phase that is over has not ended": f"""
-        select r.run_id from tributary.runs r join tributary.steps s using (shard, run_id)
-        where r.phase not in ('steps', 'closing') and s.finished_at is null and s.state <> 'blocked'
-          and not ({_OF_PHASE})""",
-    "a run at work has work": """
-        select r.run_id from tributary.runs r where r.state in ('running', 'paused') and not exists (
-            select from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.state <> 'blocked'
-              and s.finished_at is null)""",
-    "what is limited keeps to the limit": """
-        select r.run_id from tributary.runs r where r.max_parallel < (
-            select count(*) from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.flags & 128 = 128
-              and s.state in ('available', 'scheduled', 'running'))""",
-    "nothing of a paused run starts": """
-        select r.run_id from tributary.runs r join tributary.steps s using (shard, run_id)
-        where r.state = 'paused' and s.kind = 'step' and s.state in ('available', 'scheduled')""",
-    "nothing of another run is paused": """
-        select r.run_id from tributary.runs r join tributary.steps s using (shard, run_id)
-        where r.state = 'running' and s.finished_at is null and (s.reason = 'paused' or s.flags & 64 = 64)""",
-    "who waits for a child has one": """
-        select s.run_id from tributary.steps s
-        where s.state = 'waiting' and s.reason = 'child' and not exists (
-            select from tributary.runs r
-            where r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal and r.finished_at is null)""",
-    "who waits for items has some": f"""
-        select s.run_id from tributary.steps s
-        where s.state = 'waiting' and s.reason = 'items' and s.unmet <> (
-            select count(*) from tributary.edges e
-            join tributary.steps i on i.run_id = e.run_id and i.ordinal = e.parent
-            where e.run_id = s.run_id and e.child = s.ordinal and i.state not in {_ENDED})""",
-    "unmet counts the needs that have not ended": f"""
-        select s.run_id from tributary.steps s join tributary.runs r using (shard, run_id)
-        where s.state = 'blocked' and s.kind = 'step' and s.flags & 256 = 0 and s.unmet <> (
-            select count(*) from tributary.edges e
-            join tributary.steps p on p.run_id = e.run_id and p.ordinal = e.parent
-            where e.run_id = s.run_id and e.child = s.ordinal and p.state not in {_ENDED})
-            + (s.flags & 7680 <> 0 and s.flags & tributary.hook_bits(r.phase) = 0)::integer""",
-    "a run that completed failed nowhere": """
-        select run_id from tributary.runs where state = 'completed' and failed > 0""",
-    "no room is left while a step waits for it": """
-        select r.run_id from tributary.runs r where r.state = 'running' and r.max_parallel > (
-            select count(*) from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.flags & 128 = 128
-              and s.state in ('available', 'scheduled', 'running'))
-            and exists (select from tributary.steps s where s.run_id = r.run_id and s.reason = 'parallel')
-            and not exists (select from tributary.group_slots g
-                            where g.run_id = r.run_id and g.ordinal = -1 and g.state = 'waiting')""",
-    "warnings are counted": """
-        select r.run_id from tributary.runs r where r.warnings < 0 or r.failed < 0 or r.remaining < 0""",
-}
-
-
-def check(connection):
-    """Look for what must never be."""
-    for name, query in INVARIANTS.items():
-        found = connection.execute(query).fetchall()
-        assert not found, (name, found)
-
-
-@st.composite
-def workflows(draw, children=True):
-    steps = {}
-    size = draw(st.integers(1, 4))
-    for number in range(size):
-        needs = draw(st.sets(st.integers(0, number - 1), max_size=2)) if number else set()
-        kind = draw(st.sampled_from(["task", "task", "fan", "sub"] if children else ["task", "task", "fan"]))
-        steps[f"s{number}"] = {
-            "needs": tuple(f"s{need}" for need in sorted(needs)),
-            "continue_on_error": draw(st.booleans()),
-            "options": {"max_attempts": draw(st.sampled_from([1, 2]))},
-            **({"for_each": [1]} if kind == "fan" else {"name": SUB} if kind == "sub" else {}),
-        }
-    for hook in draw(st.sets(st.sampled_from(["on_success", "on_failure", "on_cancel", "finally"]))):
-        fan = {"for_each": [1]} if draw(st.booleans()) else {}
-        steps[hook[:4]] = {"hook": hook, **fan}
-        if draw(st.booleans()):
-            steps[hook[:4] + "2"] = {"hook": hook, "needs": (hook[:4],)}
-    order = sorted(steps, key=lambda step: "hook" in steps[step])
-    return kit.workflow(
-        "w.parent.v1" if children else "w.child.v1",
-        {step: steps[step] for step in order},
-        result=draw(st.sampled_from([None, 1])),
-        fail_fast=draw(st.booleans()),
-        max_parallel=draw(st.sampled_from([None, None, 1, 2])),
-        concurrency=draw(st.sampled_from([None, None, *GROUPS])),
-    )
-
-
-FANS = st.fixed_dictionaries(
-    {
-        "max_parallel": st.sampled_from([None, 1, 2]),
-        "tolerated": st.integers(0, 2),
-        "fail_fast": st.booleans(),
-        "items": st.integers(1, 4),
-        "aggregate": st.booleans(),
-        "sub": st.booleans(),
-    }
-)
 HISTORIES = st.lists(
     st.tuples(
         st.sampled_from(OPERATIONS),
@@ -161,67 +39,29 @@ HISTORIES = st.lists(
 )
 
 
-class World:
+class World(special_runs.Worker):
     """One process, a few runs, and what it holds of them."""
 
     def __init__(self, connection, specs, child, fan):
-        self.connection, self.fan = connection, fan
         kit.offer(connection)
-        self.child = str(kit.save(connection, child))
-        self.worker = kit.Process(connection, names=(kit.NAME, kit.CLOSING, SUB, FAN))
-        self.held = []
+        super().__init__(connection, str(kit.save(connection, child)), fan)
         self.runs = [kit.start(connection, spec) for spec in specs]
-
-    def outcome(self, item, word):
-        """Return the outcome and result of an attempt."""
-        found = self.connection.execute(
-            "select s.flags, r.parent_run_id is not null from tributary.steps s"
-            " join tributary.runs r using (run_id) where run_id = %s and ordinal = %s",
-            (item.run_id, item.ordinal),
-        ).fetchone()
-        flags, inner = found
-        if word not in ("completed", "skipped"):
-            # only a handler aborts
-            return "discarded" if word == "aborted" and item.name != kit.NAME else word, None
-        if item.name == FAN and not flags & EXPANDED:
-            rules = {key: self.fan[key] for key in ("max_parallel", "tolerated", "fail_fast")}
-            name = SUB if self.fan["sub"] and not inner else kit.NAME
-            items = [{"key": str(n), "payload": {"item": n, "index": n}} for n in range(self.fan["items"])]
-            return "expanded", json.dumps(
-                {"name": name, **rules, "item_flags": 0, "fan_flags": EXPANDED, "items": items}
-            )
-        if item.name == FAN and self.fan["aggregate"] and not flags & AGGREGATED:
-            return "expanded", json.dumps(
-                {
-                    "name": kit.NAME,
-                    "item_flags": 0,
-                    "fan_flags": AGGREGATED,
-                    "items": [{"key": "aggregate", "payload": {"aggregate": True}}],
-                }
-            )
-        if item.name == SUB:
-            return "started", json.dumps(
-                {"revision": self.child, "name": "w.child.v1", "inputs": {}, "group": "c"}
-            )
-        if item.kind == "closing":
-            return "completed", "1"
-        return word, "null"
 
     def step(self, operation, number, word, delay):
         match operation:
             case "claim":
-                self.held += self.worker.claim(number + 1)
+                self.held += self.process.claim(number + 1)
             case "enter" if number < len(self.held) and self.held[number].name == kit.NAME:
-                if group_step(self.connection, self.worker, self.held[number], group="steps") != "held":
+                if group_step(self.connection, self.process, self.held[number], group="steps") != "held":
                     del self.held[number]
             case "finish":
                 words = [word if n % 2 == 0 else "completed" for n in range(number + 1)]
                 self.finish(self.held[: number + 1], words, delay)
             case "rescue":
-                self.worker.fall_silent()
+                self.process.fall_silent()
                 kit.rescue(self.connection)
                 self.held.clear()
-                self.worker.beat()
+                self.process.beat()
             case "advance":
                 self.advance()
             case "cancel_child":
@@ -230,7 +70,7 @@ class World:
                     " where parent_run_id is not null and finished_at is null order by created_at limit 1"
                 )
             case "oust":
-                self.promote()
+                special_runs.promote(self.connection)
             case "pause" | "resume":
                 self.steer(f"select tributary.{operation}_run(%s)", self.runs[number % len(self.runs)])
             case "retry_from" | "retry_only":
@@ -240,71 +80,16 @@ class World:
             case "cancel" | "retry":
                 self.steer(f"select tributary.{operation}(%s)", self.runs[number % len(self.runs)])
 
-    def promote(self):
-        self.connection.execute("select tributary.sweep_groups(500, null)")
-        self.connection.execute("select tributary.promote_groups(0::smallint, 100)")
-        while kit.scalar(self.connection, "select tributary.release_waiting(0::smallint, 1000)"):
-            pass
-        self.connection.execute("select tributary.fill_waiting(0::smallint, 1000)")
-
-    def finish(self, items, words, delay):
-        told = [self.outcome(item, word) for item, word in zip(items, words, strict=False)]
-        del self.held[: len(items)]
-        failed = json.dumps({"type": "Failed", "message": "no"})
-        self.connection.execute(
-            """select from tributary.finish_leases(0::smallint, %s, null, %s::uuid[], %s::int[], %s::bigint[],
-                   %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], true, '{}', '{}', 0)""",
-            (
-                self.worker.id,
-                [i.run_id for i in items],
-                [i.ordinal for i in items],
-                [i.seq for i in items],
-                [word for word, _ in told],
-                [result for _, result in told],
-                [failed if word in {"retry", "discarded", "aborted"} else None for word, _ in told],
-                [delay] * len(items),
-                [0.0] * len(items),
-            ),
-        )
-
-    def steer(self, sql, *params):
-        try:
-            self.connection.execute(sql, params or None)
-        except psycopg.Error as error:
-            assert error.sqlstate in {"TR003", "TR004"}, error  # noqa: PT017 - both answers are right
-
-    def advance(self):
-        kit.advance(self.connection, "40 seconds")
-        self.worker.beat()
-
-    def come_to_an_end(self):
-        for _ in range(500):
-            self.connection.execute(
-                "select tributary.resume_run(run_id) from tributary.runs"
-                " where state = 'paused' and parent_run_id is null"
-            )
-            self.finish(list(self.held), ["completed"] * len(self.held), 0.0)
-            check(self.connection)
-            if not kit.scalar(
-                self.connection, "select count(*) from tributary.steps where finished_at is null"
-            ):
-                return
-            self.advance()
-            self.promote()
-            check(self.connection)
-            self.held = self.worker.claim()
-        pytest.fail("work was left over")
-
 
 def test_random_histories_of_special_runs(connection):
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
-        specs=st.lists(workflows(), min_size=1, max_size=2), child=workflows(children=False), fan=FANS,
-        history=HISTORIES,
+        specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),
+        child=special_runs.workflows(children=False), fan=special_runs.FANS, history=HISTORIES,
     )  # fmt: skip
     def run(specs, child, fan, history):
         connection.execute("reset tributary.fake_now")
-        for table in TABLES:
+        for table in special_runs.TABLES:
             connection.execute(f"delete from tributary.{table}")
         world = World(connection, specs, child, fan)
         check(connection)
