@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.store import protocol_kit as kit
+from tests.store.ends import hold_ends
 
 OUTCOMES = ("completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released", "crashed")
 OPERATIONS = (
@@ -136,6 +137,7 @@ class World:
 
 def test_random_histories_keep_the_invariants(connection):
     kit.watch_transitions(connection)
+    hold_ends(connection)
 
     @settings(
         max_examples=60,

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.store import protocol_kit as kit
+from tests.store.ends import hold_ends
 from tests.store.test_groups import group_step
 
 SUB, FAN = "trib.workflow.v1", "trib.fan.v1"
@@ -297,6 +298,8 @@ class World:
 
 
 def test_random_histories_of_special_runs(connection):
+    hold_ends(connection)
+
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         specs=st.lists(workflows(), min_size=1, max_size=2), child=workflows(children=False), fan=FANS,
