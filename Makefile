@@ -54,7 +54,7 @@ bench: $(VENV)/.bench ## measure beside other systems and the yardsticks, short 
 bench-full: $(VENV)/.bench ## measure everything at full size (an hour or more)
 	@$(BIN)/python -m bench --full $(ARGS)
 
-faults: $(VENV)/.bench ## inject faults and measure how long recovery takes, for docs/reliability.md (over an hour; ARGS='--trials 3')
+faults: $(VENV)/.bench ## inject faults and measure how long recovery takes, for docs/reliability.md (an hour; ARGS='--trials 3')
 	@$(BIN)/python -m bench.faults $(ARGS)
 
 graphs: $(VENV)/.bench ## run graphs of real workflows, and one of 20,000 steps (two minutes; GRAPHS=FOLDER names the files of WfInstances)

@@ -25,12 +25,13 @@ from bench.server import server
 from bench.throughput import LOADS, SHARE, Course, Load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bench.own_server import OwnServer
 
 T = TypeVar("T")
 
+MARKS = (("daemon.md", "faults"), ("reliability.md", "recovery"), ("reliability.md", "throughput"))
 DOCS = Path(__file__).parents[1] / "docs"
 _SIDE_BY_SIDE = 2
 _WAITING = 8
@@ -76,7 +77,9 @@ class Recovery(NamedTuple):
     @property
     def ok(self) -> bool:
         """Whether every trial ended, and within the bar."""
-        return not self.found.failed and max(self.found.values) <= (self.fault.bar or float("inf"))
+        return not self.found.failed and max(self.found.values, default=float("inf")) <= (
+            self.fault.bar or float("inf")
+        )
 
     def shown(self) -> tuple[str, str]:
         """Return median and greatest."""
@@ -139,23 +142,26 @@ def returned(returns: list[Return]) -> str:
     return table(heads, [each.cells() for each in returns])
 
 
-def put(page: str, mark: str, text: str) -> None:
-    """Put a table between its marks in a page.
+def put(text: str, mark: str, page: str) -> str:
+    """Return a page with a text between its marks.
 
     Raises:
         RuntimeError: the page has no such marks.
     """
-    path = DOCS / page
     begin, finish = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     written, many = re.subn(
-        f"{begin}.*?{finish}",
-        lambda _: f"{begin}\n{text}\n{finish}",
-        path.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
+        f"{begin}.*?{finish}", lambda _: f"{begin}\n{text}\n{finish}", page, flags=re.DOTALL
     )
     if many != 1:
-        raise RuntimeError(f"{page} has no {begin}")
-    path.write_text(written, encoding="utf-8")
+        raise RuntimeError(f"there is no {begin} in the page, or several")
+    return written
+
+
+def write(shown: Mapping[tuple[str, str], str]) -> None:
+    """Put tables into the documents; ``shown`` maps (page, mark) to a text."""
+    for (name, mark), text in shown.items():
+        path = DOCS / name
+        path.write_text(put(text, mark, path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def main() -> int:
@@ -186,15 +192,15 @@ def main() -> int:
                 print(*returns[-1].cells(), sep=" | ", flush=True)
     note = f"{options.trials} trials each, {machine()}, workers of two processes, shipped defaults."
     under = f"{loads} trials each on the same machine."
-    shown = {
-        ("daemon.md", "faults"): f"{observed(recoveries)}\n\n{note}",
-        ("reliability.md", "recovery"): f"{asked(recoveries)}\n\n{note}",
-        ("reliability.md", "throughput"): f"{returned(returns)}\n\n{under}",
-    }
+    texts = (
+        f"{observed(recoveries)}\n\n{note}",
+        f"{asked(recoveries)}\n\n{note}",
+        f"{returned(returns)}\n\n{under}",
+    )
+    shown = dict(zip(MARKS, texts, strict=True))
     publish("faults", "\n\n".join(shown.values()))
     if not (options.keep or options.only):
-        for (page, mark), text in shown.items():
-            put(page, mark, text)
+        write(shown)
     well = all(each.ok for each in recoveries) and all(each.ok for each in returns)
     return 0 if well else 1
 

@@ -189,12 +189,22 @@ def _course(scene: Scene, bar: float, inject: Callable[[], float], *, workers: i
     time.sleep(max(0.0, zero + bar + _WINDOWS + 1 - time.time()))
     if not scene.one("select exists (select from tributary.steps where state = 'available')"):
         raise RuntimeError("the backlog was used up")
-    before = median(_windows(_counts(scene, fault), -_WINDOWS))
-    counts = _counts(scene, zero)
+    return compare(_counts(scene, fault), _counts(scene, zero), bar)
+
+
+def compare(around: Mapping[int, int], after: Mapping[int, int], bar: float) -> Course:
+    """Compare the rate before a fault with the one after it.
+
+    Args:
+        around: finished per second, by the second since the fault; negative ones are before it.
+        after: the same, by the second since recovery counts.
+        bar: seconds after which the rate is to be back.
+    """
+    before = median(_windows(around, -_WINDOWS))
     end = int(bar) + _WINDOWS
     enough = SHARE * before
-    back = next((at for at in range(end - 2) if median(_windows(counts, at, 3)) >= enough), float("inf"))
-    return Course(before, median(_windows(counts, int(bar))), back)
+    back = next((at for at in range(end - 2) if median(_windows(after, at, 3)) >= enough), float("inf"))
+    return Course(before, median(_windows(after, int(bar))), back)
 
 
 def _counts(scene: Scene, since: float) -> Mapping[int, int]:
