@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.store import protocol_kit as kit
@@ -39,10 +41,7 @@ def test_of_answers_that_come_at_once_each_attempt_takes_one(connection, claimed
     process, held = claimed
     answers = [answering(process, other) for other in others]
     refused = kit.together(
-        *(
-            lambda answer=answer, number=number: answer.finish(held, result=str(number))
-            for number, answer in enumerate(answers)
-        )
+        *(partial(answer.finish, held, result=str(number)) for number, answer in enumerate(answers))
     )
     for item in held:
         token = (item.run_id, item.ordinal, item.seq)
@@ -58,15 +57,18 @@ def test_of_two_leases_the_older_is_refused_whoever_answers_first(connection, cl
     new = kit.Process(connection)
     held = new.claim()
     assert {item.run_id for item in held} == {item.run_id for item in stale}
-    calls = [
-        lambda answer=answer, items=items, word=word: answer.finish(items, result=f'"{word}"')
-        for number, other in enumerate(others)
-        for answer, items, word in [
-            (answering(new, other), held, "new") if number == 0 else (answering(old, other), stale, "old")
-        ]
+    late = [
+        partial(answering(old, other).finish, stale, word, delay=0.0)
+        for other, word in zip(
+            others[1:], ("completed", "retry", "discarded", "released", "snoozed"), strict=True
+        )
     ]
-    refused = kit.together(*calls)
-    assert [len(lost) for lost in refused] == [0] + [len(stale)] * (ANSWERS - 1)
+    # the older ones come first, and find the work in the hands of another; then all come at once
+    assert [len(lost) for lost in kit.together(*late)] == [len(stale)] * len(late)
+    for item in held:
+        assert kit.row(connection, item.run_id, item.step_id)["state"] == "running"
+    refused = kit.together(lambda: answering(new, others[0]).finish(held, result='"new"'), *late)
+    assert [len(lost) for lost in refused] == [0] + [len(stale)] * len(late)
     for item in held:
         found = kit.row(connection, item.run_id, item.step_id)
         assert (found["state"], found["result"], found["attempt"]) == ("completed", "new", 2)
