@@ -179,7 +179,7 @@ def main() -> int:
     recoveries: list[Recovery] = []
     returns: list[Return] = []
     with server() as at:
-        for fault in FAULTS:
+        for fault in FAULTS if options.trials else ():
             if wanted.search(fault.what):
                 beside = _WAITING if fault.waits else _SIDE_BY_SIDE
                 found = trials(at, fault.trial, options.trials, own=fault.own, side_by_side=beside)

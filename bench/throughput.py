@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHARE = 0.95
 _WARM = 4.0  # seconds until a worker is in its stride
 _WINDOWS = 10  # of a second
-_SLOT_RATE = 20  # a slot that takes 50 ms for each
+_SLOT_RATE = 10  # a slot that takes 100 ms for each
 _SLOTS = 20  # of a worker of two processes
 _RESTART = 2.0  # seconds: RestartSec of the shipped unit
 _FINISHED = """
