@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans histories fuzz lint docs check bench bench-full graphs image image-test constraints clean
+.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ bench: $(VENV)/.bench ## measure beside other systems and the yardsticks, short 
 
 bench-full: $(VENV)/.bench ## measure everything at full size (an hour or more)
 	@$(BIN)/python -m bench --full $(ARGS)
+
+faults: $(VENV)/.bench ## inject faults and measure how long recovery takes, for docs/reliability.md (an hour; ARGS='--trials 3')
+	@$(BIN)/python -m bench.faults $(ARGS)
 
 graphs: $(VENV)/.bench ## run graphs of real workflows, and one of 20,000 steps (two minutes; GRAPHS=FOLDER names the files of WfInstances)
 	@$(BIN)/python -m bench.graphs $(GRAPHS) $(ARGS)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import time
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def lone(step: Step) -> None:
     note(step)
     while step.attempt == 1:
         time.sleep(0.01)
+
+
+@handler("fault.work.v1", max_attempts=5)
+def work() -> None:
+    """Take a slot for 100 ms and no CPU, so that the slots bound the rate; not all of them in step."""
+    time.sleep(random.uniform(0.05, 0.15))

@@ -1,344 +1,209 @@
-"""Faults, what is observed, and how long recovery takes: `python -m bench.faults`.
+"""Faults, and how the product recovers: `python -m bench.faults` measures, `docs/reliability.md` shows.
 
-Every trial has a database of its own and workers with shipped defaults (two processes each). A fault is
-injected while a step runs; the time counts from the fault to the moment that the row of the table names, by
-the monotonic clock of this machine. Several trials run side by side: they mostly wait.
+Every trial has a database of its own and workers with shipped defaults (two processes each). Several trials
+run side by side where they mostly wait; what is measured under load runs alone. A whole run writes its tables
+into docs/reliability.md and docs/daemon.md, and exits 1 where a bar was missed or a trial failed.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import shutil
-import signal
-import tempfile
-import time
+import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-import psycopg
-
-from bench.relay import Relay
-from bench.report import publish, table
-from bench.scene import PATIENCE, Scene, kill, scene, wait
+from bench.fault_trials import FAULTS, Fault
+from bench.own_server import own_server
+from bench.report import VERDICTS, machine, publish, table
+from bench.scene import Scene, scene
 from bench.server import server
-from tributary_daemon.daemon import embedded
+from bench.throughput import LOADS, SHARE, Course, Load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
-PAGE = ROOT / "docs" / "daemon.md"
+    from bench.own_server import OwnServer
 
+T = TypeVar("T")
 
-# --- the faults; each returns seconds ----------------------------------------------------------
-
-
-def child_killed(scene: Scene) -> float:
-    scene.worker("a")
-    run = scene.submit("fault.hold.v1")
-    fault = kill(scene.started(run)["pid"])
-    return scene.at(run, 2) - fault
-
-
-def child_stopped(scene: Scene) -> float:
-    scene.worker("a")
-    run = scene.submit("fault.hold.v1")
-    fault = kill(scene.started(run)["pid"], signal.SIGSTOP)
-    return scene.at(run, 2) - fault
-
-
-def worker_killed(scene: Scene) -> float:
-    first = scene.worker("a")
-    run = scene.submit("fault.hold.v1")
-    scene.started(run)
-    scene.worker("b")
-    os.killpg(first.pid, signal.SIGKILL)
-    fault = time.monotonic()
-    return scene.at(run, 2) - fault
-
-
-def supervisor_killed(scene: Scene) -> float:
-    first = scene.worker("a")
-    run = scene.submit("fault.hold.v1")
-    scene.started(run)
-    scene.worker("b")
-    fault = kill(first.pid)
-    return scene.at(run, 2) - fault
-
-
-def worker_stopped(scene: Scene) -> float:
-    first = scene.worker("a")
-    run = scene.submit("fault.hold.v1")
-    scene.started(run)
-    scene.worker("b")
-    os.killpg(first.pid, signal.SIGSTOP)
-    fault = time.monotonic()
-    again = scene.at(run, 2)
-    os.killpg(first.pid, signal.SIGCONT)
-    scene.until(run, "completed")
-    return again - fault
-
-
-def timeout_ignored(scene: Scene) -> float:
-    scene.worker("a")
-    run = scene.submit("fault.deaf.v1")
-    due = scene.at(run, 1) + 1.0
-    query = "select state <> 'running' from tributary.steps where run_id = %s"
-    wait(lambda: scene.sql.execute(query, (run,)).fetchone() == (True,), "the timeout to be recorded")
-    return time.monotonic() - due
-
-
-def interpreter_held(scene: Scene) -> float:
-    scene.worker("a")
-    run = scene.submit("fault.hog.v1")
-    due = scene.at(run, 1) + 1.0
-    query = "select state <> 'running' from tributary.steps where run_id = %s"
-    wait(lambda: scene.sql.execute(query, (run,)).fetchone() == (True,), "the timeout to be recorded")
-    return time.monotonic() - due
-
-
-def crash_beside_others(scene: Scene) -> float:
-    scene.worker("a")
-    holds = [scene.submit("fault.hold.v1") for _ in range(8)]
-    for run in holds:
-        scene.started(run)
-    bad = scene.submit("fault.exit.v1")
-    fault = scene.at(bad, 1) + 0.05
-    pid = scene.starts(bad)[0]["pid"]
-    beside = [run for run in holds if scene.starts(run)[0]["pid"] == pid]
-    return max([scene.at(run, 2) for run in beside] or [fault]) - fault
-
-
-def poison_quarantined(scene: Scene) -> float:
-    scene.worker("a")
-    bad = scene.submit("fault.exit.v1")
-    fault = scene.at(bad, 1) + 0.05
-    return scene.until(bad, "discarded") - fault
-
-
-def isolated_killed(scene: Scene) -> float:
-    scene.worker("a")
-    run = scene.submit("fault.lone.v1")
-    fault = kill(scene.started(run)["pid"])
-    return scene.at(run, 2) - fault
-
-
-def backends_killed(scene: Scene) -> float:
-    scene.worker("a")
-    scene.next_probe()
-    scene.sql.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where datname = current_database() and application_name like 'trib%%'"
-    )
-    fault = time.monotonic()
-    return scene.next_probe() - fault
-
-
-def half_open(scene: Scene) -> float:
-    with Relay(scene.url) as relay:
-        scene.worker("a", url=relay.url)
-        scene.next_probe()
-        relay.swallow()
-        fault = time.monotonic()
-        wait(lambda: relay.opened_since_swallowing > 0, "a new connection")
-        return time.monotonic() - fault
-
-
-def drain(scene: Scene) -> float:
-    worker = scene.worker("a")
-    scene.next_probe()
-    fault = kill(worker.pid, signal.SIGTERM)
-    if worker.wait(PATIENCE) != 0:
-        raise RuntimeError(f"the drain ended with {worker.returncode}")
-    return time.monotonic() - fault
-
-
-class Fault(NamedTuple):
-    """A row of the table; those that only wait for a limit disturb nobody, and run eight at once."""
-
-    what: str
-    observed: str
-    until: str
-    trial: Callable[[Scene], float]
-    waits: bool = False
-
-
-FAULTS = (
-    Fault(
-        "a process is killed (SIGKILL)",
-        "it is replaced; the step had started: a suspect, attempt 2",
-        "the step runs again",
-        child_killed,
-    ),
-    Fault(
-        "a handler calls `os._exit` beside others",
-        "its process is replaced; all that had started run alone next",
-        "the last neighbour runs again",
-        crash_beside_others,
-    ),
-    Fault(
-        "the same handler, until it is quarantined",
-        "one crash beside others, three alone, dead letter",
-        "it is a dead letter",
-        poison_quarantined,
-    ),
-    Fault(
-        "an isolated process is killed", "only its attempt is lost", "the step runs again", isolated_killed
-    ),
-    Fault(
-        "a handler ignores its timeout",
-        "its process retires, then the timeout is recorded",
-        "recorded, after the timeout",
-        timeout_ignored,
-    ),
-    Fault(
-        "a handler holds the interpreter past its timeout",
-        "its process writes its stacks and is killed",
-        "recorded, after the timeout",
-        interpreter_held,
-    ),
-    Fault(
-        "a process stands still (SIGSTOP)",
-        "killed after `silence_limit` (60 s), replaced",
-        "the step runs again",
-        child_stopped,
-        waits=True,
-    ),
-    Fault(
-        "a whole worker is killed",
-        "its lease ends (10 s); another worker takes over",
-        "the step runs there",
-        worker_killed,
-        waits=True,
-    ),
-    Fault(
-        "a supervisor is killed alone",
-        "its processes end by themselves, then the same",
-        "the step runs elsewhere",
-        supervisor_killed,
-        waits=True,
-    ),
-    Fault(
-        "a whole worker stands still, then goes on",
-        "the same; what it answers later is refused",
-        "the step runs elsewhere",
-        worker_stopped,
-        waits=True,
-    ),
-    Fault(
-        "all connections of a worker are cut",
-        "reopened; nothing is lost",
-        "new work is done",
-        backends_killed,
-    ),
-    Fault(
-        "connections go silent (half open)",
-        "noticed, closed, opened anew",
-        "the first new connection",
-        half_open,
-        waits=True,
-    ),
-    Fault("SIGTERM, nothing runs", "drained, exit 0", "it has ended", drain),
-)
-
-
-def trials(at: str, fault: Fault, count: int, side_by_side: int) -> list[float]:
-    """Run a fault several times; return the seconds of each."""
-
-    def one(_number: int) -> float:
-        with scene(at) as made:
-            return fault.trial(made)
-
-    with ThreadPoolExecutor(side_by_side) as pool:
-        return list(pool.map(one, range(count)))
-
-
-def restart(count: int) -> list[float]:
-    """Restart the server (immediate shutdown) under a worker.
-
-    Returns:
-        seconds from the server's first answer to new work done.
-    """
-    found = []
-    home = Path(tempfile.mkdtemp(prefix="trib-faults-"))
-    home.chmod(0o755)
-    try:
-        at = embedded.ensure_running(home)
-        with scene(at) as made:
-            made.worker("a")
-            for _ in range(count):
-                made.next_probe()
-                os.kill(postmaster(home), signal.SIGQUIT)
-                embedded.stop(home)
-                embedded.ensure_running(home)
-                answered = time.monotonic()
-                made.sql = made.stack.enter_context(psycopg.connect(made.url, autocommit=True))
-                found.append(made.next_probe() - answered)
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)
-    return found
-
-
-def postmaster(home: Path) -> int:
-    """Return the process id of an embedded server; SIGQUIT is its immediate shutdown."""
-    return int(next(home.rglob("postmaster.pid")).read_text().splitlines()[0])
-
-
-def write(rows: list[tuple[str, ...]], count: int) -> None:
-    """Put the table into docs/daemon.md."""
-    heads = ("fault", "what is observed", "recovered when", "p50", "max")
-    note = f"{count} trials each, workers of two processes, shipped defaults, one machine of two cores."
-    text = f"{table(heads, rows)}\n\n{note}"
-    publish("faults", text)
-    page = PAGE.read_text(encoding="utf-8")
-    begin, finish = "<!-- faults: begin -->", "<!-- faults: end -->"
-    pattern = re.compile(f"{begin}.*?{finish}", re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{finish}", page), encoding="utf-8")
-
-
+MARKS = (("daemon.md", "faults"), ("reliability.md", "recovery"), ("reliability.md", "throughput"))
+DOCS = Path(__file__).parents[1] / "docs"
+_SIDE_BY_SIDE = 2
 _WAITING = 8
+_LOADS_PER_TRIAL = 4
 
 
-def main() -> None:
-    """Inject every fault, print the table, and write it into docs/daemon.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--side-by-side", type=int, default=2, help="trials at once (default 2)")
-    parser.add_argument("--only", help="a regular expression of faults")
-    parser.add_argument("--keep", action="store_true", help="leave docs/daemon.md alone")
-    options = parser.parse_args()
-    rows: list[tuple[str, ...]] = []
+class Found(NamedTuple, Generic[T]):
+    """What the trials of a fault have found, and how many of them failed."""
 
-    def add(fault: tuple[str, str, str], seconds: list[float]) -> None:
-        shown = (f"{median(seconds):.1f} s", f"{max(seconds):.1f} s")
-        rows.append((*fault, *shown))
-        print(*fault, *shown, sep=" | ", flush=True)
+    values: list[T]
+    failed: int
 
-    wanted = re.compile(options.only or "")
-    with server() as at:
-        for fault in FAULTS:
-            if wanted.search(fault.what):
-                add(
-                    fault[:3],
-                    trials(at, fault, options.trials, _WAITING if fault.waits else options.side_by_side),
-                )
-    name = "PostgreSQL is restarted (immediate)"
-    if wanted.search(name):
-        add(
-            (name, "reconnected; nothing is lost", "new work is done, after it answers"),
-            restart(options.trials),
+
+def trials(at: str, one: Callable[[Scene], T], count: int, *, own: bool, side_by_side: int) -> Found[T]:
+    """Run trials, each in a scene of its own; one that fails is told and counted, and the others go on."""
+
+    def tried(number: int, url: str, stoppable: OwnServer | None) -> list[T]:
+        try:
+            with scene(url, number, stoppable) as made:
+                return [one(made)]
+        except Exception:  # noqa: BLE001 - one broken trial costs its own figure only, and the exit code
+            traceback.print_exc()
+            return []
+
+    with _servers(at, own=own) as (url, stoppable), ThreadPoolExecutor(1 if own else side_by_side) as pool:
+        found = list(pool.map(lambda number: tried(number, url, stoppable), range(count)))
+    values = [value for values in found for value in values]
+    return Found(values, count - len(values))
+
+
+@contextmanager
+def _servers(at: str, *, own: bool) -> Iterator[tuple[str, OwnServer | None]]:
+    with own_server() if own else nullcontext() as made:
+        yield (made.url if made else at), made
+
+
+class Recovery(NamedTuple):
+    """A fault and the seconds until work went on."""
+
+    fault: Fault
+    found: Found[float]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every trial ended, and within the bar."""
+        return not self.found.failed and max(self.found.values, default=float("inf")) <= (
+            self.fault.bar or float("inf")
         )
-    if options.keep:
-        publish("faults", table(("fault", "observed", "recovered when", "p50", "max"), rows))
-    else:
-        write(rows, options.trials)
+
+    def shown(self) -> tuple[str, str]:
+        """Return median and greatest."""
+        if not self.found.values:
+            return "", "all failed"
+        failed = f", {self.found.failed} failed" if self.found.failed else ""
+        return f"{median(self.found.values):.1f} s", f"{max(self.found.values):.1f} s{failed}"
+
+
+class Return(NamedTuple):
+    """A fault under load, and how the rate came back."""
+
+    load: Load
+    found: Found[Course]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every trial ended, and the median of the shares reaches the bar."""
+        return not self.found.failed and median(course.share for course in self.found.values) >= SHARE
+
+    def cells(self) -> tuple[str, ...]:
+        """Return a row of the table."""
+        courses = self.found.values
+        if not courses:
+            return (self.load.what, "", "", "", "", "all failed", VERDICTS[False])
+        failed = f", {self.found.failed} failed" if self.found.failed else ""
+        shares = [course.share for course in courses]
+        backs = [course.back for course in courses]
+        return (
+            self.load.what,
+            f"{median(course.before for course in courses):.0f}/s",
+            f"{median(course.after for course in courses):.0f}/s",
+            f"{median(shares):.1%}",
+            f"{min(shares):.1%}",
+            f"{median(backs):.0f} s · {max(backs):.0f} s{failed}",
+            VERDICTS[self.ok],
+        )
+
+
+def observed(recoveries: list[Recovery]) -> str:
+    """Return the table of docs/daemon.md: every fault, and what is observed."""
+    heads = ("fault", "what is observed", "recovered when", "p50", "max")
+    return table(heads, [(*each.fault[:3], *each.shown()) for each in recoveries])
+
+
+def asked(recoveries: list[Recovery]) -> str:
+    """Return the table of docs/reliability.md: the faults that have a bar."""
+    heads = ("fault", "recovered when", "asked for", "p50", "max", "")
+    rows = [
+        (each.fault.what, each.fault.until, f"{each.fault.bar:g} s", *each.shown(), VERDICTS[each.ok])
+        for each in recoveries
+        if each.fault.bar is not None
+    ]
+    return table(heads, rows)
+
+
+def returned(returns: list[Return]) -> str:
+    """Return the table of rates."""
+    heads = ("fault", "before", "after", "share, median", "least", "back after, p50 · max", "")
+    return table(heads, [each.cells() for each in returns])
+
+
+def put(text: str, mark: str, page: str) -> str:
+    """Return a page with a text between its marks.
+
+    Raises:
+        RuntimeError: the page has no such marks.
+    """
+    begin, finish = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    written, many = re.subn(
+        f"{begin}.*?{finish}", lambda _: f"{begin}\n{text}\n{finish}", page, flags=re.DOTALL
+    )
+    if many != 1:
+        raise RuntimeError(f"there is no {begin} in the page, or several")
+    return written
+
+
+def write(shown: Mapping[tuple[str, str], str]) -> None:
+    """Put tables into the documents; ``shown`` maps (page, mark) to a text."""
+    for (name, mark), text in shown.items():
+        path = DOCS / name
+        path.write_text(put(text, mark, path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def main() -> int:
+    """Inject every fault and show what came of it; return 1 where it was not as asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
+    parser.add_argument("--trials", type=int, default=20, help="of each fault (default 20)")
+    parser.add_argument(
+        "--loads", type=int, help="of each fault under load (default: a quarter of the trials)"
+    )
+    parser.add_argument("--only", help="a regular expression of faults; the documents stay as they are")
+    parser.add_argument("--keep", action="store_true", help="leave the documents alone")
+    options = parser.parse_args()
+    wanted = re.compile(options.only or "")
+    loads = -(-options.trials // _LOADS_PER_TRIAL) if options.loads is None else options.loads
+    recoveries: list[Recovery] = []
+    returns: list[Return] = []
+    with server() as at:
+        for fault in FAULTS if options.trials else ():
+            if wanted.search(fault.what):
+                beside = _WAITING if fault.waits else _SIDE_BY_SIDE
+                found = trials(at, fault.trial, options.trials, own=fault.own, side_by_side=beside)
+                recoveries.append(Recovery(fault, found))
+                print(*fault[:3], *recoveries[-1].shown(), sep=" | ", flush=True)
+        for load in LOADS if loads else ():
+            if wanted.search(load.what):
+                courses = trials(at, load.run, loads, own=load.own, side_by_side=1)
+                returns.append(Return(load, courses))
+                print(*returns[-1].cells(), sep=" | ", flush=True)
+    note = f"{options.trials} trials each, {machine()}, workers of two processes, shipped defaults."
+    under = f"{loads} trials each on the same machine."
+    texts = (
+        f"{observed(recoveries)}\n\n{note}",
+        f"{asked(recoveries)}\n\n{note}",
+        f"{returned(returns)}\n\n{under}",
+    )
+    shown = dict(zip(MARKS, texts, strict=True))
+    publish("faults", "\n\n".join(shown.values()))
+    if not (options.keep or options.only):
+        write(shown)
+    well = all(each.ok for each in recoveries) and all(each.ok for each in returns)
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

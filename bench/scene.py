@@ -13,7 +13,8 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -23,18 +24,49 @@ from tributary_daemon import Migrator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bench.own_server import OwnServer
+
 HANDLERS = Path(__file__).with_name("fault_handlers.py")
 PATIENCE = 120.0  # seconds
 
 
 class Scene:
-    """One trial's database, its workers, and what its handlers noted."""
+    """One trial's database, its workers, and what its handlers noted.
 
-    def __init__(self, url: str, home: Path, stack: ExitStack) -> None:
+    Attributes:
+        url: of the database.
+        chance: the moments that the trial chooses; the same for the same number of a trial.
+        sql: a connection of the trial's own.
+    """
+
+    def __init__(self, url: str, home: Path, stack: ExitStack, number: int, own: OwnServer | None) -> None:
         self.url = url
         self.home = home
         self.stack = stack
+        self.chance = Random(number)
+        self._own = own
         self.sql = stack.enter_context(psycopg.connect(url, autocommit=True))
+
+    @property
+    def own(self) -> OwnServer:
+        """The server, where it is the trial's own.
+
+        Raises:
+            RuntimeError: it is shared.
+        """
+        if self._own is None:
+            raise RuntimeError("this trial shares its server with others")
+        return self._own
+
+    def reopen(self) -> None:
+        """Open the trial's own connection anew."""
+        self.sql = self.stack.enter_context(psycopg.connect(self.url, autocommit=True))
+
+    def one(self, query: str, *params: object) -> Any:
+        """Return the one value of a query."""
+        row = self.sql.execute(query.encode(), params or None).fetchone()
+        assert row is not None
+        return row[0]
 
     def worker(self, name: str, *, url: str | None = None) -> subprocess.Popen[bytes]:
         """Start a worker of two processes and wait until both claim."""
@@ -51,6 +83,24 @@ class Scene:
         self.stack.callback(end, process)
         wait(lambda: log.read_text(errors="replace").count("process started") >= 2, f"worker {name}")
         return process
+
+    def leads(self, name: str) -> None:
+        """Wait until a worker leads."""
+        leader = "select max(w.name) from tributary.leaders join tributary.workers as w using (worker_id)"
+        wait(lambda: self.one(leader) == name, f"{name} to lead")
+
+    def command(self, name: str, command: str, state: str) -> None:
+        """Tell a worker what to do, and wait until it says that it is in a state."""
+        self.one("select count(*) from tributary.command_worker(%s, %s)", name, command)
+        said = "select max(state) from tributary.workers where name = %s"
+        wait(lambda: self.one(said, name) == state, f"{name} {state}")
+
+    def cut(self) -> None:
+        """Terminate all connections of workers to this database."""
+        self.sql.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name like 'trib%%'"
+        )
 
     def submit(self, name: str) -> str:
         """Submit an intent; return its id."""
@@ -111,15 +161,21 @@ def kill(pid: object, number: int = signal.SIGKILL) -> float:
 
 
 @contextmanager
-def scene(at: str) -> Iterator[Scene]:
-    """Yield a fresh database with its workers' home; both go afterwards."""
+def scene(at: str, number: int = 0, own: OwnServer | None = None) -> Iterator[Scene]:
+    """Yield a fresh database with its workers' home; both go afterwards.
+
+    Args:
+        at: the server.
+        number: of the trial.
+        own: the server, if the trial may stop it.
+    """
     name = f"faults_{secrets.token_hex(5)}"
     home = Path(tempfile.mkdtemp(prefix="trib-faults-"))
     url = fresh_database(at, name)
     Migrator(url).up()
     try:
         with ExitStack() as stack:
-            yield Scene(url, home, stack)
+            yield Scene(url, home, stack, number, own)
     finally:
         with psycopg.connect(url_of(at, "postgres"), autocommit=True) as admin:
             admin.execute(f"drop database if exists {name} with (force)")

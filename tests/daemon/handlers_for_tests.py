@@ -317,3 +317,68 @@ def say_and_book(step: Step, lines: list[str]) -> None:
     speak(step, lines)
     with step.connection() as connection:
         connection.execute("insert into effects values (%s, 1, 1)", [step.id])
+
+
+def insert(step: Step) -> tuple[str, tuple]:
+    return "insert into effects (id, attempt) values (%s, %s)", (step.run_id, step.attempt)
+
+
+@handler("t.ends.v1", max_attempts=2)
+def ends(step: Step, how: str) -> str:
+    """Try to end the transaction of the step, then fail in the first attempt."""
+    said = ""
+    with step.connection() as connection:
+        try:
+            match how:
+                case "commit":
+                    connection.execute(*insert(step))
+                    connection.commit()
+                case "autocommit":
+                    connection.autocommit = True
+                case "with":
+                    with connection:
+                        connection.execute(*insert(step))
+                case "block":
+                    with connection.transaction():
+                        connection.execute(*insert(step))
+                case "rolled back":
+                    connection.rollback()
+                    with connection.transaction():
+                        connection.execute(*insert(step))
+        except Exception as error:  # noqa: BLE001 - what is refused is what the test is about
+            said = str(error)
+        if said:
+            connection.execute(*insert(step))
+    if step.attempt == 1:
+        raise RuntimeError("after the end")
+    return said
+
+
+@handler("t.aends.v1", max_attempts=2)
+async def aends(step: Step, how: str) -> str:
+    said = ""
+    async with step.connection() as connection:
+        try:
+            match how:
+                case "commit":
+                    await connection.execute(*insert(step))
+                    await connection.commit()
+                case "autocommit":
+                    await connection.set_autocommit(True)
+                case "with":
+                    async with connection:
+                        await connection.execute(*insert(step))
+                case "block":
+                    async with connection.transaction():
+                        await connection.execute(*insert(step))
+                case "rolled back":
+                    await connection.rollback()
+                    async with connection.transaction():
+                        await connection.execute(*insert(step))
+        except Exception as error:  # noqa: BLE001 - what is refused is what the test is about
+            said = str(error)
+        if said:
+            await connection.execute(*insert(step))
+    if step.attempt == 1:
+        raise RuntimeError("after the end")
+    return said

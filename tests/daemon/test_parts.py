@@ -203,6 +203,20 @@ def test_reconnects_pause_longer_and_longer_and_never_sleep(monkeypatch):
     assert link.pause < 0.2
 
 
+def test_however_long_an_outage_takes_the_next_try_comes_within_seconds(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(reconnect.time, "monotonic", lambda: now[0])
+    link = reconnect.Reconnect("u", "test")
+    pauses = []
+    for _ in range(200):
+        link.lost()
+        pauses.append(link.pause)
+        now[0] += link.pause
+    # a server that is back after a restart is to be found within 5 s, the login and the first claim included
+    assert max(pauses) <= 2.4
+    assert len({round(pause, 6) for pause in pauses[10:]}) > 100, "they do not come in step"
+
+
 def test_the_surroundings_about_to_be_read_are_never_trimmed(monkeypatch):
     contexts = Contexts()
     shape = Plan({1: {"id": "a"}}, {1: ()}, {"a": 1}, None)

@@ -56,16 +56,19 @@ def test_a_pause_lets_no_step_of_a_run_past_its_group(offered):
 def test_what_belongs_to_a_holder_works_under_its_slot(offered):
     group = {"group": "etl", "limit": 1, "on_limit": "queue"}
     parent = kit.workflow("w.parent.v1", {"sub": {"name": "trib.workflow.v1"}}, concurrency=group)
-    child = kit.workflow("w.child.v1", {"a": (), "b": ("a",)}, concurrency={**group, "on_limit": "cancel_running"})
+    ousting = {**group, "on_limit": "cancel_running"}
+    child = kit.workflow("w.child.v1", {"a": (), "b": ("a",)}, concurrency=ousting)
     run = kit.start(offered, parent)
     stranger = kit.start(offered, child)
     enter = "select tributary.enter_group(0::smallint, '', 'etl', 1, 'queue', %s, %s)"
     assert kit.scalar(offered, enter, run, 1) == "held", "a step of a run that holds it"
-    below = offered.execute(
-        """select run_id::text from tributary.record_run(%s, 'w.child.v1', '{}', null, '{}', null, null, '{}', '', null, null, null,
-                                                         (select root_id from tributary.runs where run_id = %s), %s, 1)""",
-        (kit.save(offered, child), run, run),
-    ).fetchone()[0]  # fmt: skip
+    below = kit.scalar(
+        offered,
+        """select run_id::text from tributary.record_run(
+               %s, 'w.child.v1', '{}', null, '{}', null, null, '{}', '', null, null, null,
+               (select root_id from tributary.runs where run_id = %s), %s, 1)""",
+        kit.save(offered, child), run, run,
+    )  # fmt: skip
     assert kit.states(offered, below) == {"a": "available", "b": "blocked"}
     assert kit.scalar(offered, enter, below, 1) == "held", "a step of a run below it"
     assert kit.states(offered, stranger) == {"a": "waiting", "b": "blocked"}

@@ -7,12 +7,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.store import protocol_kit as kit
+from tests.store.ends import hold_ends
 from tests.store.protocol_machine import SECOND, ProtocolMachine
 
 
 @pytest.mark.timeout(900)
 def test_random_histories_are_as_the_model_says(connection, histories):
     kit.watch_transitions(connection)
+    hold_ends(connection)
     kit.offer(connection, kit.NAME, SECOND)
 
     def machine():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.store import protocol_kit as kit
 from tests.store import special_runs
+from tests.store.ends import hold_ends
 from tests.store.special_runs import check
 from tests.store.test_groups import group_step
 
@@ -82,6 +83,8 @@ class World(special_runs.Worker):
 
 
 def test_random_histories_of_special_runs(connection):
+    hold_ends(connection)
+
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),

@@ -25,7 +25,7 @@ and a new connection repeats them.
 """
 
 _FIRST_WAIT: Final = 0.1
-_LONGEST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 2.0
 _RANDOM: Final = Random()  # noqa: S311 - jitter, not secrets
 
 

@@ -20,7 +20,7 @@ from tributary_daemon.handlers.step_log import Nowhere
 from tributary_daemon.model.outcome import Completed, Discarded, Failed, Released, Snoozed
 from tributary_daemon.store import faults, leases, session
 from tributary_daemon.store.contexts import Contexts
-from tributary_daemon.store.db import aconnect, connect
+from tributary_daemon.store.db import alend, connect, lend
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import AsyncConnection, Connection, Row
-    from tributary_daemon.store.watched import AsyncWatched, Watched
+    from tributary_daemon.store.lent import AsyncLent, Lent
+    from tributary_daemon.store.watched import Watched
 
 _NAME: Final = "trib step"
 _IDLE_CONNECTIONS: Final = 2
@@ -84,9 +85,9 @@ class ProcessRuntime:
         self._lock = threading.Lock()
         self._contexts = Contexts()
         self._reader: Watched | None = None
-        self._idle: list[Watched] = []
-        self._open: dict[Held, Watched] = {}
-        self._aopen: dict[Held, AsyncWatched] = {}
+        self._idle: list[Lent] = []
+        self._open: dict[Held, Lent] = {}
+        self._aopen: dict[Held, AsyncLent] = {}
 
     def context(self, attempt: Any) -> StepContext:
         """Return inputs, results and progress of an attempt; asks the database unless they are at hand."""
@@ -157,24 +158,22 @@ class ProcessRuntime:
             self._aopen[held] = await self._aconnect()
         return self._aopen[held]
 
-    def _connect(self) -> Watched:
+    def _connect(self) -> Lent:
         """Open a connection; an outage is waited for, as it is no reason to fail an attempt."""
         until = time.monotonic() + _OUTAGE
         while True:
             try:
-                return connect(self._url, application_name=_NAME, autocommit=False, limits=session.STEP)
+                return lend(self._url, application_name=_NAME)
             except DatabaseUnreachable:
                 if time.monotonic() > until:
                     raise
             time.sleep(_AGAIN)
 
-    async def _aconnect(self) -> AsyncWatched:
+    async def _aconnect(self) -> AsyncLent:
         until = time.monotonic() + _OUTAGE
         while True:
             try:
-                return await aconnect(
-                    self._url, application_name=_NAME, autocommit=False, limits=session.STEP
-                )
+                return await alend(self._url, application_name=_NAME)
             except DatabaseUnreachable:
                 if time.monotonic() > until:
                     raise
@@ -216,7 +215,7 @@ class ProcessRuntime:
         try:
             stands = leases.finish_on(connection, held.shard, self._process_id, ended(held, outcome))
             if stands:
-                connection.commit()
+                connection.commit_step()
                 return None
             return Released("lease_lost")
         except psycopg.Error as error:
@@ -249,7 +248,7 @@ class ProcessRuntime:
             statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
             cursor = await connection.execute(statement, params)
             if not await cursor.fetchall():
-                await connection.commit()
+                await connection.commit_step()
                 return None
             return Released("lease_lost")
         except psycopg.Error as error:
@@ -275,7 +274,7 @@ class ProcessRuntime:
             return None
         return row
 
-    def _give_back(self, connection: Watched) -> None:
+    def _give_back(self, connection: Lent) -> None:
         """Roll back what is left of a transaction, and keep the connection only if that went well."""
         try:
             connection.rollback()
@@ -352,7 +351,7 @@ def _meets_read_only(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed | Discarded) and outcome.error.type.endswith("ReadOnlySqlTransaction")
 
 
-async def _aask(connection: AsyncWatched) -> Row | None:
+async def _aask(connection: AsyncLent) -> Row | None:
     try:
         await connection.rollback()
         return await (await connection.execute(_READ_ONLY)).fetchone()

@@ -16,12 +16,15 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 
 from tributary_daemon.errors import SchemaError
 from tributary_daemon.store import faults, session
+from tributary_daemon.store.lent import AsyncLent, Lent
 from tributary_daemon.store.watched import SILENCE, AsyncWatched, Watched
 
 if TYPE_CHECKING:
     from tributary_daemon.store.session import Peer
 
 T = TypeVar("T")
+W = TypeVar("W", bound=Watched)
+AW = TypeVar("AW", bound=AsyncWatched)
 Row: TypeAlias = tuple[Any, ...]
 Connection: TypeAlias = psycopg.Connection[Row]
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[Row]
@@ -87,8 +90,29 @@ def connect(
     Raises:
         DatabaseUnreachable: no server, login refused, or database missing; the message says which.
     """
+    return _open(
+        Watched, url, application_name, limits=limits, autocommit=autocommit,
+        connect_timeout=connect_timeout, prepare_threshold=prepare_threshold,
+    )  # fmt: skip
+
+
+def lend(url: str, *, application_name: str) -> Lent:
+    """Open a connection whose transaction finishes a step, for its handler; errors as for ``connect``."""
+    return _open(Lent, url, application_name, limits=session.STEP, autocommit=False)
+
+
+def _open(
+    kind: type[W],
+    url: str,
+    application_name: str,
+    *,
+    limits: Mapping[str, str],
+    autocommit: bool,
+    connect_timeout: float | None = None,
+    prepare_threshold: int | None = None,
+) -> W:
     try:
-        connection = Watched.connect(
+        connection = kind.connect(
             _complete(url, application_name, connect_timeout),
             autocommit=True,
             prepare_threshold=prepare_threshold,
@@ -118,8 +142,29 @@ async def aconnect(
     limits: Mapping[str, str] = _NO_LIMITS,
 ) -> AsyncWatched:
     """Open an async connection; arguments and errors as for ``connect``."""
+    return await _aopen(
+        AsyncWatched, url, application_name, limits=limits, autocommit=autocommit,
+        connect_timeout=connect_timeout, prepare_threshold=prepare_threshold,
+    )  # fmt: skip
+
+
+async def alend(url: str, *, application_name: str) -> AsyncLent:
+    """Do what ``lend`` does."""
+    return await _aopen(AsyncLent, url, application_name, limits=session.STEP, autocommit=False)
+
+
+async def _aopen(
+    kind: type[AW],
+    url: str,
+    application_name: str,
+    *,
+    limits: Mapping[str, str],
+    autocommit: bool,
+    connect_timeout: float | None = None,
+    prepare_threshold: int | None = None,
+) -> AW:
     try:
-        connection = await AsyncWatched.connect(
+        connection = await kind.connect(
             _complete(url, application_name, connect_timeout),
             autocommit=True,
             prepare_threshold=prepare_threshold,
