@@ -10,9 +10,11 @@ from tests.model_check.tables import NOBODY, Told
 from tests.model_check.worlds import Budget, Held, Truth, World, canonical, first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.model_check.tables import Plan, Step, Tables
+
+    Batch = Sequence[tuple[Told, int | None]]
 
 HELPFUL = True  # no fault: what a fleet does by itself to come to an end
 FAULT = False
@@ -58,7 +60,7 @@ class Fleet:
 
     def broken_by(self, world: World, move: Move) -> str | None:
         """Return the promise that a move breaks."""
-        return promises.of_move(world, move)
+        return promises.of_move(world, move, self.but)
 
     def broken_in(self, world: World) -> str | None:
         """Return the promise that does not hold at a moment."""
@@ -98,9 +100,10 @@ class Fleet:
             tables = self.rules.claim(world.tables, number, [index])
             suspect = step.lone is not None
             phase = "claimed" if suspect or self.plan.max_attempts[index] == 1 else "ready"
-            claimed = Held(index, step.token, phase, suspect)
+            claim = max(world.claims(index), default=-1) + 1
+            claimed = Held(index, step.token, claim, phase, suspect)
             truth = world.truths[index]
-            truth = truth._replace(right=step.token, counted=truth.counted + 1)
+            truth = truth._replace(right=claim, counted=truth.counted + 1)
             after = _truth(world._replace(tables=tables), index, truth)
             yield Move(("claim", number, index), HELPFUL, _hold(after, number, (*member.held, claimed)))
             if budget := world.budget.less("lost"):
@@ -128,7 +131,7 @@ class Fleet:
                 if budget is not None:
                     yield from self._finish(world._replace(budget=budget), number, held, outcome)
         elif phase not in {"claimed", "ready", "marked", "killed"}:
-            after, broken = self._told(world, [_told(held, phase)], number)
+            after, broken = self._bring(world, [_told(held, phase)], number)
             yield Move(
                 ("finish again", number, held.step, phase), HELPFUL, _drop(after, number, [held]), broken
             )
@@ -141,7 +144,7 @@ class Fleet:
 
     def _finish(self, world: World, number: int, held: Held, outcome: str) -> Iterator[Move]:
         helps = HELPFUL if outcome == "completed" else FAULT
-        after, broken = self._told(world, [_told(held, outcome)], number)
+        after, broken = self._bring(world, [_told(held, outcome)], number)
         yield Move(("finish", number, held.step, outcome), helps, _drop(after, number, [held]), broken)
         if budget := world.budget.less("lost"):
             after = after._replace(budget=budget)
@@ -152,7 +155,7 @@ class Fleet:
         member = world.members[number]
         runs = [held for held in member.held if held.phase == "runs"]
         if len(runs) > 1:
-            after, broken = self._told(world, [_told(held, "completed") for held in runs], number)
+            after, broken = self._bring(world, [_told(held, "completed") for held in runs], number)
             yield Move(("finish all", number), HELPFUL, _drop(after, number, runs), broken)
         tables, lost = self.rules.reconcile(world.tables, number, [held.lease for held in member.held])
         if lost or tables != world.tables:
@@ -172,7 +175,7 @@ class Fleet:
         if budget := world.budget.less("death"):
             yield Move(("dies with its supervisor", number), FAULT, self._gone(world._replace(budget=budget), number))
         if budget := world.budget.less("crash"):
-            blamed = tuple((*held.lease, _blame(held)) for held in member.held)
+            blamed = tuple(_told(held, _blame(held)) for held in member.held)
             after = self._gone(world._replace(budget=budget), number)
             yield Move(("crash", number), FAULT, after._replace(blamed=(*world.blamed, *blamed)))
         if member.mode == "works":
@@ -191,7 +194,7 @@ class Fleet:
             yield Move(("deadline: kill", number), HELPFUL, _hold(self._mode(world, number, "killed"), number, held))
         else:
             batch = [_told(held, "released" if held.phase == "killed" else "returned") for held in member.held]
-            after, broken = self._told(world, batch, number)
+            after, broken = self._bring(world, batch, number)
             yield Move(("give back", number), HELPFUL, _hold(after, number, ()), broken)
 
     def _second_transaction(self, world: World, number: int) -> Iterator[Move]:
@@ -202,16 +205,18 @@ class Fleet:
     # what others do
 
     def _rescue(self, world: World) -> Iterator[Move]:
-        dead = tuple(self.rules.dead(world.tables))
+        dead = tuple(
+            (Told(*lease, "crashed"), world.truths[lease[0]].right) for lease in self.rules.dead(world.tables)
+        )
         if world.seen or (dead and not self.scene.lookers):
-            after, broken = self._told(world, [Told(*lease, "crashed") for lease in world.seen or dead], None, rescue=True)
+            after, broken = self._bring(world, world.seen or dead, None)
             yield Move(("rescue",), HELPFUL, after._replace(seen=()), broken)
         elif dead:
             yield Move(("look for the dead",), HELPFUL, world._replace(seen=dead))
 
     def _tell(self, world: World) -> Iterator[Move]:
         if world.blamed:
-            after, broken = self._told(world, [Told(*blamed) for blamed in world.blamed], None)
+            after, broken = self._bring(world, world.blamed, None)
             yield Move(("tell of the crash",), HELPFUL, after._replace(blamed=()), broken)
 
     def _operator(self, world: World) -> Iterator[Move]:
@@ -244,21 +249,21 @@ class Fleet:
 
     # pieces
 
-    def _told(self, world: World, batch: list[Told], number: int | None, *, rescue: bool = False) -> tuple[World, str | None]:
+    def _bring(self, world: World, batch: Batch, number: int | None) -> tuple[World, str | None]:
         """Bring outcomes to the database; note what was accepted, and whether that was right."""
         before = world.tables
-        tables, refused = self._write(world, batch, number, rescue=rescue)
+        tables, refused = self._write(world, [told for told, _ in batch], number)
         after, broken = world._replace(tables=tables), None
-        for told in batch:
+        for told, claim in batch:
             if (told.step, told.token) in refused:
                 continue
             truth = after.truths[told.step]
-            if truth.right != told.token:
+            if truth.right != claim or claim is None:
                 broken = f"step {told.step}: '{told.outcome}' was accepted without the newest lease"
             after = _truth(after, told.step, self._noted(truth, told, before.steps[told.step]))
         return after, broken
 
-    def _write(self, world: World, batch: list[Told], number: int | None, *, rescue: bool) -> tuple[Tables, list]:
+    def _write(self, world: World, batch: list[Told], number: int | None) -> tuple[Tables, list]:
         return self.rules.finish(world.tables, batch)
 
     def _noted(self, truth: Truth, told: Told, row: Step) -> Truth:
@@ -292,10 +297,9 @@ class Fleet:
         return world._replace(tables=world.tables._replace(steps=tuple(steps)))
 
 
-def _told(held: Held, outcome: str) -> Told:
-    if outcome == "later":
-        return Told(held.step, held.token, "retry", later=True)
-    return Told(held.step, held.token, outcome)
+def _told(held: Held, outcome: str) -> tuple[Told, int]:
+    later = outcome == "later"
+    return Told(held.step, held.token, "retry" if later else outcome, later), held.claim
 
 
 def _blame(held: Held) -> str:

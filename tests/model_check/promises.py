@@ -18,19 +18,15 @@ ONCE = "max_attempts 1 starts at most once"
 ALONE = "no attempt runs beside another one of its step"
 LEASE = "an attempt is accepted at most once, and from the newest lease only"
 WORK = "no recorded work is lost"
-STUCK = "somebody can always go on"
 
 
-def of_move(before: World, move: Move) -> str | None:
-    """Return the promise that a move breaks."""
-    if move.broken:
-        return f"{LEASE}: {move.broken}"
-    if move.what[0] == "explicit retry":
-        return None
-    for number, step in enumerate(before.tables.steps):
-        if step.ended and move.world.tables.steps[number] != step:
-            return f"{FINISHED}: step {number} was {step.state}"
-    return None
+def of_move(before: World, move: Move, but: frozenset[str] = frozenset()) -> str | None:
+    """Return the promise that a move breaks; those in ``but`` are not asked."""
+    if move.what[0] != "explicit retry":
+        for number, step in enumerate(before.tables.steps):
+            if step.ended and move.world.tables.steps[number] != step:
+                return f"{FINISHED}: step {number} was {step.state}"
+    return f"{LEASE}: {move.broken}" if move.broken and LEASE not in but else None
 
 
 def of_world(scene: Scene, world: World, but: frozenset[str] = frozenset()) -> str | None:
