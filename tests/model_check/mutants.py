@@ -249,8 +249,8 @@ MUTANTS = {
     "a finish told again counts again": Mutant(
         Scene(FAN_IN, Budget(lost=1)), promises.LEASE, RepeatDecrements
     ),
-    "a finish told again counts again: children": Mutant(
-        Scene(FAN_IN, Budget(lost=1)), promises.COUNTERS, RepeatDecrements, but=frozenset({promises.LEASE})
+    "a finish told again counts again: its child starts early": Mutant(
+        Scene(FAN_IN, Budget(lost=1)), promises.EARLY, RepeatDecrements, but=frozenset({promises.LEASE})
     ),
     "a child of a failed step runs": Mutant(
         Scene(CHAIN, Budget(discard=1), outcomes=("completed", "discarded")), promises.EARLY, SettlesBlindly

@@ -94,6 +94,18 @@ class SlotRules:
         """Give it another expression."""
         return row._replace(version=row.version + 1, following=None)
 
+    def pause(self, row: Schedule) -> tuple[Schedule, str]:
+        """Let nothing start; return the state it was in."""
+        if not row.active:
+            return row, "paused"
+        return row._replace(active=False, version=row.version + 1), "active"
+
+    def resume(self, row: Schedule) -> tuple[Schedule, str]:
+        """Go on from now; return the state it was in."""
+        if row.active:
+            return row, "active"
+        return row._replace(active=True, version=row.version + 1, following=None), "paused"
+
     def end(self, row: Schedule, slot: int) -> Schedule:
         """End the work of a slot."""
         return row.put(slot, row.slots[slot]._replace(works=False))
