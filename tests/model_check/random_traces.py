@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from tests.model_check.replay import Trace
 
 _WEIGHTS = {
-    "claim": 10, "finish": 14, "stale": 4, "again": 2, "mark": 4, "rescue": 3, "reconcile": 2, "promote": 2,
-    "fall_silent": 3, "beat": 3, "time_passes": 1, "cancel": 1, "retry": 2, "retry_from": 1, "requeue": 1,
+    "claim": 12, "finish": 20, "stale": 5, "again": 3, "mark": 5, "rescue": 3, "reconcile": 2, "promote": 4,
+    "fall_silent": 3, "beat": 3, "time_passes": 3, "cancel": 1, "retry": 1, "retry_from": 1, "requeue": 1,
 }  # fmt: skip
 _PUBLIC = {
-    "claim": 10, "finish": 10, "stale": 4, "again": 2, "heartbeat": 2, "rescue": 2, "promote": 1, "fall_silent": 3,
-    "time_passes": 2, "cancel": 1, "retry": 2, "requeue": 1,
+    "claim": 12, "finish": 16, "stale": 5, "again": 3, "heartbeat": 2, "rescue": 2, "promote": 1, "fall_silent": 3,
+    "time_passes": 2, "cancel": 1, "retry": 1, "requeue": 1,
 }  # fmt: skip
 
 
@@ -32,6 +32,8 @@ def record(stage: Stage, dice: random.Random, length: int = 12) -> Trace:
         while len(recorder.entries) <= length:
             word = dice.choices(list(weights), list(weights.values()))[0]
             number = dice.randrange(PROCESSES)
+            if word == "finish" and (holders := [one for one in range(PROCESSES) if recorder.held[one]]):
+                number = dice.choice(holders)
             if stage.public:
                 latest = _public(recorder, word, number, dice, latest)
             else:
@@ -47,7 +49,7 @@ def _call(recorder: Recorder, word: str, number: int, dice: random.Random, lates
         case "finish" | "stale":
             leases = held if word == "finish" else list(recorder.leases)
             if leases:
-                later = dice.random() < 0.3
+                later = dice.random() < 0.5
                 usual = dice.random() < 0.4
                 chosen = dice.sample(leases, min(len(leases), dice.choice([1, 1, 2, 3])))
                 if dice.random() < 0.05:
@@ -71,6 +73,10 @@ def _call(recorder: Recorder, word: str, number: int, dice: random.Random, lates
             getattr(recorder, word)(number)
         case "retry":
             recorder.retry(None)
+        case "time_passes":
+            recorder.time_passes()
+            if dice.random() < 0.7:
+                recorder.promote()
         case "retry_from":
             recorder.retry(dice.randrange(len(recorder.stage.plan.needs)) if recorder.stage.plan.is_run else None)
         case "requeue":

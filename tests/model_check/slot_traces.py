@@ -17,7 +17,7 @@ BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 TARGET = "t.slot.v1"
 _WEIGHTS = {
-    "fire": 28, "fire_queued": 8, "plan": 6, "time_passes": 16, "end": 8, "change": 1, "pause": 1, "resume": 2,
+    "fire": 28, "fire_queued": 8, "plan": 6, "time_passes": 16, "end": 4, "change": 1, "pause": 1, "resume": 2,
 }  # fmt: skip
 _READ = """
 select s.version, s.next_slot, s.queued, s.state = 'active',
@@ -164,7 +164,8 @@ def record_slots(connection, overlap: str, dice: random.Random, length: int = 12
                 following = dice.randrange(SLOTS)
             match word:
                 case "fire":
-                    if following is not None and following < SLOTS:
+                    early = following is not None and following > recorder.now
+                    if following is not None and following < SLOTS and (not early or dice.random() < 0.1):
                         recorder.fire(version, following, dice.random() < 0.3)
                 case "fire_queued":
                     recorder.fire_queued(version)
