@@ -1,4 +1,4 @@
-"""Searches the model in wider bounds: `make model`, or `python -m tests.model_check --faults 1 --processes 3`.
+"""Searches the model in wider bounds: `make model`, `python -m tests.model_check --faults 1 --processes 3`.
 
 With --mutant the shortest history in which that mistake breaks a promise is told move by move.
 """
@@ -19,10 +19,14 @@ from tests.model_check.slot_mutants import CRON_MUTANTS
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.model_check", description=__doc__)
-    parser.add_argument("--faults", type=int, default=1, help="so many more faults of each kind of a scene (default 1)")
+    parser.add_argument(
+        "--faults", type=int, default=1, help="so many more faults of each kind of a scene (default 1)"
+    )
     parser.add_argument("--processes", type=int, default=2, help="processes, or leaders (default 2)")
     parser.add_argument("--states", type=int, help="stop a search after so many states, and say so")
-    parser.add_argument("--scene", action="append", choices=[*SCENES, *CRON_SCENES], help="only these (repeatable)")
+    parser.add_argument(
+        "--scene", action="append", choices=[*SCENES, *CRON_SCENES], help="only these (repeatable)"
+    )
     parser.add_argument("--mutant", choices=[*MUTANTS, *CRON_MUTANTS], help="tell how this mistake is found")
     return parser.parse_args(given)
 
@@ -45,7 +49,12 @@ def main(given: list[str] | None = None) -> int:
             broken = True
             print(found.story(), flush=True)
         all_found.append(found)
-    total = Found(*(sum(found[field] for found in all_found) for field in (0, 1)), 0, 0, sum(f.seconds for f in all_found))
+    total = Found(
+        *(sum(found[field] for found in all_found) for field in (0, 1)),
+        0,
+        0,
+        sum(f.seconds for f in all_found),
+    )
     print(_row("all", total))
     # kilobytes, where it is Linux
     print(f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
@@ -53,9 +62,8 @@ def main(given: list[str] | None = None) -> int:
 
 
 def _row(name: str, found: Found) -> str:
-    return (
-        f"{name:<33}{found.states:>10,}{found.moves:>11,}{found.depth or '':>7}{found.ended or '':>8}{found.seconds:>9.1f}"
-    )
+    counts = f"{found.states:>10,}{found.moves:>11,}{found.depth or '':>7}{found.ended or '':>8}"
+    return f"{name:<33}{counts}{found.seconds:>9.1f}"
 
 
 if __name__ == "__main__":

@@ -41,6 +41,12 @@ class Campaign:
         judge_slots(trace)
         self.seen.update((entry.asked[0], str(entry.answer)) for entry in trace.entries)
 
+    def told(self) -> str:
+        """Return what was seen, and how often."""
+        return "\n".join(
+            f"{name:<18}{word:<24}{times:>8,}" for (name, word), times in sorted(self.seen.items())
+        )
+
     def _note(self, trace: Trace) -> None:
         before = trace.entries[0].tables.steps
         for entry in trace.entries[1:]:

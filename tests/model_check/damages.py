@@ -87,7 +87,9 @@ DAMAGES: dict[str, Callable[[Trace], Trace]] = {
     "a rescue keeps the token": lambda trace: _step(trace, 3, 0, onward=True, token=0),
     "a rescue tells another number": lambda trace: _entry(trace, 3, answer=1),
     "what runs is claimed again": _claimed_again,
-    "a claim leaves out what is available": lambda trace: _entry(trace, 1, answer=trace.entries[1].answer[:1]),
+    "a claim leaves out what is available": lambda trace: _entry(
+        trace, 1, answer=trace.entries[1].answer[:1]
+    ),
     "a finished step changes": lambda trace: _step(trace, 8, _first(trace), state="discarded"),
     "a finished step is lost by a retry": lambda trace: _step(trace, 10, _first(trace), state="available"),
     "the child of a failed step waits for ever": lambda trace: _step(trace, 9, 2, state="blocked", unmet=0),

@@ -1,4 +1,4 @@
-"""Searches every reachable state of a model, breadth first, and finds the shortest way to what must not be."""
+"""Visits every reachable state of a model, breadth first; finds the shortest way to what must not be."""
 
 from __future__ import annotations
 

@@ -86,7 +86,9 @@ class Fleet:
             yield Move(("promote",), HELPFUL, world._replace(tables=tables))
         for number, step in enumerate(world.tables.steps):
             if step.state == "scheduled" and not step.due:
-                yield Move(("time comes", number), HELPFUL, self._step(world, number, step._replace(due=True)))
+                yield Move(
+                    ("time comes", number), HELPFUL, self._step(world, number, step._replace(due=True))
+                )
 
     # what a process does
 
@@ -161,8 +163,14 @@ class Fleet:
         if lost or tables != world.tables:
             after = world._replace(tables=tables)
             for index, step in enumerate(world.tables.steps):
-                if tables.steps[index].token != step.token or (step.state == "running" and tables.steps[index].ended):
-                    after = _truth(after, index, self._noted(after.truths[index], Told(index, step.token, "released"), step))
+                if tables.steps[index].token != step.token or (
+                    step.state == "running" and tables.steps[index].ended
+                ):
+                    after = _truth(
+                        after,
+                        index,
+                        self._noted(after.truths[index], Told(index, step.token, "released"), step),
+                    )
             gone = [held for held in member.held if held.lease in lost]
             yield Move(("reconcile", number), HELPFUL, _drop(after, number, gone))
 
@@ -173,14 +181,18 @@ class Fleet:
         elif budget := world.budget.less("silence"):
             yield Move(("silence", number), FAULT, _fresh(world, number, fresh=False)._replace(budget=budget))
         if budget := world.budget.less("death"):
-            yield Move(("dies with its supervisor", number), FAULT, self._gone(world._replace(budget=budget), number))
+            yield Move(
+                ("dies with its supervisor", number), FAULT, self._gone(world._replace(budget=budget), number)
+            )
         if budget := world.budget.less("crash"):
             blamed = tuple(_told(held, _blame(held)) for held in member.held)
             after = self._gone(world._replace(budget=budget), number)
             yield Move(("crash", number), FAULT, after._replace(blamed=(*world.blamed, *blamed)))
         if member.mode == "works":
             if budget := world.budget.less("drain"):
-                yield Move(("drain", number), FAULT, self._mode(world, number, "drains")._replace(budget=budget))
+                yield Move(
+                    ("drain", number), FAULT, self._mode(world, number, "drains")._replace(budget=budget)
+                )
         else:
             yield from self._drain(world, number)
 
@@ -190,10 +202,17 @@ class Fleet:
         if not member.held:
             yield Move(("drained", number), HELPFUL, self._gone(world, number))
         elif member.mode == "drains":
-            held = tuple(one if one.phase in {"claimed", "ready", "marked"} else one._replace(phase="killed") for one in member.held)
-            yield Move(("deadline: kill", number), HELPFUL, _hold(self._mode(world, number, "killed"), number, held))
+            held = tuple(
+                one if one.phase in {"claimed", "ready", "marked"} else one._replace(phase="killed")
+                for one in member.held
+            )
+            yield Move(
+                ("deadline: kill", number), HELPFUL, _hold(self._mode(world, number, "killed"), number, held)
+            )
         else:
-            batch = [_told(held, "released" if held.phase == "killed" else "returned") for held in member.held]
+            batch = [
+                _told(held, "released" if held.phase == "killed" else "returned") for held in member.held
+            ]
             after, broken = self._bring(world, batch, number)
             yield Move(("give back", number), HELPFUL, _hold(after, number, ()), broken)
 

@@ -44,7 +44,9 @@ class Watch(NamedTuple):
     def tell(self) -> str:
         """Return this moment in one line."""
         row = self.row
-        told = [f"{number}: {slot.fate or '-'}{' works' * slot.works}" for number, slot in enumerate(row.slots)]
+        told = [
+            f"{number}: {slot.fate or '-'}{' works' * slot.works}" for number, slot in enumerate(row.slots)
+        ]
         told.append(f"now {self.now}, next {row.following}, version {row.version}, lease {self.lease}")
         for number, leader in enumerate(self.leaders):
             read = f", has read slot {leader.slot} at {leader.until}" if leader.version is not None else ""
@@ -97,7 +99,9 @@ class Leaders:
     def done(self, watch: Watch) -> bool:
         """Return whether every slot has its fate, and all its work has ended."""
         row = watch.row
-        open_slots = [number for number, slot in enumerate(row.slots) if slot.fate is None and number > watch.since]
+        open_slots = [
+            number for number, slot in enumerate(row.slots) if slot.fate is None and number > watch.since
+        ]
         return watch.now == self.scene.slots - 1 and not open_slots and not row.busy
 
     def broken_by(self, before: Watch, move: Move) -> str | None:
@@ -128,12 +132,16 @@ class Leaders:
             yield Move(("time comes", watch.now + 1), HELPFUL, watch._replace(now=watch.now + 1))
         for number, slot in enumerate(watch.row.slots):
             if slot.works:
-                yield Move(("work ends", number), HELPFUL, watch._replace(row=self.rules.end(watch.row, number)))
+                yield Move(
+                    ("work ends", number), HELPFUL, watch._replace(row=self.rules.end(watch.row, number))
+                )
         if watch.lease is not None and watch.expiries:
             yield Move(("lease expires",), FAULT, watch._replace(lease=None, expiries=watch.expiries - 1))
         if watch.changes:
             row = self.rules.change(watch.row)
-            changed = watch._replace(row=row, since=watch.now, computed=row.version, changes=watch.changes - 1)
+            changed = watch._replace(
+                row=row, since=watch.now, computed=row.version, changes=watch.changes - 1
+            )
             yield Move(("change",), FAULT, changed)
         for number, leader in enumerate(watch.leaders):
             yield from self._leading(watch, number, leader)
@@ -150,7 +158,11 @@ class Leaders:
             leads = _leader(watch, number, leader._replace(believes=True))
             yield Move(("lead", number), HELPFUL, leads._replace(lease=number))
         elif watch.lease != number and leader.believes and leader.version is None:
-            yield Move(("learns that it does not lead", number), HELPFUL, _leader(watch, number, Leader(owed=leader.owed)))
+            yield Move(
+                ("learns that it does not lead", number),
+                HELPFUL,
+                _leader(watch, number, Leader(owed=leader.owed)),
+            )
         if watch.crashes and leader != Leader():
             lease = None if watch.lease == number else watch.lease
             died = _leader(watch, number, Leader())._replace(lease=lease, crashes=watch.crashes - 1)
@@ -172,7 +184,9 @@ class Leaders:
         if slot is None:
             after, done = self.rules.plan(row, version, None, watch.since + 1)
             computed = version if done else watch.computed
-            yield self._wrote(watch._replace(computed=computed), number, over, after, ("plan", number, watch.since + 1))
+            yield self._wrote(
+                watch._replace(computed=computed), number, over, after, ("plan", number, watch.since + 1)
+            )
         elif slot > leader.until:
             yield Move(("turn over", number), HELPFUL, _leader(watch, number, over))
         elif slot < leader.until - self.scene.catchup:

@@ -1,4 +1,4 @@
-"""Wrong protocols, each with one mistake that is easy to make. The search must find a broken promise in every one.
+"""Wrong protocols, each with one mistake that is easy to make; in each the search must find a broken promise.
 
 A mutant that passes means that the model, its bounds or its promises are too weak.
 """
@@ -69,7 +69,7 @@ class RetryKeepsToken(Rules):
 
 
 class RepeatDecrements(Rules):
-    """A finish that is told again is accepted again: the row is the same, but its children are counted twice."""
+    """A finish that is told again is accepted again: the row stays, but its children are counted twice."""
 
     def stands(self, step, token):
         return step.token == token and step.state in {"running", "completed"}
@@ -156,7 +156,7 @@ class CountsLater(Fleet):
 
 
 class CountsWhatItRead(Rules):
-    """The counter of a child is what was read before its lock, less one: two needs that end together count once."""
+    """A counter is what was read before its lock, less one: two needs that end together count once."""
 
     def settle(self, tables, ends):
         if len(ends) > 1 and all(end == GOOD for _, end in ends):
@@ -256,9 +256,7 @@ MUTANTS = {
         Scene(CHAIN, Budget(discard=1), outcomes=("completed", "discarded")), promises.EARLY, SettlesBlindly
     ),
     "a child does not wait for all": Mutant(Scene(FAN_IN, Budget()), promises.EARLY, SettlesEagerly),
-    "cancel leaves what runs": Mutant(
-        Scene(CHAIN, Budget(cancel=1)), promises.COUNTERS, CancelLeavesRunning
-    ),
+    "cancel leaves what runs": Mutant(Scene(CHAIN, Budget(cancel=1)), promises.COUNTERS, CancelLeavesRunning),
     "drain counts the attempt": Mutant(Scene(intent(2), Budget(drain=1)), promises.ATTEMPTS, DrainCounts),
     "drain releases before it kills": Mutant(
         Scene(intent(2), Budget(drain=1), alone=True), promises.ALONE, fleet=DrainReleasesFirst

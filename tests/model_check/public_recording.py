@@ -30,11 +30,19 @@ class PublicRecorder(Recorder):
             stands = kit.scalar(self.connection, call, self.kit[number].id, self.stage.id, self.leases[lease])
         else:
             call = "select tributary.finish(%s, %s, %s, %s, null, null, %s)"
-            given = (self.kit[number].id, self.stage.id, self.leases[lease], outcome, "30 s" if later else "0 s")
+            given = (
+                self.kit[number].id,
+                self.stage.id,
+                self.leases[lease],
+                outcome,
+                "30 s" if later else "0 s",
+            )
             stands = kit.scalar(self.connection, call, *given)
         if lease in self.held[number]:
             self.held[number].remove(lease)
-        return self.note(("public_finish", number, lease[1], outcome, later and outcome != "released"), stands)
+        return self.note(
+            ("public_finish", number, lease[1], outcome, later and outcome != "released"), stands
+        )
 
     def heartbeat(self, number, lease):
         call = "select tributary.heartbeat(%s, %s, %s)"

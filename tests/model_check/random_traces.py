@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from tests.model_check.replay import Trace
 
 _WEIGHTS = {
-    "claim": 12, "finish": 20, "stale": 5, "again": 3, "mark": 5, "rescue": 3, "reconcile": 2, "promote": 4,
-    "fall_silent": 3, "beat": 3, "time_passes": 3, "cancel": 1, "retry": 1, "retry_from": 1, "requeue": 1,
-}  # fmt: skip
+    **{"claim": 12, "finish": 20, "stale": 5, "again": 3, "mark": 5},
+    **{"rescue": 3, "reconcile": 2, "promote": 4, "fall_silent": 3, "beat": 3, "time_passes": 3},
+    **{"cancel": 1, "retry": 1, "retry_from": 1, "requeue": 1},
+}
 _PUBLIC = {
-    "claim": 12, "finish": 16, "stale": 5, "again": 3, "heartbeat": 2, "rescue": 2, "promote": 1, "fall_silent": 3,
-    "time_passes": 2, "cancel": 1, "retry": 1, "requeue": 1,
-}  # fmt: skip
+    **{"claim": 12, "finish": 16, "stale": 5, "again": 3, "heartbeat": 2},
+    **{"rescue": 2, "promote": 1, "fall_silent": 3, "time_passes": 2, "cancel": 1, "retry": 1, "requeue": 1},
+}
 
 
 def record(stage: Stage, dice: random.Random, length: int = 12) -> Trace:
@@ -41,7 +42,9 @@ def record(stage: Stage, dice: random.Random, length: int = 12) -> Trace:
         return recorder.trace
 
 
-def _call(recorder: Recorder, word: str, number: int, dice: random.Random, latest: tuple | None) -> tuple | None:
+def _call(
+    recorder: Recorder, word: str, number: int, dice: random.Random, latest: tuple | None
+) -> tuple | None:
     held = recorder.held[number]
     match word:
         case "claim":
@@ -78,7 +81,9 @@ def _call(recorder: Recorder, word: str, number: int, dice: random.Random, lates
             if dice.random() < 0.7:
                 recorder.promote()
         case "retry_from":
-            recorder.retry(dice.randrange(len(recorder.stage.plan.needs)) if recorder.stage.plan.is_run else None)
+            recorder.retry(
+                dice.randrange(len(recorder.stage.plan.needs)) if recorder.stage.plan.is_run else None
+            )
         case "requeue":
             recorder.requeue(dice.randrange(len(recorder.stage.plan.needs)))
         case _:
@@ -96,7 +101,9 @@ def _public(
         case "finish" | "stale":
             leases = held if word == "finish" else list(recorder.leases)
             if leases:
-                told = dice.choice(["completed", "completed", "retry", "retry", "discarded", "snoozed", "released"])
+                told = dice.choice(
+                    ["completed", "completed", "retry", "retry", "discarded", "snoozed", "released"]
+                )
                 latest = (number, dice.choice(leases), told, dice.random() < 0.3)
                 recorder.finish(*latest)
         case "again":

@@ -1,6 +1,6 @@
 """Calls the real SQL functions in random orders, as several processes would, and records what they answer.
 
-A plan is submitted and committed once; each trace is a transaction that is rolled back, with a clock of its own.
+A plan is submitted and committed once; each trace is a transaction that is rolled back, with its own clock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ select (select json_agg(json_build_array(
             s.state = 'running' and s.started_at is not null, s.seq, s.process_id,
             s.state = 'scheduled' and s.run_at <= tributary.clock(), s.reason,
             exists (select from tributary.dead_letters d
-                    where d.shard = s.shard and d.run_id = s.run_id and d.ordinal = s.ordinal)) order by s.ordinal)
+                    where d.shard = s.shard and d.run_id = s.run_id and d.ordinal = s.ordinal)
+            ) order by s.ordinal)
         from tributary.steps s where s.shard = 0 and s.run_id = %(id)s),
        (select json_build_array(r.state, r.remaining, r.failed, r.warnings, r.reason)
         from tributary.runs r where r.shard = 0 and r.run_id = %(id)s),
@@ -59,7 +60,8 @@ class Stage:
         handler = "t.other.v1" if public else kit.NAME
         runtime = "other" if public else "python"
         self.processes = [
-            kit.Process(connection, queues=[queue], names=[handler], runtime=runtime) for _ in range(PROCESSES)
+            kit.Process(connection, queues=[queue], names=[handler], runtime=runtime)
+            for _ in range(PROCESSES)
         ]
         if public:
             kit.scalar(connection, "select tributary.register_process('first', 'other', array['t.other.v1'])")
@@ -105,7 +107,7 @@ class Recorder:
     def note(self, asked, answer):
         """Add what was asked and answered, with what the tables say now."""
         rows, run_row, fresh = self.connection.execute(
-            _READ, {"id": self.stage.id, "processes": list(self.numbers)}
+            _READ, {"id": self.stage.id, "processes": list(self.numbers)}, prepare=True
         ).fetchone()
         steps = tuple(
             Step(*row[:8], self.token(number, row[8]), self.numbers.get(row[9], row[9]), *row[10:12])
@@ -152,10 +154,9 @@ class Recorder:
 
     def mark(self, leases):
         items = [self.leases[lease] for lease in leases]
-        rows = self.connection.execute(
-            "select ordinal, seq from tributary.mark_started(0::smallint, %s::uuid[], %s::int[], %s::bigint[])",
-            ([item.run_id for item in items], [item.ordinal for item in items], [item.seq for item in items]),
-        ).fetchall()
+        sql = "select ordinal, seq from tributary.mark_started(0::smallint, %s::uuid[], %s::int[], %s::bigint[])"
+        given = zip(*[(item.run_id, item.ordinal, item.seq) for item in items], strict=True)
+        rows = self.connection.execute(sql, [list(values) for values in given]).fetchall()
         return self.note(("mark", tuple(leases)), self.those(rows))
 
     def finish(self, number, batch):
@@ -178,7 +179,9 @@ class Recorder:
         return self.note(("reconcile", number, tuple(held)), self.those(row[1:] for row in lost))
 
     def promote(self):
-        return self.note(("promote",), kit.scalar(self.connection, "select tributary.promote(0::smallint, 500)"))
+        return self.note(
+            ("promote",), kit.scalar(self.connection, "select tributary.promote(0::smallint, 500)")
+        )
 
     def beat(self, number):
         return self.note(("beat", number), self.kit[number].beat())
@@ -193,7 +196,9 @@ class Recorder:
         return self.note(("time_passes",), None)
 
     def cancel(self):
-        return self.ask(("cancel",), lambda: kit.scalar(self.connection, "select tributary.cancel(%s)", self.stage.id))
+        return self.ask(
+            ("cancel",), lambda: kit.scalar(self.connection, "select tributary.cancel(%s)", self.stage.id)
+        )
 
     def retry(self, start):
         steps = None if start is None else [f"s{start}"]

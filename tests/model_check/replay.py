@@ -1,11 +1,11 @@
-"""Judges a trace of the real SQL functions: the model must allow every answer and every change of the tables."""
+"""Judges traces of the real SQL functions: the model must allow each answer and change of the tables."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.model_check.rules import NotPossible, Rules
-from tests.model_check.tables import Tables, Told, ended_badly
+from tests.model_check.tables import Tables, Told, ended_badly, submitted
 
 if TYPE_CHECKING:
     from tests.model_check.tables import Plan
@@ -39,8 +39,8 @@ def judge(trace: Trace, rules: type[Rules] = Rules) -> None:
     """
     first, *entries = trace.entries
     judged = _Judge(trace.plan, rules(trace.plan))
-    judged.compare(0, first, first.tables._replace(fresh=first.tables.fresh))
-    tables = first.tables
+    tables = submitted(trace.plan, len(first.tables.fresh))
+    judged.compare(0, first, tables)
     for number, entry in enumerate(entries, 1):
         name, *given = entry.asked
         try:

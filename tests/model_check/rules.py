@@ -1,7 +1,7 @@
 """What the functions of the protocol do to the tables. Each is one transaction.
 
-The same rules are searched exhaustively beside the model of a fleet (fleet.py) and judge what the SQL functions
-themselves did (replay.py). Wrong ones, to see that the search finds them, are in mutants.py.
+The same rules are searched exhaustively beside the model of a fleet (fleet.py) and judge what the SQL
+functions themselves did (replay.py). Wrong ones, to see that the search finds them, are in mutants.py.
 """
 
 from __future__ import annotations
@@ -271,9 +271,7 @@ class Rules:
         for number in again:
             step = tables.steps[number]
             unmet = sum(need in again for need in self.plan.needs[number])
-            fresh = Step(
-                "blocked" if unmet else "available", unmet, attempt=step.attempt, base=step.attempt
-            )
+            fresh = Step("blocked" if unmet else "available", unmet, attempt=step.attempt, base=step.attempt)
             tables = put(tables, number, fresh._replace(token=self.renewed(step)))
         return tables
 

@@ -12,7 +12,9 @@ FAN_IN = run((), (), (0, 1))
 SCENES = {
     "an intent, at most once": Scene(intent(1), Budget(crash=1, death=1, silence=1, lost=1)),
     "an intent that fails": Scene(
-        intent(2), Budget(silence=1, lost=1, fail=2, give=1), outcomes=("completed", "retry", "snoozed", "released")
+        intent(2),
+        Budget(silence=1, lost=1, fail=2, give=1),
+        outcomes=("completed", "retry", "snoozed", "released"),
     ),
     "a step that kills its processes": Scene(intent(2), Budget(crash=4, death=1), processes=1),
     "a fan-in": Scene(FAN_IN, Budget(silence=1)),

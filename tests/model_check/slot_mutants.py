@@ -1,4 +1,4 @@
-"""Wrong ways to fire schedules, each with one mistake that is easy to make; the search must find all of them."""
+"""Wrong ways to fire schedules, each with one mistake that is easy to make; the search must find all."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class MovesOnFirst(Leaders):
     def _second_transaction(self, watch, number, leader):
         if leader.owed:
             row = self.rules.start(watch.row, leader.owed[0])
-            yield self._wrote(watch, number, leader._replace(owed=()), row, ("record", number, leader.owed[0]))
+            yield self._wrote(
+                watch, number, leader._replace(owed=()), row, ("record", number, leader.owed[0])
+            )
 
 
 class RecordsFirst(Leaders):

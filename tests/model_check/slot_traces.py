@@ -17,13 +17,15 @@ BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 TARGET = "t.slot.v1"
 _WEIGHTS = {
-    "fire": 28, "fire_queued": 8, "plan": 6, "time_passes": 16, "end": 4, "change": 1, "pause": 1, "resume": 2,
-}  # fmt: skip
+    **{"fire": 28, "fire_queued": 8, "plan": 6, "time_passes": 16},
+    **{"end": 4, "change": 1, "pause": 1, "resume": 2},
+}
 _READ = """
 select s.version, s.next_slot, s.queued, s.state = 'active',
        (select json_agg(json_build_array(f.slot, f.missed, f.outcome, exists (
                    select from tributary.steps w
-                   where w.shard = 0 and w.run_id = f.run_id and w.finished_at is null)) order by f.missed desc, f.slot)
+                   where w.shard = 0 and w.run_id = f.run_id and w.finished_at is null)
+               ) order by f.missed desc, f.slot)
         from tributary.schedule_fires f where f.schedule = s.name),
        (select array_agg(k.key) from tributary.keys k where k.key like 'schedule:' || s.name || ':%%'),
        (select count(*) from tributary.steps w where w.shard = 0 and w.name = %s)
@@ -74,7 +76,9 @@ class SlotRecorder:
         return self.entries[-1].row
 
     def _clock(self):
-        kit.scalar(self.connection, "select set_config('tributary.fake_now', %s, true)", at(self.now).isoformat())
+        kit.scalar(
+            self.connection, "select set_config('tributary.fake_now', %s, true)", at(self.now).isoformat()
+        )
 
     def _keep(self):
         cron = ("* * * * *", "*/1 * * * *")[self.crons % 2]
@@ -84,7 +88,7 @@ class SlotRecorder:
     def note(self, asked, answer):
         """Add what was asked and answered, with what the tables say now."""
         version, following, queued, active, fires, keys, total = self.connection.execute(
-            _READ, (TARGET, "model")
+            _READ, (TARGET, "model"), prepare=True
         ).fetchone()
         slots = [Slot()] * SLOTS
         for moment, missed, outcome, works in fires or ():
@@ -147,7 +151,9 @@ class SlotRecorder:
         return self.note(("pause",), kit.scalar(self.connection, "select tributary.pause_schedule('model')"))
 
     def resume(self):
-        return self.note(("resume",), kit.scalar(self.connection, "select tributary.resume_schedule('model')"))
+        return self.note(
+            ("resume",), kit.scalar(self.connection, "select tributary.resume_schedule('model')")
+        )
 
 
 def record_slots(connection, overlap: str, dice: random.Random, length: int = 12) -> SlotTrace:

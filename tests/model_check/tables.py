@@ -9,7 +9,7 @@ NOBODY = -1  # holds a lease, and will never beat again
 
 
 class Plan(NamedTuple):
-    """What never changes: of each step its needs, its ``max_attempts``, and whether its failure is tolerated."""
+    """What never changes: the needs of each step, its ``max_attempts``, whether its failure is tolerated."""
 
     needs: tuple[tuple[int, ...], ...]
     max_attempts: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What is true at one moment of a fleet at work: the tables, what each process holds, and what really happened."""
+"""One moment of a fleet at work: the tables, what each process holds, and what really happened."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Held(NamedTuple):
     """A lease in the memory of a process, and how far its attempt is.
 
     ``claim`` is the observer's number of the claim, which no process knows: a wrong protocol may hand out one
-    token twice. The phase is ``claimed`` (to be marked first), ``ready``, ``marked``, ``runs`` (user code runs), ``killed``, or
-    the outcome that was told already and whose answer was lost.
+    token twice. The phase is ``claimed`` (to be marked first), ``ready``, ``marked``, ``runs`` (its code), ``killed``,
+    or the outcome that was told already and whose answer was lost.
     """
 
     step: int
@@ -75,7 +75,9 @@ class World(NamedTuple):
     members: tuple[Member, ...]
     truths: tuple[Truth, ...]
     budget: Budget
-    seen: tuple[tuple[Told, int | None], ...] = ()  # leases of the dead that a rescue has read and not taken yet
+    seen: tuple[
+        tuple[Told, int | None], ...
+    ] = ()  # leases of the dead that a rescue has read and not taken yet
     blamed: tuple[tuple[Told, int | None], ...] = ()  # what a supervisor will tell of a process that crashed
 
     def tell(self) -> str:
@@ -90,7 +92,9 @@ class World(NamedTuple):
             for number, step in enumerate(tables.steps)
         ]
         if tables.run is not None:
-            told.append(f"run {tables.run.state}, remaining {tables.run.remaining}, failed {tables.run.failed}")
+            told.append(
+                f"run {tables.run.state}, remaining {tables.run.remaining}, failed {tables.run.failed}"
+            )
         for number, member in enumerate(self.members):
             silent = "" if tables.fresh[number] else ", silent"
             held = "".join(f", {held.step} with token {held.token}: {held.phase}" for held in member.held)
@@ -100,16 +104,16 @@ class World(NamedTuple):
     def claims(self, step: int) -> set[int]:
         """Return the claims of a step that somebody still knows of."""
         known = {held.claim for member in self.members for held in member.held if held.step == step}
-        known.update(claim for told, claim in (*self.seen, *self.blamed) if told.step == step and claim is not None)
+        known.update(
+            claim for told, claim in (*self.seen, *self.blamed) if told.step == step and claim is not None
+        )
         right = self.truths[step].right
         return known if right is None else known | {right}
 
 
 def first(plan: Plan, processes: int, budget: Budget) -> World:
     """Return the world right after the submit."""
-    return World(
-        submitted(plan, processes), (Member(),) * processes, (Truth(),) * len(plan.needs), budget
-    )
+    return World(submitted(plan, processes), (Member(),) * processes, (Truth(),) * len(plan.needs), budget)
 
 
 def canonical(world: World) -> World:
@@ -180,7 +184,8 @@ def _renamed(member: Member, ranks: list) -> Member:
     return member._replace(
         held=tuple(
             sorted(
-                one._replace(token=ranks[one.step][0][one.token], claim=ranks[one.step][1][one.claim]) for one in held
+                one._replace(token=ranks[one.step][0][one.token], claim=ranks[one.step][1][one.claim])
+                for one in held
             )
         )
     )
