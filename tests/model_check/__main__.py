@@ -22,7 +22,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--faults", type=int, default=1, help="so many more faults of each kind of a scene (default 1)"
     )
-    parser.add_argument("--processes", type=int, default=2, help="processes, or leaders (default 2)")
+    parser.add_argument("--processes", type=int, help="at least so many processes or leaders (default 2)")
     parser.add_argument("--states", type=int, help="stop a search after so many states, and say so")
     parser.add_argument(
         "--scene", action="append", choices=[*SCENES, *CRON_SCENES], help="only these (repeatable)"

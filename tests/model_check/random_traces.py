@@ -14,13 +14,35 @@ if TYPE_CHECKING:
     from tests.model_check.replay import Trace
 
 _WEIGHTS = {
-    **{"claim": 12, "finish": 20, "stale": 5, "again": 3, "mark": 5},
-    **{"rescue": 3, "reconcile": 2, "promote": 4, "fall_silent": 3, "beat": 3, "time_passes": 3},
-    **{"cancel": 1, "retry": 1, "retry_from": 1, "requeue": 1},
+    "claim": 12,
+    "finish": 20,
+    "stale": 5,
+    "again": 3,
+    "mark": 5,
+    "rescue": 3,
+    "reconcile": 2,
+    "promote": 4,
+    "fall_silent": 3,
+    "beat": 3,
+    "time_passes": 3,
+    "cancel": 1,
+    "retry": 1,
+    "retry_from": 1,
+    "requeue": 1,
 }
 _PUBLIC = {
-    **{"claim": 12, "finish": 16, "stale": 5, "again": 3, "heartbeat": 2},
-    **{"rescue": 2, "promote": 1, "fall_silent": 3, "time_passes": 2, "cancel": 1, "retry": 1, "requeue": 1},
+    "claim": 12,
+    "finish": 16,
+    "stale": 5,
+    "again": 3,
+    "heartbeat": 2,
+    "rescue": 2,
+    "promote": 1,
+    "fall_silent": 3,
+    "time_passes": 2,
+    "cancel": 1,
+    "retry": 1,
+    "requeue": 1,
 }
 
 

@@ -154,7 +154,7 @@ class Recorder:
 
     def mark(self, leases):
         items = [self.leases[lease] for lease in leases]
-        sql = "select ordinal, seq from tributary.mark_started(0::smallint, %s::uuid[], %s::int[], %s::bigint[])"
+        sql = "select ordinal, seq from tributary.mark_started(0::smallint, %s::uuid[], %s::int[], %s)"
         given = zip(*[(item.run_id, item.ordinal, item.seq) for item in items], strict=True)
         rows = self.connection.execute(sql, [list(values) for values in given]).fetchall()
         return self.note(("mark", tuple(leases)), self.those(rows))

@@ -17,8 +17,14 @@ BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 TARGET = "t.slot.v1"
 _WEIGHTS = {
-    **{"fire": 28, "fire_queued": 8, "plan": 6, "time_passes": 16},
-    **{"end": 4, "change": 1, "pause": 1, "resume": 2},
+    "fire": 28,
+    "fire_queued": 8,
+    "plan": 6,
+    "time_passes": 16,
+    "end": 4,
+    "change": 1,
+    "pause": 1,
+    "resume": 2,
 }
 _READ = """
 select s.version, s.next_slot, s.queued, s.state = 'active',

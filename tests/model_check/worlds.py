@@ -11,7 +11,7 @@ class Held(NamedTuple):
     """A lease in the memory of a process, and how far its attempt is.
 
     ``claim`` is the observer's number of the claim, which no process knows: a wrong protocol may hand out one
-    token twice. The phase is ``claimed`` (to be marked first), ``ready``, ``marked``, ``runs`` (its code), ``killed``,
+    token twice. Phases: ``claimed`` (to be marked first), ``ready``, ``marked``, ``runs``, ``killed``,
     or the outcome that was told already and whose answer was lost.
     """
 
