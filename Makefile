@@ -36,9 +36,9 @@ plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready an
 fuzz: $(VENV)/.test ## throw 200,000 random workflow files and expressions at the language (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz.language $(ARGS)
 
-model: $(VENV)/.test ## search the model of the protocol in wider bounds, then judge 10,000 traces of the SQL functions (ten minutes; FAULTS=1 PROCESSES=3 TRACES=10000 SEED=7)
+model: $(VENV)/.test ## search the model of the protocol in wider bounds, judge 10,000 traces of the SQL functions (ten minutes; FAULTS=2 PROCESSES=3 TRACES=50000 SEED=8)
 	@$(BIN)/python -m tests.model_check --faults $(or $(FAULTS),1) --processes $(or $(PROCESSES),2) $(ARGS)
-	@$(BIN)/python -m pytest -q -s -k are_allowed --traces $(or $(TRACES),10000) --trace-seed $(or $(SEED),model) tests/model_check
+	@$(BIN)/python -m pytest -q -n $(JOBS) -rP -k are_allowed --traces $(or $(TRACES),10000) --trace-seed $(or $(SEED),model) tests/model_check
 
 lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff check .
