@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--traces", type=int, default=200, help="random traces to judge (make model: 10,000)")
+    parser.addoption("--traces", type=int, default=160, help="random traces to judge (make model: 10,000)")
     parser.addoption("--trace-seed", default="tests", help="another seed gives other traces")
 
 
@@ -14,4 +14,4 @@ def pytest_addoption(parser):
 def traces(request):
     """(how many, seed)."""
     # the options are unknown where the tests of another folder were named
-    return request.config.getoption("--traces", 200), request.config.getoption("--trace-seed", "tests")
+    return request.config.getoption("--traces", 160), request.config.getoption("--trace-seed", "tests")

@@ -16,7 +16,7 @@ SCENES = {
         Budget(silence=1, lost=1, fail=2, give=1),
         outcomes=("completed", "retry", "snoozed", "released"),
     ),
-    "a step that kills its processes": Scene(intent(2), Budget(crash=4, death=1), processes=1),
+    "a step that kills its processes": Scene(intent(2), Budget(crash=4), processes=1),
     "a fan-in": Scene(FAN_IN, Budget(silence=1, lost=1)),
     "a fan-in, three processes": Scene(FAN_IN, Budget(death=1, silence=1), processes=3),
     "a fan-in, two at once": Scene(FAN_IN, Budget(crash=1, lost=1), slots=2),
@@ -53,7 +53,7 @@ def wider(scene: Scene, faults: int, processes: int | None = None) -> Scene:
 
 
 def longer(scene: CronScene, faults: int, leaders: int | None = None) -> CronScene:
-    """Return a scene with so many more slots and faults of each kind that it has, and so many leaders at least."""
+    """Return a scene with so many more slots and faults of each kind that it has, and so many leaders."""
     return scene._replace(
         slots=scene.slots + faults,
         expiries=scene.expiries + faults if scene.expiries else 0,

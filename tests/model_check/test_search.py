@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.model_check import promises
+from tests.model_check.__main__ import main
 from tests.model_check.explorer import search
 from tests.model_check.fleet import Fleet
 from tests.model_check.leaders import Leaders
 from tests.model_check.mutants import MUTANTS
 from tests.model_check.scenes import CRON_SCENES, SCENES
 from tests.model_check.slot_mutants import CRON_MUTANTS
+
+
+pytestmark = pytest.mark.timeout(900)  # nothing waits; a busy machine may be slow
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -66,3 +70,21 @@ def test_a_search_that_was_cut_off_says_so():
     found = search(Fleet(SCENES["a drain"]), most=100)
     assert not found.whole
     assert found.states >= 100
+
+
+def test_the_runner_tells_what_it_has_searched(capsys):
+    assert main(["--scene", "a drain", "--scene", "slots that wait", "--faults", "0"]) == 0
+    head, drain, slots, total, memory = capsys.readouterr().out.splitlines()
+    assert head.split() == ["scene", "states", "moves", "depth", "ends", "seconds"]
+    assert drain.startswith("a drain ")
+    assert slots.startswith("slots that wait ")
+    counts = [int(row[33:43].replace(",", "")) for row in (drain, slots, total)]
+    assert counts[0] + counts[1] == counts[2] > 2_000
+    assert memory.startswith("memory ")
+
+
+def test_the_runner_tells_how_a_mistake_is_found(capsys):
+    assert main(["--mutant", "nobody rescues"]) == 0
+    assert capsys.readouterr().out.startswith(f"broken: {promises.WORK}")
+    assert main(["--scene", "a drain", "--faults", "3", "--states", "500"]) == 0
+    assert "cut off" in capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_damaged_traces_are_refused(trace):
     assert allowed == []
 
 
-@pytest.mark.parametrize("rules", [NoFence, NoVersion, QueuedIgnoresWork])
-def test_wrong_rules_do_not_allow_what_the_database_does(trace, rules):
-    with pytest.raises(Refused):
-        judge_slots(trace, rules)
+def test_wrong_rules_do_not_allow_what_the_database_does(trace):
+    for rules in (NoFence, NoVersion, QueuedIgnoresWork):
+        with pytest.raises(Refused):
+            judge_slots(trace, rules)
