@@ -13,7 +13,6 @@ from tests.model_check.mutants import MUTANTS
 from tests.model_check.scenes import CRON_SCENES, SCENES
 from tests.model_check.slot_mutants import CRON_MUTANTS
 
-
 pytestmark = pytest.mark.timeout(900)  # nothing waits; a busy machine may be slow
 
 

@@ -11,6 +11,7 @@ from tests.model_check.recording import PLANS, Recorder, Stage
 from tests.model_check.replay import Refused, judge
 
 PARTS = 4
+SOME = 160
 MANY = 4_000
 USUAL = {"available>running", "running>completed", "running>available", "running>discarded"} | {
     "blocked>available",
@@ -31,16 +32,17 @@ def test_random_traces_are_allowed(connection, traces, part):
     campaign = Campaign(connection, seed)
     for number in range(part, count, PARTS):
         campaign.trace(number)
+    print(campaign.told())
     told = {word for name, word in campaign.seen if name == "accepted"}
-    assert told >= {"completed", "retry"}
-    assert ("refused", "completed") in campaign.seen
     changes = {word for name, word in campaign.seen if name == "became"}
-    assert changes >= USUAL
+    if count >= SOME:
+        assert told >= {"completed", "retry"}
+        assert ("refused", "completed") in campaign.seen
+        assert changes >= USUAL
     if count >= MANY:
         assert told >= {"discarded", "skipped", "aborted", "snoozed", "released", "returned"}
         assert told >= {"crashed", "suspected", "crashed_alone"}
         assert changes >= RARE
-    print(campaign.told())
 
 
 @pytest.fixture
