@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test constraints clean
+.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test model constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,10 @@ histories: $(VENV)/.test ## try 1,000 random histories of the protocol against i
 
 fuzz: $(VENV)/.test ## throw 200,000 random workflow files and expressions at the language (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz.language $(ARGS)
+
+model: $(VENV)/.test ## search the model of the protocol in wider bounds, judge 10,000 traces of the SQL functions (ten minutes; FAULTS=2 PROCESSES=3 TRACES=50000 SEED=8)
+	@$(BIN)/python -m tests.model_check --faults $(or $(FAULTS),1) --processes $(or $(PROCESSES),2) $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -rP -k are_allowed --traces $(or $(TRACES),10000) --trace-seed $(or $(SEED),model) tests/model_check
 
 lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff check .
