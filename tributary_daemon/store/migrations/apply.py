@@ -184,9 +184,11 @@ class LiveTarget:
 
     def _failure(self, file: MigrationFile, direction: Direction, error: Exception) -> TributaryError:
         verb = "failed" if direction == "up" else "could not be rolled back"
+        own = error.hint if isinstance(error, TributaryError) else None
         return SchemaError(
             f"migration {file.name} {verb}: {_one_line(error)}",
-            hint="those before it are done and stay; correct the file and run the command again"
+            hint=own
+            or "those before it are done and stay; correct the file and run the command again"
             " (`trib migrate status` shows where it stands)",
         )
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tributary_daemon.store.migrations.files import Kind, MigrationFile
 
+LOCK = f"{check.SCHEMA}.migrations"
+"""The name of the lock under which Tributary's own migrations are applied."""
+
 
 def _silent(_: str) -> None:
     """Ignore progress."""
