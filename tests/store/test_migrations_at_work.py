@@ -1,4 +1,4 @@
-"""Migrations beside those who work: tables in use, functions of another shape, commands that come meanwhile."""
+"""Migrations beside those who work: tables in use, functions of another shape, commands that come."""
 
 from __future__ import annotations
 
