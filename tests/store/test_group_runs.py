@@ -56,7 +56,9 @@ def test_a_pause_lets_no_step_of_a_run_past_its_group(offered):
 def test_what_belongs_to_a_holder_works_under_its_slot(offered):
     group = {"group": "etl", "limit": 1, "on_limit": "queue"}
     parent = kit.workflow("w.parent.v1", {"sub": {"name": "trib.workflow.v1"}}, concurrency=group)
-    child = kit.workflow("w.child.v1", {"a": (), "b": ("a",)}, concurrency={**group, "on_limit": "cancel_running"})
+    child = kit.workflow(
+        "w.child.v1", {"a": (), "b": ("a",)}, concurrency={**group, "on_limit": "cancel_running"}
+    )
     run = kit.start(offered, parent)
     stranger = kit.start(offered, child)
     enter = "select tributary.enter_group(0::smallint, '', 'etl', 1, 'queue', %s, %s)"

@@ -58,3 +58,19 @@ def test_an_old_leader_fires_schedules_and_ends_runs_past_their_timeout(upgraded
     assert '"level": "error"' not in worker.log()
     assert "schedule disabled" not in worker.log()
     assert worker.stop() == 0
+
+
+def test_dead_letters_are_dropped_by_step_ids_as_the_release_before_names_them(upgraded, connection):
+    (letter,) = connection.execute("select tributary.submit_intent('up.bad.v1', '{}')").fetchone()
+    (process,) = connection.execute(
+        "select tributary.register_process('p', 'go', array['up.bad.v1'])"
+    ).fetchone()
+    claim = "select run_id, token from tributary.claim(%s, array['default'], array['up.bad.v1'])"
+    finish = "select tributary.finish(%s, %s, %s, 'discarded', error => 'broken')"
+    assert connection.execute(
+        finish, (process, *connection.execute(claim, (process,)).fetchone())
+    ).fetchone() == (True,)
+    drop = "select state, code from tributary.steer_many(0::smallint, %s, array[%s], array[%s]::text[], '{}')"
+    assert connection.execute(drop, ("drop", letter, "other")).fetchone() == ("dropped", "TR003")
+    assert connection.execute(drop, ("drop", letter, None)).fetchone() == ("dropped", None)
+    assert connection.execute("select count(*) from tributary.dead_letters").fetchone() == (0,)
