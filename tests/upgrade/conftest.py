@@ -148,7 +148,7 @@ class Load:
     intents: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     failure: BaseException | None = None
-    pause: float = 0.02
+    pause: float = 0.03
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -171,7 +171,7 @@ class Load:
                     name = "up.flaky.v1" if n % 7 == 0 else "up.note.v1"
                     row = sql.execute("select tributary.submit_intent(%s, %s)", (name, Jsonb({"n": n})))
                     self.intents.append(str(row.fetchone()[0]))
-                    if n % 10 == 1:
+                    if n % 20 == 1:
                         row = sql.execute(
                             "select tributary.submit_workflow('up.mixed.v1', %s)", (Jsonb({"n": n}),)
                         )

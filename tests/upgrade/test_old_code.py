@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from psycopg.pq import ExecStatus
 
 from tests.guards.test_sql_prepares import COMPOSED, with_numbers
@@ -38,6 +39,7 @@ def test_an_upgraded_schema_is_that_of_a_fresh_one(upgraded, connection_to_fresh
         assert [row for row in fresh if row not in upgraded_ones] == []
 
 
+@pytest.mark.timeout(300)
 def test_an_old_leader_fires_schedules_and_ends_runs_past_their_timeout(upgraded, old, tmp_path, eventually):
     """What it asks the functions for is answered as it expects it."""
     (tmp_path / "late.yaml").write_text(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.upgrade.conftest import complaints
 from tests.upgrade.previous import read
 
 
+@pytest.mark.timeout(300)
 def test_workers_of_the_release_before_go_on_while_the_schema_is_upgraded_and_are_replaced(
     old, new, load, eventually
 ):
