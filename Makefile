@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test model constraints clean
+.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test model soak upgrade constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,12 @@ bench-full: $(VENV)/.bench ## measure everything at full size (an hour or more)
 
 faults: $(VENV)/.bench ## inject faults and measure how long recovery takes, for docs/reliability.md (an hour; ARGS='--trials 3')
 	@$(BIN)/python -m bench.faults $(ARGS)
+
+soak: $(VENV)/.bench ## an hour of steady mixed load with pruning: does anything grow? (SECONDS=300 for a short form; ARGS='--rate 100')
+	@$(BIN)/python -m bench.soak --seconds $(or $(SECONDS),3600) $(ARGS)
+
+upgrade: $(VENV)/.test ## upgrade under a longer load, and try the commands of this release and the one before on each other's work
+	@$(BIN)/python -m pytest -q --upgrade --timeout 600 $(ARGS) tests/upgrade
 
 graphs: $(VENV)/.bench ## run graphs of real workflows, and one of 20,000 steps (two minutes; GRAPHS=FOLDER names the files of WfInstances)
 	@$(BIN)/python -m bench.graphs $(GRAPHS) $(ARGS)

@@ -30,6 +30,18 @@ class WorkerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionsDiffer(Event):
+    """The functions in the database are not those of this release; `trib migrate up` puts them in place.
+
+    Attributes:
+        schema: its newest migration, which is of this release.
+    """
+
+    level: ClassVar[str] = "warning"
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDraining(Event):
     """A worker was asked to stop; ``timeout`` seconds are left for what runs."""
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from tributary_daemon import events
 from tributary_daemon.client.async_client import AsyncClient
 from tributary_daemon.client.client import Client
 from tributary_daemon.client.link import Wiring
@@ -35,8 +36,10 @@ def run_worker(config: Config, options: WorkerOptions, *, say: Say | None = None
         SchemaError: the schema cannot be used.
     """
     url = database_url(config, say=say)
-    ensure_schema(url, config)
+    schema = ensure_schema(url, config)
     logs.configure(config.log_format, config.log_level)
+    if schema.verdict == "ok" and not schema.functions_current:
+        events.emit(events.FunctionsDiffer(schema.version))
     return running.run(url, config, options)
 
 

@@ -1,6 +1,7 @@
--- Does one thing to each of many runs and intents, in one transaction: cancel, retry, requeue, drop or change; p_given holds its arguments
--- {reason, priority, queue, run_after}. p_steps: the step of each, where it is one; of a dead letter to drop its ordinal. Returns a row for
--- each, in order: its new state, or why it could not be done; that undoes nothing of the others.
+-- Does one thing to each of many runs and intents, in one transaction: cancel, retry, requeue, drop, drop_at or change; p_given holds its arguments
+-- {reason, priority, queue, run_after}. p_steps: the step of each, where it is one. drop_at is drop with the ordinals of dead letters there;
+-- with step ids the release before calls it. Returns a row for each, in order: its new state, or why it could not be done; that undoes nothing
+-- of the others.
 -- Locks: root runs by id, counters of groups that they enter, then steps: callers give the ids in order.
 create or replace function tributary.steer_many(p_shard smallint, p_action text, p_ids uuid[], p_steps text[], p_given jsonb)
 returns table (place integer, state text, code text, message text)
@@ -41,8 +42,10 @@ begin
                 when 'requeue' then
                     v_steps := array(select u.step from unnest(p_ids, p_steps) as u(id, step) where u.id = v_id and u.step is not null);
                     state := case when cardinality(v_steps) > 1 then requeue_steps(v_id, v_steps) else requeue(v_id, v_step) end;
-                when 'drop' then
-                    delete from dead_letters d where d.shard = p_shard and d.run_id = v_id and d.ordinal = v_step::integer;
+                when 'drop', 'drop_at' then
+                    delete from dead_letters d
+                    where d.shard = p_shard and d.run_id = v_id
+                      and case when p_action = 'drop' then d.step_id is not distinct from v_step else d.ordinal = v_step::integer end;
                     state := 'dropped';
                     if not found then
                         code := 'TR003';

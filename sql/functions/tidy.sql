@@ -1,36 +1,9 @@
--- Leader's housekeeping: rows of workers and processes that fell silent long ago go; what a dead `trib run` left is cancelled.
--- Index: runs_private, and the part of steps_ready whose queues start with @.
+-- What tidy_fleet and expire_runs do, in one transaction, as workers of the release before ask for it: goes one release later.
+-- Index: as those.
 create or replace function tributary.tidy(p_silent interval) returns integer
-language plpgsql volatile
-set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+language sql volatile
 as $$
-declare
-    v_gone integer := 0;
-    v_id uuid;
-begin
-    delete from workers w where w.beat_at < clock() - p_silent;
-    delete from processes p where p.beat_at < clock() - p_silent;
-    for v_id in
-        (select r.run_id from runs r
-         where r.runner_id is not null and r.state in ('running', 'paused')
-           and not exists (select from workers w where w.worker_id = r.runner_id and w.beat_at > clock() - interval '15 seconds')
-         order by r.run_id limit 100)
-        union all
-        -- an intent names no runner; its private queue that nobody serves tells
-        (select s.run_id
-         from generate_series(0, shard_count() - 1) as n(shard)
-         join steps s on s.shard = n.shard::smallint and s.state = 'available' and s.queue >= '@' and s.queue < 'A'
-         where s.kind = 'intent'
-           and not exists (select from workers w where s.queue = any (w.queues) and w.beat_at > clock() - interval '15 seconds')
-         limit 100)
-    loop
-        begin
-            perform cancel(v_id, 'runner_gone');
-            v_gone := v_gone + 1;
-        exception when sqlstate 'TR004' then
-            null;  -- it ended in this very moment
-        end;
-    end loop;
-    return v_gone;
-end $$;
+    select tributary.tidy_fleet(p_silent)
+           + (select coalesce(sum(tributary.expire_runs(n.shard::smallint, 100)), 0)::integer
+              from generate_series(0, tributary.shard_count() - 1) as n(shard))
+$$;

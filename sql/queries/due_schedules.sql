@@ -3,4 +3,4 @@
 -- Index: schedules_due, schedules_queued.
 -- Caller: store.schedules.due
 select name, version, kind, target, cron, timezone, overlap, catchup, jitter, payload, labels, since, next_slot, next_at, queued, now
-from tributary.due_schedules(%(but)s::text[], %(limit)s)
+from tributary.due_slots(%(but)s::text[], %(limit)s)

@@ -48,7 +48,7 @@ def test_an_idle_worker_sends_less_than_two_statements_a_second(counted, crew):
     sent = {name: count - before.get(name, 0) for name, count in after.items() if name not in NESTED}
     # the server learns of a call up to a second after it
     assert sum(sent.values()) / (took + 2) < 2, sent
-    assert {name for name, count in sent.items() if count} - TENTH == {"beat_worker", "attend_all"}
+    assert {name for name, count in sent.items() if count} - TENTH == {"beat_worker", "attend_work"}
     assert all(sent.get(name, 0) <= 2 for name in TENTH)
     assert counted.one(LAST)[0] == spoke, "its processes say nothing at all"
     assert worker.stop() == 0

@@ -5,13 +5,16 @@ A function that is added gets its line in protocol_signatures.txt; the failing t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FROZEN = Path(__file__).with_name("protocol_signatures.txt")
 WORKERS = Path(__file__).with_name("worker_signatures.txt")
+CALLED = re.compile(r"tributary\.(\w+)\s*\(")
 SIGNATURES = """
-    select p.proname || '(' || pg_get_function_arguments(p.oid) || ') -> ' || pg_get_function_result(p.oid)
+    select p.proname || '(' || pg_get_function_arguments(p.oid) || ') -> '
+           || coalesce(pg_get_function_result(p.oid), 'procedure')
     from pg_proc p where p.pronamespace = 'tributary'::regnamespace and p.proname = any (%s)
     order by 1
 """
@@ -30,6 +33,19 @@ def test_public_signatures_are_the_frozen_ones(connection):
     frozen = FROZEN.read_text(encoding="utf-8").splitlines()
     assert [line for line in frozen if line not in present] == [], "frozen signatures are gone"
     assert [line for line in present if line not in frozen] == [], "add these lines to the file"
+
+
+def names_of(path):
+    return {line.partition("(")[0] for line in path.read_text(encoding="utf-8").splitlines()}
+
+
+def test_whatever_workers_and_clients_call_is_frozen():
+    """So that those of this release can meet the functions of the next."""
+    files = {path.stem for path in (ROOT / "sql" / "functions").glob("*.sql")}
+    texts = [*(ROOT / "sql" / "queries").glob("*.sql"), *(ROOT / "tributary_daemon").rglob("*.py")]
+    called = {name for path in texts for name in CALLED.findall(path.read_text(encoding="utf-8"))}
+    loose = (called & files) - names_of(FROZEN) - names_of(WORKERS)
+    assert sorted(loose) == [], "add their signatures to worker_signatures.txt"
 
 
 def test_what_workers_of_the_last_release_call_is_still_there(connection):

@@ -255,7 +255,7 @@ def test_the_whole_protocol_goes_up_down_and_up_again(empty_database, rows):
     assert migrator.up().functions
 
 
-def test_check_schema_tells_all_five_cases(empty_database, rows):
+def test_check_schema_tells_all_cases(empty_database, rows):
     with db.connect(empty_database, application_name="test", autocommit=False) as connection:
         assert check_schema(connection).verdict == "missing"
         assert connection.execute("select 1").fetchone() == (1,)
@@ -265,6 +265,11 @@ def test_check_schema_tells_all_five_cases(empty_database, rows):
         status = check_schema(connection)
         assert (status.verdict, status.functions_current) == ("ok", True)
         assert status.version == status.expected
+        rows("update tributary.meta set value = 'of others' where key = 'functions'")
+        status = check_schema(connection)
+        assert (status.verdict, status.functions_current) == ("ok", False)
+        rows("update tributary.meta set value = '' where key = 'functions'")
+        assert check_schema(connection).verdict == "unfinished"
         rows("update tributary.meta set value = '20000101000000_old' where key = 'version'")
         assert check_schema(connection).verdict == "older"
         rows("update tributary.meta set value = '99990101000000_new' where key = 'version'")

@@ -185,6 +185,14 @@ def _schema(connection: db.Connection, config: Config, row: server.ServerRow) ->
                 "run `trib migrate up`",
                 SchemaError.exit_code,
             )
+        case "unfinished":
+            return Finding(
+                "schema",
+                "fail",
+                f"{status.version}, but its functions are not in place",
+                "`trib migrate up` is at work, or broke off: run it",
+                SchemaError.exit_code,
+            )
         case "too_new":
             return Finding(
                 "schema",
@@ -199,7 +207,8 @@ def _schema(connection: db.Connection, config: Config, row: server.ServerRow) ->
             if not status.functions_current:
                 return Finding(
                     "schema",
-                    "ok",
-                    f"{status.version}; its functions are not of this release: `trib migrate up`",
+                    "warn",
+                    f"{status.version}; its functions are not those of this release",
+                    "run `trib migrate up` with the newest release that is in use",
                 )
             return Finding("schema", "ok", status.version)

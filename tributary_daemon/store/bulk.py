@@ -43,7 +43,8 @@ def act(shard: int, action: str, aims: Sequence[Aim], given: Mapping[str, Any]) 
         query("steer_many"),
         {
             "shard": shard,
-            "action": action,
+            # "drop" names step ids, as the release before has it
+            "action": "drop_at" if action == "drop" else action,
             "ids": [aim.work_id for aim in aims],
             "steps": [str(aim.ordinal) if action == "drop" else aim.step for aim in aims],
             "given": json.dumps(given),

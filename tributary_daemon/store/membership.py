@@ -239,7 +239,7 @@ def attend(
     """
     row = connection.execute(
         "select leads, dead, due, waiting, abandoned, schedule_in, queued, deadline_in"
-        " from tributary.attend_all("
+        " from tributary.attend_work("
         "%s, %s, make_interval(secs => %s), %s::timestamptz, make_interval(secs => %s))",
         (worker_id, seconds, lease, expected, silent),
     ).fetchone()
@@ -254,7 +254,7 @@ def sample_queues(connection: Connection) -> int:
 
 def tidy(connection: Connection, shards: int, silent: float) -> int:
     """Forget workers long silent, end runs of dead runners and those past their timeout; return how many."""
-    row = connection.execute("select tributary.tidy(make_interval(secs => %s))", (silent,)).fetchone()
+    row = connection.execute("select tributary.tidy_fleet(make_interval(secs => %s))", (silent,)).fetchone()
     # in a transaction of its own: both lock runs, each in its own order
     return (int(row[0]) if row else 0) + expire_runs(connection, shards)
 

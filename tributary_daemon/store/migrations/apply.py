@@ -11,10 +11,11 @@ import psycopg
 
 from tributary_daemon.errors import DatabaseError, SchemaError, TributaryError
 from tributary_daemon.store import db, faults
+from tributary_daemon.store.migrations.patience import patiently
 from tributary_daemon.store.migrations.records import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -63,16 +64,21 @@ class LiveTarget:
         journal: the bookkeeping.
         functions: None for a user's own migrations, which have no ``meta`` either.
         lock: verified before every change.
+        patience: seconds to wait for tables that are in use.
+        progress: called with a sentence about what happens.
     """
 
     def __init__(
-        self, url: str, connection: db.Connection, journal: Journal, functions: Functions | None, lock: Held
-    ) -> None:
+        self, url: str, connection: db.Connection, journal: Journal, functions: Functions | None, lock: Held,
+        *, patience: float, progress: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self._url = url
         self.connection = connection
         self._journal = journal
         self._functions = functions
         self._lock = lock
+        self._patience = patience
+        self._progress = progress
 
     def bootstrap(self) -> None:
         """Make the bookkeeping tables."""
@@ -136,7 +142,8 @@ class LiveTarget:
                 for statement in done:
                     connection.execute(statement)
             return
-        with connection.transaction():
+
+        def whole() -> None:
             # a role's limit on statements is meant for applications
             connection.execute("SET LOCAL statement_timeout = 0")
             if self._functions is not None:
@@ -144,6 +151,19 @@ class LiveTarget:
             self._execute(direction, module, script.batches if script else ())
             for statement in done:
                 connection.execute(statement)
+
+        if self._functions is not None:
+            self._patiently(whole)
+            return
+        # a user's own may count on being run once, and knows its tables
+        with connection.transaction():
+            whole()
+
+    def _patiently(self, work: Callable[[], None]) -> None:
+        patiently(
+            self.connection, work, patience=self._patience,
+            waiting=lambda: self._progress("waiting for tables that are in use"),
+        )  # fmt: skip
 
     def _execute(self, direction: Direction, module: ModuleType | None, batches: Sequence[str]) -> None:
         if module is not None:
@@ -164,9 +184,11 @@ class LiveTarget:
 
     def _failure(self, file: MigrationFile, direction: Direction, error: Exception) -> TributaryError:
         verb = "failed" if direction == "up" else "could not be rolled back"
+        own = error.hint if isinstance(error, TributaryError) else None
         return SchemaError(
             f"migration {file.name} {verb}: {_one_line(error)}",
-            hint="those before it are done and stay; correct the file and run the command again"
+            hint=own
+            or "those before it are done and stay; correct the file and run the command again"
             " (`trib migrate status` shows where it stands)",
         )
 
@@ -176,7 +198,7 @@ class LiveTarget:
             return None
         self._lock.verify()
         try:
-            self._functions.apply(self.connection)
+            self._functions.apply(self.connection, self._patiently)
         except SchemaError as error:
             if strict:
                 raise
@@ -190,11 +212,16 @@ class LiveTarget:
             return
         self._lock.verify()
         try:
-            with self.connection.transaction():
-                self._functions.drop(self.connection)
-                self.connection.execute(self._journal.remember("functions", ""))
+            self._patiently(self._dropping(self._functions))
         except psycopg.Error as error:
             raise faults.translate(error) from error
+
+    def _dropping(self, functions: Functions) -> Callable[[], None]:
+        def work() -> None:
+            functions.drop(self.connection)
+            self.connection.execute(self._journal.remember("functions", ""))
+
+        return work
 
     def has_tables(self) -> bool:
         """Return whether the schema holds a table besides the bookkeeping."""

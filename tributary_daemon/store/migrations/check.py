@@ -65,6 +65,8 @@ def judge(facts: Mapping[str, str], protocol: int = PROTOCOL) -> SchemaStatus:
         return SchemaStatus("missing", "", expected, minimum, functions_current=False)
     if version < expected:
         return SchemaStatus("older", version, expected, minimum, current)
+    if version == expected and facts.get("functions") == "":
+        return SchemaStatus("unfinished", version, expected, minimum, functions_current=False)
     return SchemaStatus("newer_ok" if version > expected else "ok", version, expected, minimum, current)
 
 

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 from tributary_daemon.errors import SchemaError
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import check
-from tributary_daemon.store.migrations.migrator import Migrator
+from tributary_daemon.store.migrations.lock import migration_lock
+from tributary_daemon.store.migrations.migrator import LOCK, Migrator
 
 if TYPE_CHECKING:
     from tributary_daemon.config import Config
     from tributary_daemon.store.migrations.records import SchemaStatus
+
+_PATIENCE = 60.0  # seconds for a migration under way
 
 
 def ensure_schema(url: str, config: Config, *, connection: db.Connection | None = None) -> SchemaStatus:
     """Make sure that this code can use the database's schema; one small query when all is well.
 
     A missing schema is created, unless ``auto_migrate = false``. An older one is upgraded only if
-    ``auto_migrate`` was said on this very command line (``--auto-migrate``).
+    ``auto_migrate`` was said on this very command line (``--auto-migrate``). Whoever migrates it at this
+    moment is waited for.
 
     Args:
         url: database.
@@ -30,6 +34,9 @@ def ensure_schema(url: str, config: Config, *, connection: db.Connection | None 
         DatabaseUnreachable: no connection.
     """
     status = _status(url, connection)
+    if status.verdict in ("older", "unfinished"):
+        with migration_lock(url, LOCK, timeout=_PATIENCE, waiting=lambda: None):
+            status = _status(url, connection)
     if status.verdict == "too_new":
         raise check.too_new(status)
     if status.verdict == "missing":
@@ -38,10 +45,12 @@ def ensure_schema(url: str, config: Config, *, connection: db.Connection | None 
                 "the database has no schema 'tributary', and auto_migrate = false forbids to create it",
                 hint="run `trib migrate up`",
             )
-    elif status.verdict == "older":
+    elif status.verdict in ("older", "unfinished"):
         if not (config.auto_migrate and config.source("auto_migrate") == "flag"):
             raise SchemaError(
-                f"the schema is older than this release: {status.version}, needed {status.expected}",
+                f"the schema is older than this release: {status.version}, needed {status.expected}"
+                if status.verdict == "older"
+                else f"the upgrade to {status.version} broke off before its functions were in place",
                 hint="run `trib migrate up`, or give --auto-migrate",
             )
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -11,12 +13,17 @@ from psycopg import sql
 from tributary_daemon.errors import SchemaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from tributary_daemon.store import db
 
 # A changed result type, argument name, view column or kind: CREATE OR REPLACE refuses, the old one must go.
 _NEEDS_DROP = frozenset({"42P13", "42P16", "42809"})
+
+_CREATED = re.compile(
+    r"^\s*create (?:or replace )?(?:function|procedure|view) (?:\w+\.)?(\w+)", re.IGNORECASE | re.MULTILINE
+)
 
 _VIEWS = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind = 'v' ORDER BY c.relname"""
@@ -52,6 +59,20 @@ WHERE d.classid = 'pg_rewrite'::regclass AND n.nspname = %s AND vn.nspname <> n.
 ORDER BY 1"""
 
 
+class _NeedsDropError(SchemaError):
+    """The server refuses to replace what a file creates.
+
+    Attributes:
+        names: of what the file creates.
+    """
+
+    def __init__(self, message: str, names: frozenset[str]) -> None:
+        super().__init__(
+            message, hint="nothing of the functions was changed; correct the file, then `trib migrate up`"
+        )
+        self.names = names
+
+
 class Functions:
     """The files of one directory.
 
@@ -79,28 +100,34 @@ class Functions:
         """The texts in order of application."""
         return tuple(self._texts.values())
 
-    def apply(self, connection: db.Connection) -> None:
+    def apply(self, connection: db.Connection, transaction: Callable[[Callable[[], None]], None]) -> None:
         """Apply every file in one transaction.
 
-        What exists is replaced, which keeps its grants; only where the server refuses that, all
-        functions and views are dropped first.
+        What exists is replaced, which keeps its grants, and workers call it all the while. Only what the
+        server refuses to replace is dropped first.
+
+        Args:
+            connection: autocommit.
+            transaction: runs in a transaction what it is given.
 
         Raises:
             SchemaError: a file was refused; nothing has changed.
         """
-        try:
-            with connection.transaction():
-                self._create(connection)
-        except SchemaError as error:
-            cause = error.__cause__
-            if not isinstance(cause, psycopg.Error) or cause.sqlstate not in _NEEDS_DROP:
-                raise
-            with connection.transaction():
-                self.drop(connection)
-                self._create(connection)
+        refused: set[str] = set()
+        while True:
+            try:
+                transaction(partial(self._create, connection, frozenset(refused)))
+            except _NeedsDropError as error:
+                if error.names <= refused:
+                    raise
+                refused |= error.names
+            else:
+                return
 
-    def _create(self, connection: db.Connection) -> None:
+    def _create(self, connection: db.Connection, refused: Collection[str]) -> None:
         connection.execute("SET LOCAL statement_timeout = 0")
+        if refused:
+            self._drop(connection, refused)
         connection.execute(
             sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(self._schema))
         )
@@ -110,9 +137,14 @@ class Functions:
             for name, text in self._texts.items():
                 try:
                     connection.execute(text.encode())
+                except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                    raise
                 except psycopg.Error as error:
+                    message = f"sql/functions/{name} was refused: {error}"
+                    if error.sqlstate in _NEEDS_DROP:
+                        raise _NeedsDropError(message, frozenset(_CREATED.findall(text))) from error
                     raise SchemaError(
-                        f"sql/functions/{name} was refused: {error}",
+                        message,
                         hint="nothing of the functions was changed; correct the file, then `trib migrate up`",
                     ) from error
 
@@ -122,23 +154,31 @@ class Functions:
         Raises:
             SchemaError: somebody's own view is built on them.
         """
+        self._drop(connection, None)
+
+    def _drop(self, connection: db.Connection, names: Collection[str] | None) -> None:
         strangers = [row[0] for row in connection.execute(_STRANGERS, (self._schema,))]
         if strangers:
             raise SchemaError(
                 f"views outside the schema {self._schema} are built on it: {', '.join(strangers)}",
                 hint="drop them first and create them again afterwards",
             )
-        for statement in self.drop_statements(connection):
+        for statement in self.drop_statements(connection, names):
             connection.execute(statement)
 
-    def drop_statements(self, connection: db.Connection) -> list[sql.Composed]:
-        """Return what ``drop`` executes."""
+    def drop_statements(
+        self, connection: db.Connection, names: Collection[str] | None = None
+    ) -> list[sql.Composed]:
+        """Return what ``drop`` executes, of these names alone if some are given."""
         schema = self._schema
         statements = [
             sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(schema, name))
             for (name,) in connection.execute(_VIEWS, (schema,))
+            if names is None or name in names
         ]
         for name, arguments, kind in connection.execute(_FUNCTIONS, (schema,)):
+            if names is not None and name not in names:
+                continue
             text = "DROP {kind} IF EXISTS {name}({arguments}) CASCADE"
             statements.append(
                 sql.SQL(text).format(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tributary_daemon.store.migrations.files import Kind, MigrationFile
 
+LOCK = f"{check.SCHEMA}.migrations"
+"""The name of the lock under which Tributary's own migrations are applied."""
+
 
 def _silent(_: str) -> None:
     """Ignore progress."""
@@ -39,7 +42,7 @@ class Migrator:
             for Tributary's own when ``directory`` is None too, else for none.
         dry_run: change nothing, print SQL for psql instead.
         out: where a dry run prints; standard output by default.
-        lock_timeout: seconds to wait for another migration to end.
+        lock_timeout: seconds to wait for another migration to end, and for tables that are in use.
         progress: called with a sentence about what happens.
     """
 
@@ -137,7 +140,10 @@ class Migrator:
             ) as lock,
             self._connect() as connection,
         ):
-            yield LiveTarget(self._url, connection, self._journal, self._functions, lock)
+            yield LiveTarget(
+                self._url, connection, self._journal, self._functions, lock,
+                patience=self._lock_timeout, progress=self._progress,
+            )  # fmt: skip
 
     def _entries(self, target: Target) -> dict[str, Entry]:
         if self._functions is not None:

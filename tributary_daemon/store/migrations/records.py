@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["up", "down"]
 State = Literal["applied", "pending", "failed", "interrupted", "missing"]
-Verdict = Literal["missing", "older", "ok", "newer_ok", "too_new"]
+Verdict = Literal["missing", "older", "unfinished", "ok", "newer_ok", "too_new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ class SchemaStatus:
     """How the database's schema relates to this code.
 
     Attributes:
-        verdict: ``missing``; ``older`` (needs ``trib migrate up``); ``ok``; ``newer_ok`` (migrated by a
-            newer release that still speaks our protocol); ``too_new`` (it no longer does).
+        verdict: ``missing``; ``older`` (needs ``trib migrate up``); ``unfinished`` (migrated, but
+            its functions are not in place yet: `up` is at work, or broke off); ``ok``; ``newer_ok`` (migrated
+            by a newer release that still speaks our protocol); ``too_new`` (it no longer does).
         version: newest applied migration's name; empty when missing.
         expected: newest migration this code carries.
         min_protocol: oldest protocol the schema accepts.

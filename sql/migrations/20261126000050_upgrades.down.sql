@@ -1,0 +1,2 @@
+-- Nothing but the functions has changed.
+select 1;
