@@ -11,6 +11,7 @@ from psycopg import sql
 from tributary_daemon.errors import SchemaError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tributary_daemon.store import db
@@ -79,27 +80,38 @@ class Functions:
         """The texts in order of application."""
         return tuple(self._texts.values())
 
-    def apply(self, connection: db.Connection) -> None:
+    @property
+    def closing(self) -> sql.Composed:
+        """What takes from everybody the right to call what was created, which PostgreSQL grants by itself."""
+        return sql.SQL("REVOKE ALL ON ALL ROUTINES IN SCHEMA {} FROM PUBLIC").format(
+            sql.Identifier(self._schema)
+        )
+
+    def apply(self, connection: db.Connection, grants: Sequence[sql.Composed] = ()) -> None:
         """Apply every file in one transaction.
 
         What exists is replaced, which keeps its grants; only where the server refuses that, all
-        functions and views are dropped first.
+        functions and views are dropped first. Nobody but the owner may call what is new.
+
+        Args:
+            connection: autocommit.
+            grants: executed at the end of the same transaction.
 
         Raises:
             SchemaError: a file was refused; nothing has changed.
         """
         try:
             with connection.transaction():
-                self._create(connection)
+                self._create(connection, grants)
         except SchemaError as error:
             cause = error.__cause__
             if not isinstance(cause, psycopg.Error) or cause.sqlstate not in _NEEDS_DROP:
                 raise
             with connection.transaction():
                 self.drop(connection)
-                self._create(connection)
+                self._create(connection, grants)
 
-    def _create(self, connection: db.Connection) -> None:
+    def _create(self, connection: db.Connection, grants: Sequence[sql.Composed]) -> None:
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute(
             sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(self._schema))
@@ -115,6 +127,16 @@ class Functions:
                         f"sql/functions/{name} was refused: {error}",
                         hint="nothing of the functions was changed; correct the file, then `trib migrate up`",
                     ) from error
+        if self._texts:
+            connection.execute(self.closing)
+        for statement in grants:
+            try:
+                connection.execute(statement)
+            except psycopg.Error as error:
+                raise SchemaError(
+                    f"sql/roles.sql was refused: {error}",
+                    hint="nothing of the functions was changed; `trib migrate roles` grants anew",
+                ) from error
 
     def drop(self, connection: db.Connection) -> None:
         """Drop all views and functions of the schema, except functions that a table leans on.
