@@ -14,13 +14,12 @@ grant select on tributary.meta to {submit}, {read}, {worker}, {admin};
 grant execute on routine tributary.submit, tributary.submit_intent, tributary.submit_workflow,
     tributary.submit_named, tributary.submit_alone, tributary.submit_row_with,
     tributary.submit_run, tributary.submit_run_alone, tributary.submit_run_with,
-    tributary.submit_intents, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count
+    tributary.submit_intents, tributary.prepare_many, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count
     to {submit}, {admin}, {worker};
 grant insert on tributary.workflow_intent to {submit}, {admin}, {worker};
 -- of the row that an insert made; the view itself is read with the reader's rights, which this role does not have
 grant select (intent_id, status, created_at) on tributary.workflow_intent to {submit};
-grant select (name, runtime, is_enabled, description, input_schema, output_schema, offered_at) on tributary.registry to {submit};
-grant select on tributary.workflows to {submit};
+grant select on tributary.registry, tributary.workflows to {submit};
 grant select (revision_id, hash, name, plan) on tributary.revisions to {submit};
 grant select (wants_wake) on tributary.workers to {submit};
 

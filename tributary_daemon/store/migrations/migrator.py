@@ -6,8 +6,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+import psycopg
+
 from tributary_daemon.errors import InvalidInput, SchemaError
-from tributary_daemon.store import db
+from tributary_daemon.store import db, faults
 from tributary_daemon.store.migrations import check, files
 from tributary_daemon.store.migrations.apply import LiveTarget, Target
 from tributary_daemon.store.migrations.dry_run import ScriptTarget
@@ -146,8 +148,14 @@ class Migrator:
         """Write the empty files of a new migration and return them; ``kind`` is ``sql`` or ``python``."""
         return files.create(name, kind, directory)
 
-    def _connect(self) -> db.Connection:
-        return db.connect(self._url, application_name="trib migrate")
+    @contextmanager
+    def _connect(self) -> Iterator[db.Connection]:
+        with db.connect(self._url, application_name="trib migrate") as connection:
+            try:
+                yield connection
+            except psycopg.Error as error:
+                # such as a user who may not even read the bookkeeping
+                raise faults.translate(error) from error
 
     @contextmanager
     def _target(self) -> Iterator[Target]:
