@@ -21,9 +21,12 @@ DEFAULTS = ("queue", "priority", "max_attempts", "timeout", "retry")
 
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _LAST_PORT = 65_535
-_MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:]*:)[^\s/?#]*(?P<tail>@)", re.IGNORECASE)
+# libpq takes ? and # in a password as they are, so everything up to the last @ may belong to it
+_MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:@]*:)\S*(?P<tail>@)", re.IGNORECASE)
 _MASKED_KEY = re.compile(
-    r"(?P<head>\b(?:password|sslpassword)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE
+    r"(?P<head>\b(?:password|sslpassword|oauth_client_secret|scram_(?:client|server)_key)\s*=\s*)"
+    r"(?:'(?:[^'\\]|\\.)*'|[^\s&]+)",
+    re.IGNORECASE,
 )
 
 
