@@ -33,8 +33,8 @@ test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spe
 plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready and 5M finished rows (two minutes, 5 GB)
 	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
 
-fuzz: $(VENV)/.test ## throw 200,000 random workflow files and expressions at the language (two minutes; ARGS='--inputs 1000000 --seed 7')
-	@$(BIN)/python -m tests.fuzz.language $(ARGS)
+fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron and JSON texts, and command lines at their readers (two minutes; ARGS='--inputs 1000000 --seed 7')
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.check ## check style, types and floors
 	@$(BIN)/ruff check .
