@@ -36,8 +36,8 @@ plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready an
 histories: $(VENV)/.test ## try 1,000 random histories of the protocol against its model, and let a crowd look for deadlocks (ten minutes; HISTORIES=5000 tries more)
 	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_lock_order.py
 
-fuzz: $(VENV)/.test ## throw 200,000 random workflow files and expressions at the language (two minutes; ARGS='--inputs 1000000 --seed 7')
-	@$(BIN)/python -m tests.fuzz.language $(ARGS)
+fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron and JSON texts, and command lines at their readers (two minutes; ARGS='--inputs 1000000 --seed 7')
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 model: $(VENV)/.test ## search the model of the protocol in wider bounds, judge 10,000 traces of the SQL functions (ten minutes; FAULTS=2 PROCESSES=3 TRACES=50000 SEED=8)
 	@$(BIN)/python -m tests.model_check --faults $(or $(FAULTS),1) --processes $(or $(PROCESSES),2) $(ARGS)

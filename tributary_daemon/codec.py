@@ -87,7 +87,13 @@ def loads(text: str | bytes, *, what: str = "payload") -> Any:
         CodecError: it is not JSON, holds NaN, infinity or a lone surrogate, or is nested past 200.
     """
     try:
-        return from_json(text, allow_inf_nan=False)
+        # encoded here: pydantic takes text with a lone surrogate for no text at all
+        return from_json(text.encode() if isinstance(text, str) else text, allow_inf_nan=False)
+    except UnicodeEncodeError as error:
+        raise CodecError(
+            f"{what} contains a lone surrogate (position {error.start}), which is not valid text",
+            hint="decode the text with the right encoding",
+        ) from error
     except ValueError as error:
         if "recursion limit" in str(error):
             raise _too_deep(what) from error

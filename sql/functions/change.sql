@@ -30,9 +30,6 @@ begin
         raise exception 'nothing is to be changed' using errcode = 'TR001', hint = 'name a priority, a queue, a time or a payload';
     end if;
     perform check_options(jsonb_build_object('priority', priority, 'queue', queue));
-    if queue ~ '^[~@]' then
-        raise exception '% is no queue for work', quote_literal(queue) using errcode = 'TR001', hint = 'queues that start with ~ or @ are internal';
-    end if;
     if payload is not null then
         perform check_payload('the payload', payload);
     end if;

@@ -6,6 +6,7 @@ create or replace function tributary.prepare_many(
     state step_state, reason text, first_seq bigint, now timestamptz, wanted boolean
 )
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_column

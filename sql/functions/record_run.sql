@@ -26,6 +26,9 @@ declare
     v_queues text[];
     v_group text;
 begin
+    if p_payloads is not null or p_private is not null or p_runner is not null or p_config <> '{}' then
+        perform check_submitter(p_name, p_config, p_payloads is not null or p_private is not null or p_runner is not null);
+    end if;
     perform check_name('a workflow''s name', p_name);
     perform check_payload('the inputs', p_inputs);
     perform check_options(p_submit);

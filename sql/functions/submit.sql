@@ -4,6 +4,7 @@
 create or replace function tributary.submit(name text, payload jsonb default '{}', options jsonb default '{}')
 returns table (id uuid, kind text, state text, created boolean)
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable

@@ -5,6 +5,8 @@ create or replace function tributary.submit_intent(
     timeout double precision default null, retry jsonb default null, tenant text default ''
 ) returns uuid
 language sql volatile
+security definer
+set search_path to tributary, pg_temp
 as $$
     select r.run_id
     from tributary.submit_row(

@@ -5,6 +5,7 @@ create or replace function tributary.submit_named(
     p_run_at timestamptz, p_delay float8, p_tenant text, p_private text
 ) returns table (run_id uuid, created boolean, state text, queue text, known boolean, names text[], revision_id uuid, hash text, plan jsonb)
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_column

@@ -19,6 +19,9 @@ declare
     v_state step_state;
     v_home boolean;
 begin
+    if starts_with(p_name, 'trib.') or p_private is not null or p_config <> '{}' then
+        perform check_submitter(p_name, p_config, p_private is not null);
+    end if;
     perform check_name('an intent''s name', p_name);
     perform check_payload('the payload', p_payload);
     perform check_options(p_submit);

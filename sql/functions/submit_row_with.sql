@@ -6,6 +6,7 @@ create or replace function tributary.submit_row_with(
     p_terms jsonb, p_name text, p_payload jsonb, p_key text, p_submit jsonb, p_config jsonb, p_run_at timestamptz, p_tenant text, p_private text
 ) returns table (run_id uuid, created boolean, state text, queue text, known boolean)
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
@@ -27,6 +28,10 @@ declare
     v_since timestamptz;
     v_made record;
 begin
+    -- here too: a payload that replaces another one passes by submit_row
+    if starts_with(p_name, 'trib.') or p_private is not null or p_config <> '{}' then
+        perform check_submitter(p_name, p_config, p_private is not null);
+    end if;
     perform check_terms(p_terms, p_key, p_run_at is not null);
     -- only now: text in the place of seconds has its own words
     v_period := make_interval(secs => (v_unique ->> 'period')::float8);

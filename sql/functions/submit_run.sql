@@ -4,6 +4,8 @@ create or replace function tributary.submit_run(
     p_run_at timestamptz, p_labels jsonb, p_tenant text, p_payloads jsonb, p_private text, p_runner bigint
 ) returns table (run_id uuid, created boolean, state text, unknown text[])
 language sql volatile
+security definer
+set search_path to tributary, pg_temp
 as $$
     select * from tributary.record_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, p_run_at, p_labels, p_tenant, p_payloads,
                                        p_private, p_runner, null, null, null)

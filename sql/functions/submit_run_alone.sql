@@ -7,14 +7,18 @@ create or replace procedure tributary.submit_run_alone(
 language plpgsql
 as $$
 declare
-    v_revision uuid := coalesce(p_revision, tributary.save_revision(p_name, p_hash, p_source, p_plan));
+    v_revision uuid := p_revision;
     v_queues text[];
 begin
+    -- not by coalesce: naming a function takes the right to call it, which those who submit names do not have
+    if v_revision is null then
+        v_revision := tributary.save_revision(p_name, p_hash, p_source, p_plan);
+    end if;
     perform set_config('tributary.kept_wakes', '{}', true);
     select r.run_id, r.created, r.state, r.unknown into run_id, created, state, unknown
-    from tributary.record_run(v_revision, p_name, p_inputs, p_key, p_submit, p_config,
+    from tributary.submit_run(v_revision, p_name, p_inputs, p_key, p_submit, p_config,
                               coalesce(p_run_at, tributary.clock() + make_interval(secs => p_delay)),
-                              p_labels, p_tenant, p_payloads, p_private, p_runner, null, null, null) as r;
+                              p_labels, p_tenant, p_payloads, p_private, p_runner) as r;
     v_queues := current_setting('tributary.kept_wakes');
     if cardinality(v_queues) > 0 then
         commit;

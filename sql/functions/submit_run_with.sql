@@ -7,6 +7,7 @@ create or replace function tributary.submit_run_with(
     p_run_at timestamptz, p_labels jsonb, p_tenant text, p_payloads jsonb, p_private text, p_runner bigint
 ) returns table (run_id uuid, created boolean, state text, unknown text[])
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

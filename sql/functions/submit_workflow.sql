@@ -5,6 +5,7 @@ create or replace function tributary.submit_workflow(
     priority integer default null, run_after timestamptz default null, labels jsonb default '{}', tenant text default ''
 ) returns uuid
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable

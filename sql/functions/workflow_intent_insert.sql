@@ -1,6 +1,7 @@
 -- INSTEAD OF INSERT on workflow_intent: records the intent and completes the row for RETURNING.
 create or replace function tributary.workflow_intent_insert() returns trigger
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 declare

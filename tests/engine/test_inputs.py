@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tributary_daemon.engine.inputs import close_run, prepare
 from tributary_daemon.model.control import Flag
 from tributary_daemon.model.outcome import Completed, Discarded
@@ -89,3 +91,26 @@ def test_a_run_closes_with_its_result(a_lease):
     assert closed(None) == Completed("null")
     failed = closed("${{ steps.made.result.nope }}")
     assert (type(failed), failed.error.reason) == (Discarded, "expression")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"run": "echo ${{ inputs.email }}"},
+        {"run": "echo", "shell": "${{ inputs.email }}"},
+        {"run": "echo ${{ inputs.email"},
+        "${{ steps.made.result }}",
+    ],
+)
+def test_nothing_is_spliced_into_a_script_whoever_made_the_plan(a_lease, script):
+    lease = a_lease(json.dumps(script), name="trib.shell.v1", flags=Flag.DYNAMIC)
+    outcome = prepare(lease, AROUND)
+    assert isinstance(outcome, Discarded)
+    assert outcome.error.reason == "invalid_payload"
+    assert "splice" in outcome.error.message
+
+
+def test_the_variables_of_a_script_get_values(a_lease):
+    template = {"run": 'echo "$TO"', "env": {"TO": "${{ inputs.email }}"}, "dir": "${{ run.name }}"}
+    lease = a_lease(json.dumps(template), name="trib.shell.v1", flags=Flag.DYNAMIC)
+    assert json.loads(prepare(lease, AROUND)) == {"run": 'echo "$TO"', "env": {"TO": "a@b"}, "dir": "etl"}

@@ -1,23 +1,13 @@
 # ruff: noqa: E501, PT017, SIM905 - lists of fragments; random text may be accepted or refused
-"""Throws random workflow files and expressions at the language: `make fuzz`, ARGS='--inputs 1000000 --seed 7'.
+"""Random workflow files and expressions.
 
-Nothing but `InvalidWorkflow` may leave the loader, nothing but `ExpressionError` an expression, and nothing
-may take longer than a second of this process. What fails is printed whole and written to out/fuzz; a seed
-repeats a run.
+Nothing but `InvalidWorkflow` may leave the loader, nothing but `ExpressionError` an expression.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
-import random
-import signal
-import sys
-import time
-import traceback
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.spec.expressions.spelling import spell
@@ -39,12 +29,9 @@ from tributary_daemon.spec.expressions.parser import parse
 from tributary_daemon.spec.loader import load_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import random
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 1.0
 LONGEST = 30_000
-SHOWN = 150
 KEYS = (
     "name description labels inputs secrets env timeout max_parallel fail_fast concurrency schedule preconditions "
     "defaults steps result on_success on_failure on_cancel finally keep task run workflow wait approve want given "
@@ -151,14 +138,6 @@ SCHEMAS = {
         "$defs": {"a": {"type": "object", "properties": {"count": {"type": "integer"}}}},
     },
 }
-
-
-class Hang(BaseException):
-    """An input took longer than it may; no `except Exception` swallows it."""
-
-
-def _alarm(*_: Any) -> None:
-    raise Hang
 
 
 def mutate(dice: random.Random, text: str, words: tuple[str, ...] | list[str], *, lines: bool) -> str:
@@ -299,65 +278,7 @@ def try_document(text: str) -> str:
     return "loaded"
 
 
-def main() -> int:
-    """Run the inputs and print figures; return 1 when something failed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--inputs", type=int, default=200_000, help="how many, half of them workflow files")
-    parser.add_argument("--seed", type=int, default=None, help="repeats a run")
-    options = parser.parse_args()
-    seed = options.seed if options.seed is not None else random.randrange(2**32)
-    dice = random.Random(seed)
-    signal.signal(signal.SIGVTALRM, _alarm)
-    kinds: tuple[tuple[str, Callable[[random.Random], str], Callable[[str], str]], ...] = (
-        ("expression", an_expression, try_expression),
-        ("workflow", a_document, try_document),
-    )
-    ended: Counter[str] = Counter()
-    slowest = {kind: (0.0, "") for kind, _, _ in kinds}
-    spent = dict.fromkeys(slowest, 0.0)
-    bad = 0
-    for number in range(options.inputs):
-        kind, make, attempt = kinds[number % 2]
-        text = make(dice)
-        started = time.process_time()
-        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-        try:
-            how = attempt(text)
-        except BaseException as error:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            how = "FAILED"
-            bad += 1
-            keep = ROOT / "out" / "fuzz" / f"{kind}-{seed}-{number}.txt"
-            keep.parent.mkdir(parents=True, exist_ok=True)
-            keep.write_text(text, encoding="utf-8", errors="surrogatepass")
-            print(
-                f"\n{kind} {number}: {text!r}\n{''.join(traceback.format_exception(error)[-6:])}kept in {keep}",
-                flush=True,
-            )
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        took = time.process_time() - started
-        spent[kind] += took
-        if took > slowest[kind][0] and how != "FAILED":
-            # on a busy machine only a second look tells what an input takes
-            started = time.process_time()
-            attempt(text)
-            slowest[kind] = max(slowest[kind], (min(took, time.process_time() - started), text))
-        ended[f"{kind} {how}"] += 1
-        if sys.stderr.isatty() and number % 1_000 == 0:
-            print(f"\r{number:,} of {options.inputs:,}", end="", file=sys.stderr, flush=True)
-    print(f"seed {seed}: {options.inputs:,} inputs, {bad} failed")
-    for word, count in sorted(ended.items()):
-        print(f"  {word:22} {count:>9,}")
-    for kind, seconds in spent.items():
-        count = sum(number for word, number in ended.items() if word.startswith(kind))
-        longest, text = slowest[kind]
-        print(f"  {kind}: {seconds * 1e6 / max(1, count):,.0f} µs each, the slowest {longest * 1e3:,.1f} ms:")
-        print(f"    {text[:SHOWN]!r}")
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+KINDS = (
+    ("expression", an_expression, try_expression),
+    ("workflow", a_document, try_document),
+)

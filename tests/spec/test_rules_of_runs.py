@@ -226,6 +226,16 @@ def test_r17_an_expression_in_run_shows_the_rewrite(refused_with):
     assert 'env: {MY_PATH: "${{ item.path }}"} and use "$MY_PATH"' in problem.hint, "it needs its own"
 
 
+@pytest.mark.parametrize(
+    "given", ["{run: 'echo ${{ inputs.a }}'}", "{run: echo, shell: '${{ inputs.a }}'}", "'${{ inputs.a }}'"]
+)
+def test_r17_a_task_that_is_the_shell_splices_nothing_either(refused_with, given):
+    problem = refused_with(
+        f"inputs: {{a: {{type: object}}}}\nsteps: {{a: {{task: trib.shell.v1, with: {given}}}}}", "TRB135"
+    )
+    assert "env" in problem.hint
+
+
 def test_r17_every_expression_of_a_script_is_told(refused):
     script = "echo ${{ inputs.a }} ${{ inputs.b }}\n      echo ${{ inputs.b }}\n      ${{ x\n"
     found = refused(f"steps:\n  a:\n    run: |\n      {script}")

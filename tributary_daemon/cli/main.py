@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tributary_daemon.cli import failures
+from tributary_daemon.cli import command_line, failures
 from tributary_daemon.cli.catalog import COMMANDS
 from tributary_daemon.cli.loader import LazyGroup, late
 from tributary_daemon.cli.shared import SHARED, Shared
@@ -81,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if arguments is None:
+        command_line.hide_passwords()
     try:
         code = trib.main(arguments, prog_name="trib", standalone_mode=False, obj=Shared())
     except (SystemExit, GeneratorExit):

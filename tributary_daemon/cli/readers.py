@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary_daemon.store.migrations import Migrator
+from tributary_daemon.store.migrations import Migrator, RoleNames
 from tributary_daemon.wiring import database_url, open_reader
 
-__all__ = ["Migrator", "database_url", "open_reader"]
+__all__ = ["Migrator", "RoleNames", "database_url", "open_reader"]

@@ -14,6 +14,7 @@ from tributary_daemon.cli.known import OnDemand
 from tributary_daemon.cli.values import json_value, mapping
 from tributary_daemon.spec.inputs import parse_cli_value
 from tributary_daemon.spec.loader import load_file, load_text
+from tributary_daemon.spec.sources import is_file, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ def target(text: str, *, strict: bool = False, signatures: Signatures | None = N
             )
         )
     path = Path(text)
-    if looks_like_path(text) or path.is_file():
+    if looks_like_path(text) or is_file(path):
         spec = load(path, strict=strict, signatures=signatures)
         return Target(spec=spec, directory=path.resolve().parent)
     return Target(name=text)
@@ -97,7 +98,7 @@ def load(path: Path, *, strict: bool = False, signatures: Signatures | None = No
         NoSuchFile: it does not exist.
         InvalidWorkflow: it is not a workflow; every fault is listed.
     """
-    if not path.exists():
+    if not is_there(path):
         raise NoSuchFile(path)
     return load_file(path, strict=strict, signatures=signatures or OnDemand())
 
@@ -131,7 +132,7 @@ def inputs(
 
 def _nearby(path: Path) -> str:
     folder = path.parent
-    if not folder.is_dir():
+    if not is_there(folder) or not folder.is_dir():
         return f"there is no folder {folder} either"
     names = sorted(other.name for other in folder.iterdir() if other.suffix.lower() in _SUFFIXES)
     near = get_close_matches(path.name, names, n=1)

@@ -60,7 +60,7 @@ def at_once(text: str) -> int | Literal["none"]:
     """Return how many attempts run at once, or that there is no limit."""
     if text.strip().lower() == "none":
         return "none"
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) < 1 << 31):
+    if not re.fullmatch(r"0*[1-9][0-9]{0,9}", text) or int(text) >= 1 << 31:
         raise click.BadParameter(f"{text!r} is no number of attempts at once; write 4, or none for no limit")
     return int(text)
 
@@ -146,6 +146,11 @@ def json_value(text: str, option: str) -> Any:
         raise InvalidInput(
             f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
             hint=f"""quote it: {option} '{{"n": 1}}', or put it in a file: {option} @file.json""",
+        ) from None
+    except ValueError:
+        # Python reads no longer ones
+        raise InvalidInput(
+            f"{source} holds a number of more than 4,300 digits", hint="store it as a string"
         ) from None
     except RecursionError:
         raise InvalidInput(f"{source} is nested too deeply", hint="at most 200 levels are stored") from None

@@ -40,6 +40,8 @@ def encode(name: str, payloads: Iterable[Any], settings: Settings) -> list[str]:
 def write(connection: Connection, name: str, texts: list[str], terms: submit.Terms) -> list[str]:
     """Write the intents in the transaction that the caller has begun; return their ids in order."""
     prepared = db.run(connection, submit.prepare(name, terms))
+    if not prepared.direct:
+        return db.run(connection, submit.one_by_one(name, texts, terms, prepared.run_at))
     batch = copying.Batch(name, terms.tenant, prepared, texts)
     with _translated(), connection.cursor() as cursor:
         with cursor.copy(copying.COPY_STEPS) as copy:
@@ -57,6 +59,8 @@ def write(connection: Connection, name: str, texts: list[str], terms: submit.Ter
 async def awrite(connection: AsyncConnection, name: str, texts: list[str], terms: submit.Terms) -> list[str]:
     """Write the intents as `write` does, on an async connection."""
     prepared = await db.arun(connection, submit.prepare(name, terms))
+    if not prepared.direct:
+        return await db.arun(connection, submit.one_by_one(name, texts, terms, prepared.run_at))
     batch = copying.Batch(name, terms.tenant, prepared, texts)
     with _translated():
         async with connection.cursor() as cursor:

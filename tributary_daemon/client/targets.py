@@ -17,6 +17,7 @@ from tributary_daemon.errors import InvalidInput, NotFound
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.spec.loader import load_file
+from tributary_daemon.spec.sources import is_file, is_there
 from tributary_daemon.spec.workflow import WorkflowSpec
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def may_want(target: Target) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    return text.lower().endswith(_SUFFIXES) or os.sep in text or Path(text).is_file()
+    return text.lower().endswith(_SUFFIXES) or os.sep in text or is_file(Path(text))
 
 
 def _with_given(workflow: Workflow, payload: Any) -> Any:
@@ -138,6 +139,6 @@ def _named(text: str, payload: Any, known: Signatures, *, strict: bool) -> SpecT
 
 
 def _load(path: Path, known: Signatures, *, strict: bool) -> WorkflowSpec:
-    if not path.exists():
+    if not is_there(path):
         raise NotFound(f"there is no file {path}", hint="check the path; names have no slash and no .yaml")
     return load_file(path, strict=strict, signatures=known)

@@ -21,9 +21,12 @@ DEFAULTS = ("queue", "priority", "max_attempts", "timeout", "retry")
 
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _LAST_PORT = 65_535
-_MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:]*:)[^\s/?#]*(?P<tail>@)", re.IGNORECASE)
+# libpq takes ? and # in a password as they are, so everything up to the last @ may belong to it
+_MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:@]*:)\S*(?P<tail>@)", re.IGNORECASE)
 _MASKED_KEY = re.compile(
-    r"(?P<head>\b(?:password|sslpassword)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE
+    r"(?P<head>\b(?:password|sslpassword|oauth_client_secret|scram_(?:client|server)_key)\s*=\s*)"
+    r"(?:'(?:[^'\\]|\\.)*'|[^\s&]+)",
+    re.IGNORECASE,
 )
 
 
@@ -41,6 +44,11 @@ def text(value: Any) -> str:
     """Parse text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise Refused("text is expected")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # of a variable or an argument whose bytes are none
+        raise Refused("it is not UTF-8") from None
     return value.strip()
 
 
@@ -75,7 +83,10 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
         except ValueError:
             raise Refused("a whole number is expected") from None
         if not low <= number <= high:
-            raise Refused(f"{number} is not between {low} and {high}")
+            # not the number itself, which may have thousands of digits
+            raise Refused(
+                f"{str(value)[:20] if abs(number) < 1 << 63 else 'it'} is not between {low} and {high}"
+            )
         return number
 
     return parse
@@ -118,7 +129,9 @@ def names(value: Any) -> tuple[str, ...]:
 
 def size(value: Any) -> int:
     """Parse bytes, or a size such as ``1MiB``."""
-    match = re.fullmatch(r"(\d+)\s*(B|KiB|MiB|GiB)?", str(value).strip())
+    if not isinstance(value, int | str) or (isinstance(value, int) and abs(value) >= 1 << 63):
+        raise Refused("a size such as 1MiB, or bytes, is expected")
+    match = re.fullmatch(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", str(value).strip())
     if isinstance(value, bool) or match is None:
         raise Refused("a size such as 1MiB, or bytes, is expected")
     return int(match[1]) * _UNITS[match[2] or "B"]

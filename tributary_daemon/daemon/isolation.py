@@ -30,7 +30,7 @@ from tributary_daemon.daemon.wire import (
     Order,
     Said,
     Started,
-    receive,
+    receive_answer,
     send,
 )
 from tributary_daemon.engine.executor import tell
@@ -172,7 +172,7 @@ class Isolation:
                 self._runtime.make_room()
                 send(process.socket, Granted())
                 wants_connection = False
-            match receive(process.socket, _LOOK_EVERY):
+            match receive_answer(process.socket, _LOOK_EVERY):
                 case Started():
                     process.started = True
                     self._unborn.pop(held.name, None)

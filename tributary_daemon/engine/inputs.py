@@ -64,6 +64,8 @@ def prepare(lease: Lease, around: Surroundings) -> str | Outcome:
         if not lease.flags & (Flag.ITEM | Flag.DYNAMIC) and lease.name != SHELL_NAME:
             return lease.payload
         template = codec.loads(lease.payload) if item is None else _template(around, item)
+        if lease.name == SHELL_NAME:
+            _refuse_spliced(template)
         value = resolve(template, seen, strict_missing=True)
         if lease.name == SHELL_NAME and around.facts.plan.env:
             common = resolve(dict(around.facts.plan.env), seen, strict_missing=True)
@@ -73,6 +75,20 @@ def prepare(lease: Lease, around: Surroundings) -> str | Outcome:
         return Discarded(unfit(error, lease, "expression"))
     except CodecError as error:
         return Discarded(unfit(error, lease, "invalid_payload"))
+
+
+def _refuse_spliced(template: Any) -> None:
+    """Refuse a script that expressions would change: the loader does too, but is not all that makes plans.
+
+    Raises:
+        CodecError: there is one in the script, in what runs it, or in the place of both.
+    """
+    parts = (template.get("run"), template.get("shell")) if isinstance(template, dict) else (template,)
+    if any(isinstance(part, str) and "${{" in part for part in parts):
+        raise CodecError(
+            "an expression would splice text into the script",
+            hint="put the value into env, and use the variable in the script",
+        )
 
 
 def decide(around: Surroundings, seen: Mapping[str, Any]) -> Skipped | None:

@@ -12,6 +12,7 @@ _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _WHOLE = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|[dhms]))+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])")
 MAX_SECONDS = 10 * 366 * 86_400.0
+_LONGEST = 60
 
 
 def seconds(value: float | str | timedelta) -> float:
@@ -29,12 +30,13 @@ def seconds(value: float | str | timedelta) -> float:
         case bool():
             raise _refused(value)
         case int() | float():
-            result = float(value)
+            # an integer may be larger than any float
+            result = float(value) if -MAX_SECONDS <= value <= MAX_SECONDS else math.inf
         case str():
             result = _parse(value)
     if not math.isfinite(result) or not 0 <= result <= MAX_SECONDS:
         raise InvalidInput(
-            f"duration {value!r} is out of range", hint="durations lie between 0 and ten years"
+            f"duration {_shown(value)} is out of range", hint="durations lie between 0 and ten years"
         )
     return result
 
@@ -48,9 +50,15 @@ def _parse(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
+def _shown(value: object) -> str:
+    # an integer of thousands of digits refuses to become text
+    text = "(a huge number)" if isinstance(value, int) and abs(value) >= 1 << 63 else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def _refused(value: object) -> InvalidInput:
     return InvalidInput(
-        f"{value!r} is not a duration", hint="write 500ms, 30s, 5m, 1h30m, 2d, or whole seconds"
+        f"{_shown(value)} is not a duration", hint="write 500ms, 30s, 5m, 1h30m, 2d, or whole seconds"
     )
 
 

@@ -10,7 +10,7 @@ from tributary_daemon.spec.children import check_call
 from tributary_daemon.spec.declarations import read_inputs
 from tributary_daemon.spec.kinds import holds_expression, refuse_type, sole_expression
 from tributary_daemon.spec.nodes import Mapping, Node, Scalar, to_json
-from tributary_daemon.spec.shell import read_shell
+from tributary_daemon.spec.shell import SHELL_NAME, read_shell, refuse_spliced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,8 @@ def read_task(draft: Draft, node: Mapping, problems: Problems, *, any_payload: b
     if payload is None:
         return
     draft.with_ = to_json(payload)
+    if draft.name == SHELL_NAME:
+        refuse_spliced(payload, problems)
     if not isinstance(payload, Scalar) or any_payload:
         return
     draft.with_ = _sole_expression(payload)

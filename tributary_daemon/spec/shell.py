@@ -77,6 +77,19 @@ def _read_script(node: Node, problems: Problems) -> str:
     return script
 
 
+def refuse_spliced(payload: Node, problems: Problems) -> None:
+    """Refuse an expression in the script or the shell of a step that names the handler itself as its task."""
+    parts = [payload.get(key) for key in ("run", "shell")] if isinstance(payload, Mapping) else [payload]
+    for part in parts:
+        if isinstance(part, Scalar) and "${{" in str(part.value):
+            problems.error(
+                codes.EXPRESSION_IN_RUN,
+                f"`${{{{ }}}}` would splice text into the script of {SHELL_NAME}",
+                part,
+                hint="write the script as `run` of the step, and what differs into its `env`",
+            )
+
+
 def _expressions(script: str) -> Iterator[str]:
     """Yield every ``${{ }}`` with its braces."""
     start = script.find("${{")

@@ -15,6 +15,22 @@ TOO_LARGE: Final = "the workflow is larger than 4 MiB"
 _TOO_LARGE_HINT: Final = "move data out of it: pass a path or a URL"
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is something at a path; a name too long for any file is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is that of a file; what is too long for one, as a name may be, is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 class Unreadable(Exception):  # noqa: N818 - told to the user as a problem of a file
     """A file is not there, is no file, or is not text.
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from tributary_daemon.store.db import Operation, Query, query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 
@@ -100,10 +100,15 @@ class Registered(NamedTuple):
 
 # columns of submit_named that tell of the intent; those of the workflow follow
 _INTENT: Final = len(IntentReply._fields)
+# payloads per statement, where each is recorded by itself
+_BLOCK: Final = 1_000
 
 
 class Prepared(NamedTuple):
-    """Options resolved once for many intents; intent i gets ``first_seq`` + i."""
+    """Options resolved once for many intents; intent i gets ``first_seq`` + i.
+
+    ``direct``: this user may write the tables, so COPY can be used.
+    """
 
     shards: int
     queue: str
@@ -116,6 +121,7 @@ class Prepared(NamedTuple):
     now: datetime
     wanted: bool
     run_at: datetime | None
+    direct: bool
 
 
 def intent(name: str, payload: str, terms: Terms) -> Operation[IntentReply]:
@@ -231,6 +237,18 @@ def prepare(name: str, terms: Terms) -> Operation[Prepared]:
     parameters = terms.parameters()
     rows = yield Query(query("prepare_many"), {**parameters, "name": name})
     return Prepared(*rows[0])
+
+
+def one_by_one(
+    name: str, payloads: Sequence[str], terms: Terms, run_at: datetime | None
+) -> Operation[list[str]]:
+    """Record many intents by a function that has the rights which this user lacks; return their ids."""
+    ids: list[str] = []
+    for start in range(0, len(payloads), _BLOCK):
+        given = {"name": name, "payloads": list(payloads[start : start + _BLOCK]), "at": run_at}
+        rows = yield Query(query("submit_intents"), {**terms.parameters(), **given})
+        ids += [row[0] for row in rows]
+    return ids
 
 
 def wake(queue: str) -> Operation[None]:

@@ -17,6 +17,7 @@ from tributary_daemon.cli.output import FORMATS, View, choice, document, dump, o
 from tributary_daemon.cli.settings import settings
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.errors import InvalidWorkflow
+from tributary_daemon.spec.sources import is_there
 from tributary_daemon.tools import sarif
 from tributary_daemon.tools.cases import is_test, pair_of, read_cases
 
@@ -116,7 +117,7 @@ def must_exist(files: Sequence[str]) -> None:
         NoSuchFile: names a file nearby.
     """
     for file in files:
-        if file != "-" and not Path(file).exists():
+        if file != "-" and not is_there(Path(file)):
             raise targets.NoSuchFile(Path(file))
 
 

@@ -15,6 +15,7 @@ from tributary_daemon.cli.looks import glyph
 from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import choice, document, dump, unicode_on
 from tributary_daemon.cli.shared import Command
+from tributary_daemon.spec.sources import is_file
 from tributary_daemon.tools import ascii, dot, mermaid  # noqa: A004 - the word of the option
 from tributary_daemon.tools.graphs import graph_of, graph_of_intent
 
@@ -49,7 +50,7 @@ def graph(*, target: str, output: str) -> int:
 
 
 def _graph(target: str) -> Graph:
-    if target == "-" or targets.looks_like_path(target) or Path(target).is_file():
+    if target == "-" or targets.looks_like_path(target) or is_file(Path(target)):
         return graph_of(load(target))
     with opened() as client:
         found = client.shape(target)

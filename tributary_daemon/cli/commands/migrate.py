@@ -32,6 +32,7 @@ _ENTRIES: Final = {
     "status": Entry("commands.migrate:status", "List migrations and their states"),
     "version": Entry("commands.migrate:version", "Print the newest applied migration"),
     "missing": Entry("commands.migrate:missing", "List applied migrations whose file is gone"),
+    "roles": Entry("commands.migrate:roles", "Create the group roles, and grant what they may do"),
     "create": Entry("commands.migrate:create", "Create the empty files of a migration of your own"),
 }
 _STYLES: Final = {
@@ -178,6 +179,32 @@ def create(*, name: str, kind: str, directory: Path, output: str) -> int:
     """Create the empty files of a migration of your own."""
     made = [str(path) for path in late("readers:Migrator").create(name, kind, directory)]
     show(View(made, made, lambda: [Lines(tuple(line(path) for path in made))]), output)
+    return failures.COMPLETED
+
+
+@click.command(
+    cls=Command,
+    epilog="""\b
+Without names these are the roles of the last time, at first tributary_submit,
+tributary_read, tributary_worker and tributary_admin. Later upgrades grant anew.
+
+\b
+Examples:
+  trib migrate roles
+  trib migrate roles --submit shop_submit --worker shop_worker
+  trib migrate roles --dry-run | psql mydb""",
+)
+@click.option("--submit", metavar="ROLE", help="Submits intents and registered workflows, reads nothing.")
+@click.option("--read", metavar="ROLE", help="Reads everything, changes nothing.")
+@click.option("--worker", metavar="ROLE", help="What workers log in as.")
+@click.option("--admin", metavar="ROLE", help="Everything but objects and migrations.")
+@_dry
+def roles(*, dry_run: bool, **given: str | None) -> int:
+    """Create the group roles, and grant what they may do."""
+    names = {key: name for key, name in given.items() if name is not None}
+    chosen = late("readers:RoleNames")(**names) if names else None
+    granted = _migrator(None, None, dry_run=dry_run).roles(chosen)
+    failures.say(f"{'would be ' if dry_run else ''}granted: {', '.join(granted.names)}")
     return failures.COMPLETED
 
 

@@ -11,6 +11,7 @@ import psycopg
 
 from tributary_daemon.errors import DatabaseError, SchemaError, TributaryError
 from tributary_daemon.store import db, faults
+from tributary_daemon.store.migrations import roles
 from tributary_daemon.store.migrations.patience import patiently
 from tributary_daemon.store.migrations.records import Entry
 
@@ -47,6 +48,9 @@ class Target(Protocol):
 
     def functions(self, *, strict: bool) -> str | None:
         """Apply the functions; not strict: return why they do not fit instead of raising."""
+
+    def grant(self, names: roles.RoleNames) -> None:
+        """Create the roles that are missing, and grant them what they may do."""
 
     def drop_functions(self) -> None:
         """Drop the functions and views."""
@@ -197,14 +201,36 @@ class LiveTarget:
         if self._functions is None:
             return None
         self._lock.verify()
+        names = roles.remembered(self._journal.facts(self.connection))
+        gone = roles.missing(self.connection, names) if names is not None else ()
+        grants = [roles.grants(names)] if names is not None and not gone else []
         try:
-            self._functions.apply(self.connection, self._patiently)
+            self._functions.apply(self.connection, self._patiently, grants)
         except SchemaError as error:
             if strict:
                 raise
             return f"functions not applied, they need other migrations: {error.message}"
         self.connection.execute(self._journal.remember("functions", self._functions.digest))
         return None
+
+    def grant(self, names: roles.RoleNames) -> None:
+        """Create the roles that are missing, and grant them what they may do, all in one transaction.
+
+        Raises:
+            SchemaError: this user may not create roles, or does not own the schema; nothing has changed.
+        """
+        self._lock.verify()
+        gone = roles.missing(self.connection, names)
+        try:
+            with self.connection.transaction():
+                for statement in roles.creations(gone):
+                    self.connection.execute(statement)
+                self.connection.execute(roles.grants(names))
+                self.connection.execute(self._journal.remember(roles.META, names.to_json()))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise _ungranted(error, gone) from error
+        except psycopg.Error as error:
+            raise faults.translate(error) from error
 
     def drop_functions(self) -> None:
         """Drop the functions and views in one transaction."""
@@ -227,6 +253,14 @@ class LiveTarget:
         """Return whether the schema holds a table besides the bookkeeping."""
         name = self._journal.table.as_string(self.connection)
         return self.connection.execute(_TABLES, (self._journal.schema, name)).fetchone() is not None
+
+
+def _ungranted(error: psycopg.Error, gone: tuple[str, ...]) -> SchemaError:
+    who = "the owner of the schema"
+    if gone:
+        created = "; ".join(f"CREATE ROLE {name} NOLOGIN" for name in gone)
+        who = f"somebody with CREATEROLE, or have an administrator say first: {created}"
+    return SchemaError(f"the roles were not granted: {error.diag.message_primary}", hint=f"run it as {who}")
 
 
 def _one_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
+from tributary_daemon.store.migrations import roles
 from tributary_daemon.store.migrations.records import Entry
 
 if TYPE_CHECKING:
@@ -89,16 +90,29 @@ class ScriptTarget:
         if not strict:
             self._print("-- then the functions are applied, if they fit these migrations")
             return None
+        names = roles.remembered(self._journal.facts(self.connection))
         self._transaction(
             "-- functions and views",
             [
                 self._journal.scope(),
                 "SET LOCAL check_function_bodies = off",
                 *self._functions.texts,
+                self._functions.closing,
+                *([roles.grants(names)] if names is not None else []),
                 self._journal.remember("functions", self._functions.digest),
             ],
         )
         return None
+
+    def grant(self, names: roles.RoleNames) -> None:
+        """Print what creates the roles that are missing, and grants."""
+        created = roles.creations(roles.missing(self.connection, names))
+        if created:
+            self._print("-- these need CREATEROLE, all else the owner of the schema", *created)
+        self._transaction(
+            "-- what the roles may do",
+            [roles.grants(names), self._journal.remember(roles.META, names.to_json())],
+        )
 
     def drop_functions(self) -> None:
         """Print what drops the functions and views."""

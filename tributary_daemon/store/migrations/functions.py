@@ -13,13 +13,14 @@ from psycopg import sql
 from tributary_daemon.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from tributary_daemon.store import db
 
 # A changed result type, argument name, view column or kind: CREATE OR REPLACE refuses, the old one must go.
 _NEEDS_DROP = frozenset({"42P13", "42P16", "42809"})
+_IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 _CREATED = re.compile(
     r"^\s*create (?:or replace )?(?:function|procedure|view) (?:\w+\.)?(\w+)", re.IGNORECASE | re.MULTILINE
@@ -100,15 +101,28 @@ class Functions:
         """The texts in order of application."""
         return tuple(self._texts.values())
 
-    def apply(self, connection: db.Connection, transaction: Callable[[Callable[[], None]], None]) -> None:
+    @property
+    def closing(self) -> sql.Composed:
+        """What takes from everybody the right to call what was created, which PostgreSQL grants by itself."""
+        return sql.SQL("REVOKE ALL ON ALL ROUTINES IN SCHEMA {} FROM PUBLIC").format(
+            sql.Identifier(self._schema)
+        )
+
+    def apply(
+        self,
+        connection: db.Connection,
+        transaction: Callable[[Callable[[], None]], None],
+        grants: Sequence[sql.Composed] = (),
+    ) -> None:
         """Apply every file in one transaction.
 
         What exists is replaced, which keeps its grants, and workers call it all the while. Only what the
-        server refuses to replace is dropped first.
+        server refuses to replace is dropped first. Nobody but the owner may call what is new.
 
         Args:
             connection: autocommit.
             transaction: runs in a transaction what it is given.
+            grants: executed at the end of the same transaction.
 
         Raises:
             SchemaError: a file was refused; nothing has changed.
@@ -116,7 +130,7 @@ class Functions:
         refused: set[str] = set()
         while True:
             try:
-                transaction(partial(self._create, connection, frozenset(refused)))
+                transaction(partial(self._create, connection, frozenset(refused), grants))
             except _NeedsDropError as error:
                 if error.names <= refused:
                     raise
@@ -124,7 +138,9 @@ class Functions:
             else:
                 return
 
-    def _create(self, connection: db.Connection, refused: Collection[str]) -> None:
+    def _create(
+        self, connection: db.Connection, refused: Collection[str], grants: Sequence[sql.Composed]
+    ) -> None:
         connection.execute("SET LOCAL statement_timeout = 0")
         if refused:
             self._drop(connection, refused)
@@ -137,7 +153,7 @@ class Functions:
             for name, text in self._texts.items():
                 try:
                     connection.execute(text.encode())
-                except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                except _IN_THE_WAY:
                     raise
                 except psycopg.Error as error:
                     message = f"sql/functions/{name} was refused: {error}"
@@ -147,6 +163,18 @@ class Functions:
                         message,
                         hint="nothing of the functions was changed; correct the file, then `trib migrate up`",
                     ) from error
+        if self._texts:
+            connection.execute(self.closing)
+        for statement in grants:
+            try:
+                connection.execute(statement)
+            except _IN_THE_WAY:
+                raise
+            except psycopg.Error as error:
+                raise SchemaError(
+                    f"sql/roles.sql was refused: {error}",
+                    hint="nothing of the functions was changed; `trib migrate roles` grants anew",
+                ) from error
 
     def drop(self, connection: db.Connection) -> None:
         """Drop all views and functions of the schema, except functions that a table leans on.

@@ -6,8 +6,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+import psycopg
+
 from tributary_daemon.errors import InvalidInput, SchemaError
-from tributary_daemon.store import db
+from tributary_daemon.store import db, faults
 from tributary_daemon.store.migrations import check, files
 from tributary_daemon.store.migrations.apply import LiveTarget, Target
 from tributary_daemon.store.migrations.dry_run import ScriptTarget
@@ -15,6 +17,7 @@ from tributary_daemon.store.migrations.functions import Functions
 from tributary_daemon.store.migrations.journal import Journal
 from tributary_daemon.store.migrations.lock import migration_lock
 from tributary_daemon.store.migrations.records import Entry, MigrationStatus, Report, Step
+from tributary_daemon.store.migrations.roles import RoleNames, check_owner, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +103,33 @@ class Migrator:
         """Roll back everything newer than ``name``, which stays applied."""
         return self._down(name)
 
+    def roles(self, names: RoleNames | None = None) -> RoleNames:
+        """Create the group roles that are missing, and grant them what `sql/roles.sql` says.
+
+        Every later `up` grants anew, so that new functions and tables have their rights.
+
+        Args:
+            names: of the roles; those of the last time, else the usual ones, if omitted.
+
+        Raises:
+            InvalidInput: these are not Tributary's own migrations, or the owner is one of the roles.
+            SchemaError: the schema is not that of this release, or a right is lacking.
+        """
+        if self._functions is None:
+            raise InvalidInput("roles belong to Tributary's own schema", hint="leave out --dir")
+        with self._target() as target:
+            facts = self._journal.facts(target.connection)
+            status = check.judge(facts)
+            if status.verdict != "ok" or not status.functions_current:
+                raise SchemaError(
+                    "the schema is not that of this release, so its rights are unknown",
+                    hint="run `trib migrate up` first",
+                )
+            chosen = names or remembered(facts) or RoleNames()
+            check_owner(target.connection, chosen, self._journal.schema)
+            target.grant(chosen)
+        return chosen
+
     def status(self) -> tuple[MigrationStatus, ...]:
         """Return every migration known to the directory or the database, oldest first."""
         known = {file.name: file for file in files.find(self._directory)}
@@ -121,8 +151,14 @@ class Migrator:
         """Write the empty files of a new migration and return them; ``kind`` is ``sql`` or ``python``."""
         return files.create(name, kind, directory)
 
-    def _connect(self) -> db.Connection:
-        return db.connect(self._url, application_name="trib migrate")
+    @contextmanager
+    def _connect(self) -> Iterator[db.Connection]:
+        with db.connect(self._url, application_name="trib migrate") as connection:
+            try:
+                yield connection
+            except psycopg.Error as error:
+                # such as a user who may not even read the bookkeeping
+                raise faults.translate(error) from error
 
     @contextmanager
     def _target(self) -> Iterator[Target]:

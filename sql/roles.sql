@@ -1,0 +1,53 @@
+-- What the four roles may do; names in braces are filled in by `trib migrate roles`. Runs as the owner of the schema, again and again: what a
+-- role had before in this schema goes first. A routine or table that is not named here is the owner's alone.
+-- docs/security.md says who should have which role. A new function of a later release has its line here, or nobody but the owner calls it.
+
+revoke all on schema tributary from public, {submit}, {read}, {worker}, {admin};
+revoke all on all tables in schema tributary from public, {submit}, {read}, {worker}, {admin};
+revoke all on all sequences in schema tributary from public, {submit}, {read}, {worker}, {admin};
+revoke all on all routines in schema tributary from public, {submit}, {read}, {worker}, {admin};
+
+grant usage on schema tributary to {submit}, {read}, {worker}, {admin};
+grant select on tributary.meta to {submit}, {read}, {worker}, {admin};
+
+-- Submit: names may be looked up, nothing else is read. What these functions do, they do with the owner's rights.
+grant execute on routine tributary.submit, tributary.submit_intent, tributary.submit_workflow,
+    tributary.submit_named, tributary.submit_alone, tributary.submit_row_with,
+    tributary.submit_run, tributary.submit_run_alone, tributary.submit_run_with,
+    tributary.submit_intents, tributary.prepare_many, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count
+    to {submit}, {admin}, {worker};
+grant insert on tributary.workflow_intent to {submit}, {admin}, {worker};
+-- of the row that an insert made; the view itself is read with the reader's rights, which this role does not have
+grant select (intent_id, status, created_at) on tributary.workflow_intent to {submit};
+grant select on tributary.registry, tributary.workflows to {submit};
+grant select (revision_id, hash, name, plan) on tributary.revisions to {submit};
+grant select (wants_wake) on tributary.workers to {submit};
+
+-- Read: everything that is recorded, and the functions that the views and lists are made of.
+grant select on all tables in schema tributary to {read}, {worker}, {admin};
+grant execute on routine tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.clock_us, tributary.shard_count, tributary.shard_of, tributary.ended_badly,
+    tributary.first_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
+    tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
+    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules,
+    tributary.schedule_works
+    to {read};
+
+-- Worker: it writes what work consists of, but decides nothing for people: no limits, pauses, names, workflows, commands.
+grant execute on all routines in schema tributary to {worker}, {admin};
+revoke execute on routine tributary.change, tributary.retry, tributary.retry_only, tributary.retry_preview, tributary.requeue,
+    tributary.pause_run, tributary.resume_run, tributary.steer_many, tributary.set_queue, tributary.command_worker,
+    tributary.schedule_intent, tributary.schedule_workflow, tributary.unschedule, tributary.pause_schedule, tributary.resume_schedule,
+    tributary.trigger_schedule, tributary.register_workflow, tributary.save_revision
+    from {worker};
+grant insert, update, delete on tributary.runs, tributary.steps, tributary.payloads, tributary.edges, tributary.keys, tributary.unique_keys,
+    tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress, tributary.log_chunks,
+    tributary.workers, tributary.processes, tributary.leaders, tributary.queue_counters, tributary.queue_slots, tributary.queue_stats,
+    tributary.groups, tributary.group_slots, tributary.schedule_fires
+    to {worker}, {admin};
+grant insert, update (description, options, input_schema, output_schema, offered_at, updated_at) on tributary.registry to {worker};
+grant update (next_slot, next_at, last_slot, last_run_id, fired, missed, queued, state, error, updated_at, version, since)
+    on tributary.schedules to {worker};
+
+-- Admin: everything that can be said to Tributary. Objects, migrations and the faked clock stay the owner's.
+grant insert, update, delete on tributary.registry, tributary.schedules, tributary.revisions, tributary.workflows, tributary.workflow_keeps,
+    tributary.queues to {admin};
