@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -70,9 +71,9 @@ def connect(
 ) -> Watched:
     """Open a connection.
 
-    Every transaction that psycopg begins on it says READ COMMITTED itself. Where the role or database
-    has another default, ``run`` begins one for each Query. So nothing depends on that default, and no
-    session state is left behind a pooler.
+    Every transaction that psycopg begins on it says READ COMMITTED itself. Where the role or database has
+    another default, the session gets this one; behind a pooler, where no session state is left, ``run``
+    begins a transaction for each Query. What else our statements rely on is set, too (`session.Peer.mends`).
 
     With several hosts in the URL, the one that takes writes is looked for, unless the URL says otherwise.
 
@@ -142,7 +143,11 @@ async def aconnect(
 def _greeting(limits: Mapping[str, str], login_pid: int) -> Operation[Peer]:
     text, params = session.greeting(query("session_limits") if limits else "", limits, login_pid)
     rows = yield Query(text, params or ())
-    return session.peer(rows[0], login_pid)
+    peer = session.peer(rows[0], login_pid)
+    mends = peer.mends(limits)
+    if mends:
+        yield Query(*session.mending(mends))
+    return replace(peer, isolation=mends.get("default_transaction_isolation", peer.isolation))
 
 
 def _note(connection: Watched | AsyncWatched, peer: Peer) -> None:
@@ -166,7 +171,9 @@ def _complete(url: str, application_name: str, connect_timeout: float | None) ->
     }
     if several:
         ours["target_session_attrs"] = "read-write"
-    return conninfo.make_conninfo(url, **{key: value for key, value in ours.items() if key not in given})
+    ours = {key: value for key, value in ours.items() if key not in given}
+    # Python's text is Unicode, whatever role or environment say
+    return conninfo.make_conninfo(url, **ours, client_encoding="utf8")
 
 
 def run(connection: Connection, operation: Operation[T]) -> T:
