@@ -15,7 +15,7 @@ import psycopg
 from psycopg import IsolationLevel, conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from tributary_daemon.errors import SchemaError
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, SchemaError
 from tributary_daemon.store import faults, session
 from tributary_daemon.store.watched import SILENCE, AsyncWatched, Watched
 
@@ -103,8 +103,11 @@ def connect(
         connection.isolation_level = IsolationLevel.READ_COMMITTED
         connection.autocommit = autocommit
         _note(connection, greeted)
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, DatabaseError):
+            # what serves not even a greeting, cut by a limit of time maybe, is no connection
+            raise DatabaseUnreachable(error.message, hint=error.hint) from error
         raise
     return connection
 
@@ -134,8 +137,10 @@ async def aconnect(
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_autocommit(autocommit)
         _note(connection, greeted)
-    except BaseException:
+    except BaseException as error:
         await connection.close()
+        if isinstance(error, DatabaseError):
+            raise DatabaseUnreachable(error.message, hint=error.hint) from error
         raise
     return connection
 
