@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import socket
+
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tributary_daemon import events
 from tributary_daemon.daemon import outage as outage_module
@@ -85,3 +89,26 @@ def test_trouble_is_the_same_whatever_its_numbers(connection):
     assert "statement_timeout" in slow.hint
     gone = refused(connection, "select pg_terminate_backend(pg_backend_pid())")
     assert not gone.answers
+
+
+@pytest.mark.timeout(120)
+def test_a_service_waits_for_its_database_and_says_so_once(database, worker, tmp_path, eventually):
+    name = conninfo_to_dict(database)["dbname"]
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        psycopg.connect(make_conninfo(database, dbname="postgres"), autocommit=True) as admin,
+    ):
+        path = str(tmp_path / "notify")
+        manager.bind(path)
+        manager.settimeout(60)
+        admin.execute(f"alter database {name} allow_connections false")
+        running = worker("--processes", "1", "--name", "patient", env={"NOTIFY_SOCKET": path}, wait=False)
+        assert manager.recv(1_000).startswith(b"STATUS=waits for the database: ")
+        eventually(lambda: "accepts no connection" in running.log(), 60, running.log)
+        admin.execute(f"alter database {name} allow_connections true")
+        eventually(lambda: "worker started" in running.log(), 60, running.log)
+        assert len(re.findall("database lost", running.log())) == 1
+        heard = b""
+        while b"READY=1" not in heard:
+            heard = manager.recv(1_000)
+    assert running.stop() == 0

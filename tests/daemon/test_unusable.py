@@ -6,6 +6,7 @@ import errno
 import re
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
@@ -15,6 +16,7 @@ from tests.daemon.sites import desk_of, small_disk, watched
 from tests.own_server import OwnServer, programs
 from tributary_daemon.store.migrations import Migrator
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 FULL = "the disk of the database is full"
 CUT = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'"
 
@@ -78,8 +80,10 @@ def lost_and_back(worker, since, eventually, words):
     """Wait until an outage is over for all of a worker; each reason was said once, and what to do."""
 
     def over():
+        # processes that were replaced meanwhile do not speak any more
         away = {line["process"] for line in worker.said("database lost", since)}
-        return away and away == {line["process"] for line in worker.said("database back", since)}
+        gone = {line["process"] for line in worker.said("process died", since)}
+        return away and away <= gone | {line["process"] for line in worker.said("database back", since)}
 
     eventually(over, 60, worker.log)
     told = worker.said("database lost", since)
@@ -125,6 +129,28 @@ def test_it_says_so_once_and_goes_on_when_it_is_over(site, eventually, condition
 def test_a_right_to_the_schema_is_withdrawn(site, eventually):
     begin, end = "revoke usage on schema tributary from app", "grant usage on schema tributary to app"
     goes_on(site, eventually, site.desk.sql, begin, end, "no permission")
+
+
+@pytest.mark.timeout(300)
+def test_the_schema_is_dropped_and_made_anew(site, eventually):
+    worker, desk, since = site.worker, site.desk, site.worker.lines()
+    desk.sql.execute("drop schema tributary cascade")
+    eventually(lambda: "does not exist" in worker.reasons(), 60, worker.ready)
+    before = refusals(site.server)
+    eventually(lambda: refusals(site.server) > before + 4, 60, "it goes on trying")
+    Migrator(site.url).up()
+    eventually(lambda: worker.ready()[0] == 200, 60, worker.log)
+    offered = "select count(*) from tributary.workflow_registry where workflow_name = 't.note.v1'"
+    assert desk.one(offered) == (1,), "its handlers are known again"
+    desk.until(desk.submit("t.note.v1"), "completed", 60)
+    assert len(worker.said("worker fenced", since)) == 1
+    lost_and_back(worker, since, eventually, "does not exist")
+
+
+def test_the_page_says_what_the_log_says():
+    page = PAGE.read_text(encoding="utf-8")
+    said = [words for *_, words in CONDITIONS.values()]
+    assert [words for words in [*said, FULL, "no permission", "does not exist"] if words not in page] == []
 
 
 def goes_on(site, eventually, sql, begin, end, words):
