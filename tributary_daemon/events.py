@@ -234,11 +234,21 @@ class SupervisorLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLost(Event):
-    """A connection was lost; another one is opened."""
+    """The database does not serve a process, which keeps trying: said once for each reason of an outage."""
 
     level: ClassVar[str] = "warning"
     process: str
     error: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseBack(Event):
+    """The database serves a process again: it was away for ``seconds``, and was tried so many ``times``."""
+
+    process: str
+    seconds: float
+    times: int
 
 
 @dataclass(frozen=True, slots=True)

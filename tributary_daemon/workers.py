@@ -14,6 +14,7 @@ from tributary_daemon.client.link import Wiring
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import running
 from tributary_daemon.daemon.options import WorkerOptions, parse_queues
+from tributary_daemon.daemon.patience import patiently
 from tributary_daemon.handlers.discovery import require
 from tributary_daemon.observers import logs
 from tributary_daemon.store.migrations import ensure_schema
@@ -32,12 +33,12 @@ def run_worker(config: Config, options: WorkerOptions, *, say: Say | None = None
     """Run a worker in the foreground until it is drained; return its exit code.
 
     Raises:
-        DatabaseUnreachable: no connection at the start; later losses are survived.
+        DatabaseUnreachable: no connection at the start, which a service waits for; later losses are survived.
         SchemaError: the schema cannot be used.
     """
     url = database_url(config, say=say)
-    schema = ensure_schema(url, config)
     logs.configure(config.log_format, config.log_level)
+    schema = patiently(lambda: ensure_schema(url, config), options.name or "worker")
     if schema.verdict == "ok" and not schema.functions_current:
         events.emit(events.FunctionsDiffer(schema.version))
     return running.run(url, config, options)

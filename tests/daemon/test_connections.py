@@ -102,7 +102,8 @@ def test_an_attempt_that_asks_for_a_connection_during_an_outage_waits(desk, crew
         try:
             desk.cut("trib%")
             desk.open()
-            desk.wait(lambda: worker.log().count("database lost") >= 4, 20, "it is away")
+            said = "accepts no connection"
+            desk.wait(lambda: worker.log().count(said) == 2, 20, "both have noticed that it is away")
             assert desk.row(run)[0] == "running"
         finally:
             admin.execute(f"alter database {database} allow_connections true")

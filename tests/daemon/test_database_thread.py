@@ -266,7 +266,7 @@ def test_a_lost_lease_is_dropped_wherever_it_waits(thread):
 def test_a_fenced_thread_leaves_no_connection_behind(database, eventually):
     setup = ProcessSetup(url=database, label="gone/1", process_id=4_711, names=("t.x.v1",), slots=1)
     inbox = Inbox()
-    thread = DatabaseThread(setup, Registry(), inbox, Crew(), Board(2), sign=lambda _more: None)
+    thread = DatabaseThread(setup, Registry(), inbox, Crew(), Board(2), sign=lambda _more, _trouble: None)
     inbox.put(Wake())
     with pytest.raises(Fenced):
         thread.run()

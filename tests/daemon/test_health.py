@@ -55,6 +55,14 @@ def test_a_worker_that_is_well():
             {"reachable": False, "fault": "refused", "answered_at": NOW - 3},
             "has not answered for 3.0s: refused",
         ),
+        (
+            {"reachable": False, "fault": "no room", "refused": True, "answered_at": NOW - 3},
+            "has refused for 3.0s: no room",
+        ),
+        (
+            {"processes": (ProcessHealth(11, True, NOW, "no room"),)},
+            "no process claims: process 11 has trouble with the database: no room",
+        ),
         ({"answered_at": NOW - 11}, "the database has not answered for 11.0s"),
         ({"answered_at": None}, "the database has not answered yet"),
         ({"state": "paused"}, "`trib workers resume w1` goes on"),
@@ -93,7 +101,7 @@ def test_a_loop_that_does_not_turn_is_neither_alive_nor_ready():
 
 def member(pid, process_id=1, *, draining=False):
     return SimpleNamespace(
-        pid=pid, process_id=process_id, draining=draining, signed_at=time.monotonic(),
+        pid=pid, process_id=process_id, draining=draining, signed_at=time.monotonic(), trouble=None,
         setup=SimpleNamespace(slots=4),
     )  # fmt: skip
 

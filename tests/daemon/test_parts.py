@@ -106,7 +106,10 @@ def test_signs_come_seldom_and_soon_when_saturation_ends(monkeypatch):
     assert len(said) == 2
     now[0] += 0.1
     given_signs.give(False)
-    assert said[-1] == {"say": "sign", "saturated": False}
+    assert said[-1] == {"say": "sign", "saturated": False, "trouble": None}
+    now[0] += 0.1
+    given_signs.give(False, "it is gone")
+    assert said[-1]["trouble"] == "it is gone"
 
 
 def test_a_setup_survives_its_way():
@@ -185,8 +188,8 @@ def test_reconnects_pause_longer_and_longer_and_never_sleep(monkeypatch):
     assert link.fresh
     pauses = []
     for _ in range(4):
-        assert link.lost() is True
-        assert link.lost() is False
+        assert link.lost(OSError("gone")) is True
+        assert link.lost(OSError("gone")) is False
         pauses.append(link.pause)
         with pytest.raises(DatabaseUnreachable):
             link.connection()
@@ -199,7 +202,7 @@ def test_reconnects_pause_longer_and_longer_and_never_sleep(monkeypatch):
     assert pauses[0] < 0.2 < pauses[3] < 2
     assert first.closed
     now[0] += 60
-    link.lost()
+    link.lost(OSError("gone"))
     assert link.pause < 0.2
 
 

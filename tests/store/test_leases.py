@@ -24,7 +24,7 @@ def own(request, database):
             admin.execute(LEVEL.format(name, request.param))
     with db.connect(database, application_name="test", prepare_threshold=3) as connection:
         connection.pooled = request.param == "pooled"
-        assert db.reads_committed(connection) == (request.param == "read committed")
+        assert db.reads_committed(connection) == (request.param != "pooled")
         kit.offer(connection)
         yield connection
 

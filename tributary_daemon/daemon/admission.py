@@ -37,6 +37,10 @@ class Admission:
         """A member says what its modules hold."""
         self._offers[member] = message
 
+    def anew(self) -> None:
+        """The worker registers anew, maybe in another database: the handlers are to be published again."""
+        self.names = None
+
     def keep(self, alive: Collection[Member]) -> None:
         """Forget those that have ended before they were admitted."""
         self._offers = {member: offer for member, offer in self._offers.items() if member in alive}

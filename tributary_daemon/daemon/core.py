@@ -49,7 +49,8 @@ class ProcessCore:
     Args:
         setup: of the process.
         registry: handlers by name.
-        sign: called by the database thread once per turn, with whether it is saturated.
+        sign: called by the database thread once per turn, with whether it is saturated and what is wrong with
+            the database.
         ended: called once, from the database thread, with the reason.
         retiring: called once if this process is to be replaced, before it has finished what runs.
         board: where it notes what runs; of its own if omitted.
@@ -62,7 +63,7 @@ class ProcessCore:
         setup: ProcessSetup,
         registry: Registry,
         *,
-        sign: Callable[[bool], None],
+        sign: Callable[[bool, str | None], None],
         ended: Callable[[Exit], None],
         retiring: Callable[[], None],
         board: Board | None = None,

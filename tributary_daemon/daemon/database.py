@@ -26,6 +26,7 @@ from tributary_daemon.daemon.inbox import (
     Unhold,
     Wake,
 )
+from tributary_daemon.daemon.outage import Outage
 from tributary_daemon.daemon.outcomes import RETURNED, ended
 from tributary_daemon.daemon.pace import Pace
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
@@ -72,7 +73,7 @@ class DatabaseThread:
         inbox: finished attempts and requests.
         crew: runs leases.
         board: of the process; counts what was finished.
-        sign: called once per turn with whether more work is likely at hand: a sign of life.
+        sign: called once per turn: is more work likely at hand, what is wrong with the database.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class DatabaseThread:
         crew: Crew,
         board: Board,
         *,
-        sign: Callable[[bool], None],
+        sign: Callable[[bool, str | None], None],
     ) -> None:
         self._setup = setup
         self._handlers = {handler.name: handler for handler in registry}
@@ -94,7 +95,9 @@ class DatabaseThread:
         self._pace = Pace(setup.slots)
         self._claimings = [Claiming(shard, setup.queues, setup.bounded) for shard in range(setup.shards)]
         self._contexts = Contexts()
-        self._link = Reconnect(setup.url, f"trib {setup.label}", prepare=setup.prepare)
+        self._link = Reconnect(
+            setup.url, f"trib {setup.label}", prepare=setup.prepare, outage=Outage(setup.label)
+        )
         self._holdings = Holdings(setup.slots)
         self._progress: dict[Token, Progress] = {}
         self._rescans: list[float] = [0.0]
@@ -130,7 +133,7 @@ class DatabaseThread:
                 linger=_LINGER if backlog else 0.0,
                 enough=max(1, holdings.handed // 2) if backlog else 1,
             )
-            self._sign(any(claiming.more for claiming in self._claimings))
+            self._sign(any(claiming.more for claiming in self._claimings), self._link.trouble)
             for message in messages:
                 self._absorb(message)
             if self._link.pause > 0:
@@ -140,8 +143,9 @@ class DatabaseThread:
                 self._pace.stalled()
             try:
                 self._round()
+                self._link.served()
             except LOST as error:
-                self._recover(error)
+                self._link.lost(error)
 
     def _patience(self) -> float:
         """Seconds until something has to be done without being told."""
@@ -374,10 +378,6 @@ class DatabaseThread:
         self._holdings.lose(held)
         self._claimings[held.shard].ended(held.queue)
         self._crew.stop(held)
-
-    def _recover(self, error: Exception) -> None:
-        if self._link.lost():
-            events.emit(events.DatabaseLost(process=self._setup.label, error=str(error)))
 
     def _settle_accounts(self, leases: Leases) -> None:
         """First words on a new connection: what was in flight may be written or not, claimed or not."""

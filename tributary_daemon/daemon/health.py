@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tributary_daemon.model import durations
+from tributary_daemon.store import faults
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.family import Family
@@ -32,11 +33,13 @@ class ProcessHealth:
         pid: of the operating system.
         claiming: it was let claim, and was not told to drain.
         signed_at: monotonic seconds of its last sign of life.
+        trouble: why the database does not serve it; None while all is well.
     """
 
     pid: int
     claiming: bool
     signed_at: float
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class HealthReport:
         reachable_since: since when that holds.
         answered_at: when it last answered; None when it never has.
         fault: why it did not answer.
+        refused: it has answered, with a refusal.
         wanted: processes.
         processes: those that are alive.
         resting: places that wait for their next process.
@@ -80,6 +84,7 @@ class HealthReport:
     reachable_since: float = 0.0
     answered_at: float | None = None
     fault: str | None = None
+    refused: bool = False
     wanted: int = 0
     processes: tuple[ProcessHealth, ...] = ()
     resting: tuple[Resting, ...] = ()
@@ -141,12 +146,13 @@ class Health:
 
     def lost(self, error: Exception) -> None:
         """The database did not answer."""
-        before = self._report
+        before, trouble = self._report, faults.trouble(error)
         self._report = replace(
             before,
             reachable=False,
             reachable_since=time.monotonic() if before.reachable else before.reachable_since,
-            fault=str(error).strip().partition("\n")[0] or type(error).__name__,
+            fault=trouble.message,
+            refused=trouble.answers,
         )
 
     def fenced(self) -> None:
@@ -162,7 +168,9 @@ class Health:
             paused: an operator has paused it.
         """
         processes = tuple(
-            ProcessHealth(member.pid, bool(member.process_id) and not member.draining, member.signed_at)
+            ProcessHealth(
+                member.pid, bool(member.process_id) and not member.draining, member.signed_at, member.trouble
+            )
             for member in family
         )
         up = any(process.claiming for process in processes)
@@ -225,6 +233,8 @@ def _database_reasons(report: HealthReport, now: float) -> list[str]:
     if report.reachable and silent <= ANSWER_WITHIN:
         return []
     because = f": {report.fault}" if report.fault else ""
+    if report.refused:
+        return [f"the database has refused for {durations.text(silent)}{because}"]
     return [f"the database has not answered for {durations.text(silent)}{because}"]
 
 
@@ -241,6 +251,11 @@ def _short(report: HealthReport, now: float) -> str:
         f"process {process.pid} has been silent for {durations.text(now - process.signed_at)}"
         for process in report.processes
         if _stuck(process, report, now)
+    ]
+    parts += [
+        f"process {process.pid} has trouble with the database: {process.trouble}"
+        for process in report.processes
+        if process.claiming and process.trouble is not None
     ]
     starting = sum(not process.claiming for process in report.processes)
     if starting:
@@ -272,6 +287,7 @@ def _facts(report: HealthReport, now: float, reasons: list[str]) -> dict[str, An
             "wanted": report.wanted,
             "claiming": [process.pid for process in report.processes if _claims(process, report, now)],
             "stuck": [process.pid for process in report.processes if _stuck(process, report, now)],
+            "troubled": [process.pid for process in report.processes if process.trouble is not None],
             "starting": [process.pid for process in report.processes if not process.claiming],
             "resting": [
                 {"deaths": rest.deaths, "seconds": round(max(0.0, rest.until - now), 3)}
@@ -282,7 +298,7 @@ def _facts(report: HealthReport, now: float, reasons: list[str]) -> dict[str, An
 
 
 def _claims(process: ProcessHealth, report: HealthReport, now: float) -> bool:
-    return process.claiming and not _stuck(process, report, now)
+    return process.claiming and process.trouble is None and not _stuck(process, report, now)
 
 
 def _stuck(process: ProcessHealth, report: HealthReport, now: float) -> bool:

@@ -108,7 +108,7 @@ class _Relay:
             # nobody is there any more: this process is about to end, too
             self._voice.say(Said(tuple(chunks)))
 
-    def lost(self) -> None:
+    def lost(self, error: Exception) -> None:
         """Never so."""
 
     def close(self) -> None:

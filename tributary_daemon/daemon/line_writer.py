@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         def pause(self) -> float:
             """Seconds until the next try after a loss."""
 
-        def lost(self) -> None:
+        def lost(self, error: Exception) -> None:
             """It was lost; the next write opens it anew."""
 
         def close(self) -> None:
@@ -171,9 +171,9 @@ class LineWriter:
             batch = self._backlog[:count]
             try:
                 self._sink.write(batch)
-            except LOST:
+            except LOST as error:
                 # they wait; whoever has ended meanwhile does not
-                self._sink.lost()
+                self._sink.lost(error)
                 return
             except psycopg.Error as error:
                 lines = sum(chunk.lines for chunk in batch)
@@ -220,9 +220,9 @@ class ChunkStore:
             ]
             logs.write(connection, shard, rows)
 
-    def lost(self) -> None:
+    def lost(self, error: Exception) -> None:
         """Close the connection; the next one is opened after a pause."""
-        self._link.lost()
+        self._link.lost(error)
 
     def close(self) -> None:
         """Close the connection; the next write opens another."""

@@ -38,6 +38,7 @@ class Member(Protocol):
         started_at: monotonic seconds.
         signed_at: monotonic seconds of its last sign of life.
         saturated: whether it found as much work as it could take.
+        trouble: why the database does not serve it; None while all is well.
         draining: it was told to drain.
         ready: it claims.
         board: what runs in it.
@@ -49,6 +50,7 @@ class Member(Protocol):
     started_at: float
     signed_at: float
     saturated: bool
+    trouble: str | None
     draining: bool
     ready: bool
     board: Board
@@ -136,6 +138,7 @@ class ChildMember:
         self.number = number
         self.process_id = 0
         self.saturated = False
+        self.trouble: str | None = None
         self.draining = False
         self.started_at = self.signed_at = time.monotonic()
         self.ready = False
@@ -225,6 +228,7 @@ class LocalMember:
         self.number = number
         self.process_id = 0
         self.saturated = False
+        self.trouble: str | None = None
         self.draining = False
         self.started_at = self.signed_at = time.monotonic()
         self.ready = False

@@ -9,19 +9,27 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from tributary_daemon.errors import DatabaseUnreachable
-from tributary_daemon.store import session
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, SchemaError
+from tributary_daemon.store import faults, session
 from tributary_daemon.store.db import connect
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.outage import Outage
     from tributary_daemon.store.db import Connection
 
-LOST = (psycopg.OperationalError, psycopg.InternalError, DatabaseUnreachable)
+LOST: Final[tuple[type[Exception], ...]] = (
+    psycopg.OperationalError, psycopg.InternalError, *faults.UNUSABLE, DatabaseUnreachable, SchemaError,
+)  # fmt: skip
 """What a lost connection raises; InternalError: the server became read-only under it.
 
-Statements that were cut by a limit (of locks, of time) and deadlocks are among them: they were rolled back,
-and a new connection repeats them.
+Statements that were cut by a limit (of locks, of time) and deadlocks are among them, and those that met a
+full disk, a missing schema or a missing right: they were rolled back, and a new connection repeats them.
+"""
+
+TROUBLE: Final = (psycopg.Error, DatabaseError)
+"""All that a database may say to a supervisor, whose statements are never at fault for what they hold: it
+goes on as after a loss, so that its processes and their steps live on.
 """
 
 _FIRST_WAIT: Final = 0.1
@@ -40,12 +48,15 @@ class Reconnect:
         application_name: shown in pg_stat_activity.
         prepare: whether statements may be prepared; never through a pooler.
         silence: seconds without a word from the server after which a call is given up as lost.
+        outage: told of losses and successes; None where nobody is to hear of them.
     """
 
     def __init__(
-        self, url: str, application_name: str, *, prepare: bool = True, silence: float = SILENCE
-    ) -> None:
+        self, url: str, application_name: str, *, prepare: bool = True, silence: float = SILENCE,
+        outage: Outage | None = None,
+    ) -> None:  # fmt: skip
         self._url = url
+        self._outage = outage
         self._application_name = application_name
         self._prepare = prepare
         self._silence = silence
@@ -54,6 +65,12 @@ class Reconnect:
         self._not_before = 0.0
         self._opened_at = 0.0
         self.fresh = False
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the database does not serve; None while all is well."""
+        trouble = None if self._outage is None else self._outage.trouble
+        return None if trouble is None else trouble.message
 
     @property
     def pause(self) -> float:
@@ -82,7 +99,12 @@ class Reconnect:
         self.fresh = True
         return self._connection
 
-    def lost(self) -> bool:
+    def served(self) -> None:
+        """What was asked of the database has been done."""
+        if self._outage is not None and self._connection is not None:
+            self._outage.served()
+
+    def lost(self, error: Exception) -> bool:
         """The connection failed: close it; the next one is opened after a pause that grows, jittered.
 
         Returns:
@@ -90,6 +112,8 @@ class Reconnect:
         """
         if self.pause > 0:
             return False
+        if self._outage is not None:
+            self._outage.failed(error)
         # one that was opened but served no statement is no success: the pauses go on growing
         if self._connection is not None and time.monotonic() - self._opened_at > _LONGEST_WAIT:
             self._failures = 0

@@ -45,6 +45,9 @@ _IDLE_CONNECTIONS: Final = 2
 _PROBE: Final = 5.0
 _READ_ONLY: Final = "show transaction_read_only"
 _FAILOVER: Final = 1.0
+# when a full disk is looked at again, and what else no attempt is to blame for
+_SPACE: Final = 5.0
+_BLAMELESS: Final = (psycopg.errors.DiskFull, *faults.UNUSABLE)
 # how long an attempt waits for a database that is away, and how often it looks
 _OUTAGE: Final = 30.0
 _AGAIN: Final = 0.5
@@ -210,6 +213,8 @@ class ProcessRuntime:
         if not isinstance(outcome, Completed):
             if _meets_read_only(outcome):
                 outcome = _judge(outcome, self._ask(connection))
+            elif _meets_full_disk(outcome, connection):
+                outcome = Snoozed(_SPACE)
             self._give_back(connection)
             return outcome
         try:
@@ -244,6 +249,8 @@ class ProcessRuntime:
             await asyncio.to_thread(held.lines.settle, _LINES)
         try:
             if not isinstance(outcome, Completed):
+                if _meets_full_disk(outcome, connection):
+                    return Snoozed(_SPACE)
                 return _judge(outcome, await _aask(connection)) if _meets_read_only(outcome) else outcome
             statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
             cursor = await connection.execute(statement, params)
@@ -342,6 +349,9 @@ def _failed(held: Held, error: psycopg.Error) -> Outcome:
     """The transaction failed: nothing of it was kept, unless it died in its COMMIT; the fence tells."""
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return Snoozed(_FAILOVER)
+    if isinstance(error, _BLAMELESS):
+        # said by the statement that finishes the attempt, or by the commit
+        return Snoozed(_SPACE)
     translated = faults.translate(error)
     return retried(record(translated, held, reason="transaction"), translated, held)
 
@@ -349,6 +359,15 @@ def _failed(held: Held, error: psycopg.Error) -> Outcome:
 def _meets_read_only(outcome: Outcome) -> bool:
     """Return whether an attempt failed because it could not write."""
     return isinstance(outcome, Failed | Discarded) and outcome.error.type.endswith("ReadOnlySqlTransaction")
+
+
+def _meets_full_disk(outcome: Outcome, connection: Lent | AsyncLent) -> bool:
+    """Return whether an attempt failed because its own transaction found no room."""
+    return (
+        isinstance(outcome, Failed | Discarded)
+        and outcome.error.type.endswith("DiskFull")
+        and connection.info.transaction_status == TransactionStatus.INERROR
+    )
 
 
 async def _aask(connection: AsyncLent) -> Row | None:

@@ -52,6 +52,8 @@ class Scheduler:
         self._next = math.inf
         self._later: dict[str, float] = {}
         self._doubts = False
+        # schedule ("" for all of them) -> what was told of its trouble
+        self._told: dict[str, str] = {}
 
     @property
     def due_in(self) -> float:
@@ -77,12 +79,13 @@ class Scheduler:
                 self._due = time.monotonic()
             if time.monotonic() >= self._due:
                 self.turn(connection)
+                self._told.pop("", None)
         except DatabaseUnreachable:
             raise
         except DatabaseError as error:
             # a table that is locked, a statement that was cut: no reason to end the worker
             self._due = time.monotonic() + _AGAIN
-            events.emit(events.ScheduleFailed(schedule="", error=error.message))
+            self._tell("", error)
 
     def turn(self, connection: Connection) -> int:
         """Fire what is due, for no longer than a turn; return for how many schedules there was something."""
@@ -108,7 +111,7 @@ class Scheduler:
     def _attend(self, connection: Connection, row: DueRow) -> datetime | None:
         """Do what one schedule asks for; return when it is due again, None to be told by the database."""
         try:
-            return self._fire(connection, row)
+            due = self._fire(connection, row)
         except DatabaseUnreachable:
             raise
         except (DatabaseError, NotPossible) as error:
@@ -119,6 +122,9 @@ class Scheduler:
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # what is stored is not what this version can read: no reason to stop the others
             self._disable(connection, row, f"it cannot be read: {type(error).__name__}: {error}")
+        else:
+            self._told.pop(row.name, None)
+            return due
         return None
 
     def _disable(self, connection: Connection, row: DueRow, reason: str) -> None:
@@ -136,7 +142,13 @@ class Scheduler:
         """Look at a schedule again in a while; without an error somebody holds it, or too much waits."""
         self._later[row.name] = time.monotonic() + _AGAIN
         if error is not None:
-            events.emit(events.ScheduleFailed(schedule=row.name, error=error.message))
+            self._tell(row.name, error)
+
+    def _tell(self, schedule: str, error: TributaryError) -> None:
+        """Say what is wrong once, however often it is tried."""
+        if self._told.get(schedule) != error.message:
+            self._told[schedule] = error.message
+            events.emit(events.ScheduleFailed(schedule=schedule, error=error.message))
 
     def _fire(self, connection: Connection, row: DueRow) -> datetime | None:
         if row.queued is not None:

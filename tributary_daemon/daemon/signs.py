@@ -13,7 +13,7 @@ _CHANGE: Final = 0.05
 
 
 class Signs:
-    """Sends a sign at least every half second of work, and soon when saturation ends.
+    """Sends a sign at least every half second of work, and soon when saturation or trouble ends or begins.
 
     Args:
         send: takes the message.
@@ -23,12 +23,14 @@ class Signs:
         self._send = send
         self._at = 0.0
         self._saturated = False
+        self._trouble: str | None = None
 
-    def give(self, saturated: bool) -> None:  # noqa: FBT001 - the one thing a sign says
-        """Take note of one turn of the database thread."""
+    def give(self, saturated: bool, trouble: str | None = None) -> None:  # noqa: FBT001 - what a sign says
+        """Take note of one turn of the database thread, and of what is wrong with the database."""
         now = time.monotonic()
-        eased = self._saturated and not saturated
+        eased = (self._saturated and not saturated) or trouble != self._trouble
         if now - self._at >= (_CHANGE if eased else _EVERY):
             self._at = now
             self._saturated = saturated
-            self._send({"say": "sign", "saturated": saturated})
+            self._trouble = trouble
+            self._send({"say": "sign", "saturated": saturated, "trouble": trouble})

@@ -18,8 +18,9 @@ from tributary_daemon.daemon.family import Family
 from tributary_daemon.daemon.health import Health
 from tributary_daemon.daemon.maintenance import Maintenance
 from tributary_daemon.daemon.orders import Orders
+from tributary_daemon.daemon.outage import Outage
 from tributary_daemon.daemon.pruner import pruners
-from tributary_daemon.daemon.reconnect import LOST, Reconnect
+from tributary_daemon.daemon.reconnect import LOST, TROUBLE, Reconnect
 from tributary_daemon.daemon.sdnotify import ServiceManager
 from tributary_daemon.daemon.settlement import Death, forget, settle
 from tributary_daemon.daemon.stops import Stops
@@ -64,7 +65,8 @@ class Supervisor:
         )  # fmt: skip
         self._stops = Stops(self._selector)
         self._ears = Ears(plan, self._selector)
-        self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare, silence=plan.silence)
+        self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare, silence=plan.silence,
+                               outage=Outage(plan.name))  # fmt: skip
         self._admission = Admission(plan.names)
         self._orders = Orders(plan.name, self._family)
         self._vitals = VitalSigns()
@@ -73,18 +75,15 @@ class Supervisor:
         self._clock = DatabaseClock()
         self._maintenance: Maintenance | None = None
         self._deaths: list[Death] = []
-        self._settle_at = 0.0
+        self._settle_at = self._poll_at = self._status_at = 0.0
         self._worker_id = 0
         self._owns_process = False
         self._shards = 1
         self._answered_at = time.monotonic()
-        self._poll_at = 0.0
-        self._status_at = 0.0
         self._wake_at: float | None = None
         self._deadline: float | None = None
         self._saturated_since: float | None = None
-        self._wants_wake = True
-        self._waits = False
+        self._wants_wake, self._waits = True, False
         self.ready = threading.Event()
 
     @property
@@ -122,8 +121,6 @@ class Supervisor:
         if signals:
             self._stops.take_signals()
         try:
-            if not self._worker_id:
-                self.join_database()
             self._family.fill()
             while not (self._draining and self._family.empty):
                 self._turn()
@@ -157,11 +154,14 @@ class Supervisor:
         elif self._stops.count > 1 or time.monotonic() > self._deadline:
             self._mourn(self._family.kill())
         try:
+            if not self._worker_id:
+                self.join_database()
             self._poll()
             self._admit()
             self._settle()
             self._maintain()
-        except LOST as error:
+            self._link.served()
+        except TROUBLE as error:
             self._lost(error)
         if self._ears.tend():
             self._orders.wake()
@@ -170,12 +170,11 @@ class Supervisor:
         self._report()
 
     def _lost(self, error: Exception) -> None:
-        self._health.lost(error)
         # whether the last beat was written is not known
         self._vitals.forget()
-        if self._link.lost():
-            events.emit(events.DatabaseLost(process=self._plan.name, error=str(error)))
-        # nobody sleeps out the pause: signals and children go on
+        if self._link.lost(error):
+            self._health.lost(error)
+        # signals and children go on meanwhile
         self._poll_at = time.monotonic() + max(0.05, self._link.pause)
 
     def _patience(self) -> float:
@@ -200,7 +199,7 @@ class Supervisor:
                 case "offer":
                     self._admission.offered(member, message)
                 case "sign":
-                    member.saturated = message["saturated"]
+                    member.saturated, member.trouble = message["saturated"], message["trouble"]
                     self._weigh()
                 case "ready":
                     events.emit(events.ProcessStarted(process=member.setup.label, pid=member.pid))
@@ -334,6 +333,7 @@ class Supervisor:
         self._health.fenced()
         self._mourn(self._family.kill())
         self._settle()
+        self._admission.anew()
         self._register(connection)
 
     def _hear(self) -> None:
@@ -364,9 +364,9 @@ class Supervisor:
         try:
             self._settle()
             membership.leave(self._link.connection(), self._worker_id, [])
-        except LOST:
+        except TROUBLE as error:
             # the row falls silent and is tidied up by whoever leads
-            self._link.lost()
+            self._link.lost(error)
         events.emit(events.WorkerStopped(name=self._plan.name))
 
     # --- what others are told ---------------------------------------------------------------------
@@ -391,9 +391,8 @@ class Supervisor:
         if not self._manager.listens or now < self._status_at:
             return
         self._status_at = now + _STATUS_EVERY
-        running = sum(len(member.board.running()) for member in self._family)
-        finished = self._family.finished
-        away = ", database away" if self._link.pause > 0 else ""
+        running, finished = sum(len(member.board.running()) for member in self._family), self._family.finished
+        away = ", database away" if self._link.trouble is not None else ""
         self._manager.status(
             f"{self._health.report.state} on {','.join(self._plan.served)}: {len(self._family.claiming)} of"
             f" {self._plan.processes} processes claim; {running} attempts run, {finished} have ended{away}"

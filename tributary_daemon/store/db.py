@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,7 @@ import psycopg
 from psycopg import IsolationLevel, conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from tributary_daemon.errors import SchemaError
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, SchemaError
 from tributary_daemon.store import faults, session
 from tributary_daemon.store.lent import AsyncLent, Lent
 from tributary_daemon.store.watched import SILENCE, AsyncWatched, Watched
@@ -73,9 +74,9 @@ def connect(
 ) -> Watched:
     """Open a connection.
 
-    Every transaction that psycopg begins on it says READ COMMITTED itself. Where the role or database
-    has another default, ``run`` begins one for each Query. So nothing depends on that default, and no
-    session state is left behind a pooler.
+    Every transaction that psycopg begins on it says READ COMMITTED itself. Where the role or database has
+    another default, the session gets this one; behind a pooler, where no session state is left, ``run``
+    begins a transaction for each Query. What else our statements rely on is set, too (`session.Peer.mends`).
 
     With several hosts in the URL, the one that takes writes is looked for, unless the URL says otherwise.
 
@@ -126,8 +127,11 @@ def _open(
         connection.isolation_level = IsolationLevel.READ_COMMITTED
         connection.autocommit = autocommit
         _note(connection, greeted)
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, DatabaseError):
+            # what serves not even a greeting, cut by a limit of time maybe, is no connection
+            raise DatabaseUnreachable(error.message, hint=error.hint) from error
         raise
     return connection
 
@@ -178,8 +182,10 @@ async def _aopen(
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_autocommit(autocommit)
         _note(connection, greeted)
-    except BaseException:
+    except BaseException as error:
         await connection.close()
+        if isinstance(error, DatabaseError):
+            raise DatabaseUnreachable(error.message, hint=error.hint) from error
         raise
     return connection
 
@@ -187,7 +193,11 @@ async def _aopen(
 def _greeting(limits: Mapping[str, str], login_pid: int) -> Operation[Peer]:
     text, params = session.greeting(query("session_limits") if limits else "", limits, login_pid)
     rows = yield Query(text, params or ())
-    return session.peer(rows[0], login_pid)
+    peer = session.peer(rows[0], login_pid)
+    mends = peer.mends(limits)
+    if mends:
+        yield Query(*session.mending(mends))
+    return replace(peer, isolation=mends.get("default_transaction_isolation", peer.isolation))
 
 
 def _note(connection: Watched | AsyncWatched, peer: Peer) -> None:
@@ -211,7 +221,9 @@ def _complete(url: str, application_name: str, connect_timeout: float | None) ->
     }
     if several:
         ours["target_session_attrs"] = "read-write"
-    return conninfo.make_conninfo(url, **{key: value for key, value in ours.items() if key not in given})
+    ours = {key: value for key, value in ours.items() if key not in given}
+    # Python's text is Unicode, whatever role or environment say
+    return conninfo.make_conninfo(url, **ours, client_encoding="utf8")
 
 
 def run(connection: Connection, operation: Operation[T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 from psycopg import conninfo
@@ -32,12 +32,24 @@ OWN_STATES: dict[str, type[TributaryError]] = {
 }
 """SQLSTATEs that the functions under ``sql/functions`` raise."""
 
+UNUSABLE: Final = (
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InsufficientPrivilege,
+)
+"""What our own statements raise where the schema, or a right to it, is missing."""
+
 _GONE = frozenset({"57P01", "57P02", "57P03", "57P05"})
 # too long, out of range, no date, wrong character, wrong parameter, no such text, untranslatable
 _BAD_VALUE = frozenset({"22001", "22003", "22007", "22008", "22021", "22023", "22P02", "22P03", "22P05"})
 _NO_SCHEMA = frozenset({"3F000", "42P01", "42883"})
 _MIGRATE = "run `trib migrate up`, or `trib migrate status` to see what is missing"
-_PREFIX = re.compile(r"^connection (?:to server .*?|is bad:?) ?failed: |^connection is bad: ", re.DOTALL)
+_PREFIX = re.compile(
+    r"^(?:connection failed: )?connection (?:to server .*?|is bad:?) ?failed: |^connection is bad: ",
+    re.DOTALL,
+)
 
 # (pattern in libpq's or the server's words, message about {place} {user} {dbname}, hint)
 _LOGIN: tuple[tuple[str, str, str], ...] = (
@@ -60,6 +72,11 @@ _LOGIN: tuple[tuple[str, str, str], ...] = (
         r'database "[^"]*" does not exist',
         "database '{dbname}' does not exist on {place}",
         "create it with `createdb`, or check the name in TRIB_DATABASE_URL",
+    ),
+    (
+        r"is not currently accepting connections",
+        "database '{dbname}' on {place} accepts no connection",
+        "ALTER DATABASE … ALLOW_CONNECTIONS true, once whoever has closed it is done",
     ),
     (
         r"permission denied for database",
@@ -188,8 +205,43 @@ def _foreign(error: psycopg.Error, state: str, message: str, hint: str | None) -
         hint = hint or "nothing was changed; it is safe to try again"
     elif state == "57014":
         message = f"the database cancelled the statement: {message}"
+        hint = hint or "nothing was changed; a statement_timeout of this role or database may be too short"
+    elif state == "53100":
+        message = f"the disk of the database is full: {message}"
+        hint = "free space on its machine; nothing was changed, and it is safe to try again"
+    elif state == "53200":
+        message = f"the database is out of memory: {message}"
+        hint = hint or "nothing was changed; it is safe to try again"
     elif isinstance(error, psycopg.DataError) and (not state or state in _BAD_VALUE):
         make = InvalidInput
     elif state:
         message = f"{message} (SQLSTATE {state})"
     return make(message, hint=hint)
+
+
+class Trouble(NamedTuple):
+    """Why a database does not serve, in words for people.
+
+    Attributes:
+        kind: equal for what is the same trouble, however its words differ in numbers and places.
+        message: one line.
+        hint: what to do.
+        answers: it has answered, with a refusal.
+    """
+
+    kind: str
+    message: str
+    hint: str | None
+    answers: bool
+
+
+def trouble(error: Exception) -> Trouble:
+    """Return what to tell of an error after which the same is tried again."""
+    state = (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
+    if isinstance(error, psycopg.Error):
+        error = translate(error)
+    hint = error.hint if isinstance(error, TributaryError) else None
+    message = error.message if isinstance(error, TributaryError) else str(error)
+    message = message.strip().partition("\n")[0] or type(error).__name__
+    answers = bool(state) and state not in _GONE and not state.startswith("08")
+    return Trouble(state or message, message, hint, answers)

@@ -168,6 +168,7 @@ class Leases:
         Raises:
             psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
             psycopg.InternalError: the server became read-only under it.
+            psycopg.ProgrammingError: the schema, or a right to it, is not there (`faults.UNUSABLE`).
             TributaryError: the database refused.
         """
         free = sum(request.most for request in claims)
@@ -190,7 +191,7 @@ class Leases:
                     connection.execute("COMMIT")
             refused = [(row[0], row[1], row[2]) for row in written.fetchall()] if written is not None else []
             rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors]
-        except (psycopg.OperationalError, psycopg.InternalError):
+        except (psycopg.OperationalError, psycopg.InternalError, *faults.UNUSABLE):
             raise
         except psycopg.Error as error:
             self._rollback()

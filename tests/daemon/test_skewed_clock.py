@@ -1,0 +1,85 @@
+"""A worker whose machine has another time than the database: nothing is taken, nothing fires wrongly."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+PLACES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib64/faketime/libfaketimeMT.so.1",
+          "/usr/lib/faketime/libfaketimeMT.so.1")  # fmt: skip
+
+
+@pytest.fixture
+def skewed(tmp_path):
+    """Environment of a process whose clock is set by a file, and a function that sets it."""
+    found = [path for place in PLACES for path in Path("/").glob(place.lstrip("/"))]
+    if not found:
+        if os.environ.get("CI"):
+            pytest.fail("libfaketime is not installed")
+        pytest.skip("libfaketime is not installed (Debian, Ubuntu: apt-get install faketime)")
+    file = tmp_path / "time"
+
+    def jump(offset):
+        aside = tmp_path / "time.new"
+        aside.write_text(f"{offset}\n")
+        aside.rename(file)
+
+    jump("+0")
+    environment = {
+        "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
+        # waits are measured by monotonic clocks, which no administrator sets
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    return environment, jump
+
+
+def times(worker):
+    lines = [line for line in worker.log().splitlines() if line.startswith("{")]
+    return [datetime.fromisoformat(json.loads(line)["timestamp"]) for line in lines]
+
+
+@pytest.mark.timeout(180)
+def test_a_clock_that_is_wrong_and_jumps(desk, crew, skewed):
+    environment, jump = skewed
+    jump("+400d")
+    started = datetime.now(UTC)
+    desk.sql.execute(
+        "select tributary.schedule_intent('yearly', '0 0 1 1 *', 't.note.v1', '{\"by\": \"year\"}')"
+    )
+    worker = crew("--name", "late", env=environment)
+    assert times(worker)[-1] > started + timedelta(days=399), "the worker believes in another year"
+    other = crew("--name", "true")
+    held = [desk.submit("t.hold.v1", {"gate": "gate"}) for _ in range(4)]
+    desk.noted("began", count=4)
+    for offset in ("-400d", "+10d", "-1d"):
+        jump(offset)
+        retried = desk.submit("t.ask.v1", {"what": "retry_after"})
+        desk.until(retried, "completed")
+        assert desk.row(retried)[1] == 2, "its delay passed by the database's time"
+    # the leader computes anew, and fires what the database says is due
+    desk.sql.execute(
+        "update tributary.schedules set next_slot = '2020-01-01', next_at = tributary.clock(), catchup = 1e10"
+    )
+    fires = "select slot, outcome from tributary.schedule_fires order by slot"
+    desk.wait(lambda: len(desk.sql.execute(fires).fetchall()) >= 7, 60, "missed slots are made up for")
+    slots = [slot for slot, _ in desk.sql.execute(fires).fetchall()]
+    assert len(set(slots)) == len(slots)
+    assert max(slots) <= datetime.now(UTC)
+    (next_slot,) = desk.one("select next_slot from tributary.schedules")
+    assert next_slot.astimezone(UTC) == datetime(started.year + 1, 1, 1, tzinfo=UTC)
+    desk.open()
+    for run in held:
+        desk.until(run, "completed")
+        assert desk.row(run)[1] == 1
+    for one in (worker, other):
+        assert "attempts rescued" not in one.log()
+        assert "worker fenced" not in one.log()
+        assert "process died" not in one.log()
+        assert one.stop() == 0
+    taken = desk.sql.execute("select created_at, finished_at from tributary.steps").fetchall()
+    latest = datetime.now(UTC) + timedelta(seconds=5)
+    assert all(started - timedelta(seconds=5) <= at <= latest for pair in taken for at in pair)
