@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FAN = "trib.fan.v1"
 _ENDED = frozenset(state.value for state in STEP_ENDED)
 _RUN_ENDED = frozenset(state.value for state in RUN_ENDED)
+_OWN_FAULTS = frozenset({"invalid_payload", "invalid_result", "unserialisable_result", "handler_error", "not_importable"})
 _EARLY = 0.002  # seconds that a microsecond clock and a monotonic one may disagree by
 
 
@@ -126,9 +127,8 @@ def _children_after_parents(view: _View) -> Iterator[Violation]:
             continue
         # a fan-out is claimed to make its items, which it then waits for
         starts = [] if _gathers(view, edge.parent, row) else view.claims.get(child, [])
-        first = starts[0].number if starts else view.ended_at(child)
-        if first is not None and (ended is None or first < ended):
-            yield Violation("early", f"it was claimed or ended (change {first}) before its need {edge.parent} ended ({ended})", child)
+        if starts and (ended is None or starts[0].number < ended):
+            yield Violation("early", f"it was claimed (change {starts[0].number}) before its need {edge.parent} ended ({ended})", child)
         parent_row = view.rows.get(parent)
         accepted = view.by_name.get(parent_row.x or "") if parent_row else None
         begun = min((execution.begin for execution in view.executions[child]), default=None)
@@ -284,6 +284,9 @@ def _ends_recorded(view: _View) -> Iterator[Violation]:
 def _workers_stay(view: _View) -> Iterator[Violation]:
     for departure in view.history.departures:
         yield Violation("worker", departure)
+    for attempt in view.history.attempts:
+        if attempt.reason in _OWN_FAULTS:
+            yield Violation("worker", f"attempt {attempt.attempt} came to nothing: {attempt.reason}", (attempt.run_id, attempt.ordinal))
 
 
 _RULES = (

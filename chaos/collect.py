@@ -41,7 +41,7 @@ _QUERIES: dict[str, tuple[type[Any], str]] = {
     "attempts": (
         Attempt,
         """
-        select run_id::text, ordinal, seq, attempt, outcome, extract(epoch from claimed_at)::float8 as claimed_at,
+        select run_id::text, ordinal, seq, attempt, outcome, error ->> 'reason' as reason, extract(epoch from claimed_at)::float8 as claimed_at,
                extract(epoch from finished_at)::float8 as finished_at
         from tributary.attempts order by run_id, ordinal, seq
         """,

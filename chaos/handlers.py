@@ -56,7 +56,7 @@ def lone(payload: dict[str, Any], step: Step) -> dict[str, Any]:
 
 
 @handler("chaos.flaky.v1", max_attempts=6, retry=SOON)
-def flaky(step: Step) -> dict[str, Any]:
+def flaky(payload: dict[str, Any], step: Step) -> dict[str, Any]:
     """Fail twice."""
     with execution(step) as x:
         if step.attempt <= 2:
@@ -65,21 +65,21 @@ def flaky(step: Step) -> dict[str, Any]:
 
 
 @handler("chaos.failing.v1", max_attempts=2, retry=SOON)
-def failing(step: Step) -> None:
+def failing(payload: dict[str, Any], step: Step) -> None:
     """Fail always."""
     with execution(step):
         raise ValueError("never")
 
 
 @handler("chaos.abort.v1", max_attempts=3)
-def abort(step: Step) -> None:
+def abort(payload: dict[str, Any], step: Step) -> None:
     """Give up at once."""
     with execution(step):
         raise Abort("this makes no sense")
 
 
 @handler("chaos.crash.v1", max_attempts=5, retry=SOON)
-def crash(step: Step) -> dict[str, Any]:
+def crash(payload: dict[str, Any], step: Step) -> dict[str, Any]:
     """Take the process down in the first attempt."""
     with execution(step) as x:
         if step.attempt == 1:
@@ -88,14 +88,14 @@ def crash(step: Step) -> dict[str, Any]:
 
 
 @handler("chaos.poison.v1", max_attempts=3)
-def poison(step: Step) -> None:
+def poison(payload: dict[str, Any], step: Step) -> None:
     """Take the process down always."""
     with execution(step):
         os._exit(9)
 
 
 @handler("chaos.snooze.v1", max_attempts=3)
-def snooze(step: Step) -> dict[str, Any]:
+def snooze(payload: dict[str, Any], step: Step) -> dict[str, Any]:
     """Put it off twice."""
     with execution(step) as x:
         seen = (step.progress or {}).get("snoozed", 0)
@@ -114,7 +114,7 @@ def once(payload: dict[str, Any], step: Step) -> dict[str, Any]:
 
 
 @handler("chaos.late.v1", max_attempts=4, timeout=1, retry=SOON)
-def late(step: Step) -> dict[str, Any]:
+def late(payload: dict[str, Any], step: Step) -> dict[str, Any]:
     """Exceed the timeout of the first attempt."""
     with execution(step) as x:
         while step.attempt == 1:
@@ -123,7 +123,7 @@ def late(step: Step) -> dict[str, Any]:
 
 
 @handler("chaos.deaf.v1", max_attempts=4, timeout=1, retry=SOON)
-def deaf(step: Step) -> dict[str, Any]:
+def deaf(payload: dict[str, Any], step: Step) -> dict[str, Any]:
     """Ignore the timeout of the first attempt."""
     with execution(step) as x:
         while step.attempt == 1:

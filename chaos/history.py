@@ -144,6 +144,7 @@ class Attempt:
     seq: int
     attempt: int
     outcome: str
+    reason: str | None = None
     claimed_at: float | None = None
     finished_at: float | None = None
 

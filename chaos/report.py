@@ -25,7 +25,7 @@ def figures(history: History) -> str:
         (
             f"submissions   {len(history.submissions)}: {_counts(fates)}",
             f"steps         {states.total()}: {_counts(states)}",
-            f"executions    {len(history.executions)}",
+            f"executions    {len(history.executions)}: {_counts(Counter(e.name for e in history.executions))}",
             f"not well      {outcomes.total()} attempts: {_counts(outcomes)}",
             f"changes       {len(history.changes)}",
         )

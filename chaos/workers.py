@@ -25,6 +25,7 @@ _CLOCK = "CHAOS_CLOCK"
 _OFFSET = struct.Struct("q")
 PROCESSES = 2
 CONCURRENCY = 4
+_LIFE = "--- started at"
 _READY = "process started"
 _DRAIN = 20
 _PATIENCE = 60.0
@@ -70,7 +71,7 @@ class Worker:
                 "--drain-timeout", f"{_DRAIN}s", "--import", "chaos.handlers",
             ]  # fmt: skip
             with self._log.open("ab") as log:
-                log.write(f"--- started at {time.monotonic():.2f}\n".encode())
+                log.write(f"{_LIFE} {time.monotonic():.2f}\n".encode())
                 log.flush()
                 self._process = subprocess.Popen(
                     command,
@@ -84,10 +85,16 @@ class Worker:
             return  # somebody ends or starts it
         try:
             if self._wanted and self._process is not None and self._process.poll() is not None:
-                self.departures.append(f"{self.name} ended by itself with {self._process.returncode}")
+                # one that finds no database at its start says so and ends: whoever started it tries again
+                if _READY in self._said():
+                    self.departures.append(f"{self.name} ended by itself with {self._process.returncode}")
                 self.start()
         finally:
             self._lock.release()
+
+    def _said(self) -> str:
+        """Return what it has logged in this life."""
+        return self._log.read_text(encoding="utf-8", errors="replace").rpartition(_LIFE)[2]
 
     def pids(self) -> list[int]:
         """Return its supervisor and, behind it, its processes."""

@@ -22,7 +22,7 @@ steps:
 steps:
   one: {task: chaos.async.v1, with: {seconds: 0.2}}
   two: {needs: one, task: chaos.once.v1, with: {seconds: 0.3}}
-  three: {needs: two, task: chaos.snooze.v1}
+  three: {needs: two, task: chaos.snooze.v1, with: {}}
   four: {needs: three, task: chaos.narrow.v1, with: {seconds: 0.1}}
   five: {needs: four, task: chaos.quick.v1, with: {}}
 """,
@@ -45,12 +45,12 @@ steps:
     "chaos.troubled.v1": """
 steps:
   good: {task: chaos.quick.v1, with: {}}
-  bad: {task: chaos.failing.v1}
-  tolerated: {task: chaos.abort.v1, continue_on_error: true}
+  bad: {task: chaos.failing.v1, with: {}}
+  tolerated: {task: chaos.abort.v1, with: {}, continue_on_error: true}
   never: {needs: [good, bad], task: chaos.quick.v1, with: {}}
   rescue: {needs: bad, if: failure(), task: chaos.quick.v1, with: {}}
   always: {needs: [never, rescue], if: always(), task: chaos.effect.v1, with: {}}
-  further: {needs: tolerated, task: chaos.crash.v1}
+  further: {needs: tolerated, task: chaos.crash.v1, with: {}}
 finally:
   broom: {task: chaos.slow.v1, with: {seconds: 0.3}}
 """,
