@@ -1,4 +1,4 @@
-"""`python -m chaos`: workers under random faults for a while; afterwards a checker looks at everything that happened."""
+"""`python -m chaos`: workers under random faults for a while, then a checker of all that happened."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _ANSWERS = 90.0  # seconds that submits get for their answers, after the last fa
 _ENDS = 240.0  # seconds that the work gets for its end
 _LIMIT = 3
 _UNFINISHED = """
-    select (select count(*) from tributary.steps where state not in ('completed', 'skipped', 'cancelled', 'discarded'))
+    select (select count(*) from tributary.steps
+            where state not in ('completed', 'skipped', 'cancelled', 'discarded'))
          + (select count(*) from tributary.runs where finished_at is null)
 """
 
@@ -44,8 +45,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long faults come (default 600)")
     parser.add_argument("--seed", type=int, help="repeats a run: the same faults, the same submissions")
     parser.add_argument("--folder", type=Path, help="where everything is kept")
-    parser.add_argument("--only", action="append", help="a kind of fault; the others are left out (repeatable)")
-    parser.add_argument("--check", type=Path, metavar="FOLDER", help="look at a history that was kept, once more")
+    parser.add_argument(
+        "--only", action="append", help="a kind of fault; the others are left out (repeatable)"
+    )
+    parser.add_argument(
+        "--check", type=Path, metavar="FOLDER", help="look at a history that was kept, once more"
+    )
     options = parser.parse_args()
     if options.check:
         return _judge(load(options.check / "history.jsonl"), options.check)
@@ -105,7 +110,13 @@ def _run(seed: int, seconds: float, folder: Path, without: frozenset[str]) -> Hi
         relay = stack.enter_context(Relay(server.url))
         workers = _workers(stack, server.url, relay.url, folder, environment(executions, library))
         with psycopg.connect(server.url, autocommit=True) as connection:
-            _wait(lambda: _count(connection, "select count(*) from tributary.processes") == len(workers) * PROCESSES, 60, "workers")
+            _wait(
+                lambda: (
+                    _count(connection, "select count(*) from tributary.processes") == len(workers) * PROCESSES
+                ),
+                60,
+                "workers",
+            )
         begin = time.monotonic()
         faults = Faults(server, workers, relay, say)
         producers = Producers(server.url, planned.submissions, begin)
@@ -126,6 +137,7 @@ def _run(seed: int, seconds: float, folder: Path, without: frozenset[str]) -> Hi
         say("all has ended")
         history.departures += [f"{w.name} drained with {code}" for w in workers if (code := w.drain()) != 0]
         history.departures += [departure for worker in workers for departure in worker.departures]
+        history.departures += producers.refused
         history.submissions += sorted(producers.submissions, key=lambda sent: sent.number)
         history.cancels += producers.cancels
         history.executions += journal.read(executions)

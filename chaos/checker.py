@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _FAN = "trib.fan.v1"
 _ENDED = frozenset(state.value for state in STEP_ENDED)
 _RUN_ENDED = frozenset(state.value for state in RUN_ENDED)
-_OWN_FAULTS = frozenset({"invalid_payload", "invalid_result", "unserialisable_result", "handler_error", "not_importable"})
+_OWN_FAULTS = frozenset(
+    {"invalid_payload", "invalid_result", "unserialisable_result", "handler_error", "not_importable"}
+)
 _EARLY = 0.002  # seconds that a microsecond clock and a monotonic one may disagree by
 
 
@@ -78,11 +80,20 @@ def _nothing_lost(view: _View) -> Iterator[Violation]:
     keys.update(run.idempotency_key for run in view.history.runs if run.idempotency_key)
     for sent in view.history.submissions:
         if sent.fate == "acknowledged" and sent.id not in ids:
-            yield Violation("lost", f"submission {sent.number} ({sent.name}) was acknowledged as {sent.id}, and is not there")
+            yield Violation(
+                "lost",
+                f"submission {sent.number} ({sent.name}) was acknowledged as {sent.id}, and is not there",
+            )
         if sent.fate == "rolled_back" and sent.id in ids:
-            yield Violation("lost", f"submission {sent.number} ({sent.name}) was rolled back, and is there", (sent.id or "", 0))
+            yield Violation(
+                "lost",
+                f"submission {sent.number} ({sent.name}) was rolled back, and is there",
+                (sent.id or "", 0),
+            )
         if sent.key is not None and keys[sent.key] != 1:
-            yield Violation("lost", f"key {sent.key} of submission {sent.number} belongs to {keys[sent.key]} works")
+            yield Violation(
+                "lost", f"key {sent.key} of submission {sent.number} belongs to {keys[sent.key]} works"
+            )
 
 
 def _all_ended(view: _View) -> Iterator[Violation]:
@@ -93,7 +104,11 @@ def _all_ended(view: _View) -> Iterator[Violation]:
             yield Violation("unfinished", f"it is still {row.state} ({row.reason})", row.key)
     for run in view.history.runs:
         if run.state not in _RUN_ENDED:
-            yield Violation("unfinished", f"run {run.name} is still {run.state}, {run.remaining} steps remain", (run.run_id, RUN))
+            yield Violation(
+                "unfinished",
+                f"run {run.name} is still {run.state}, {run.remaining} steps remain",
+                (run.run_id, RUN),
+            )
 
 
 def _newest_lease_only(view: _View) -> Iterator[Violation]:
@@ -110,11 +125,14 @@ def _newest_lease_only(view: _View) -> Iterator[Violation]:
         elif accepted.token != claims[-1].seq or accepted.token != row.seq:
             yield Violation(
                 "stale",
-                f"the result of {accepted.x} was accepted under token {accepted.token}, the newest claim had {claims[-1].seq}",
+                f"the result of {accepted.x} was accepted under token {accepted.token},"
+                f" the newest claim had {claims[-1].seq}",
                 row.key,
             )
         elif accepted.how != "returned":
-            yield Violation("stale", f"the result of {accepted.x} was accepted, which ended with {accepted.how}", row.key)
+            yield Violation(
+                "stale", f"the result of {accepted.x} was accepted, which ended with {accepted.how}", row.key
+            )
 
 
 def _children_after_parents(view: _View) -> Iterator[Violation]:
@@ -128,12 +146,25 @@ def _children_after_parents(view: _View) -> Iterator[Violation]:
         # a fan-out is claimed to make its items, which it then waits for
         starts = [] if _gathers(view, edge.parent, row) else view.claims.get(child, [])
         if starts and (ended is None or starts[0].number < ended):
-            yield Violation("early", f"it was claimed (change {starts[0].number}) before its need {edge.parent} ended ({ended})", child)
+            yield Violation(
+                "early",
+                f"it was claimed (change {starts[0].number}) before its need {edge.parent} ended ({ended})",
+                child,
+            )
         parent_row = view.rows.get(parent)
         accepted = view.by_name.get(parent_row.x or "") if parent_row else None
         begun = min((execution.begin for execution in view.executions[child]), default=None)
-        if accepted is not None and accepted.end is not None and begun is not None and begun < accepted.end - _EARLY:
-            yield Violation("early", f"it began {accepted.end - begun:.3f} s before the end of {accepted.x}, which it needs", child)
+        if (
+            accepted is not None
+            and accepted.end is not None
+            and begun is not None
+            and begun < accepted.end - _EARLY
+        ):
+            yield Violation(
+                "early",
+                f"it began {accepted.end - begun:.3f} s before the end of {accepted.x}, which it needs",
+                child,
+            )
 
 
 def _gathers(view: _View, parent: int, child: Row) -> bool:
@@ -154,18 +185,26 @@ def _attempts_counted(view: _View) -> Iterator[Violation]:
                 continue
             kept = after.attempt == before.attempt
             if not kept and after.attempt != before.attempt - 1:
-                yield Violation("attempts", f"attempt {before.attempt} became {after.attempt} when it ended", key)
+                yield Violation(
+                    "attempts", f"attempt {before.attempt} became {after.attempt} when it ended", key
+                )
             elif kept and after.after != "completed" and (*key, before.seq) not in recorded:
-                yield Violation("attempts", f"attempt {before.attempt} ended {after.after} and is recorded nowhere", key)
+                yield Violation(
+                    "attempts", f"attempt {before.attempt} ended {after.after} and is recorded nowhere", key
+                )
         given_back = sum(
             after.attempt < before.attempt for before, after in pairwise(changes) if before.after == "running"
         )
         claims = len(view.claims.get(key, []))
         if row.attempt != claims - given_back:
-            yield Violation("attempts", f"{claims} claims and {given_back} releases make no {row.attempt} attempts", key)
+            yield Violation(
+                "attempts", f"{claims} claims and {given_back} releases make no {row.attempt} attempts", key
+            )
         if row.attempt - row.crashes > row.max_attempts:
             yield Violation(
-                "attempts", f"{row.attempt} attempts with {row.crashes} crashes exceed max_attempts {row.max_attempts}", key
+                "attempts",
+                f"{row.attempt} attempts with {row.crashes} crashes exceed max_attempts {row.max_attempts}",
+                key,
             )
 
 
@@ -179,10 +218,14 @@ def _executions_claimed(
     for execution in executions:
         claim = tokens.get(execution.token)
         if claim is None:
-            yield Violation("attempts", f"{execution.x} ran under token {execution.token}, which no claim has had", key)
+            yield Violation(
+                "attempts", f"{execution.x} ran under token {execution.token}, which no claim has had", key
+            )
         elif claim.attempt != execution.attempt:
             yield Violation(
-                "attempts", f"{execution.x} took itself for attempt {execution.attempt}, its claim was {claim.attempt}", key
+                "attempts",
+                f"{execution.x} took itself for attempt {execution.attempt}, its claim was {claim.attempt}",
+                key,
             )
     if row is not None and row.max_attempts == 1 and len(executions) > 1:
         yield Violation("attempts", f"max_attempts is 1, and it was executed {len(executions)} times", key)
@@ -193,12 +236,26 @@ def _ends_stay(view: _View) -> Iterator[Violation]:
         ended, legal = (_RUN_ENDED, None) if key[1] == RUN else (_ENDED, STEP_TRANSITIONS)
         for change in changes:
             if change.before in ended:
-                yield Violation("changed", f"it was {change.before}, and then {change.after} (change {change.number})", key)
-            elif legal and change.before not in (None, change.after) and change.after not in legal[StepState(change.before)]:
-                yield Violation("changed", f"{change.before} -> {change.after} is no transition (change {change.number})", key)
+                yield Violation(
+                    "changed",
+                    f"it was {change.before}, and then {change.after} (change {change.number})",
+                    key,
+                )
+            elif (
+                legal
+                and change.before not in (None, change.after)
+                and change.after not in legal[StepState(change.before)]
+            ):
+                yield Violation(
+                    "changed",
+                    f"{change.before} -> {change.after} is no transition (change {change.number})",
+                    key,
+                )
         for before, after in pairwise(changes):
             if after.before != before.after:
-                yield Violation("changed", f"it was {before.after}, and became {after.after} from {after.before}", key)
+                yield Violation(
+                    "changed", f"it was {before.after}, and became {after.after} from {after.before}", key
+                )
         final = _state_of(view, key)
         if final != changes[-1].after:
             yield Violation("changed", f"it was last seen to become {changes[-1].after}, and is {final}", key)
@@ -221,7 +278,11 @@ def _nothing_leaked(view: _View) -> Iterator[Violation]:
             yield Violation("leaked", f"{most} attempts of queue {queue} ran at once, its limit is {limit}")
     for run in view.history.runs:
         if run.state in _RUN_ENDED and run.remaining:
-            yield Violation("leaked", f"run {run.name} has ended, and {run.remaining} steps remain to be counted", (run.run_id, RUN))
+            yield Violation(
+                "leaked",
+                f"run {run.name} has ended, and {run.remaining} steps remain to be counted",
+                (run.run_id, RUN),
+            )
 
 
 def _spans(view: _View, queue: str) -> Iterator[tuple[float, float]]:
@@ -250,12 +311,16 @@ def _effects_once(view: _View) -> Iterator[Violation]:
         if row.name == "chaos.effect.v1":
             expected = int(row.state == "completed")
             if written[row.key] != expected:
-                yield Violation("effects", f"it is {row.state} and has written {written[row.key]} times", row.key)
+                yield Violation(
+                    "effects", f"it is {row.state} and has written {written[row.key]} times", row.key
+                )
     for effect in view.history.effects:
         key = (effect.run_id, effect.ordinal)
         held = view.rows.get(key)
         if held is None or held.x != effect.x:
-            yield Violation("effects", f"{effect.x} has written, and the result is of {held.x if held else None}", key)
+            yield Violation(
+                "effects", f"{effect.x} has written, and the result is of {held.x if held else None}", key
+            )
 
 
 def _ends_recorded(view: _View) -> Iterator[Violation]:
@@ -271,9 +336,13 @@ def _ends_recorded(view: _View) -> Iterator[Violation]:
     failed = {row.run_id for row in view.history.rows if row.state == "discarded" and not row.optional}
     for run in view.history.runs:
         if run.state == "completed" and run.run_id in failed:
-            yield Violation("recorded", "the run is completed, and a step of it was discarded", (run.run_id, RUN))
+            yield Violation(
+                "recorded", "the run is completed, and a step of it was discarded", (run.run_id, RUN)
+            )
         if run.state == "failed" and run.run_id not in failed:
-            yield Violation("recorded", "the run has failed, and no step of it was discarded", (run.run_id, RUN))
+            yield Violation(
+                "recorded", "the run has failed, and no step of it was discarded", (run.run_id, RUN)
+            )
     for cancel in view.history.cancels:
         key = (cancel.id, RUN if cancel.id in view.runs else 0)
         state = _state_of(view, key)
@@ -286,7 +355,11 @@ def _workers_stay(view: _View) -> Iterator[Violation]:
         yield Violation("worker", departure)
     for attempt in view.history.attempts:
         if attempt.reason in _OWN_FAULTS:
-            yield Violation("worker", f"attempt {attempt.attempt} came to nothing: {attempt.reason}", (attempt.run_id, attempt.ordinal))
+            yield Violation(
+                "worker",
+                f"attempt {attempt.attempt} came to nothing: {attempt.reason}",
+                (attempt.run_id, attempt.ordinal),
+            )
 
 
 _RULES = (

@@ -30,7 +30,8 @@ _HELD_ROWS = """
 """
 _HELD_RUNS = """
     select 1 from tributary.runs
-    where run_id in (select run_id from tributary.runs where state = 'running' order by random() limit 3) for update
+    where run_id in (select run_id from tributary.runs where state = 'running' order by random() limit 3)
+    for update
 """
 _OTHERS = "select pid from pg_stat_activity where application_name like 'trib%' order by pid"
 _LONGEST_JUMP = 3600.0

@@ -1,4 +1,4 @@
-"""The handlers of chaos: each notes what it does in the journal, and puts the name of its execution into its result."""
+"""The handlers of chaos: each notes what it does, and puts the name of its execution into its result."""
 
 from __future__ import annotations
 

@@ -226,9 +226,9 @@ class History:
                 held = getattr(self, kind.name)
                 if kind.name in _RECORDS:
                     for record in held:
-                        out.write(json.dumps({"kind": kind.name, **asdict(record)}) + "\n")
+                        out.write(json.dumps({"list": kind.name, **asdict(record)}) + "\n")
                 else:
-                    out.write(json.dumps({"kind": kind.name, "value": held}) + "\n")
+                    out.write(json.dumps({"list": kind.name, "value": held}) + "\n")
 
 
 def load(path: Path) -> History:
@@ -236,7 +236,7 @@ def load(path: Path) -> History:
     history = History()
     for line in path.read_text(encoding="utf-8").splitlines():
         record: dict[str, Any] = json.loads(line)
-        kind = record.pop("kind")
+        kind = record.pop("list")
         if kind in _RECORDS:
             getattr(history, kind).append(_RECORDS[kind](**record))
         else:

@@ -1,4 +1,4 @@
-"""The log of executions: one file per process, one write per line. What a handler does is known from here alone."""
+"""The log of executions: one file per process, one write per line. It knows nothing of the database."""
 
 from __future__ import annotations
 

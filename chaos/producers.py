@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from chaos.history import Cancel, Submission
 from tributary_daemon import Client, TributaryError
-from tributary_daemon.errors import NotPossible
+from tributary_daemon.errors import DatabaseError, NotPossible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class Producers:
     Attributes:
         submissions: what they know.
         cancels: the same of cancels.
+        refused: what was refused although nothing is wrong with it.
     """
 
     def __init__(self, url: str, planned: tuple[Planned, ...], begin: float) -> None:
@@ -48,6 +49,7 @@ class Producers:
         self._busy = 0
         self.submissions: list[Submission] = []
         self.cancels: list[Cancel] = []
+        self.refused: list[str] = []
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_SIDE_BY_SIDE)]
 
     def start(self) -> None:
@@ -98,12 +100,19 @@ class Producers:
         fate: Literal["acknowledged", "unknown", "rolled_back"] = "acknowledged"
         found = None
         if key is not None:
-            found = self._insist(client, planned, key)
+            try:
+                found = self._insist(client, planned, key)
+            except TributaryError as error:
+                self.refused.append(f"submission {planned.number} ({planned.name}) was refused: {error}")
+                return
         else:
             try:
                 found, fate = self._in_sql(planned)
-            except psycopg.Error:
+            except psycopg.OperationalError:
                 fate = "unknown"
+            except psycopg.Error as error:
+                self.refused.append(f"submission {planned.number} ({planned.name}) was refused: {error}")
+                return
         self.submissions.append(Submission(planned.number, planned.name, fate, found, key))
         if planned.cancel_after is not None and found is not None and fate == "acknowledged":
             at = time.monotonic() - self._begin + planned.cancel_after
@@ -114,7 +123,7 @@ class Producers:
             try:
                 options: Any = planned.options
                 return client.submit(planned.name, planned.payload, idempotency_key=key, **options).id
-            except TributaryError:
+            except DatabaseError:
                 # whether it was recorded or not: the key makes it the same work
                 if self._end.wait(_PAUSE):
                     raise
@@ -136,7 +145,7 @@ class Producers:
             client.cancel(found, "chaos")
         except NotPossible:
             self.cancels.append(Cancel(found, "refused"))
-        except TributaryError:
+        except DatabaseError:
             self.cancels.append(Cancel(found, "unknown"))
         else:
             self.cancels.append(Cancel(found, "acknowledged"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chaos.history import RUN
 
@@ -20,19 +20,20 @@ def figures(history: History) -> str:
     """Return in some lines what came of everything."""
     states = Counter(row.state for row in history.rows if row.kind != "closing")
     outcomes = Counter(attempt.outcome for attempt in history.attempts)
+    names = Counter(execution.name for execution in history.executions)
     fates = Counter(sent.fate for sent in history.submissions)
     return "\n".join(
         (
             f"submissions   {len(history.submissions)}: {_counts(fates)}",
             f"steps         {states.total()}: {_counts(states)}",
-            f"executions    {len(history.executions)}: {_counts(Counter(e.name for e in history.executions))}",
+            f"executions    {len(history.executions)}: {_counts(names)}",
             f"not well      {outcomes.total()} attempts: {_counts(outcomes)}",
             f"changes       {len(history.changes)}",
         )
     )
 
 
-def _counts(counts: Counter[str]) -> str:
+def _counts(counts: Counter[Any]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.most_common())
 
 
@@ -58,10 +59,12 @@ def story(history: History, key: Key) -> str:
     lines += [f"  {sent}" for sent in history.submissions if sent.id == run_id]
     lines += [f"  {cancel}" for cancel in history.cancels if cancel.id == run_id]
     lines += [f"  {run}" for run in history.runs if run.run_id == run_id]
-    lines += [f"  {row}" for row in history.rows if row.key == key or (ordinal == RUN and row.run_id == run_id)]
     lines += [
-        f"  change {change.number}: {change.before} -> {change.after}, attempt {change.attempt}, token {change.seq},"
-        f" process {change.process_id}"
+        f"  {row}" for row in history.rows if row.key == key or (ordinal == RUN and row.run_id == run_id)
+    ]
+    lines += [
+        f"  change {change.number}: {change.before} -> {change.after}, attempt {change.attempt},"
+        f" token {change.seq}, process {change.process_id}"
         for change in history.changes
         if change.key == key
     ]
@@ -75,6 +78,6 @@ def story(history: History, key: Key) -> str:
     lines += [
         f"  event {event.type}, attempt {event.attempt}"
         for event in history.events
-        if event.run_id == run_id and (event.ordinal == ordinal or ordinal == RUN)
+        if event.run_id == run_id and ordinal in (event.ordinal, RUN)
     ]
     return "\n".join(lines)

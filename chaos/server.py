@@ -66,7 +66,7 @@ class Server:
             return "mounting a small disk needs root"
         try:
             done = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MEGABYTES}m,mode=0755", "tmpfs", str(self._home)],
+                ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MEGABYTES}m,mode=0755", "tmpfs", self._home],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
         except OSError as error:

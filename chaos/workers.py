@@ -46,9 +46,8 @@ class Worker:
 
     def __init__(self, name: str, url: str, folder: Path, environment: Mapping[str, str]) -> None:
         self.name = name
-        self._url = url
         self._log = folder / f"{name}.log"
-        self._environment = dict(environment)
+        self._environment = {**environment, "TRIB_DATABASE_URL": url, "TRIB_LOG_FORMAT": "json"}
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._lock = threading.RLock()
@@ -67,7 +66,8 @@ class Worker:
                 return
             command = [
                 sys.executable, "-m", "tributary_daemon", "worker", "--name", self.name,
-                "--processes", str(PROCESSES), "--concurrency", str(CONCURRENCY), "--queues", "default,narrow",
+                "--processes", str(PROCESSES), "--concurrency", str(CONCURRENCY),
+                "--queues", "default,narrow",
                 "--drain-timeout", f"{_DRAIN}s", "--import", "chaos.handlers",
             ]  # fmt: skip
             with self._log.open("ab") as log:
@@ -75,8 +75,8 @@ class Worker:
                 log.flush()
                 self._process = subprocess.Popen(
                     command,
-                    cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                    env={**os.environ, **self._environment, "TRIB_DATABASE_URL": self._url, "TRIB_LOG_FORMAT": "json"},
+                    cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                    start_new_session=True, env={**os.environ, **self._environment},
                 )  # fmt: skip
 
     def keep(self) -> None:
@@ -151,10 +151,10 @@ def clock_library(folder: Path) -> Path | None:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
+    source = Path(__file__).with_name("clock_jump.c")
     built = folder / "clock_jump.so"
     subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O2", "-o", str(built), str(Path(__file__).with_name("clock_jump.c")), "-ldl"],
-        check=True,
+        [compiler, "-shared", "-fPIC", "-O2", "-o", str(built), str(source), "-ldl"], check=True,
     )  # fmt: skip
     return built
 
@@ -170,6 +170,8 @@ def _children(pid: int) -> list[int]:
         said = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
         found = [int(child) for child in said.split()]
         # not the tracker of shared resources, which runs nothing of ours
-        return [child for child in found if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [
+            child for child in found if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
     except OSError:
         return []

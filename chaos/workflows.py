@@ -60,6 +60,12 @@ steps:
   one: {task: chaos.slow.v1, with: {seconds: 0.3}}
   two: {needs: one, task: chaos.quick.v1, with: {}}
 """,
+    "chaos.single.v1": """
+concurrency: {group: chaos, limit: 2}
+steps:
+  one: {task: chaos.quick.v1, with: {}}
+  two: {needs: one, task: chaos.async.v1, with: {seconds: 0.3}}
+""",
     "chaos.parent.v1": """
 steps:
   before: {task: chaos.quick.v1, with: {}}

@@ -70,7 +70,9 @@ def test_a_cancel_ends_the_closing_step_before_the_hooks_begin(connection, worke
 
 
 @pytest.mark.parametrize(("end", "state"), [("completed", "completed"), ("cancelled", "discarded")])
-def test_what_a_child_makes_of_the_step_that_waits_for_it_is_a_known_transition(connection, worker, end, state):
+def test_what_a_child_makes_of_the_step_that_waits_for_it_is_a_known_transition(
+    connection, worker, end, state
+):
     kit.watch_transitions(connection)
     child = kit.workflow("w.child.v1", {"a": ()})
     parent = kit.start(connection, kit.workflow("w.parent.v1", {"sub": {"name": SUB}}))
