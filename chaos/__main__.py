@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from chaos import journal, plan, report, workflows
+from chaos import journal, plan, report, slots, workflows
 from chaos.checker import Violation, check
 from chaos.collect import collect
 from chaos.faults import Faults
@@ -135,7 +135,11 @@ def _run(seed: int, seconds: float, folder: Path, without: frozenset[str]) -> Hi
             say(str(error))
             history.departures.append(str(error))
         say("all has ended")
-        history.departures += [f"{w.name} drained with {code}" for w in workers if (code := w.drain()) != 0]
+        met, all_slots = slots.prove(server.url, len(workers), folder / "slots")
+        if met < all_slots:
+            history.departures.append(f"{met} attempts run at once, and there are {all_slots} slots")
+        for worker in workers:
+            worker.drain()
         history.departures += [departure for worker in workers for departure in worker.departures]
         history.departures += producers.refused
         history.submissions += sorted(producers.submissions, key=lambda sent: sent.number)

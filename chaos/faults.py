@@ -113,9 +113,7 @@ class Faults:
         worker.kill(pids, signal.SIGCONT)
 
     def _drain_worker(self, fault: Fault, worker: Worker) -> None:
-        code = worker.drain()
-        if code != 0:
-            worker.departures.append(f"{worker.name} drained with {code}")
+        worker.drain()
         self._wait(fault.seconds)
         worker.start()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from chaos.journal import execution
@@ -148,4 +149,15 @@ def narrow(payload: dict[str, Any], step: Step) -> dict[str, Any]:
     """Run in a queue that is limited over all workers."""
     with execution(step) as x:
         time.sleep(payload.get("seconds", 0.2))
+        return {"x": x}
+
+
+@handler("chaos.meet.v1", max_attempts=1)
+def meet(payload: dict[str, Any], step: Step) -> dict[str, Any]:
+    """Wait until as many run at the same time as there are slots."""
+    folder = Path(payload["folder"])
+    with execution(step) as x:
+        (folder / x).touch()
+        while len(list(folder.iterdir())) < payload["all"]:
+            time.sleep(0.05)
         return {"x": x}

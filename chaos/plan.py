@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 WORKERS = 3
 BEHIND_RELAY = WORKERS - 1
-PACE = 8.0  # submissions a second, on the average
+PACE = 6.0  # submissions a second, on the average
 
 Way = Literal["key", "plain", "transaction", "rolled_back"]
 
@@ -88,7 +88,7 @@ _PAUSES = (0.3, 4.5)  # seconds between one fault and the next
 _LEAD = 2.0  # before the first one
 
 _INTENTS: tuple[tuple[str, int, dict[str, tuple[float, float]]], ...] = (
-    ("chaos.quick.v1", 24, {}),
+    ("chaos.quick.v1", 30, {}),
     ("chaos.slow.v1", 9, {"seconds": (0.5, 5)}),
     ("chaos.beating.v1", 4, {"seconds": (0.5, 4)}),
     ("chaos.async.v1", 7, {"seconds": (0.1, 3)}),
@@ -96,7 +96,7 @@ _INTENTS: tuple[tuple[str, int, dict[str, tuple[float, float]]], ...] = (
     ("chaos.flaky.v1", 7, {}),
     ("chaos.failing.v1", 3, {}),
     ("chaos.abort.v1", 2, {}),
-    ("chaos.crash.v1", 2, {}),
+    ("chaos.crash.v1", 1, {}),
     ("chaos.poison.v1", 1, {}),
     ("chaos.snooze.v1", 5, {}),
     ("chaos.once.v1", 8, {"seconds": (0, 2)}),

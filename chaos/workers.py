@@ -85,12 +85,15 @@ class Worker:
             return  # somebody ends or starts it
         try:
             if self._wanted and self._process is not None and self._process.poll() is not None:
-                # one that finds no database at its start says so and ends: whoever started it tries again
-                if _READY in self._said():
-                    self.departures.append(f"{self.name} ended by itself with {self._process.returncode}")
+                self._note(f"{self.name} ended by itself with {self._process.returncode}")
                 self.start()
         finally:
             self._lock.release()
+
+    def _note(self, departure: str) -> None:
+        """Note an end that should not be; one that has not come up yet may end, and is started again."""
+        if _READY in self._said():
+            self.departures.append(departure)
 
     def _said(self) -> str:
         """Return what it has logged in this life."""
@@ -116,21 +119,21 @@ class Worker:
             if self._process is not None:
                 self._process.wait()
 
-    def drain(self) -> int:
-        """Let it drain, and return its exit code.
-
-        Raises:
-            RuntimeError: it does not end.
-        """
+    def drain(self) -> None:
+        """Let it drain, and note it if it does not."""
         with self._lock:
             self._wanted = False
             if self._process is None:
-                return 0
+                return
             self._process.send_signal(signal.SIGTERM)
             try:
-                return self._process.wait(_DRAIN + _PATIENCE)
+                code = self._process.wait(_DRAIN + _PATIENCE)
             except subprocess.TimeoutExpired:
-                raise RuntimeError(f"{self.name} does not drain, see {self._log}") from None
+                self.departures.append(f"{self.name} does not drain")
+                self.end()
+            else:
+                if code != 0:
+                    self._note(f"{self.name} drained with {code}")
 
     def end(self) -> None:
         """Kill what is left of it."""

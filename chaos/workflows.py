@@ -50,7 +50,7 @@ steps:
   never: {needs: [good, bad], task: chaos.quick.v1, with: {}}
   rescue: {needs: bad, if: failure(), task: chaos.quick.v1, with: {}}
   always: {needs: [never, rescue], if: always(), task: chaos.effect.v1, with: {}}
-  further: {needs: tolerated, task: chaos.crash.v1, with: {}}
+  further: {needs: tolerated, task: chaos.snooze.v1, with: {}}
 finally:
   broom: {task: chaos.slow.v1, with: {seconds: 0.3}}
 """,
