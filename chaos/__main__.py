@@ -143,7 +143,7 @@ def _run(seed: int, seconds: float, folder: Path, without: frozenset[str]) -> Hi
         history.departures += [departure for worker in workers for departure in worker.departures]
         history.departures += producers.refused
         history.submissions += sorted(producers.submissions, key=lambda sent: sent.number)
-        history.cancels += producers.cancels
+        history.acts += producers.acts
         history.executions += journal.read(executions)
         collect(server.url, history)
     return history

@@ -23,7 +23,6 @@ _RUN_ENDED = frozenset(state.value for state in RUN_ENDED)
 _OWN_FAULTS = frozenset(
     {"invalid_payload", "invalid_result", "unserialisable_result", "handler_error", "not_importable"}
 )
-_EARLY = 0.002  # seconds that a microsecond clock and a monotonic one may disagree by
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class _View:
         self.executions: dict[Key, list[Execution]] = defaultdict(list)
         for execution in history.executions:
             self.executions[execution.key].append(execution)
+        # an explicit retry may end the end of what it names
+        self.retried = {act.id for act in history.acts if act.what == "retry" and act.fate != "refused"}
         self.by_name = {execution.x: execution for execution in history.executions}
         self.claims = {
             key: [change for change in changes if change.after == "running" and change.before != "running"]
@@ -154,12 +155,9 @@ def _children_after_parents(view: _View) -> Iterator[Violation]:
         parent_row = view.rows.get(parent)
         accepted = view.by_name.get(parent_row.x or "") if parent_row else None
         begun = min((execution.begin for execution in view.executions[child]), default=None)
-        if (
-            accepted is not None
-            and accepted.end is not None
-            and begun is not None
-            and begun < accepted.end - _EARLY
-        ):
+        if edge.run_id in view.retried:
+            continue  # a retry runs a need anew, whose children have run before
+        if accepted is not None and accepted.end is not None and begun is not None and begun < accepted.end:
             yield Violation(
                 "early",
                 f"it began {accepted.end - begun:.3f} s before the end of {accepted.x}, which it needs",
@@ -175,7 +173,7 @@ def _gathers(view: _View, parent: int, child: Row) -> bool:
 def _attempts_counted(view: _View) -> Iterator[Violation]:
     recorded = {(attempt.run_id, attempt.ordinal, attempt.seq) for attempt in view.history.attempts}
     for key, executions in view.executions.items():
-        yield from _executions_claimed(key, executions, view.claims.get(key, []), view.rows.get(key))
+        yield from _executions_claimed(view, key, executions)
     for key, changes in view.changes.items():
         row = view.rows.get(key)
         if row is None or not row.name.startswith("chaos."):
@@ -200,7 +198,7 @@ def _attempts_counted(view: _View) -> Iterator[Violation]:
             yield Violation(
                 "attempts", f"{claims} claims and {given_back} releases make no {row.attempt} attempts", key
             )
-        if row.attempt - row.crashes > row.max_attempts:
+        if row.attempt - row.crashes > row.max_attempts and row.run_id not in view.retried:
             yield Violation(
                 "attempts",
                 f"{row.attempt} attempts with {row.crashes} crashes exceed max_attempts {row.max_attempts}",
@@ -208,10 +206,9 @@ def _attempts_counted(view: _View) -> Iterator[Violation]:
             )
 
 
-def _executions_claimed(
-    key: Key, executions: list[Execution], claims: list[Change], row: Row | None
-) -> Iterator[Violation]:
-    tokens = {claim.seq: claim for claim in claims}
+def _executions_claimed(view: _View, key: Key, executions: list[Execution]) -> Iterator[Violation]:
+    row = view.rows.get(key)
+    tokens = {claim.seq: claim for claim in view.claims.get(key, [])}
     for token, count in Counter(execution.token for execution in executions).items():
         if count > 1:
             yield Violation("attempts", f"the lease with token {token} was executed {count} times", key)
@@ -227,7 +224,8 @@ def _executions_claimed(
                 f"{execution.x} took itself for attempt {execution.attempt}, its claim was {claim.attempt}",
                 key,
             )
-    if row is not None and row.max_attempts == 1 and len(executions) > 1:
+    retried = row is not None and row.run_id in view.retried
+    if row is not None and row.max_attempts == 1 and len(executions) > 1 and not retried:
         yield Violation("attempts", f"max_attempts is 1, and it was executed {len(executions)} times", key)
 
 
@@ -235,7 +233,7 @@ def _ends_stay(view: _View) -> Iterator[Violation]:
     for key, changes in view.changes.items():
         ended, legal = (_RUN_ENDED, None) if key[1] == RUN else (_ENDED, STEP_TRANSITIONS)
         for change in changes:
-            if change.before in ended:
+            if change.before in ended and not _by_retry(view, change):
                 yield Violation(
                     "changed",
                     f"it was {change.before}, and then {change.after} (change {change.number})",
@@ -259,6 +257,14 @@ def _ends_stay(view: _View) -> Iterator[Violation]:
         final = _state_of(view, key)
         if final != changes[-1].after:
             yield Violation("changed", f"it was last seen to become {changes[-1].after}, and is {final}", key)
+
+
+def _by_retry(view: _View, change: Change) -> bool:
+    if change.run_id not in view.retried or change.before is None:
+        return False
+    if change.ordinal == RUN:
+        return change.after == "running"
+    return change.after in STEP_TRANSITIONS[StepState(change.before)]
 
 
 def _state_of(view: _View, key: Key) -> str | None:
@@ -308,7 +314,7 @@ def _most_at_once(spans: Iterable[tuple[float, float]]) -> int:
 def _effects_once(view: _View) -> Iterator[Violation]:
     written: Counter[Key] = Counter((effect.run_id, effect.ordinal) for effect in view.history.effects)
     for row in view.history.rows:
-        if row.name == "chaos.effect.v1":
+        if row.name == "chaos.effect.v1" and row.run_id not in view.retried:
             expected = int(row.state == "completed")
             if written[row.key] != expected:
                 yield Violation(
@@ -317,7 +323,7 @@ def _effects_once(view: _View) -> Iterator[Violation]:
     for effect in view.history.effects:
         key = (effect.run_id, effect.ordinal)
         held = view.rows.get(key)
-        if held is None or held.x != effect.x:
+        if key[0] not in view.retried and (held is None or held.x != effect.x):
             yield Violation(
                 "effects", f"{effect.x} has written, and the result is of {held.x if held else None}", key
             )
@@ -343,10 +349,12 @@ def _ends_recorded(view: _View) -> Iterator[Violation]:
             yield Violation(
                 "recorded", "the run has failed, and no step of it was discarded", (run.run_id, RUN)
             )
-    for cancel in view.history.cancels:
-        key = (cancel.id, RUN if cancel.id in view.runs else 0)
+    for act in view.history.acts:
+        key = (act.id, RUN if act.id in view.runs else 0)
         state = _state_of(view, key)
-        if cancel.fate == "acknowledged" and state != "cancelled":
+        if act.what != "cancel" or act.id in view.retried:
+            continue
+        if act.fate == "acknowledged" and state != "cancelled":
             yield Violation("recorded", f"its cancel was acknowledged, and it is {state}", key)
 
 

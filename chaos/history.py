@@ -36,10 +36,17 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
-    """A cancel that was asked for; ``acknowledged``, ``refused`` (the work had ended) or ``unknown``."""
+class Act:
+    """What an operator asked for: ``cancel``, ``pause``, ``resume`` or ``retry``.
+
+    Attributes:
+        id: of the run or intent.
+        what: see above.
+        fate: ``acknowledged``, ``refused`` (not possible in its state), or ``unknown``: no answer came.
+    """
 
     id: str
+    what: str
     fate: Literal["acknowledged", "refused", "unknown"]
 
 
@@ -205,7 +212,7 @@ class History:
     """
 
     submissions: list[Submission] = field(default_factory=list)
-    cancels: list[Cancel] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
@@ -246,7 +253,7 @@ def load(path: Path) -> History:
 
 _RECORDS: dict[str, type[Any]] = {
     "submissions": Submission,
-    "cancels": Cancel,
+    "acts": Act,
     "executions": Execution,
     "rows": Row,
     "runs": Run,

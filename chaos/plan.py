@@ -25,7 +25,7 @@ class Planned:
         payload: of it.
         way: ``key``: by a client, with an idempotency key, again until it is answered. ``plain``: by SQL,
             once. ``transaction``: in a transaction that commits. ``rolled_back``: in one that does not.
-        cancel_after: seconds from the submit to its cancel; None for never.
+        acts: what an operator does with it, and how many seconds after the submit.
         options: of the submit by a client.
     """
 
@@ -34,7 +34,7 @@ class Planned:
     name: str
     payload: dict[str, Any]
     way: Way
-    cancel_after: float | None = None
+    acts: tuple[tuple[str, float], ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -115,6 +115,8 @@ _WORKFLOWS = (
     ("chaos.parent.v1", 3),
 )
 _BY_CLIENT = "chaos.grouped.v1"  # its group is an expression, which SQL cannot evaluate
+# what operators do: how often, and how many seconds after the submit
+_ACTS = (("cancel", 0.06, (0.0, 6.0)), ("pause", 0.08, (0.0, 3.0)), ("retry", 0.12, (3.0, 20.0)))
 _WAYS: tuple[tuple[Way, int], ...] = (("key", 6), ("plain", 2), ("transaction", 1), ("rolled_back", 1))
 
 
@@ -159,15 +161,19 @@ def _submissions(seed: int, seconds: float) -> list[Planned]:
             payload = {"n": number, "width": random.randint(0, 12), "group": random.choice("abc")}
             if name == _BY_CLIENT:
                 way = "key"
-        cancel = round(random.uniform(0, 6), 2) if random.random() < 0.06 else None
+        acts = [(what, random.uniform(*span)) for what, share, span in _ACTS if random.random() < share]
         options: dict[str, Any] = {}
         if way == "key":
             if random.random() < 0.1:
                 options["run_after"] = round(random.uniform(0.5, 5), 1)
             if random.random() < 0.2:
                 options["priority"] = random.randint(-2, 5)
-        planned.append(Planned(number, round(at, 3), name, payload, way, cancel, options))
+        planned.append(Planned(number, round(at, 3), name, payload, way, _rounded(acts), options))
     return planned
+
+
+def _rounded(acts: list[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    return tuple((what, round(after, 2)) for what, after in acts)
 
 
 def _faults(seed: int, seconds: float, without: frozenset[str]) -> list[Fault]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 from psycopg.types.json import Jsonb
 
-from chaos.history import Cancel, Submission
+from chaos.history import Act, Submission
 from tributary_daemon import Client, TributaryError
-from tributary_daemon.errors import DatabaseError, NotPossible
+from tributary_daemon.errors import DatabaseError, NotFound, NotPossible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SIDE_BY_SIDE = 3
 _PAUSE = 0.3
+_PAUSED = 2.0
 _SUBMIT = "select id::text from tributary.submit(%s, %s)"
 
 
@@ -34,7 +35,7 @@ class Producers:
 
     Attributes:
         submissions: what they know.
-        cancels: the same of cancels.
+        acts: the same of what operators do.
         refused: what was refused although nothing is wrong with it.
     """
 
@@ -48,7 +49,7 @@ class Producers:
         self._lock = threading.Lock()
         self._busy = 0
         self.submissions: list[Submission] = []
-        self.cancels: list[Cancel] = []
+        self.acts: list[Act] = []
         self.refused: list[str] = []
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_SIDE_BY_SIDE)]
 
@@ -114,9 +115,13 @@ class Producers:
                 self.refused.append(f"submission {planned.number} ({planned.name}) was refused: {error}")
                 return
         self.submissions.append(Submission(planned.number, planned.name, fate, found, key))
-        if planned.cancel_after is not None and found is not None and fate == "acknowledged":
-            at = time.monotonic() - self._begin + planned.cancel_after
-            self._later(at, lambda client: self._cancel(client, found))
+        if found is not None and fate == "acknowledged":
+            for what, after in planned.acts:
+                self._plan_act(what, found, after)
+
+    def _plan_act(self, what: str, found: str, after: float) -> None:
+        at = time.monotonic() - self._begin + after
+        self._later(at, lambda client: self._act(client, what, found))
 
     def _insist(self, client: Client, planned: Planned, key: str) -> str:
         while True:
@@ -140,12 +145,16 @@ class Producers:
                 return str(row[0]), "rolled_back"
         return str(row[0]), "acknowledged"
 
-    def _cancel(self, client: Client, found: str) -> None:
+    def _act(self, client: Client, what: str, found: str) -> None:
+        fate: Literal["acknowledged", "refused", "unknown"] = "acknowledged"
         try:
-            client.cancel(found, "chaos")
-        except NotPossible:
-            self.cancels.append(Cancel(found, "refused"))
+            getattr(client, what)(found)
+        except (NotPossible, NotFound):
+            # it has ended, or not yet; only runs are paused
+            fate = "refused"
         except DatabaseError:
-            self.cancels.append(Cancel(found, "unknown"))
-        else:
-            self.cancels.append(Cancel(found, "acknowledged"))
+            fate = "unknown"
+        self.acts.append(Act(found, what, fate))
+        if (what == "pause" and fate != "refused") or (what == "resume" and fate == "unknown"):
+            # paused work does not end: this is tried until it is answered
+            self._plan_act("resume", found, _PAUSED if what == "pause" else _PAUSE)

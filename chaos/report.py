@@ -57,7 +57,7 @@ def story(history: History, key: Key) -> str:
     run_id, ordinal = key
     lines = [f"  {run_id}/{ordinal}"]
     lines += [f"  {sent}" for sent in history.submissions if sent.id == run_id]
-    lines += [f"  {cancel}" for cancel in history.cancels if cancel.id == run_id]
+    lines += [f"  {act}" for act in history.acts if act.id == run_id]
     lines += [f"  {run}" for run in history.runs if run.run_id == run_id]
     lines += [
         f"  {row}" for row in history.rows if row.key == key or (ordinal == RUN and row.run_id == run_id)

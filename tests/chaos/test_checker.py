@@ -8,7 +8,7 @@ import pytest
 
 from chaos import report
 from chaos.checker import check
-from chaos.history import RUN, Cancel, Change, Effect, Execution, Letter, Run, Slot, load
+from chaos.history import RUN, Act, Change, Effect, Execution, Letter, Run, Slot, load
 from tests.chaos.histories import DEAD, GRAPH, INTENT, alter, drop, whole
 
 
@@ -150,7 +150,7 @@ def fail_a_run_for_nothing(h):
 
 
 def forget_a_cancel(h):
-    h.cancels.append(Cancel(INTENT, "acknowledged"))
+    h.acts.append(Act(INTENT, "cancel", "acknowledged"))
 
 
 def let_a_worker_leave(h):
@@ -220,6 +220,27 @@ def test_a_fan_out_is_claimed_before_its_items():
     drop(history.executions, lambda execution: execution.x == "two")
     claim_a_child_early(history)
     assert [violation for violation in check(history) if violation.rule == "early"] == []
+
+
+def test_an_explicit_retry_ends_an_end():
+    """Of the work that it names, and of no other."""
+    history = whole()
+    change_what_has_ended(history)
+    history.changes[-1:] = [
+        Change(18, DEAD, 0, "discarded", "available", 1, 31, 30),
+        Change(19, DEAD, 0, "available", "running", 2, 31, 31, 1),
+        Change(20, DEAD, 0, "running", "completed", 2, 31, 31, 1),
+    ]
+    history.executions.append(
+        Execution("good", DEAD, 0, "chaos.once.v1", 2, 31, 100, 7.0, end=7.1, how="returned")
+    )
+    alter(history.rows, lambda row: row.run_id == DEAD, x="good", attempt=2, seq=31)
+    history.letters.clear()
+    for acts in ([], [Act(GRAPH, "retry", "acknowledged")], [Act(DEAD, "retry", "refused")]):
+        history.acts = acts
+        assert {violation.rule for violation in check(history)} == {"attempts", "changed"}
+    history.acts = [Act(DEAD, "retry", "acknowledged")]
+    assert check(history) == []
 
 
 def test_a_history_survives_being_kept(tmp_path):
