@@ -57,11 +57,11 @@ def main() -> int:
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     folder: Path = options.folder or Path(tempfile.mkdtemp(prefix=f"trib-chaos-{seed}-"))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = frozenset(options.only or plan.KINDS)
+    wanted = frozenset(options.only or ())
     if unknown := wanted - set(plan.KINDS):
         parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(plan.KINDS)}")
     print(f"chaos: seed {seed}, {options.seconds:g} s, everything is kept in {folder}", flush=True)
-    history = _run(seed, options.seconds, folder, frozenset(plan.KINDS) - wanted)
+    history = _run(seed, options.seconds, folder, wanted)
     history.save(folder / "history.jsonl")
     code = _judge(history, folder)
     print(f"seed {seed}, kept in {folder}; again: make chaos SECONDS={options.seconds:g} SEED={seed}")
@@ -81,10 +81,11 @@ def _keep_violations(history: History, violations: list[Violation], folder: Path
     (folder / "violations.txt").write_text("\n".join(told), encoding="utf-8")
 
 
-def _run(seed: int, seconds: float, folder: Path, without: frozenset[str]) -> History:
+def _run(seed: int, seconds: float, folder: Path, wanted: frozenset[str]) -> History:
     executions = folder / "executions"
     executions.mkdir()
     history = History()
+    without: frozenset[str] = frozenset()
     with ExitStack() as stack:
         events = stack.enter_context((folder / "faults.log").open("w", encoding="utf-8", buffering=1))
         begin = time.monotonic()
@@ -104,7 +105,7 @@ def _run(seed: int, seconds: float, folder: Path, without: frozenset[str]) -> Hi
         if library is None:
             without |= {"jump_clock"}
             print("no fault jump_clock: there is no C compiler")
-        planned = plan.make(seed, seconds, without=without)
+        planned = plan.make(seed, seconds, wanted=wanted, without=without)
         (folder / "plan.json").write_text(planned.to_json(), encoding="utf-8")
         _prepare(server.url, folder)
         relay = stack.enter_context(Relay(server.url))

@@ -104,6 +104,9 @@ class Faults:
     def _stop_process(self, fault: Fault, worker: Worker) -> None:
         self._stop(_one(worker.pids()[1:], fault), fault, worker)
 
+    def _stop_supervisor(self, fault: Fault, worker: Worker) -> None:
+        self._stop(worker.pids()[:1], fault, worker)
+
     def _stop_worker(self, fault: Fault, worker: Worker) -> None:
         self._stop(worker.pids(), fault, worker)
 

@@ -73,13 +73,15 @@ KINDS: dict[str, Kind] = {
     "kill_supervisor": Kind(3, 1, 6, "worker"),
     "kill_worker": Kind(3, 1, 12, "worker"),
     "stop_process": Kind(4, 1, 9, "worker"),
-    "stop_worker": Kind(4, 2, 15, "worker"),
+    # its processes work on, and lose their leases
+    "stop_supervisor": Kind(5, 4, 18, "worker"),
+    "stop_worker": Kind(4, 2, 18, "worker"),
     "drain_worker": Kind(3, 0, 2, "worker"),
     "cut_backends": Kind(6, 0, 0, "nothing"),
     "restart_server": Kind(3, 0, 4, "server"),
     "pin_rows": Kind(5, 2, 9, "nothing"),
     "exhaust_connections": Kind(3, 2, 8, "nothing"),
-    "half_open": Kind(4, 2, 14, "nothing", only=BEHIND_RELAY),
+    "half_open": Kind(4, 2, 18, "nothing", only=BEHIND_RELAY),
     "jump_clock": Kind(4, 2, 12, "nothing"),
     "fill_disk": Kind(2, 2, 6, "server"),
 }
@@ -89,9 +91,9 @@ _LEAD = 2.0  # before the first one
 
 _INTENTS: tuple[tuple[str, int, dict[str, tuple[float, float]]], ...] = (
     ("chaos.quick.v1", 30, {}),
-    ("chaos.slow.v1", 9, {"seconds": (0.5, 5)}),
-    ("chaos.beating.v1", 4, {"seconds": (0.5, 4)}),
-    ("chaos.async.v1", 7, {"seconds": (0.1, 3)}),
+    ("chaos.slow.v1", 9, {"seconds": (0.5, 12)}),
+    ("chaos.beating.v1", 4, {"seconds": (0.5, 8)}),
+    ("chaos.async.v1", 7, {"seconds": (0.1, 8)}),
     ("chaos.lone.v1", 2, {"seconds": (0.1, 2)}),
     ("chaos.flaky.v1", 7, {}),
     ("chaos.failing.v1", 3, {}),
@@ -134,15 +136,20 @@ class Plan:
         return json.dumps(asdict(self), indent=1)
 
 
-def make(seed: int, seconds: float, *, without: frozenset[str] = frozenset()) -> Plan:
+def make(
+    seed: int, seconds: float, *, wanted: frozenset[str] = frozenset(), without: frozenset[str] = frozenset()
+) -> Plan:
     """Return the plan of a seed.
 
     Args:
         seed: any number.
         seconds: how long it lasts.
-        without: faults that this machine cannot have. The submissions stay the same.
+        wanted: faults to choose from; all of them if it is empty.
+        without: faults that this machine cannot have. The submissions and the other faults stay the same.
     """
-    return Plan(seed, seconds, tuple(_submissions(seed, seconds)), tuple(_faults(seed, seconds, without)))
+    kinds = {kind: known for kind, known in KINDS.items() if not wanted or kind in wanted}
+    faults = [fault for fault in _faults(seed, seconds, kinds) if fault.kind not in without]
+    return Plan(seed, seconds, tuple(_submissions(seed, seconds)), tuple(faults))
 
 
 def _submissions(seed: int, seconds: float) -> list[Planned]:
@@ -176,24 +183,24 @@ def _rounded(acts: list[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
     return tuple((what, round(after, 2)) for what, after in acts)
 
 
-def _faults(seed: int, seconds: float, without: frozenset[str]) -> list[Fault]:
+def _faults(seed: int, seconds: float, kinds: dict[str, Kind]) -> list[Fault]:
     random = Random(f"{seed}: faults")
     # each kind once, in a random order, then as they come
-    first = list(KINDS)
+    first = list(kinds)
     random.shuffle(first)
     faults: list[Fault] = []
     free = {"server": 0.0, **{str(worker): 0.0 for worker in range(WORKERS)}}
     at = _LEAD
     while at < seconds:
-        kind = first.pop() if first else random.choices(list(KINDS), [k.weight for k in KINDS.values()])[0]
+        kind = first.pop() if first else random.choices(list(kinds), [k.weight for k in kinds.values()])[0]
         worker, length, amount = random.randrange(WORKERS), random.random(), random.random()
         pause = random.uniform(*_PAUSES)
-        known = KINDS[kind]
+        known = kinds[kind]
         lasts = round(known.shortest + length * (known.longest - known.shortest), 2)
         fault = Fault(
             round(at, 2), kind, lasts, worker if known.only is None else known.only, round(amount, 4)
         )
-        if kind not in without and _take(free, fault, known.takes):
+        if _take(free, fault, known.takes):
             faults.append(fault)
         at += pause
     return faults

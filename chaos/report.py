@@ -21,12 +21,16 @@ def figures(history: History) -> str:
     states = Counter(row.state for row in history.rows if row.kind != "closing")
     outcomes = Counter(attempt.outcome for attempt in history.attempts)
     names = Counter(execution.name for execution in history.executions)
+    accepted = {row.x for row in history.rows}
+    in_vain = [e for e in history.executions if e.how == "returned" and e.x not in accepted]
+    unended = [e for e in history.executions if e.how is None]
     fates = Counter(sent.fate for sent in history.submissions)
     return "\n".join(
         (
             f"submissions   {len(history.submissions)}: {_counts(fates)}",
             f"steps         {states.total()}: {_counts(states)}",
             f"executions    {len(history.executions)}: {_counts(names)}",
+            f"in vain       {len(in_vain)} returned what was not accepted, {len(unended)} never ended",
             f"not well      {outcomes.total()} attempts: {_counts(outcomes)}",
             f"changes       {len(history.changes)}",
         )

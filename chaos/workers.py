@@ -27,6 +27,8 @@ PROCESSES = 2
 CONCURRENCY = 4
 _LIFE = "--- started at"
 _READY = "process started"
+# shorter leases than shipped: more of them are lost in the same time
+_SETTINGS = {"TRIB_LOG_FORMAT": "json", "TRIB_BEAT": "1s", "TRIB_LEASE": "5s"}
 _DRAIN = 20
 _PATIENCE = 60.0
 
@@ -47,7 +49,7 @@ class Worker:
     def __init__(self, name: str, url: str, folder: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
-        self._environment = {**environment, "TRIB_DATABASE_URL": url, "TRIB_LOG_FORMAT": "json"}
+        self._environment = {**environment, "TRIB_DATABASE_URL": url, **_SETTINGS}
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._lock = threading.RLock()

@@ -259,3 +259,4 @@ def test_the_report_tells_the_story_of_the_step_concerned():
     assert "change 4: available -> running, attempt 2, token 11, process 2" in told
     assert "execution old: attempt 1, token 10, pid 100, 1.000 to 30.000, returned" in told
     assert report.verdict(whole(), []) == "no violations"
+    assert "1 returned what was not accepted, 0 never ended" in report.figures(history)

@@ -22,8 +22,16 @@ def test_a_longer_run_begins_like_a_shorter_one():
 
 def test_a_fault_that_cannot_be_had_changes_no_submission():
     limited = plan.make(7, 60, without=frozenset({"fill_disk"}))
-    assert limited.submissions == plan.make(7, 60).submissions
-    assert "fill_disk" not in {fault.kind for fault in limited.faults}
+    whole = plan.make(7, 60)
+    assert limited.submissions == whole.submissions
+    assert list(limited.faults) == [fault for fault in whole.faults if fault.kind != "fill_disk"]
+    assert len(limited.faults) < len(whole.faults)
+
+
+def test_faults_may_be_chosen():
+    chosen = plan.make(7, 60, wanted=frozenset({"kill_worker", "half_open"}))
+    assert {fault.kind for fault in chosen.faults} == {"kill_worker", "half_open"}
+    assert chosen.submissions == plan.make(7, 60).submissions
 
 
 @pytest.mark.parametrize("seed", range(5))
