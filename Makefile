@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test model soak upgrade constraints clean
+.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test model soak upgrade chaos constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,10 @@ upgrade: $(VENV)/.test ## upgrade under a longer load, and try the commands of t
 
 graphs: $(VENV)/.bench ## run graphs of real workflows, and one of 20,000 steps (two minutes; GRAPHS=FOLDER names the files of WfInstances)
 	@$(BIN)/python -m bench.graphs $(GRAPHS) $(ARGS)
+
+# SECONDS is a variable of some shells: it counts here only if it is given on the command line
+chaos: $(VENV)/.run ## kill, stop and cut workers and their PostgreSQL at random, then check what came of it (ten minutes; SECONDS=75 SEED=7)
+	@$(BIN)/python -m chaos $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 image: ## build the container image "tributary" with docker, podman or buildah (ARGS='--build-arg EXTRAS=[crypto]')
 	@if docker info >/dev/null 2>&1; then set -x; docker build -t tributary $(ARGS) .; \

@@ -69,6 +69,23 @@ def test_a_cancel_ends_the_closing_step_before_the_hooks_begin(connection, worke
     assert kit.scalar(connection, "select count(*) from tributary.steps where finished_at is null") == 0
 
 
+@pytest.mark.parametrize(("end", "state"), [("completed", "completed"), ("cancelled", "discarded")])
+def test_what_a_child_makes_of_the_step_that_waits_for_it_is_a_known_transition(
+    connection, worker, end, state
+):
+    kit.watch_transitions(connection)
+    child = kit.workflow("w.child.v1", {"a": ()})
+    parent = kit.start(connection, kit.workflow("w.parent.v1", {"sub": {"name": SUB}}))
+    worker.finish(worker.claim(), "started", result=begun(connection, child))
+    if end == "completed":
+        worker.finish(worker.claim())
+    else:
+        run = kit.scalar(connection, "select run_id from tributary.runs where parent_run_id = %s", parent)
+        kit.scalar(connection, "select tributary.cancel(%s)", run)
+    assert kit.states(connection, parent) == {"sub": state}
+    assert ("waiting", state) in kit.check_transitions(connection)
+
+
 def test_the_end_of_a_child_that_was_given_up_is_none_of_the_next_one(connection, worker):
     child = kit.workflow("w.child.v1", {"a": (), "undo": {"hook": "on_cancel"}})
     parent = kit.start(connection, kit.workflow("w.parent.v1", {"sub": {"name": SUB}}))

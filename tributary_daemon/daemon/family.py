@@ -263,7 +263,10 @@ class Family:
         self, member: Member, code: int, *, planned: bool, entries: tuple[Entry, ...], why: str | None = None
     ) -> Death:
         end_groups(entries)
-        self._finished += member.board.counts[0]
+        finished = member.board.counts[0]
+        # it died of its work, which runs apart from the others next, and not of its start
+        worked = bool(entries) or finished > 0
+        self._finished += finished
         self._late.pop(member, None)
         if member in self._deaf:
             self._deaf.discard(member)
@@ -284,7 +287,7 @@ class Family:
             del self._successors[number]
         else:
             del self._members[number]
-        calm = time.monotonic() - member.started_at > _CALM
+        calm = worked or time.monotonic() - member.started_at > _CALM
         expected = planned and code != Exit.FAILED
         self._pause(number, failed=not (calm or expected))
         if not successor and number in self._successors:
