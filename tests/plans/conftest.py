@@ -96,7 +96,7 @@ def look(request, large):
         connection.execute("begin")
         yield Look(connection)
         connection.execute("rollback")
-        # who first meets an index entry of what was rolled back marks it, for others to pass by: not the next test
+        # who first meets an index entry of what was rolled back marks it, for others to pass by
         connection.execute("set enable_seqscan to off; set enable_bitmapscan to off")
         for state in ("available", "running"):
             connection.execute(f"select count(seq) from tributary.steps where state = '{state}'")
