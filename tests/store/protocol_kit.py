@@ -256,7 +256,7 @@ def connections(url, count):
             connection.close()
 
 
-def together(*calls):
+def together(*calls, timeout=60):
     """Run calls in threads that start at once; return their results, raise what the first one raised."""
     barrier = threading.Barrier(len(calls))
 
@@ -265,7 +265,7 @@ def together(*calls):
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(60) for future in [pool.submit(run, call) for call in calls]]
+        return [future.result(timeout) for future in [pool.submit(run, call) for call in calls]]
 
 
 def backend(connection):

@@ -192,7 +192,7 @@ def test_eight_at_once_never_deadlock(database, connection, histories):
             except psycopg.Error as error:
                 errors.append((error.sqlstate, str(error), error.diag.context))
 
-        kit.together(*(lambda m=member: live(m) for member in members))
+        kit.together(*(lambda m=member: live(m) for member in members), timeout=None)
     assert errors == []
     accepted = [token for member in members for token in member.accepted]
     assert len(accepted) == len(set(accepted)), "an attempt was accepted twice"
