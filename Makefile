@@ -34,7 +34,7 @@ plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready an
 	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
 
 histories: $(VENV)/.test ## try 1,000 random histories of the protocol against its model, and let a crowd look for deadlocks (ten minutes; HISTORIES=5000 tries more)
-	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_lock_order.py
+	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_random_runs.py tests/store/test_lock_order.py
 
 fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron and JSON texts, and command lines at their readers (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -82,10 +83,11 @@ class World(special_runs.Worker):
                 self.steer(f"select tributary.{operation}(%s)", self.runs[number % len(self.runs)])
 
 
-def test_random_histories_of_special_runs(connection):
+@pytest.mark.timeout(900)
+def test_random_histories_of_special_runs(connection, histories):
     hold_ends(connection)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2 * histories, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),
         child=special_runs.workflows(children=False), fan=special_runs.FANS, history=HISTORIES,
