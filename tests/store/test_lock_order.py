@@ -15,7 +15,10 @@ from tributary_daemon.store import pruning
 
 CONNECTIONS = 8
 QUEUES = (*kit.QUEUES, "heavy")
-GROUPS = tuple(f"g{number}" for number in range(4))
+# a run in its group waits for its children, these for theirs, and then for steps: nobody waits in a circle
+GROUPS_OF_RUNS = ("r0", "r1")
+GROUPS_OF_CHILDREN = ("c0", "c1", "c2", "c3")
+GROUPS_OF_STEPS = ("s0", "s1")
 WORDS = (*["completed"] * 6, "skipped", "retry", "discarded", "discarded", "aborted", "snoozed", "released")
 HOOKS = {"told": {"hook": "on_failure"}, "undo": {"hook": "on_cancel"}, "last": {"hook": "finally"}}
 HEAVY = {"options": {"queue": "heavy"}}
@@ -31,8 +34,10 @@ SPECS = (
     kit.workflow("w.dense.v1", dict.fromkeys("abc", ()) | dict.fromkeys("xyz", ("a", "b", "c")), result=1),
     kit.workflow("w.subs.v1", {"a": SUB, "b": SUB, "c": SUB, "d": ()}, fail_fast=True),
     kit.workflow("w.fan.v1", {"f": {"for_each": [1]}, "g": ("f",), **HOOKS}, max_parallel=2),
-    kit.workflow("w.one.v1", {"a": (), "b": HEAVY, **HOOKS}, concurrency=limited("g0")),
-    kit.workflow("w.new.v1", {"a": (), "b": ("a",)}, concurrency=limited("g1", "cancel_running")),
+    kit.workflow("w.one.v1", {"a": (), "b": HEAVY, **HOOKS}, concurrency=limited(GROUPS_OF_RUNS[0])),
+    kit.workflow(
+        "w.new.v1", {"a": (), "b": ("a",)}, concurrency=limited(GROUPS_OF_RUNS[1], "cancel_running")
+    ),
 )
 OPERATIONS = (
     *["exchange"] * 12,
@@ -58,7 +63,7 @@ class Member(special_runs.Worker):
         self.accepted = []
 
     def group(self):
-        return self.chance.choice(GROUPS)
+        return self.chance.choice(GROUPS_OF_CHILDREN)
 
     def some(self, sql, most):
         rows = self.connection.execute(sql).fetchall()
@@ -94,7 +99,11 @@ class Member(special_runs.Worker):
         mine = [item for item in self.held if item.name == kit.NAME and item.kind == "step"]
         if mine:
             item = self.chance.choice(mine)
-            if group_step(self.connection, self.process, item, group=self.group(), limit=2) != "held":
+            inner = "select parent_run_id is not null from tributary.runs where run_id = %s"
+            found = self.connection.execute(inner, (item.run_id,)).fetchone()
+            groups = GROUPS_OF_STEPS if found == (True,) else GROUPS_OF_CHILDREN
+            group = self.chance.choice(groups)
+            if group_step(self.connection, self.process, item, group=group, limit=2) != "held":
                 self.held.remove(item)
 
     def submit(self):
