@@ -100,7 +100,7 @@ WORDS = {
         "select tributary.register_worker('w', 'h', 1, '1', 1, '{default}', '{t.work.v1}', 1, '{}')"
     ],
     "beat_worker": [
-        "select tributary.beat_worker(0, 'running', 1, true, '{}', array[%(process)s], '{1}', '{1}', '{{}}')"
+        "select tributary.beat_worker(0, 'running', 1, true, '{}', array[%(process)s], '{1}', '{1}', '{1}')"
     ],
     "supervise": ["select tributary.supervise(0, array[%(process)s], '{default}', true, 'running')"],
     "attend": ["select tributary.attend(0, 6, interval '10s', tributary.clock(), interval '60s')"],
