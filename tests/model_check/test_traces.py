@@ -21,7 +21,7 @@ RARE = {
     *("running>scheduled", "running>cancelled", "running>skipped", "scheduled>available"),
     *("blocked>skipped", "blocked>cancelled", "scheduled>cancelled"),
     *("discarded>available", "cancelled>available", "cancelled>blocked", "skipped>blocked"),
-    *("completed>available", "discarded>blocked"),
+    "completed>available",
 }
 
 
