@@ -12,7 +12,7 @@ SECONDS = 20.0
 
 
 @pytest.mark.parametrize(
-    ("kinds", "inputs"), [(language.KINDS, 600), (values.KINDS, 2_800)], ids=["language", "values"]
+    ("kinds", "inputs"), [(language.KINDS, 400), (values.KINDS, 1_400)], ids=["language", "values"]
 )
 def test_nothing_but_refusals_leaves_a_parser(kinds, inputs):
     found = running.run(kinds, inputs, SEED, seconds=SECONDS)
@@ -23,7 +23,7 @@ def test_nothing_but_refusals_leaves_a_parser(kinds, inputs):
 
 def test_no_command_line_is_a_fault_of_trib():
     with command_lines.surroundings():
-        found = running.run((command_lines.KIND,), 400, SEED, seconds=SECONDS)
+        found = running.run((command_lines.KIND,), 300, SEED, seconds=SECONDS)
     assert found.failures == []
     assert {"command 0", "command 2"} < set(found.ended)
 
