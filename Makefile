@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans histories fuzz lint docs check bench bench-full faults graphs image image-test model soak upgrade chaos constraints clean
+.PHONY: help run test plans histories outages fuzz lint docs check bench bench-full faults graphs image image-test model soak upgrade chaos constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,10 @@ plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready an
 
 histories: $(VENV)/.test ## try 1,000 random histories of the protocol against its model, and let a crowd look for deadlocks (ten minutes; HISTORIES=5000 tries more)
 	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_random_runs.py tests/store/test_lock_order.py
+
+outages: $(VENV)/.test ## take databases away from workers in every way (three minutes; a full disk needs root, a wrong clock cc)
+	@$(BIN)/python -m pytest -q -n 2 --outages --timeout 600 $(ARGS) \
+	  tests/daemon/test_unusable.py tests/daemon/test_restored.py tests/daemon/test_skewed_clock.py tests/daemon/test_failover.py
 
 fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron and JSON texts, and command lines at their readers (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz $(ARGS)

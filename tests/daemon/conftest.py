@@ -30,7 +30,23 @@ def first(x: int) -> int:
 
 raise RuntimeError("this module is broken")
 """
+OUTAGES = "outages: takes a database away in one more way; only with --outages"
 HANDLERS = Path(__file__).with_name("handlers_for_tests.py")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--outages", action="store_true", help="take databases away in every way")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", OUTAGES)
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--outages", default=False):
+        more = [item for item in items if item.get_closest_marker("outages")]
+        config.hook.pytest_deselected(items=more)
+        items[:] = [item for item in items if item not in more]
 
 
 @dataclass

@@ -27,6 +27,7 @@ def servers(request):
             server.close()
 
 
+@pytest.mark.outages
 @pytest.mark.timeout(300)
 def test_a_backup_of_a_busy_database_goes_on_elsewhere(servers, tmp_path, eventually):
     first, copy = servers
