@@ -126,6 +126,10 @@ class Faults:
             pids = [pid for (pid,) in connection.execute(_OTHERS) if random.random() < 0.2 + fault.amount]
             connection.execute("select pg_terminate_backend(pid) from unnest(%s::int[]) as pid", (pids,))
 
+    def _rescue_early(self, _fault: Fault, _worker: Worker) -> None:
+        with self._connect() as connection:
+            connection.execute("select tributary.rescue(0::smallint, '0 seconds', 1000)")
+
     def _restart_server(self, fault: Fault, _worker: Worker) -> None:
         self._server.crash()
         self._wait(fault.seconds)

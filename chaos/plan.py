@@ -78,6 +78,8 @@ KINDS: dict[str, Kind] = {
     "stop_worker": Kind(4, 2, 18, "worker"),
     "drain_worker": Kind(3, 0, 2, "worker"),
     "cut_backends": Kind(6, 0, 0, "nothing"),
+    # the fence alone keeps what they then finish from being accepted
+    "rescue_early": Kind(4, 0, 0, "nothing"),
     "restart_server": Kind(3, 0, 4, "server"),
     "pin_rows": Kind(5, 2, 9, "nothing"),
     "exhaust_connections": Kind(3, 2, 8, "nothing"),
