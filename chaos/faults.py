@@ -136,11 +136,13 @@ class Faults:
         self._server.mend()
 
     def _pin_rows(self, fault: Fault, _worker: Worker) -> None:
-        with self._connect() as connection, connection.transaction(force_rollback=True):
+        with self._connect() as connection:
+            connection.execute("begin")
             connection.execute("set local lock_timeout = '1s'")
             connection.execute(_HELD_RUNS if fault.amount < 0.3 else "select 1")
             connection.execute(_HELD_ROWS)
             self._wait(fault.seconds)
+            connection.execute("rollback")
 
     def _exhaust_connections(self, fault: Fault, _worker: Worker) -> None:
         until = time.monotonic() + fault.seconds
