@@ -28,7 +28,7 @@ grant select on all tables in schema tributary to {read}, {worker}, {admin};
 grant execute on routine tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.clock_us, tributary.shard_count, tributary.shard_of, tributary.ended_badly,
     tributary.first_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
     tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
-    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules,
+    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
     tributary.schedule_works
     to {read};
 

@@ -12,7 +12,7 @@ import psycopg
 from tributary_daemon.errors import DatabaseError, SchemaError, TributaryError
 from tributary_daemon.store import db, faults
 from tributary_daemon.store.migrations import roles
-from tributary_daemon.store.migrations.patience import patiently
+from tributary_daemon.store.migrations.giving_way import giving_way
 from tributary_daemon.store.migrations.records import Entry
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class LiveTarget:
             whole()
 
     def _patiently(self, work: Callable[[], None]) -> None:
-        patiently(
+        giving_way(
             self.connection, work, patience=self._patience,
             waiting=lambda: self._progress("waiting for tables that are in use"),
         )  # fmt: skip

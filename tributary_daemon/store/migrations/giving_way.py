@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 # Whoever asks for a lock on a table stands behind who waits for a stronger one. And below deadlock_timeout,
 # 1 s unless configured, so that of two that wait for each other it is always the migration that gives way.
-LONGEST_WAIT = "500ms"
+_LONGEST_WAIT = "SET LOCAL lock_timeout = '500ms'"
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
 
 
-def patiently(
+def giving_way(
     connection: db.Connection, work: Callable[[], None], *, patience: float, waiting: Callable[[], None]
 ) -> None:
     """Run ``work`` in a transaction, and again from its beginning whenever a lock is not to be had soon.
@@ -40,7 +40,7 @@ def patiently(
     while True:
         try:
             with connection.transaction():
-                connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'".encode())
+                connection.execute(_LONGEST_WAIT)
                 work()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if pause == _FIRST_PAUSE:
