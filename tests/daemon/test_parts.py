@@ -30,7 +30,7 @@ from tributary_daemon.model.outcome import (
     Skipped,
     Snoozed,
 )
-from tributary_daemon.store.contexts import _KEPT_RUNS, Contexts, Plan, RunFacts
+from tributary_daemon.store.contexts import _KEPT_RUNS, Contexts, Plan
 
 ERROR = ErrorRecord("ValueError", "no", 1)
 
@@ -212,7 +212,7 @@ def test_however_long_an_outage_takes_the_next_try_comes_within_seconds(monkeypa
     link = reconnect.Reconnect("u", "test")
     pauses = []
     for _ in range(200):
-        link.lost()
+        link.lost(OSError("gone"))
         pauses.append(link.pause)
         now[0] += link.pause
     # a server that is back after a restart is to be found within 5 s, the login and the first claim included
@@ -220,30 +220,55 @@ def test_however_long_an_outage_takes_the_next_try_comes_within_seconds(monkeypa
     assert len({round(pause, 6) for pause in pauses[10:]}) > 100, "they do not come in step"
 
 
-def test_the_surroundings_about_to_be_read_are_never_trimmed(monkeypatch):
+class Now:
+    def isoformat(self):
+        return "now"
+
+
+class Rows:
+    def __init__(self, rows):
+        self._rows = rows
+
+    def fetchall(self):
+        return self._rows
+
+
+class RunsOf:
+    """A connection that knows every run, each with inputs of one size."""
+
+    def __init__(self, size=2):
+        self._size = size
+
+    def execute(self, statement, parameters):
+        return Rows([(run, "rev", "w", {}, Now(), None, {}, None, self._size) for run in parameters[0]])
+
+
+@pytest.fixture
+def surroundings():
     contexts = Contexts()
-    shape = Plan({1: {"id": "a"}}, {1: ()}, {"a": 1}, None)
+    contexts._plans["rev"] = Plan({1: {"id": "a"}}, {1: ()}, {"a": 1}, None)
+    return contexts
+
+
+def claimed(*runs):
+    return [lease(run_id=run, ordinal=1, name="a.v1", flags=0) for run in runs]
+
+
+def test_the_surroundings_about_to_be_read_are_never_trimmed(surroundings):
     for number in range(_KEPT_RUNS):
-        contexts._runs[f"old{number}"] = RunFacts(f"old{number}", "w", shape, {}, {})
-    contexts._plans["rev"] = shape
-
-    class Now:
-        def isoformat(self):
-            return "now"
-
-    class Rows:
-        def __init__(self, rows):
-            self._rows = rows
-
-        def fetchall(self):
-            return self._rows
-
-    class Connection:
-        def execute(self, statement, parameters):
-            return Rows([(run, "rev", "w", {}, Now(), None, {}, None) for run in parameters[0]])
-
-    claimed = [lease(run_id=run, ordinal=1, name="a.v1", flags=0) for run in ("old0", "new")]
-    found = contexts.load(Connection(), 0, claimed)
+        surroundings.load(RunsOf(), 0, claimed(f"old{number}"))
+    found = surroundings.load(RunsOf(), 0, claimed("old0", "new"))
     assert set(found) == {("old0", 1), ("new", 1)}
-    assert len(contexts._runs) == _KEPT_RUNS
-    assert "old1" not in contexts._runs
+    assert len(surroundings._runs) == _KEPT_RUNS
+    assert "old1" not in surroundings._runs
+
+
+def test_large_inputs_are_kept_of_as_many_runs_as_fit(surroundings):
+    large = RunsOf(1024 * 1024)
+    for number in range(40):
+        surroundings.load(large, 0, claimed(f"old{number}"))
+    assert list(surroundings._runs) == [f"old{number}" for number in range(24, 40)]
+    together = [f"new{number}" for number in range(30)]
+    assert len(surroundings.load(large, 0, claimed(*together))) == 30, "what is read at once is there at once"
+    surroundings.load(large, 0, claimed("last"))
+    assert len(surroundings._runs) == 16

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _RUNS: Final = """
     select r.run_id::text, r.revision_id::text, r.name, r.labels, r.created_at, r.run_at, p.payload,
-           r.parent_run_id::text
+           r.parent_run_id::text, coalesce(octet_length(p.payload::text), 0)
     from unnest(%s::uuid[]) as u(run_id)
     cross join lateral (
         select * from tributary.runs k where k.shard = %s::smallint and k.run_id = u.run_id offset 0
@@ -88,6 +88,7 @@ _PROGRESS: Final = """
     join tributary.progress p on p.shard = %s::smallint and p.run_id = u.run_id and p.ordinal = u.ordinal
 """
 _KEPT_RUNS: Final = 2_000
+_KEPT_INPUTS: Final = 16 * 1024 * 1024  # bytes of JSON; a process holds several times as much of it
 _KEPT_PLANS: Final = 200
 _KEPT_TEMPLATES: Final = 500
 AGGREGATE: Final = '{"aggregate": true}'
@@ -120,6 +121,7 @@ class RunFacts:
     plan: Plan
     inputs: Mapping[str, Any]
     run: Mapping[str, Any]
+    size: int = 0  # bytes of the inputs as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Contexts:
 
     def __init__(self) -> None:
         self._runs: OrderedDict[str, RunFacts] = OrderedDict()
+        self._inputs = 0  # bytes of the inputs of all of them
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._templates: OrderedDict[tuple[str, int], Any] = OrderedDict()
 
@@ -240,7 +243,7 @@ class Contexts:
         if revisions:
             for revision_id, plan in connection.execute(_PLANS, (revisions,)).fetchall():
                 self._plans[revision_id] = read_plan(plan)
-        for run_id, revision_id, name, labels, created_at, run_at, inputs, parent_id in rows:
+        for run_id, revision_id, name, labels, created_at, run_at, inputs, parent_id, size in rows:
             run = {
                 "id": run_id,
                 "name": name,
@@ -252,10 +255,14 @@ class Contexts:
                 "parent_id": parent_id,
                 "error": None,
             }
-            self._runs[run_id] = RunFacts(run_id, name, self._plans[revision_id], inputs or {}, run)
-        for kept, limit in ((self._runs, max(_KEPT_RUNS, len(run_ids))), (self._plans, _KEPT_PLANS)):
-            while len(kept) > limit:
-                kept.popitem(last=False)
+            self._runs[run_id] = RunFacts(run_id, name, self._plans[revision_id], inputs or {}, run, size)
+            self._inputs += size
+        while len(self._runs) > len(run_ids) and (
+            len(self._runs) > _KEPT_RUNS or self._inputs > _KEPT_INPUTS
+        ):
+            self._inputs -= self._runs.popitem(last=False)[1].size
+        while len(self._plans) > _KEPT_PLANS:
+            self._plans.popitem(last=False)
 
     def _number(self, item: Wanted) -> int:
         """Return a step's ordinal in the plan; items come behind it, and have the id of their fan-out."""
