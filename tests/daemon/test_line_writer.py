@@ -31,7 +31,7 @@ class Sink:
             raise self.fails.pop(0)
         self.written.append([piece.data.decode() for chunk in chunks for piece in chunk.pieces])
 
-    def lost(self):
+    def lost(self, error):
         self.losses += 1
         self.pause = 0.05
 

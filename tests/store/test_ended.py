@@ -13,7 +13,7 @@ from tests.store.ends import hold_ends
 from tributary_daemon.model.states import RUN_ENDED, STEP_ENDED
 
 GUARDS = Path(__file__).resolve().parents[1] / "guards"
-RETRIES = {"retry", "retry_only", "requeue"}
+RETRIES = {"retry", "retry_only", "requeue", "requeue_steps"}
 ROWS = """
     select 'step', ctid::text, xmin::text, to_jsonb(s) from tributary.steps s where run_id = any (%(ids)s)
     union all
@@ -76,6 +76,15 @@ SAID = {
         f"select tributary.reconcile(0::smallint, %(process)s, {TOKEN})",
         "select tributary.reconcile(0::smallint, %(process)s, '{}', '{}', '{}')",
     ],
+    "group_step": [
+        "select tributary.group_step(0::smallint, %(process)s, %(id)s, %(ordinal)s, %(seq)s, 'g', 1, 'queue')"
+    ],
+    "leave_ended": ["select tributary.leave_ended(0::smallint, array[%(id)s]::uuid[], array[%(ordinal)s])"],
+    "steer_many": [
+        f"select tributary.steer_many(0::smallint, '{action}', array[%(id)s]::uuid[], array[%(step)s],"
+        f" '{given}')"
+        for action, given in (("cancel", "{}"), ("change", '{"priority": 5}'))
+    ],
     "save_progress": ["select tributary.save_progress(0::smallint, %(id)s, %(ordinal)s, %(seq)s, '1')"],
 }
 # what is said of all at once
@@ -103,6 +112,13 @@ WORDS = {
         "select tributary.beat_worker(0, 'running', 1, true, '{}', array[%(process)s], '{1}', '{1}', '{1}')"
     ],
     "supervise": ["select tributary.supervise(0, array[%(process)s], '{default}', true, 'running')"],
+    "tidy_fleet": ["select tributary.tidy_fleet(interval '1s')"],
+    "expire_runs": ["select tributary.expire_runs(0::smallint, 500)"],
+    "fill_waiting": ["select tributary.fill_waiting(0::smallint, 500)"],
+    **{
+        name: [f"select tributary.{name}(0, 6, interval '10s', tributary.clock(), interval '60s')"]
+        for name in ("attend_all", "attend_work")
+    },
     "attend": ["select tributary.attend(0, 6, interval '10s', tributary.clock(), interval '60s')"],
     "lead": ["select tributary.lead('maintenance', 0, 6)"],
     "command_worker": ["select tributary.command_worker('w', 'pause')"],
@@ -125,8 +141,10 @@ WORDS = {
     ],
     "leave": ["select tributary.leave(0, array[%(process)s])"],
 }
-# neither reads nor writes work that is there
+# they record new work, read, write beside it, or take it away as a whole
 APART = {
+    *("submit_workflow", "submit_alone", "submit_intents", "submit_named", "submit_row_with"),
+    *("submit_run", "submit_run_alone", "submit_run_with", "prepare_many"),
     *(
         "schedule_intent",
         "schedule_workflow",
@@ -135,7 +153,11 @@ APART = {
         "resume_schedule",
         "trigger_schedule",
     ),
-    *("find_lanes", "survey_lanes", "window_end", "shard_count", "wake_freed", "submit_workflow"),
+    *("backfill_slot", "disable_schedule", "fire_queued", "fire_schedule", "keep_schedule", "plan_schedule"),
+    *("replan_schedules", "trigger_slot", "due_schedules", "due_slots", "register_workflow", "save_revision"),
+    *("find_lanes", "survey_lanes", "window_end", "shard_count", "shard_of", "wake", "wake_freed", "clock"),
+    *("ended_badly", "first_id", "kept_from", "list_intents", "list_runs", "queue_opens", "rate_text"),
+    *("run_state_now", "find_prunable", "write_logs", "forget_unique", "prune_batch", "prune_kept"),
 }
 
 

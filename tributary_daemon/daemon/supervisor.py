@@ -184,7 +184,7 @@ class Supervisor:
             until.append(self._wake_at - now)
         if self._draining:
             until.append(0.1)
-        elif self._maintenance is not None:
+        elif self._maintenance is not None and self._link.pause == 0:
             until.append(self._maintenance.due_in)
         if self._manager.watchdog_every is not None:
             until.append(self._manager.watchdog_every / 2)
