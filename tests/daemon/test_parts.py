@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from tributary_daemon.daemon.options import WorkerOptions
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.plan import plan
 from tributary_daemon.daemon.setup import ProcessSetup
+from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.model.outcome import (
     Completed,
@@ -218,6 +221,18 @@ def test_however_long_an_outage_takes_the_next_try_comes_within_seconds(monkeypa
     # a server that is back after a restart is to be found within 5 s, the login and the first claim included
     assert max(pauses) <= 2.4
     assert len({round(pause, 6) for pause in pauses[10:]}) > 100, "they do not come in step"
+
+
+@pytest.mark.parametrize(("pause", "patience"), [(0.0, 0.0), (2.0, 1.0)])
+def test_a_leader_whose_database_is_away_does_not_look_for_chores(pause, patience):
+    supervisor = Supervisor.__new__(Supervisor)
+    supervisor._link = SimpleNamespace(pause=pause)
+    supervisor._maintenance = SimpleNamespace(due_in=-5.0)
+    supervisor._orders = SimpleNamespace(due_in=float("inf"))
+    supervisor._manager = SimpleNamespace(watchdog_every=None)
+    supervisor._poll_at = time.monotonic() + 60
+    supervisor._wake_at = supervisor._deadline = None
+    assert supervisor._patience() == patience
 
 
 class Now:
