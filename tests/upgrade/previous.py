@@ -76,7 +76,8 @@ def export(commit: str, folder: Path) -> None:
             " a shallow clone is completed by `git fetch --unshallow`"
         )
     with tarfile.open(fileobj=io.BytesIO(made.stdout)) as tree:
-        tree.extractall(folder, filter="data")
+        # Python 3.14 wants to be told, 3.11 knows it from 3.11.4 on
+        tree.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 
 
 def main(commit: str, scratch: Path) -> None:
