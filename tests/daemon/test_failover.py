@@ -148,6 +148,21 @@ def test_a_server_that_only_reads_is_no_reason_to_fail_an_attempt(desk, crew, na
 
 
 @pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
+def test_what_runs_at_most_once_fails_rather_than_run_again(desk, crew, name):
+    crew("--name", "once")
+    late = desk.submit(name, {"gate": "gate"}, max_attempts=1)
+    desk.noted("began", late)
+    database = psycopg.conninfo.conninfo_to_dict(desk.url)["dbname"]
+    desk.sql.execute(f"alter database {database} set default_transaction_read_only = on")
+    desk.open()
+    desk.until(late, "discarded", 20)
+    desk.sql.execute(f"alter database {database} reset default_transaction_read_only")
+    assert len(desk.notes("began", late)) == 1
+    assert desk.row(late)[1] == 1
+    assert desk.one("select count(*) from effects") == (0,)
+
+
+@pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
 def test_nor_is_a_server_that_goes_while_it_is_asked_whether_it_only_reads(desk, crew, name):
     crew("--name", "goes")
     late = desk.submit(name, {"gate": "gate", "cut": True})

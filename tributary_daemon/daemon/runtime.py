@@ -211,9 +211,9 @@ class ProcessRuntime:
             # this commit makes the end of the attempt visible: what it has said is to be there, too
             held.lines.settle(_LINES)
         if not isinstance(outcome, Completed):
-            if _meets_read_only(outcome):
+            if _comes_again(held) and _meets_read_only(outcome):
                 outcome = _judge(outcome, self._ask(connection))
-            elif _meets_full_disk(outcome, connection):
+            elif _comes_again(held) and _meets_full_disk(outcome, connection):
                 outcome = Snoozed(_SPACE)
             self._give_back(connection)
             return outcome
@@ -249,6 +249,8 @@ class ProcessRuntime:
             await asyncio.to_thread(held.lines.settle, _LINES)
         try:
             if not isinstance(outcome, Completed):
+                if not _comes_again(held):
+                    return outcome
                 if _meets_full_disk(outcome, connection):
                     return Snoozed(_SPACE)
                 return _judge(outcome, await _aask(connection)) if _meets_read_only(outcome) else outcome
@@ -347,13 +349,18 @@ def _is_alive(connection: Watched) -> bool:
 
 def _failed(held: Held, error: psycopg.Error) -> Outcome:
     """The transaction failed: nothing of it was kept, unless it died in its COMMIT; the fence tells."""
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+    if _comes_again(held) and isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return Snoozed(_FAILOVER)
-    if isinstance(error, _BLAMELESS):
+    if _comes_again(held) and isinstance(error, _BLAMELESS):
         # said by the statement that finishes the attempt, or by the commit
         return Snoozed(_SPACE)
     translated = faults.translate(error)
     return retried(record(translated, held, reason="transaction"), translated, held)
+
+
+def _comes_again(held: Held) -> bool:
+    """Return whether user code may run once more for an attempt that the database is to blame for."""
+    return held.max_attempts != 1
 
 
 def _meets_read_only(outcome: Outcome) -> bool:
