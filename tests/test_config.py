@@ -224,3 +224,8 @@ def test_every_setting_is_documented():
 def test_importing_it_loads_neither_psycopg_nor_pydantic():
     code = "import sys, tributary_daemon.config; print({'psycopg', 'pydantic', 'yaml'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_the_home_of_nobody_is_refused(load):
+    with pytest.raises(ConfigError, match="~no-such-user is nobody's home"):
+        load(environ={"TRIB_HOME": "~no-such-user/data"})

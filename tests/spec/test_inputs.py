@@ -100,6 +100,8 @@ def test_a_workflow_without_inputs_says_so():
         (InputSpec(type="string"), "3", "3"),
         (InputSpec(type="integer"), " 42 ", 42),
         (InputSpec(type="integer"), "4.2", "4.2"),
+        (InputSpec(type="integer"), "1\x1c", "1\x1c"),
+        (InputSpec(type="integer"), "\t7\n", 7),
         (InputSpec(type="number"), "4.5", 4.5),
         (InputSpec(type="number"), "true", "true"),
         (InputSpec(type="boolean"), "Yes", True),
@@ -117,6 +119,13 @@ def test_a_workflow_without_inputs_says_so():
 )
 def test_command_line_values(spec, text, value):
     assert parse_cli_value(spec, text) == value
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+@pytest.mark.parametrize("digits", [400, 5_000])
+def test_numbers_that_no_float_holds_are_refused(kind, digits):
+    with pytest.raises(InvalidInput, match=r"'x' must be an? (integer of at most 300 digits|number)"):
+        check_inputs({"x": InputSpec(type=kind, max=3)}, {"x": 10**digits})
 
 
 @given(st.sampled_from(INPUT_TYPES), st.text())

@@ -75,7 +75,11 @@ def rate(text: str) -> str:
 
 def module(text: str) -> str:
     """Return the name of a module, or the path of a Python file that exists."""
-    if is_file(text) and not Path(text).expanduser().is_file():
+    try:
+        missing = is_file(text) and not Path(text).expanduser().is_file()
+    except RuntimeError:  # ~NAME, where nobody has that name
+        missing = True
+    if missing:
         raise click.BadParameter(f"there is no file {text}; paths are relative to the working directory")
     return text
 

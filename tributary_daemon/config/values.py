@@ -183,9 +183,11 @@ def choice(*words: str) -> Callable[[Any], str]:
 
 def path(value: Any) -> Path:
     """Parse a path; ``~`` is the user's home."""
-    if isinstance(value, Path):
-        return value.expanduser()
-    return Path(text(value)).expanduser()
+    written = value if isinstance(value, Path) else Path(text(value))
+    try:
+        return written.expanduser()
+    except RuntimeError:
+        raise Refused(f"{written.parts[0]} is nobody's home; ~ alone is yours") from None
 
 
 def option_defaults(value: Any) -> Mapping[str, Any]:

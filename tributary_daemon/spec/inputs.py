@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import InputSpec
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d{1,300}", re.ASCII)
+_DIGITS = 300
+"""Of an integer, at most: about as many as the range of a float has."""
+_INTEGER = re.compile(rf"[+-]?\d{{1,{_DIGITS}}}", re.ASCII)
+_SPACE = " \t\r\n"
 _TRUE: Final = ("true", "yes", "on", "1")
 _FALSE: Final = ("false", "no", "off", "0")
 _SHOWN: Final = 60
@@ -74,9 +77,11 @@ def check_value(spec: InputSpec, value: Any) -> list[str]:
         case "integer":
             if isinstance(value, bool) or not isinstance(value, int):
                 return [_must_be("an integer", value)]
+            if abs(value) >= 10**_DIGITS:
+                return [_must_be(f"an integer of at most {_DIGITS} digits", value)]
             return _check_bounds(spec, value, "")
         case "number":
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
                 return [_must_be("a number", value)]
             return _check_bounds(spec, value, "")
         case "boolean":
@@ -93,6 +98,13 @@ def check_value(spec: InputSpec, value: Any) -> list[str]:
             return _check_list(spec, value)
         case _:
             return [] if isinstance(value, dict) else [_must_be("an object", value)]
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _must_be(wanted: str, value: Any) -> str:
@@ -190,7 +202,8 @@ def parse_cli_value(spec: InputSpec | None, text: str) -> Any:
         return text if isinstance(value, str) else value
     match spec.type:
         case "integer":
-            return int(text) if _INTEGER.fullmatch(text.strip()) else text
+            # not by strip() alone, which takes more for space than int() does
+            return int(text) if _INTEGER.fullmatch(text.strip(_SPACE)) else text
         case "number":
             value = _json_or_text(text.strip())
             return value if isinstance(value, (int, float)) and not isinstance(value, bool) else text
