@@ -35,7 +35,9 @@ def test_what_is_no_duration_is_refused(text):
         durations.seconds(text)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, True, 1e12, timedelta(days=-1)])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -1, True, 1e12, timedelta(days=-1), [1], {}, None]
+)
 def test_durations_out_of_range_are_refused(value):
     with pytest.raises(InvalidInput):
         durations.seconds(value)

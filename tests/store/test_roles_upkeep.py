@@ -102,7 +102,8 @@ def test_a_schema_of_another_release_gets_no_roles(granted, names):
 
 
 @pytest.mark.parametrize(
-    "given", [{"read": "a", "admin": "a"}, {"read": ""}, {"read": "pg_x"}, {"read": "x" * 64}]
+    "given",
+    [{"read": "a", "admin": "a"}, {"read": ""}, {"read": "pg_x"}, {"read": "x" * 64}, {"read": "\udced"}],
 )
 def test_what_cannot_be_four_roles_is_refused(given):
     with pytest.raises(InvalidInput):

@@ -15,11 +15,12 @@ MAX_SECONDS = 10 * 366 * 86_400.0
 _LONGEST = 60
 
 
-def seconds(value: float | str | timedelta) -> float:
+def seconds(value: object) -> float:
     """Return a duration in seconds.
 
     Args:
-        value: a number of seconds, a timedelta, or text such as ``"1h30m"`` or ``"90"``.
+        value: a number of seconds, a timedelta, or text such as ``"1h30m"`` or ``"90"``; of what comes from a
+            file it may be anything else.
 
     Raises:
         InvalidInput: negative, not finite, longer than ten years, or not a duration.
@@ -27,13 +28,13 @@ def seconds(value: float | str | timedelta) -> float:
     match value:
         case timedelta():
             result = value.total_seconds()
-        case bool():
-            raise _refused(value)
-        case int() | float():
+        case int() | float() if not isinstance(value, bool):
             # an integer may be larger than any float
             result = float(value) if -MAX_SECONDS <= value <= MAX_SECONDS else math.inf
         case str():
             result = _parse(value)
+        case _:
+            raise _refused(value)
     if not math.isfinite(result) or not 0 <= result <= MAX_SECONDS:
         raise InvalidInput(
             f"duration {_shown(value)} is out of range", hint="durations lie between 0 and ten years"

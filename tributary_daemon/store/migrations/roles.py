@@ -51,7 +51,15 @@ class RoleNames:
                 f"four roles need four names, not {', '.join(names)}", hint="give each its own name"
             )
         for name in names:
-            if not name or len(name.encode()) > _LONGEST or "\0" in name or name.startswith("pg_"):
+            # a lone surrogate stands for a byte that is no text
+            stored = name.encode(errors="replace")
+            if (
+                not name
+                or stored.decode() != name
+                or len(stored) > _LONGEST
+                or "\0" in name
+                or name.startswith("pg_")
+            ):
                 raise InvalidInput(
                     f"{name!r} cannot be the name of a role", hint="1 to 63 bytes, not beginning with pg_"
                 )
