@@ -152,7 +152,8 @@ begin
                       where e.shard = v_shard and e.run_id = id and e.child = f.ordinal and e.parent = any (v_items)
                         and i.payload is distinct from '{"aggregate": true}');
     else
-        perform drop_items(v_shard, id, v_again);
+        perform drop_items(v_shard, id, array(select s.ordinal from steps s
+                                              where s.shard = v_shard and s.run_id = id and s.ordinal = any (v_again) and s.name = 'trib.fan.v1'));
     end if;
     perform drop_items(v_shard, id, array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id
                                             and s.name = 'trib.fan.v1' and s.flags & 7680 <> 0));

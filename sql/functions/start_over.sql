@@ -1,5 +1,6 @@
 -- Resets these steps of a run (or ordinal 0 of an intent) for an explicit retry: fresh attempts, no result, dead letters gone.
--- Steps that need another one of them are blocked until it has ended again. The caller holds the root run's lock.
+-- Steps that need another one of them are blocked until it has ended again. What completed begins anew, without what it had noted as its
+-- progress; what did not goes on from there. The caller holds the root run's lock.
 create or replace function tributary.start_over(p_shard smallint, p_run_id uuid, p_ordinals integer[]) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -8,6 +9,9 @@ as $$
 declare
     v_queues text[];
 begin
+    delete from progress p using steps s
+    where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = any (p_ordinals)
+      and s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p.ordinal and s.state = 'completed' and s.name <> 'trib.fan.v1';
     perform undecide_steps(p_shard, p_run_id, p_ordinals);
     with counted as materialized (
         select s.ordinal, row_number() over (order by s.ordinal) as i,

@@ -119,6 +119,8 @@ class SteeredModel(Model):
     def _start_over(self, rows):
         ordinals = {row.ordinal for row in rows}
         for row in rows:
+            if row.state == "completed":
+                self.progress.discard(row.key)
             self._reset(row, len(ordinals & set(row.needs)))
             row.need_failed = False
             row.due = None

@@ -195,3 +195,29 @@ def test_two_retries_at_once_are_one(database, connection, process):
         results = kit.together(*(lambda c=c: attempt(c) for c in opened))
     assert sorted(results) == ["TR004"] * 3 + ["running"]
     assert kit.row(connection, run, "a")["attempt_base"] == 1
+
+
+@pytest.mark.parametrize(
+    ("again", "kept"),
+    [
+        ("select tributary.retry(%s)", {"a", "b"}),
+        ("select tributary.retry(%s, '{b}')", {"a", "b"}),
+        ("select tributary.retry(%s, '{a}')", {"b"}),
+        ("select tributary.retry_only(%s, '{b}')", {"a", "b"}),
+        ("select tributary.requeue_steps(%s, '{b}')", {"a", "b"}),
+    ],
+)
+def test_what_failed_goes_on_from_its_progress_and_what_had_completed_begins_anew(
+    connection, process, again, kept
+):
+    run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ("a",)}))
+    for outcome in ("completed", "discarded"):
+        (claimed,) = process.claim()
+        done = "select tributary.save_progress(0::smallint, %s, %s, %s, '7')"
+        assert kit.scalar(connection, done, claimed.run_id, claimed.ordinal, claimed.seq) is True
+        assert process.finish([claimed], outcome) == []
+    connection.execute(again, (run,))
+    left = connection.execute(
+        "select s.step_id from tributary.progress p join tributary.steps s using (shard, run_id, ordinal)"
+    ).fetchall()
+    assert {step for (step,) in left} == kept
