@@ -225,8 +225,9 @@ class Worker:
         self.process.beat()
 
     def come_to_an_end(self):
-        """Work everything off that is left, and look after each round."""
-        for _ in range(200):
+        """Work off all that is left, and look after each round. In a group children take turns for long."""
+        idle = 0
+        for _ in range(5_000):
             # a child may be paused alone
             for (run,) in self.connection.execute("select run_id from tributary.runs where state = 'paused'"):
                 self.steer("select tributary.resume_run(%s)", run)
@@ -240,6 +241,9 @@ class Worker:
             promote(self.connection)
             check(self.connection)
             self.held = self.process.claim()
+            idle = 0 if self.held else idle + 1
+            if idle > 50:
+                break
         left = self.connection.execute(
             "select run_id::text, ordinal, name, queue, state::text, reason, flags, unmet, run_at"
             " from tributary.steps where finished_at is null order by state = 'blocked', run_id limit 9"
