@@ -38,7 +38,7 @@ histories: $(VENV)/.test ## try 1,000 random histories of the protocol against i
 
 outages: $(VENV)/.test ## take databases away from workers in every way (three minutes; a full disk needs root, a wrong clock cc)
 	@$(BIN)/python -m pytest -q -n 2 --outages --timeout 600 $(ARGS) \
-	  tests/daemon/test_unusable.py tests/daemon/test_restored.py tests/daemon/test_skewed_clock.py tests/daemon/test_failover.py
+	  tests/daemon/test_unusable.py tests/daemon/test_wal_disk.py tests/daemon/test_restored.py tests/daemon/test_skewed_clock.py tests/daemon/test_failover.py
 
 fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron and JSON texts, and command lines at their readers (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz $(ARGS)
