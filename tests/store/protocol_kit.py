@@ -341,9 +341,12 @@ INVARIANTS = {
     "who waits for a handler is not claimable": """
         select run_id from tributary.steps
         where reason = 'no_handler' and state in ('available', 'scheduled', 'running', 'completed')""",
-    "attempts go on from their base": """
+    "attempts are counted on from their base": """
         select run_id from tributary.steps
-        where attempt < attempt_base or attempt - attempt_base < crashes""",
+        where attempt - attempt_base < crashes or attempt_base < 0 or max_attempts < 1
+           or crashes < 0 or lone_crashes not between 0 and crashes""",
+    "what runs was claimed at some time": """
+        select run_id from tributary.steps where state = 'running' and claimed_at is null""",
     "keys lead to their row": """
         select k.run_id from tributary.keys k where not exists (
             select from tributary.steps s where s.shard = k.shard and s.run_id = k.run_id)""",
