@@ -35,22 +35,30 @@ declare
     v_tids tid[];
     v_now timestamptz;
 begin
-    select p.runtime, p.beat_at into v_runtime, v_beat_at from processes p where p.process_id = p_process;
+    -- all that is known of the caller, its names and its queues, in one statement
+    select p.runtime, p.beat_at, r.struck, r.others, q.paused, q.limited
+    into v_runtime, v_beat_at, v_struck, v_foreign, v_paused, v_limited
+    from processes p
+    cross join lateral (
+        select array_agg(g.name) filter (where not g.is_enabled or g.runtime <> p.runtime) as struck,
+               coalesce(bool_or(g.name <> all (p_names)), false) as others
+        from registry g
+    ) as r
+    cross join (
+        select array_agg(k.name) filter (where k.paused) as paused,
+               array_agg(k.name) filter (where k.concurrency is not null or k.rate is not null) as limited
+        from queues k
+    ) as q
+    where p.process_id = p_process;
     if not found then
         raise exception 'process % is not registered', p_process
             using errcode = 'TR004', hint = 'call tributary.register_process first; a process that was silent too long registers anew';
     elsif v_beat_at < clock() - interval '10 seconds' then
         return;  -- its leases are being taken away at this moment; it claims again once it has beaten
     end if;
-    select array_agg(r.name) filter (where not r.is_enabled or r.runtime <> v_runtime), coalesce(bool_or(r.name <> all (p_names)), false)
-    into v_struck, v_foreign
-    from registry r;
     if v_struck is not null then
         v_names := array(select n from unnest(p_names) as n where n <> all (v_struck));
     end if;
-    select array_agg(q.name) filter (where q.paused), array_agg(q.name) filter (where q.concurrency is not null or q.rate is not null)
-    into v_paused, v_limited
-    from queues q;
     if v_paused && p_queues then
         select array_agg(l.queue), array_agg(l.priority), array_agg(l.tenant_id), array_agg(l.low)
         into v_queues, v_priorities, v_tenants, v_lows
