@@ -9,11 +9,10 @@ import time
 import psycopg
 import pytest
 
-from tests.conftest import system_binaries
+from tests.own_server import programs
 from tests.replication import Pair
 from tributary_daemon.app import Client
-from tributary_daemon.daemon.embedded_binaries import choose
-from tributary_daemon.errors import DatabaseUnreachable, EmbeddedError
+from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import Migrator
 
@@ -21,11 +20,7 @@ from tributary_daemon.store.migrations import Migrator
 @pytest.fixture
 def pair(request):
     """A primary and a synchronous standby of the kind that the other tests use."""
-    choice = request.config.getoption("--postgres")
-    try:
-        started = Pair(choose(None, system_binaries() if choice == "system" else None))
-    except EmbeddedError as error:
-        pytest.skip(f"no PostgreSQL programs to make a standby with: {error}")
+    started = Pair(programs(request))
     try:
         started.start()
         Migrator(started.url).up()
