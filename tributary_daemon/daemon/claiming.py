@@ -19,6 +19,8 @@ _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.1
 _PROMOTE_EVERY: Final = 0.5
 _VAIN_LOOKS: Final = 10
+# how many times as long as a look took the next one waits, however much it is hurried
+_BREATH: Final = 3.0
 
 
 class Claiming:
@@ -46,6 +48,7 @@ class Claiming:
         self._promoted_at = 0.0
         self.freed: set[str] = set()
         self._look_at = 0.0
+        self._hurried_at = 0.0
         self._survey_at = 0.0
         self.deferred: float | None = None
 
@@ -117,17 +120,20 @@ class Claiming:
             self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane.queue)])
         self._marks.forget(dict(found.lanes))
         spent = time.monotonic() - began
-        self._look_at = time.monotonic() + max(_LOOK_EVERY if not self.more else 0.0, spent / _DUTY - spent)
+        now = time.monotonic()
+        self._look_at = now + max(_LOOK_EVERY if not self.more else 0.0, spent / _DUTY - spent)
+        self._hurried_at = now + _BREATH * spent
         self.deferred = self._limits.opens_at
         return rows
 
     def hurry(self) -> None:
         """A wake-up came: known lanes are asked first; if they do not fill the claim, look for unknown ones.
 
-        That look does not wait for its share of time. Where known lanes do fill it, the next survey finds a
-        better priority within its 100 ms, as under load.
+        That look does not wait for its share of time, only for a breath: with a wake-up every few milliseconds
+        and an index full of dead entries, a thread would do nothing else. Where known lanes do fill it, the
+        next survey finds a better priority within its 100 ms, as under load.
         """
-        self._look_at = min(self._look_at, time.monotonic() + 0.002)
+        self._look_at = min(self._look_at, max(time.monotonic() + 0.002, self._hurried_at))
         self._limits.doubt()
         self._saturated = False
 
