@@ -44,7 +44,7 @@ fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron 
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 model: $(VENV)/.test ## search the model of the protocol in wider bounds, judge 10,000 traces of the SQL functions (ten minutes; FAULTS=2 PROCESSES=3 TRACES=50000 SEED=8)
-	@$(BIN)/python -m tests.model_check --faults $(or $(FAULTS),1) --processes $(or $(PROCESSES),2) --states $(or $(STATES),300000) $(ARGS)
+	@$(BIN)/python -m tests.model_check --faults $(or $(FAULTS),1) --processes $(or $(PROCESSES),2) --states $(or $(STATES),500000) $(ARGS)
 	@$(BIN)/python -m pytest -q -n $(JOBS) -rP -k are_allowed --traces $(or $(TRACES),10000) --trace-seed $(or $(SEED),model) tests/model_check
 
 lint: $(VENV)/.check ## check style, types and floors
