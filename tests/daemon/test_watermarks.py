@@ -98,8 +98,8 @@ def test_the_pace_follows_what_is_finished(monkeypatch):
     measured.stalled()
     assert measured.target() == 10
     for _ in range(200):
-        now[0] += 0.05
-        # ten slots of 50 ms each: what is fetched ahead would only wait
+        now[0] += pace.HORIZON
+        # ten slots that are taken for as long as that: what is fetched ahead would only wait
         measured.finished(10)
         measured.target()
     assert measured.target() == 10

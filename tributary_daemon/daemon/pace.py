@@ -1,12 +1,12 @@
-"""How much a process claims at once: its slots, or what it finishes within 50 ms if that is more."""
+"""How much a process claims at once: its slots, or what it finishes within 60 ms if that is more."""
 
 from __future__ import annotations
 
 import time
 from typing import Final
 
-HORIZON: Final = 0.05
-MOST: Final = 1000
+HORIZON: Final = 0.06
+MOST: Final = 2000
 _HALF_LIFE: Final = 0.25
 _LEAST_SPAN: Final = 0.01
 
