@@ -129,7 +129,7 @@ class Claiming:
     def hurry(self) -> None:
         """A wake-up came: known lanes are asked first; if they do not fill the claim, look for unknown ones.
 
-        That look does not wait for its share of time, only for a breath: with a wake-up every few milliseconds
+        That look does not wait for its share of time, only for a breath: with a wake-up every few ms
         and an index full of dead entries, a thread would do nothing else. Where known lanes do fill it, the
         next survey finds a better priority within its 100 ms, as under load.
         """
