@@ -35,7 +35,7 @@ grant execute on routine tributary.clock, tributary.faked_clock, tributary.invok
 -- Worker: it writes what work consists of, but decides nothing for people: no limits, pauses, names, workflows, commands.
 grant execute on all routines in schema tributary to {worker}, {admin};
 revoke execute on routine tributary.change, tributary.retry, tributary.retry_only, tributary.retry_preview, tributary.requeue,
-    tributary.pause_run, tributary.resume_run, tributary.steer_many, tributary.set_queue, tributary.command_worker,
+    tributary.pause_run, tributary.resume_run, tributary.steer_many, tributary.set_queue, tributary.limit_submits, tributary.command_worker,
     tributary.schedule_intent, tributary.schedule_workflow, tributary.unschedule, tributary.pause_schedule, tributary.resume_schedule,
     tributary.trigger_schedule, tributary.register_workflow, tributary.save_revision
     from {worker};
@@ -50,4 +50,4 @@ grant update (next_slot, next_at, last_slot, last_run_id, fired, missed, queued,
 
 -- Admin: everything that can be said to Tributary. Objects, migrations and the faked clock stay the owner's.
 grant insert, update, delete on tributary.registry, tributary.schedules, tributary.revisions, tributary.workflows, tributary.workflow_keeps,
-    tributary.queues to {admin};
+    tributary.queues, tributary.submit_limits to {admin};

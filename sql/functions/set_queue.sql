@@ -8,7 +8,7 @@ set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-    v_rate bigint;
+    v_rate integer;
     v_per integer;
     v_queue queues;
 begin
@@ -20,12 +20,8 @@ begin
         raise exception 'a queue cannot run % attempts at once', concurrency using errcode = 'TR001', hint = '1 or more, 0 for no limit';
     end if;
     if rate <> 'none' then
-        if rate !~ '^[0-9]{1,9}/([smhd]|[1-9][0-9]{0,5}s)$' then
-            raise exception '% is not a rate', quote_literal(rate) using errcode = 'TR001', hint = 'write 100/s, 600/m, 5000/h, 20/d, or none';
-        end if;
-        v_rate := split_part(rate, '/', 1);
-        v_per := case split_part(rate, '/', 2) when 's' then 1 when 'm' then 60 when 'h' then 3600 when 'd' then 86400
-                      else rtrim(split_part(rate, '/', 2), 's')::integer end;
+        v_rate := (read_rate(rate))[1];
+        v_per := (read_rate(rate))[2];
         if v_rate = 0 then
             raise exception 'a rate of 0 would let nothing start' using errcode = 'TR001', hint = 'pause the queue instead';
         end if;

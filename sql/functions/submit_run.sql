@@ -1,4 +1,4 @@
--- record_run of a run that nobody's step has started.
+-- record_run of a run that nobody's step has started. A limited login spends a submit.
 create or replace function tributary.submit_run(
     p_revision uuid, p_name text, p_inputs jsonb, p_key text, p_submit jsonb, p_config jsonb,
     p_run_at timestamptz, p_labels jsonb, p_tenant text, p_payloads jsonb, p_private text, p_runner bigint
@@ -7,6 +7,7 @@ language sql volatile
 security definer
 set search_path to tributary, pg_temp
 as $$
+    select tributary.spend_submits(1) where not has_table_privilege(tributary.invoker_name(), 'tributary.steps', 'insert');
     select * from tributary.record_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, p_run_at, p_labels, p_tenant, p_payloads,
                                        p_private, p_runner, null, null, null)
 $$;

@@ -30,6 +30,9 @@ declare
     v_since timestamptz;
     v_made record;
 begin
+    if not has_table_privilege(invoker_name(), 'tributary.steps', 'insert') then
+        perform spend_submits(1);
+    end if;
     perform check_terms(p_terms, p_key, p_run_at is not null);
     -- only now: text in the place of seconds has its own words
     v_period := make_interval(secs => (v_unique ->> 'period')::float8);
@@ -61,7 +64,8 @@ begin
     end if;
     perform set_config('tributary.group', coalesce(p_terms ->> 'group', ''), true);
     select * into v_made
-    from submit_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, v_run_at, p_labels, p_tenant, p_payloads, p_private, p_runner);
+    from record_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, v_run_at, p_labels, p_tenant, p_payloads, p_private, p_runner,
+                    null, null, null);
     -- whatever else this transaction records has a group of its own
     perform set_config('tributary.group', '', true);
     if v_unique is not null then

@@ -146,6 +146,7 @@ APART = {
     *("submit_workflow", "submit_alone", "submit_intents", "submit_named", "submit_row_with"),
     *("submit_run", "submit_run_alone", "submit_run_with", "prepare_many"),
     *(
+        "limit_submits",
         "schedule_intent",
         "schedule_workflow",
         "unschedule",

@@ -73,6 +73,8 @@ ACTS = {
     "select tributary.retry('{dead}')": {"admin"},
     "select tributary.requeue('{dead}')": {"admin"},
     "select tributary.set_queue('default', concurrency => 1)": {"admin"},
+    "select tributary.limit_submits(session_user, 'none')": {"admin"},
+    "select tributary.spend_submits(1)": {"admin"},
     "select tributary.schedule_intent('s', '* * * * *', 't.work.v1')": {"admin"},
     "insert into tributary.queues (name, paused) values ('default', true)": {"admin"},
     "update tributary.registry set is_enabled = false": {"admin"},

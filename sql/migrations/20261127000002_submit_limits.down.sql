@@ -1,0 +1,1 @@
+drop table submit_limits;
