@@ -80,12 +80,15 @@ def test_short_steps_fetched_behind_long_ones_go_to_a_worker_that_comes_later(de
     with desk.sql.transaction():
         for _ in range(3000):
             desk.submit("r.good.v1")
-        long = [desk.submit("r.good.v1", {"ms": 5000}) for _ in range(SLOTS)]
+        long = [desk.submit("t.hold.v1", {"gate": "long"}) for _ in range(SLOTS)]
         short = [desk.submit("r.good.v1", {"ms": 1}) for _ in range(300)]
     rough("--concurrency", SLOTS, "--name", "b")
     for run in short:
         desk.until(run, "completed")
     assert not [run for run in long if desk.state(run) == "completed"], "none waited for the long ones"
+    desk.open("long")
+    for run in long:
+        desk.until(run, "completed")
 
 
 def test_a_lone_process_whose_slots_are_taken_gives_back_and_goes_on(desk, rough):
