@@ -6,7 +6,7 @@ language plpgsql stable
 set search_path to tributary, pg_temp
 as $$
 begin
-    if has_table_privilege(invoker_name(), 'tributary.steps', 'insert') then
+    if not only_submits() then
         return;
     elsif p_foreign then
         raise exception 'role % may not submit work for a private queue, nor payloads in the place of a workflow''s own', quote_literal(invoker_name())

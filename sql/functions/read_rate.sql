@@ -3,8 +3,8 @@ create or replace function tributary.read_rate(p_rate text) returns integer[]
 language plpgsql immutable
 as $$
 begin
-    if p_rate !~ '^[0-9]{1,9}/([smhd]|[1-9][0-9]{0,5}s)$' then
-        raise exception '% is not a rate', quote_literal(p_rate) using errcode = 'TR001', hint = 'write 100/s, 600/m, 5000/h, 20/d, or none';
+    if p_rate is null or p_rate !~ '^[0-9]{1,9}/([smhd]|[1-9][0-9]{0,5}s)$' then
+        raise exception '% is not a rate', quote_nullable(p_rate) using errcode = 'TR001', hint = 'write 100/s, 600/m, 5000/h, 20/d, or none';
     end if;
     return array[
         split_part(p_rate, '/', 1)::integer,

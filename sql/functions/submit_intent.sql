@@ -8,7 +8,7 @@ language sql volatile
 security definer
 set search_path to tributary, pg_temp
 as $$
-    select tributary.spend_submits(1) where not has_table_privilege(tributary.invoker_name(), 'tributary.steps', 'insert');
+    select tributary.spend_submits(1) where tributary.only_submits();
     select r.run_id
     from tributary.submit_row(
         name, coalesce(payload, '{}'), idempotency_key,

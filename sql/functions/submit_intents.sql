@@ -7,7 +7,7 @@ language sql volatile
 security definer
 set search_path to tributary, pg_temp
 as $$
-    select spend_submits(cardinality(p_payloads)) where not has_table_privilege(invoker_name(), 'tributary.steps', 'insert');
+    select spend_submits(coalesce(cardinality(p_payloads), 0)) where only_submits();
     select r.run_id
     from unnest(p_payloads) with ordinality as u(payload, position)
     cross join lateral submit_row(p_name, u.payload, null, p_submit, p_config, p_run_at, p_tenant, p_private, null) as r

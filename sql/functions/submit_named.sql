@@ -19,7 +19,7 @@ begin
             return;
         end if;
     end if;
-    if not has_table_privilege(invoker_name(), 'tributary.steps', 'insert') then
+    if only_submits() then
         perform spend_submits(1);
     end if;
     return query

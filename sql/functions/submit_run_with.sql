@@ -30,7 +30,7 @@ declare
     v_since timestamptz;
     v_made record;
 begin
-    if not has_table_privilege(invoker_name(), 'tributary.steps', 'insert') then
+    if only_submits() then
         perform spend_submits(1);
     end if;
     perform check_terms(p_terms, p_key, p_run_at is not null);

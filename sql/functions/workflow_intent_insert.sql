@@ -7,7 +7,7 @@ as $$
 declare
     v_row record;
 begin
-    if not has_table_privilege(invoker_name(), 'tributary.steps', 'insert') then
+    if only_submits() then
         perform spend_submits(1);
     end if;
     if new.payload is null then

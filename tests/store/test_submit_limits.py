@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.membership import logins
 from tests.store import protocol_kit as kit
+from tributary_daemon import Client
+from tributary_daemon.errors import NotPossible
 
 WAYS = {
     "submit_intent": "select tributary.submit_intent('t.work.v1')",
@@ -111,6 +115,33 @@ def test_the_limit_fills_again(urls, admin, shop, eventually):
     eventually(goes_again, 20, "a second has passed")
 
 
+def test_clients_are_told_in_their_words(urls, admin):
+    limit(admin, urls, "2/d")
+    with Client(urls["submit"]) as client:
+        client.submit("t.work.v1", {})
+        for submit in (
+            lambda: client.submit_many("t.work.v1", [{}, {}]),
+            lambda: client.submit("t.work.v1", {}) and client.submit("t.work.v1", {}),
+        ):
+            with pytest.raises(NotPossible, match="has used that up") as caught:
+                submit()
+            assert caught.value.hint.startswith("again in ")
+
+
+def test_two_transactions_of_one_login_wait_for_each_other_in_one_order(urls, admin, shop, eventually):
+    """Who waits for the bucket holds no key yet, so who has the bucket may ask for any."""
+    limit(admin, urls, "10/d")
+    keyed = "select tributary.submit_intent('t.work.v1', idempotency_key => 'both')::text"
+    with psycopg.connect(urls["submit"]) as first, ThreadPoolExecutor(1) as pool:
+        first.execute(WAYS["submit_intent"])
+        second = pool.submit(lambda: shop.execute(keyed).fetchone())
+        with psycopg.connect(urls["owner"], autocommit=True) as observer:
+            eventually(lambda: kit.waits(observer, shop.info.backend_pid), 20, "it waits for the bucket")
+        mine = first.execute(keyed).fetchone()
+        first.commit()
+        assert second.result(20) == mine
+
+
 @pytest.mark.parametrize("kind", ["worker", "admin"])
 def test_who_writes_the_rows_itself_is_not_limited(urls, admin, kind):
     limit(admin, urls, "1/d", kind)
@@ -125,6 +156,7 @@ def test_who_writes_the_rows_itself_is_not_limited(urls, admin, kind):
         ("nobody-at-all", "1/s", "TR003", "there is no login"),
         (None, "0/s", "TR001", "a rate of 0"),
         (None, "much", "TR001", "is not a rate"),
+        (None, None, "TR001", "NULL is not a rate"),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(urls, admin, role, rate, code, words):
