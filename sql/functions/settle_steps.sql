@@ -37,6 +37,9 @@ declare
 begin
     if coalesce(cardinality(p_run_ids), 0) = 0 then
         return;
+    elsif cardinality(p_run_ids) = 1 and p_ends[1] = 0
+            and settle_one(p_shard, p_run_ids[1], p_ordinals[1], p_now, p_queues, p_names, p_free) then
+        return;
     end if;
     loop
         with hit as materialized (

@@ -17,6 +17,12 @@ WRONG = {
     "a retry keeps the token": ("start_over", "seq = greatest(s.seq + 1, clock_us() + c.i)", "seq = s.seq"),
     "a retry keeps the crashes": ("start_over", "crashes = 0,", "crashes = s.crashes,"),
     "a child of a failed step waits": ("settle_steps", "then 'skipped'", "then held.state"),
+    "the only child is not counted": (
+        "settle_one",
+        "set unmet = s.unmet - 1 where",
+        "set unmet = s.unmet where",
+    ),
+    "the run counts no step": ("settle_one", "remaining = r.remaining - 1", "remaining = r.remaining"),
     "a child is counted by one": ("write_decisions", "unmet = s.unmet - child.n,", "unmet = s.unmet,"),
     "the run counts no failure": ("count_runs", "failed = r.failed + ended.failed,", "failed = r.failed,"),
     "a silent process claims": ("claim_leases", "interval '10 seconds'", "interval '10 days'"),
