@@ -170,7 +170,7 @@ MORE_TO_IT = {
     ),
     "the child has ended": (
         {"a": (), "b": ("a",), "c": ()}, {},
-        f"update tributary.steps set state = 'skipped', finished_at = {NOW} where run_id = %s and step_id = 'b'",
+        f"update tributary.steps set state = 'skipped', finished_at = {NOW} where run_id = %s and ordinal = 2",
     ),
 }  # fmt: skip
 
