@@ -29,7 +29,7 @@ grant execute on routine tributary.clock, tributary.faked_clock, tributary.invok
     tributary.first_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
     tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
     tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
-    tributary.schedule_works
+    tributary.schedule_works, tributary.is_control, tributary.only_waits
     to {read};
 
 -- Worker: it writes what work consists of, but decides nothing for people: no limits, pauses, names, workflows, commands.
@@ -37,12 +37,12 @@ grant execute on all routines in schema tributary to {worker}, {admin};
 revoke execute on routine tributary.change, tributary.retry, tributary.retry_only, tributary.retry_preview, tributary.requeue,
     tributary.pause_run, tributary.resume_run, tributary.steer_many, tributary.set_queue, tributary.limit_submits, tributary.command_worker,
     tributary.schedule_intent, tributary.schedule_workflow, tributary.unschedule, tributary.pause_schedule, tributary.resume_schedule,
-    tributary.trigger_schedule, tributary.register_workflow, tributary.save_revision
+    tributary.trigger_schedule, tributary.register_workflow, tributary.save_revision, tributary.answer, tributary.approve, tributary.reject
     from {worker};
 grant insert, update, delete on tributary.runs, tributary.steps, tributary.payloads, tributary.edges, tributary.keys, tributary.unique_keys,
     tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress, tributary.log_chunks,
     tributary.workers, tributary.processes, tributary.leaders, tributary.queue_counters, tributary.queue_slots, tributary.queue_stats,
-    tributary.groups, tributary.group_slots, tributary.schedule_fires
+    tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals
     to {worker}, {admin};
 grant insert, update (description, options, input_schema, output_schema, offered_at, updated_at) on tributary.registry to {worker};
 grant update (next_slot, next_at, last_slot, last_run_id, fired, missed, queued, state, error, updated_at, version, since)

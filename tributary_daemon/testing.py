@@ -45,7 +45,7 @@ from tributary_daemon.store.migrations import Migrator
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -66,7 +66,12 @@ _BUILT_IN: Final = "trib."
 _ITEM: Final = "select item_key from tributary.steps where run_id = %s and ordinal = %s"
 _MOST_ATTEMPTS: Final = 10_000
 _QUEUES: Final = "select distinct queue from tributary.steps where state in ('available', 'scheduled')"
-_NEXT: Final = "select min(run_at) from tributary.steps where state = 'scheduled'"
+_NEXT: Final = """
+    select least(
+        (select min(run_at) from tributary.steps where state = 'scheduled'),
+        (select min(due_at) from tributary.waits))
+"""
+_WAITS: Final = "select tributary.fire_waits(0::smallint, 500)"
 _NEXT_SLOT: Final = "select min(next_at) from tributary.schedules where state = 'active'"
 
 
@@ -189,6 +194,18 @@ class Bench:
         added = scheduling.schedule(Settings(), name, cron, target, payload=payload, given=options)
         return db.run(self._connection, added)
 
+    def signal(self, id: str, name: str, payload: Any = None, *, key: str | None = None) -> int:  # noqa: A002
+        """Send a signal at the time the clock shows; otherwise as `Client.signal`."""
+        return self.client.signal(id, name, payload, key=key, connection=self._connection)
+
+    def approve(self, id: str, step: str, answer: Mapping[str, Any] | None = None) -> str:  # noqa: A002
+        """Approve what a step asks for at the time the clock shows; otherwise as `Client.approve`."""
+        return self.client.approve(id, step, answer, connection=self._connection)
+
+    def reject(self, id: str, step: str, reason: str | None = None) -> str:  # noqa: A002
+        """Reject what a step asks for at the time the clock shows; otherwise as `Client.reject`."""
+        return self.client.reject(id, step, reason, connection=self._connection)
+
     def run(self, target: Target, payload: Any = None, **options: Unpack[SubmitOptions]) -> Document:
         """Record work, run it to its end and return its document; see `finish`."""
         return self.finish(self.submit(target, payload, **options).id)
@@ -303,6 +320,8 @@ class Bench:
         )  # fmt: skip
 
     def _claim(self) -> Held | None:
+        # what that releases is to be looked for, too
+        self._connection.execute(_WAITS)
         queues = [row[0] for row in self._connection.execute(_QUEUES).fetchall()]
         # whoever runs steps closes runs, too
         names = [*self._registry.names(), *CONTROL_NAMES]

@@ -1,7 +1,7 @@
 -- Takes or renews the lease of the role maintenance, as lead does, and tells its holder what there is to do: the one statement of a
 -- leader without work. Answers are hints, taken without locks; whatever does the work looks again. p_expected as in rescue_dead, p_silent
 -- as in tidy; without p_silent only the dead are looked for. The dead cost a probe per process that holds something.
--- Index: steps_running, steps_due, steps_expiring, steps_no_handler, steps_ready, runs_private, runs_deadline, groups_unsettled,
+-- Index: steps_running, steps_due, waits_due, steps_expiring, steps_no_handler, steps_ready, runs_private, runs_deadline, groups_unsettled,
 -- group_slots_news.
 create or replace function tributary.attend(
     p_worker bigint, p_seconds float8, p_lease interval, p_expected timestamptz, p_silent interval
@@ -44,6 +44,7 @@ begin
                                      or p.beat_at between p_expected - p_lease and p_expected + p_lease)));
         if p_silent is not null then
             due := due or exists (select from steps s where s.shard = v_shard and s.state = 'scheduled' and s.run_at <= v_now)
+                or exists (select from waits w where w.shard = v_shard and w.due_at <= v_now and w.due_at is not null)
                 or exists (select from steps s where s.shard = v_shard and s.expires_at <= v_now and s.expires_at is not null and s.attempt = 0
                              and s.state in ('blocked', 'scheduled', 'available', 'waiting'));
             waiting := waiting or exists (

@@ -1,4 +1,4 @@
--- The options of a step have been decided: it leaves its control name for its task (a handler, or trib.workflow.v1) and may be claimed, or
+-- The options of a step have been decided: it leaves its control name for its task (a handler, or what only waits) and may be claimed, or
 -- waits for its time, its handler (and leaves its room to others), or its run to be resumed. p_values: what its expressions gave, without
 -- those that gave null; for these the next level holds, as if the key were not written. What held without the expressions is kept beside
 -- them, for undecide_steps.
@@ -23,7 +23,7 @@ begin
     select p.options, p.options ->> 'name' into strict v_options, v_name from payloads p
     where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal = p_step.ordinal;
     select r.options into v_handler from registry r where r.name = v_name and r.offered_at is not null;
-    v_known := found or v_name = 'trib.workflow.v1';
+    v_known := found or only_waits(v_name);
     -- its handler may have been offered only since it was recorded
     v_options := v_options || option_levels(v_handler, 'handler')
         || coalesce((select jsonb_object_agg(k.key, k.value) from jsonb_each(v_options) k where k.value ->> 'level' in ('submit', 'step')), '{}');
@@ -35,7 +35,7 @@ begin
 
     v_state := case when not v_known or p_step.flags & 64 = 64 then 'waiting' when v_run_at > p_now then 'scheduled' else 'available' end;
     v_queue := private_queue(case when p_step.queue like '@%' then p_step.queue end,
-                             case when v_name = 'trib.workflow.v1' then p_step.queue else coalesce(v_options #>> '{queue,value}', 'default') end);
+                             case when only_waits(v_name) then p_step.queue else coalesce(v_options #>> '{queue,value}', 'default') end);
     update steps s
     set name = v_name, state = v_state, queue = v_queue, run_at = v_run_at, process_id = null, claimed_at = null, started_at = null,
         reason = case when not v_known then 'no_handler' when v_state = 'waiting' then 'paused' end,

@@ -36,6 +36,7 @@ begin
     set state = case when s.state = 'running' then 'cancelled' else p_state end, process_id = null, finished_at = p_now,
         started_at = coalesce(s.started_at, case when s.state = 'running' then s.claimed_at end), reason = p_reason
     where s.ctid = any (v_tids) and s.shard = p_shard;
+    delete from waits w where w.shard = p_shard and w.run_id = p_run_id and w.ordinal = any (p_ordinals);
     -- now that nothing waits for them: their ends would fail their steps
     perform cancel_run(p_shard, c.run_id, p_reason, p_now) from unnest(v_children) as c(run_id);
     -- no process holds them, so none gives their slots back

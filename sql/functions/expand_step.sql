@@ -24,7 +24,7 @@ begin
     set next_ordinal = r.next_ordinal + v_count, remaining = r.remaining + v_count
     where r.shard = p_shard and r.run_id = p_step.run_id
     returning r.next_ordinal - v_count, r.max_parallel into v_first, v_parallel;
-    if v_parallel is not null and p_step.flags & 7680 = 0 and v_name <> 'trib.workflow.v1' then
+    if v_parallel is not null and p_step.flags & 7680 = 0 and not only_waits(v_name) then
         v_flags := v_flags | 128;
     end if;
     select p.options - 'run_after' into v_options from payloads p
@@ -40,10 +40,10 @@ begin
         end if;
     end if;
     v_options := nullif(v_options, '{}');
-    v_known := v_name in ('trib.workflow.v1', 'trib.options.v1')
+    v_known := is_control(v_name)
                or exists (select from registry r where r.name = v_name and r.offered_at is not null);
     v_queue := private_queue(case when p_step.queue like '@%' then p_step.queue end,
-                             case when v_name in ('trib.workflow.v1', 'trib.options.v1') then '~closing'
+                             case when is_control(v_name) then '~closing'
                                   else coalesce(v_options #>> '{queue,value}', 'default') end);
     with item as materialized (
         select i.ordinality::integer as i, i.value ->> 'key' as key, i.value -> 'payload' as payload,

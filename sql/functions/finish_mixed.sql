@@ -28,6 +28,7 @@ declare
     v_next step_state;
     v_reason text;
     v_refused text;
+    v_come jsonb;
     v_ends smallint[] := '{}';
     i integer;
 begin
@@ -98,6 +99,13 @@ begin
                 v_error := jsonb_build_object('type', 'GroupFull', 'message', v_refused, 'reason', 'group_limit');
             end if;
         end if;
+        if v_outcome = 'waits' then
+            v_come := begin_wait(p_shard, v_step, p_results[i]::jsonb, p_now);
+            if v_come is not null then
+                v_outcome := 'completed';
+                p_results[i] := v_come::text;
+            end if;
+        end if;
         if v_error is not null then
             v_error := v_error || jsonb_build_object('attempt', v_step.attempt);
         end if;
@@ -131,7 +139,7 @@ begin
         elsif v_outcome = 'expanded' then
             perform expand_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
-        elsif v_outcome = 'started' then
+        elsif v_outcome in ('started', 'waits') then
             v_ends := v_ends || (-1)::smallint;
         elsif v_outcome = 'decided' then
             perform decide_step(p_shard, v_step, p_results[i]::jsonb, p_now);
@@ -167,7 +175,8 @@ begin
                                                           'condition', case when v_outcome = 'skipped' then p_results[i]::jsonb end,
                                                           'items', case when v_outcome = 'expanded' then jsonb_array_length(p_results[i]::jsonb -> 'items') end,
                                                           'options', case when v_outcome = 'decided' then p_results[i]::jsonb end,
-                                                          'name', case when v_outcome = 'started' then p_results[i]::jsonb ->> 'name' end)));
+                                                          'name', case when v_outcome = 'started' then p_results[i]::jsonb ->> 'name' end,
+                                                          'terms', case when v_outcome = 'waits' then p_results[i]::jsonb end)));
         end if;
     end loop;
     return v_ends;

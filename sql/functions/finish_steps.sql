@@ -1,7 +1,7 @@
 -- Writes down what attempts led to. Every row is fenced by (step, seq at claim); returns only the refused tokens (LeaseLost).
--- Outcomes: completed, skipped, retry, discarded, aborted (discarded, and its run ends), snoozed, released, crashed, expanded, started, decided.
+-- Outcomes: completed, skipped, retry, discarded, aborted (discarded, and its run ends), snoozed, released, crashed, expanded, started, decided, waits.
 -- Of expanded (a fan-out) p_results has the items, of started (a sub-workflow) what to start, of decided (a step with expressions
--- in its options) their values.
+-- in its options) their values, of waits (for a time, a signal, an answer) the terms that begin_wait takes.
 -- returned is a release by the process that knows that the attempt never started. What a process took down: crashed if nobody knows
 -- whether it had started, or if a suspect had; suspected if it had started beside others; crashed_alone if nothing ran beside it.
 -- Locks, in this order: root runs by id (p_has_runs), step rows, counters. Writes follow the locks in statements of their own,

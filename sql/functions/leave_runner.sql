@@ -7,7 +7,7 @@ set plan_cache_mode to force_custom_plan
 as $$
 begin
     update steps s
-    set queue = case when s.kind = 'closing' or s.name in ('trib.fan.v1', 'trib.workflow.v1', 'trib.options.v1') then '~closing'
+    set queue = case when s.kind = 'closing' or is_control(s.name) then '~closing'
                      else coalesce((select p.options #>> '{queue,value}' from payloads p
                                     where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = s.ordinal), 'default') end
     where s.shard = p_shard and s.run_id = p_run_id and s.queue like '@%'

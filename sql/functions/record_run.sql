@@ -71,13 +71,13 @@ begin
     with plan as materialized (
         select x.*, case when late.expressions is null then coalesce(x.options, '{}')
                          else coalesce(x.options, '{}') - array(select jsonb_object_keys(late.expressions)) end as own,
-               timed.after, late.expressions, fan.out or x.name = 'trib.workflow.v1' or late.expressions is not null as control,
+               timed.after, late.expressions, fan.out or only_waits(x.name) or late.expressions is not null as control,
                case when fan.out then 'trib.fan.v1' when late.expressions is not null then 'trib.options.v1' else x.name end as row_name,
                case when x.continue_on_error then 1 else 0 end + case when x.decides then 4 else 0 end
                    + case when x.dynamic or x.concurrency is not null then 8 else 0 end
                    + case when timed.after <> 'null' then 16 else 0 end
                    + case when x.condition is not null then 32 else 0 end
-                   + case when v_parallel is not null and x.hook is null and not fan.out and x.name <> 'trib.workflow.v1' then 128 else 0 end
+                   + case when v_parallel is not null and x.hook is null and not fan.out and not only_waits(x.name) then 128 else 0 end
                    + hook_bits(x.hook) as flags
         from jsonb_to_recordset(v_plan -> 'steps') as x(
                  id text, ordinal integer, name text, needs integer[], "with" jsonb, dynamic boolean,
@@ -146,7 +146,7 @@ begin
         select v_id, 0, v_shard, p_inputs, case when v_group is not null then jsonb_build_object('group', v_group) end
     )
     select array_agg(distinct s.queue) filter (where s.state = 'available'),
-           (select array_agg(distinct t.name) from timed t where not t.known and t.name <> 'trib.workflow.v1')
+           (select array_agg(distinct t.name) from timed t where not t.known and not only_waits(t.name))
     into v_queues, v_unknown
     from stored s;
 

@@ -172,7 +172,7 @@ begin
     perform undecide_steps(v_shard, id, array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id and s.flags & 7680 <> 0));
     update steps s
     set state = 'blocked', reason = case when exists (select from registry k where k.name = s.name and k.offered_at is not null)
-                                           or s.name in ('trib.fan.v1', 'trib.workflow.v1', 'trib.options.v1')
+                                           or is_control(s.name)
                                          then null else 'no_handler' end,
         unmet = 1 + (select count(*) from edges e join steps n on n.shard = v_shard and n.run_id = id and n.ordinal = e.parent
                      where e.shard = v_shard and e.run_id = id and e.child = s.ordinal and n.flags & 256 = 0),

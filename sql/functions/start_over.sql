@@ -18,7 +18,7 @@ begin
                (select count(*)::integer from edges e
                 where e.shard = p_shard and e.run_id = p_run_id and e.child = s.ordinal and e.parent = any (p_ordinals)) as unmet,
                exists (select from registry r where r.name = s.name and r.offered_at is not null)
-                   or s.name in ('trib.fan.v1', 'trib.workflow.v1', 'trib.options.v1') as known
+                   or is_control(s.name) as known
         from steps s
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = any (p_ordinals)
     ), again as (

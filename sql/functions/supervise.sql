@@ -35,9 +35,12 @@ begin
                      cross join lateral (select from steps s where s.shard = n.shard::smallint and s.queue = q.name and s.state = 'available'
                                          limit 1) as found
                      where q.name <> all (v_shut)),
-               (select extract(epoch from min(next.run_at) - v_now)::float8
+               (select extract(epoch from min(next.at) - v_now)::float8
                 from generate_series(0, shard_count() - 1) as n(shard)
-                cross join lateral (select s.run_at from steps s where s.shard = n.shard::smallint and s.state = 'scheduled'
-                                    order by s.run_at limit 1) as next),
+                cross join lateral (
+                    (select s.run_at as at from steps s where s.shard = n.shard::smallint and s.state = 'scheduled' order by s.run_at limit 1)
+                    union all
+                    (select w.due_at from waits w where w.shard = n.shard::smallint and w.due_at is not null order by w.due_at limit 1)
+                ) as next),
                array(select q.name from queues q where q.paused and q.name = any (p_queues));
 end $$;

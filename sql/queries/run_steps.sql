@@ -1,11 +1,11 @@
 -- The steps of a run in order with their last errors; with the items of fan-outs, the newest child runs, and what undecided ones will be.
 -- Locks: none.
--- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey.
+-- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey, waits_pkey.
 -- Caller: store.runs.steps
 select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else coalesce(u.name, s.name) end as name,
        s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, case when u.name is null then s.priority else u.priority end as priority,
        s.flags, s.run_at, case when s.name = 'trib.fan.v1' then p.at when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
-       case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child
+       case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child, w.terms
 from tributary.steps as s
 -- what a step has to be for it stands inside of each: nothing is looked up for others
 left join lateral (
@@ -39,5 +39,11 @@ left join lateral (
     where s.name = 'trib.options.v1' and q.shard = s.shard and q.run_id = s.run_id and q.ordinal = s.ordinal
     offset 0
 ) as u on true
+left join lateral (
+    select jsonb_strip_nulls(jsonb_build_object('for', k.kind, 'signal', k.signal, 'payload', k.payload, 'prompt', k.prompt, 'form', k.form))
+           || jsonb_build_object('since', k.began_at, 'until', k.due_at, 'on_timeout', case when k.goes_on then 'continue' else 'fail' end) as terms
+    from tributary.waits as k
+    where s.state = 'waiting' and k.shard = s.shard and k.run_id = s.run_id and k.ordinal = s.ordinal
+) as w on true
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step' and s.flags & 256 = 0
 order by s.ordinal

@@ -124,7 +124,7 @@ def test_every_key_of_a_step_and_a_workflow():
         .add("a", "t.v1", condition="always()", matrix={"x": [1, 2]}, fail_fast=False, tolerate="10%")
         .add("b", "t.v1", for_each="${{ steps.a.result }}", key="${{ item }}", aggregate={"task": "s.v1"})
         .write("c", {"run": "echo $A", "shell": "sh"}, needs="b", undo={"task": "u.v1"})
-        .write("d", {"wait": {"for": "1s"}}, cache=None, timeout=timedelta(seconds=5))
+        .write("d", {"workflow": "d.v1"}, cache=None, timeout=timedelta(seconds=5))
         .add("e", "t.v1", {"why": "${{ run.error }}"}, hook="on_failure")
         .write("f", {"run": "rm x"}, hook="finally")
         .build()

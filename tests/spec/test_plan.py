@@ -76,6 +76,8 @@ def steps(draw, ids, hook=False):
         optional = {**COMMON, **with_action, **with_fan}
         if hook:
             optional.pop("undo", None)
+        if "wait" in action or "approve" in action:
+            del optional["timeout"]
         step = draw(st.fixed_dictionaries({**action, **fan}, optional=optional))
         if index and draw(st.booleans()):
             step["needs"] = draw(st.lists(st.sampled_from(ids[:index]), unique=True))

@@ -19,7 +19,7 @@ steps:
   e: {workflow: child}
 ---
 name: child
-steps: {f: {wait: {signal: s}}}
+steps: {f: {task: t.v1, cache: {ttl: 1h}}}
 """
 
 
@@ -27,11 +27,9 @@ def test_every_place_is_named_once():
     with pytest.raises(InvalidWorkflow) as caught:
         refuse_unsupported(load_text(TEXT))
     assert [(problem.code, problem.message) for problem in caught.value.problems] == [
-        ("TRB190", "step 'a': `wait` cannot be executed yet"),
-        ("TRB190", "step 'b': `approve` cannot be executed yet"),
         ("TRB190", "step 'c': `undo` cannot be executed yet"),
         ("TRB190", "step 'c': `cache` cannot be executed yet"),
-        ("TRB190", "step 'f' of child: `wait` cannot be executed yet"),
+        ("TRB190", "step 'f' of child: `cache` cannot be executed yet"),
     ]
     assert all(problem.hint for problem in caught.value.problems)
 
@@ -47,7 +45,7 @@ def test_all_else_is_accepted():
 
 
 def test_a_submit_refuses_it_before_anything_is_asked_of_the_database():
-    spec = load_text("steps: {a: {wait: {for: 1s}}}")
+    spec = load_text("steps: {a: {task: t.v1, cache: {ttl: 1s}}}")
     operation = submitting.record(targets.SpecTarget(spec, {}, {}), None, Settings(), strict=False)
-    with pytest.raises(InvalidWorkflow, match="`wait` cannot be executed yet"):
+    with pytest.raises(InvalidWorkflow, match="`cache` cannot be executed yet"):
         next(operation)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from tests.store import protocol_kit as kit
 
-SUB, FAN = "trib.workflow.v1", "trib.fan.v1"
-NAMES = (kit.NAME, kit.CLOSING, SUB, FAN)
+SUB, FAN, WAIT = "trib.workflow.v1", "trib.fan.v1", "trib.wait.v1"
+NAMES = (kit.NAME, kit.CLOSING, SUB, FAN, WAIT)
+# nobody has to send it: it goes on without
+SIGNAL = {"kind": "signal", "signal": "go", "seconds": 30, "goes_on": True}
 EXPANDED, AGGREGATED = 8192, 16384
 GROUPS = (
     {"group": "g", "limit": 1, "on_limit": "queue"},
@@ -19,7 +21,7 @@ GROUPS = (
 )
 TABLES = (
     *("steps", "runs", "payloads", "edges", "attempts", "event_log", "dead_letters", "progress"),
-    *("group_slots", "groups"),
+    *("group_slots", "groups", "waits", "signals"),
 )
 _ENDED = "('completed', 'skipped', 'cancelled', 'discarded')"
 _OF_PHASE = """s.kind = 'step' and case when r.phase in ('steps', 'closing') then s.flags & 7680 = 0
@@ -57,6 +59,14 @@ INVARIANTS = {
         where s.state = 'waiting' and s.reason = 'child' and not exists (
             select from tributary.runs r
             where r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal and r.finished_at is null)""",
+    "who waits for a signal is known for it": """
+        select s.run_id from tributary.steps s
+        full join tributary.waits w using (shard, run_id, ordinal)
+        where (s.state = 'waiting' and s.reason = 'signal') is distinct from (w.run_id is not null)""",
+    "a signal is taken by a step that has it": """
+        select g.run_id from tributary.signals g
+        join tributary.steps s on s.run_id = g.run_id and s.ordinal = g.taken_by
+        where s.state = 'waiting' and s.reason = 'signal' and s.claimed_at < g.taken_at""",
     "who waits for items has some": f"""
         select s.run_id from tributary.steps s
         where s.state = 'waiting' and s.reason = 'items' and s.unmet <> (
@@ -98,12 +108,12 @@ def workflows(draw, children=True):
     size = draw(st.integers(1, 4))
     for number in range(size):
         needs = draw(st.sets(st.integers(0, number - 1), max_size=2)) if number else set()
-        kind = draw(st.sampled_from(["task", "task", "fan", "sub"] if children else ["task", "task", "fan"]))
+        kind = draw(st.sampled_from(["task", "task", "fan", "wait", *(["sub"] if children else [])]))
         steps[f"s{number}"] = {
             "needs": tuple(f"s{need}" for need in sorted(needs)),
             "continue_on_error": draw(st.booleans()),
             "options": {"max_attempts": draw(st.sampled_from([1, 2]))},
-            **({"for_each": [1]} if kind == "fan" else {"name": SUB} if kind == "sub" else {}),
+            **{"fan": {"for_each": [1]}, "sub": {"name": SUB}, "wait": {"name": WAIT}}.get(kind, {}),
         }
     for hook in draw(st.sets(st.sampled_from(["on_success", "on_failure", "on_cancel", "finally"]))):
         fan = {"for_each": [1]} if draw(st.booleans()) else {}
@@ -137,6 +147,7 @@ def promote(connection):
     """Do what maintenance does for groups and limits."""
     connection.execute("select tributary.sweep_groups(500, null)")
     connection.execute("select tributary.promote_groups(0::smallint, 100)")
+    connection.execute("select tributary.fire_waits(0::smallint, 100)")
     while kit.scalar(connection, "select tributary.release_waiting(0::smallint, 1000)"):
         pass
     connection.execute("select tributary.fill_waiting(0::smallint, 1000)")
@@ -185,6 +196,8 @@ class Worker:
             return "started", json.dumps(
                 {"revision": self.child, "name": "w.child.v1", "inputs": {}, "group": self.group()}
             )
+        if item.name == WAIT:
+            return "waits", json.dumps(SIGNAL)
         if item.kind == "closing":
             return "completed", "1"
         return word, "null"

@@ -27,7 +27,7 @@ OPERATIONS = (
         "enter",
         "enter",
     ),
-    *("pause", "resume", "retry", "retry_from", "retry_only", "rescue", "advance"),
+    *("pause", "resume", "retry", "retry_from", "retry_only", "rescue", "advance", "signal", "signal"),
 )
 HISTORIES = st.lists(
     st.tuples(
@@ -66,6 +66,8 @@ class World(special_runs.Worker):
                 self.process.beat()
             case "advance":
                 self.advance()
+            case "signal":
+                self.steer("select tributary.signal(%s, 'go')", self.runs[number % len(self.runs)])
             case "cancel_child":
                 self.steer(
                     "select tributary.cancel(run_id) from tributary.runs"

@@ -18,6 +18,9 @@ COMMANDS: Final = {
     ),
     "pause": Entry("commands.pause:pause", "Pause runs until they are resumed", _WORK),
     "resume": Entry("commands.pause:resume", "Let paused runs go on", _WORK),
+    "signal": Entry("commands.signals:signal", "Send a signal to a run", _WORK),
+    "approve": Entry("commands.signals:approve", "Approve what a step of a run asks for", _WORK),
+    "reject": Entry("commands.signals:reject", "Reject what a step of a run asks for", _WORK),
     "change": Entry(
         "commands.change:change", "Change work that waits: its priority, queue, time or payload", _WORK
     ),

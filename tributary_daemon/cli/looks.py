@@ -125,6 +125,16 @@ def fault(error: dict[str, Any] | None, limit: int = 0) -> str:
     return cut(text, limit)
 
 
+def awaits(wait: dict[str, Any]) -> str:
+    """Return what a step waits for: ``for signal packed, until 2026-11-21 04:05:06Z``."""
+    words = []
+    if wait["for"] != "timer":
+        words.append(f"for signal {wait['signal']}" if wait["for"] == "signal" else "for approval")
+    if wait.get("until"):
+        words.append(f"until {clock(wait['until'])}")
+    return ", ".join(words)
+
+
 def visible(text: str) -> str:
     """Return text that cannot steer a terminal: control characters are spelled out."""
     if text.isprintable():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HARMLESS: Final = frozenset({"trib.noop.v1", "trib.fail.v1"})
 """Run as they are unless they are mocked: they have no effects."""
 CHILD: Final = "test.child.v1"
-"""The handler that stands in for a sub-workflow as a whole."""
+"""The handler that stands in for a sub-workflow as a whole, and for what a wait waits for."""
 _RAISED: Final = ("Abort", "HandlerTimeout")
 
 
@@ -99,7 +99,7 @@ class Mocks:
 
 
 def without_mocked_children(spec: WorkflowSpec, case: Case) -> WorkflowSpec:
-    """Return the workflow with a plain step in place of each sub-workflow that the case mocks as a whole."""
+    """Return the workflow with plain steps in place of sub-workflows and waits that the case mocks."""
     mocked = {split(key)[0] for key in case.mocks}
     steps = [
         replace(
@@ -107,10 +107,12 @@ def without_mocked_children(spec: WorkflowSpec, case: Case) -> WorkflowSpec:
             action="task",
             name=CHILD,
             workflow=None,
-            # a sub-workflow is tried once unless it says more; a plain step three times
+            wait=None,
+            approve=None,
+            # what it stands for is tried once unless it says more; a plain step three times
             options={"max_attempts": 1, **spec.defaults, **step.options},
         )
-        if step.action == "workflow" and step.id in mocked
+        if step.action in {"workflow", "wait", "approve"} and step.id in mocked
         else step
         for step in spec.steps
     ]

@@ -115,6 +115,9 @@ def step_line(
         notes.append(Span(f"attempt {attempt}/{most}" if most else f"attempt {attempt}", "warning"))
     fault = looks.fault(step.get("error"), _ERROR_WIDTH) if state != "completed" else ""
     reason = step.get("reason") or ""
+    if wait := step.get("wait"):
+        notes.append(Span(looks.awaits(wait), "faint"))
+        reason = ""
     if state not in {"completed", "running"} and reason not in _REASONS_UNSAID and f"({reason})" not in fault:
         notes.append(Span(f"({reason})", "faint"))
     notes += [Span(text, "faint") for text in _particulars(step)]

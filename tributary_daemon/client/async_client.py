@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from tributary_daemon.client import calls, many, registered, repeating, submitting, targets, waiting
 from tributary_daemon.client.async_reader import AsyncReader
 from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
-from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.borrowed import aborrowed
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    import psycopg
-
+    from tributary_daemon.client.borrowed import AsyncCaller
     from tributary_daemon.client.calls import SubmitOptions
     from tributary_daemon.client.documents import Document
     from tributary_daemon.client.link import Wiring
@@ -100,7 +99,7 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace):
         target: Target,
         payload: Any = None,
         *,
-        connection: psycopg.AsyncConnection[Any] | None = None,
+        connection: AsyncCaller | None = None,
         strict: bool = False,
         **options: Unpack[SubmitOptions],
     ) -> AsyncReceipt:
@@ -111,7 +110,8 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace):
                 workflow, else name of an intent; a handler function or method; a model that one handler
                 takes; a `Workflow`.
             payload: of the intent, or inputs of the workflow: JSON value, model or dataclass.
-            connection: record it on this connection, in the caller's own transaction; nothing is committed.
+            connection: record it on this connection (psycopg's, or a session or connection of SQLAlchemy), in
+                the caller's own transaction; nothing is committed.
             strict: refuse what is otherwise a warning: handlers that nobody has, names without a version.
             options: see `SubmitOptions`.
 
@@ -123,8 +123,8 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace):
         call = await self._call(target, payload, options, strict=strict)
         if connection is None:
             return self._receipt(await self._link.run(call.record, again=call.repeatable))
-        with plain_rows(connection):
-            return self._receipt(await db.arun(connection, call.record()))
+        async with aborrowed(connection) as lent:
+            return self._receipt(await db.arun(lent, call.record()))
 
     async def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
@@ -138,7 +138,7 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace):
         name: str,
         payloads: Iterable[Any],
         *,
-        connection: psycopg.AsyncConnection[Any] | None = None,
+        connection: AsyncCaller | None = None,
         **options: Unpack[SubmitOptions],
     ) -> list[str]:
         """Record many intents of one name by COPY, all or none; return their ids in order.
@@ -159,9 +159,8 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace):
         if connection is None:
             async with self._link.transaction() as own:
                 return await many.awrite(own, name, texts, terms)
-        with plain_rows(connection):
-            async with connection.transaction():
-                return await many.awrite(connection, name, texts, terms)
+        async with aborrowed(connection) as lent, lent.transaction():
+            return await many.awrite(lent, name, texts, terms)
 
     async def register(
         self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False

@@ -10,6 +10,7 @@ from tributary_daemon.client import operations, overview, pruning, reading, shap
 from tributary_daemon.client.async_fleet_face import AsyncFleetFace
 from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
+from tributary_daemon.client.async_signal_face import AsyncSignalFace
 from tributary_daemon.client.async_steering import AsyncSteering
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from tributary_daemon.client.borrowed import AsyncCaller
     from tributary_daemon.client.documents import Document, Page, Summary
     from tributary_daemon.client.log_records import LogRecord
     from tributary_daemon.client.options import RunAfter, Settings
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace):
+class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on
@@ -73,14 +75,16 @@ class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace
         """Close the connection; the next call opens another."""
         await self._link.close()
 
-    async def get(self, id: str) -> Document:  # noqa: A002 - the word of the documents
+    async def get(self, id: str, *, connection: AsyncCaller | None = None) -> Document:  # noqa: A002
         """Read a run with its steps, or an intent with its attempts.
+
+        With ``connection`` as the caller's own transaction sees it.
 
         Raises:
             NotFound: there is neither.
             AmbiguousId: the part of an id fits several.
         """
-        return await self._link.run(lambda: operations.document(id), again=True)
+        return await self._do(lambda: operations.document(id), connection, again=True)
 
     async def shape(self, id: str) -> Shape:  # noqa: A002 - the word of the documents
         """Read a run together with the workflow that it goes on with, or an intent.
@@ -182,14 +186,22 @@ class AsyncReader(AsyncRunFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace
         """
         return await self._link.run(lambda: reading.resolve_id(text), again=True)
 
-    async def cancel(self, id: str, reason: str | None = None) -> str:  # noqa: A002 - the word of the documents
+    async def cancel(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        reason: str | None = None,
+        *,
+        connection: AsyncCaller | None = None,
+    ) -> str:
         """Cancel a run or an intent in any state; return the state it was in.
+
+        With ``connection`` it is part of the caller's own transaction.
 
         Raises:
             NotFound: there is no such work.
             NotPossible: it has ended.
         """
-        return await self._link.run(lambda: operations.cancel(id, reason), again=False)
+        return await self._do(lambda: operations.cancel(id, reason), connection, again=False)
 
     async def retry(self, id: str, from_step: str | Sequence[str] | None = None) -> str:  # noqa: A002
         """Put ended work back to work: its bad steps, or ``from_step`` and all below; return the new state.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from tributary_daemon.client import calls, many, registered, repeating, submitting, waiting
-from tributary_daemon.client.link import plain_rows
+from tributary_daemon.client.borrowed import borrowed
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
 from tributary_daemon.client.scheduling_face import SchedulingFace
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    import psycopg
-
+    from tributary_daemon.client.borrowed import Caller
     from tributary_daemon.client.calls import SubmitOptions
     from tributary_daemon.client.documents import Document
     from tributary_daemon.client.link import Wiring
@@ -97,7 +96,7 @@ class Client(Reader, SchedulingFace):
         target: Target,
         payload: Any = None,
         *,
-        connection: psycopg.Connection[Any] | None = None,
+        connection: Caller | None = None,
         strict: bool = False,
         **options: Unpack[SubmitOptions],
     ) -> Receipt:
@@ -108,7 +107,8 @@ class Client(Reader, SchedulingFace):
                 workflow, else name of an intent; a handler function or method; a model that one handler
                 takes; a `Workflow`.
             payload: of the intent, or inputs of the workflow: JSON value, model or dataclass.
-            connection: record it on this connection, in the caller's own transaction; nothing is committed.
+            connection: record it on this connection (psycopg's, or a session or connection of SQLAlchemy), in
+                the caller's own transaction; nothing is committed.
             strict: refuse what is otherwise a warning: handlers that nobody has, names without a version.
             options: see `SubmitOptions`.
 
@@ -120,8 +120,8 @@ class Client(Reader, SchedulingFace):
         call = self._call(target, payload, options, strict=strict)
         if connection is None:
             return self._receipt(self._link.run(call.record, again=call.repeatable))
-        with plain_rows(connection):
-            return self._receipt(db.run(connection, call.record()))
+        with borrowed(connection) as lent:
+            return self._receipt(db.run(lent, call.record()))
 
     def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
@@ -135,7 +135,7 @@ class Client(Reader, SchedulingFace):
         name: str,
         payloads: Iterable[Any],
         *,
-        connection: psycopg.Connection[Any] | None = None,
+        connection: Caller | None = None,
         **options: Unpack[SubmitOptions],
     ) -> list[str]:
         """Record many intents of one name by COPY, all or none; return their ids in order.
@@ -156,8 +156,8 @@ class Client(Reader, SchedulingFace):
         if connection is None:
             with self._link.transaction() as own:
                 return many.write(own, name, texts, terms)
-        with plain_rows(connection), connection.transaction():
-            return many.write(connection, name, texts, terms)
+        with borrowed(connection) as lent, lent.transaction():
+            return many.write(lent, name, texts, terms)
 
     def register(self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False) -> Registration:
         """Give a workflow's name to this revision of it.

@@ -88,6 +88,8 @@ class StepDocument:
         items: of a fan-out, how many of its items are in which state.
         child: of a sub-workflow, id of the run that it started last.
         condition: of a step whose condition did not hold, why, clause by clause.
+        wait: what it waits for: ``for`` (``timer``, ``signal`` or ``approval``), ``signal``, ``payload``,
+            ``prompt``, ``form``, ``since``, ``until``, ``on_timeout``.
     """
 
     id: str
@@ -111,6 +113,7 @@ class StepDocument:
     items: dict[str, int] | None = None
     child: str | None = None
     condition: dict[str, Any] | None = None
+    wait: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as ``status`` shows it."""
@@ -132,7 +135,7 @@ class StepDocument:
         }
         if self.progress is not None:
             plain["progress"] = self.progress
-        for key in ("worker", "hook", "items", "child", "condition"):
+        for key in ("worker", "hook", "items", "child", "condition", "wait"):
             if (value := getattr(self, key)) is not None:
                 plain[key] = value
         return plain

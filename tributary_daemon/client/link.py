@@ -8,11 +8,10 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
 
 from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.store import db, faults
@@ -39,17 +38,6 @@ class Wiring:
 
     url: Callable[[], str]
     prepare: Callable[[str, Connection], None]
-
-
-@contextmanager
-def plain_rows(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Iterator[None]:
-    """Make a caller's connection return tuples meanwhile, whatever its row factory is."""
-    before: Any = connection.row_factory
-    connection.row_factory = tuple_row
-    try:
-        yield
-    finally:
-        connection.row_factory = before
 
 
 def _stale(connection: Connection | AsyncConnection) -> bool:

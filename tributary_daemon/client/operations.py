@@ -11,10 +11,12 @@ from tributary_daemon.client.options import queue_name
 from tributary_daemon.client.reading import get, missing, resolve_id
 from tributary_daemon.client.records import LimitsDocument
 from tributary_daemon.errors import InvalidInput
+from tributary_daemon.spec.inputs import check_answer
+from tributary_daemon.spec.workflow import InputSpec
 from tributary_daemon.store import control, fleet, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from tributary_daemon.client.documents import Document
@@ -71,6 +73,37 @@ def pause_run(text: str) -> Operation[str]:
 def resume_run(text: str) -> Operation[str]:
     """Let a paused run go on; return the state it was in."""
     return (yield from control.resume((yield from resolve_id(text))))
+
+
+def signal(text: str, name: str, payload: Any, key: str | None, sender: str | None) -> Operation[int]:
+    """Send a signal to a run; return its number in the run."""
+    told = codec.dumps(payload, what="the payload of a signal")
+    return (yield from control.signal((yield from resolve_id(text)), name, told, key, sender))
+
+
+def signal_taken(text: str, number: int) -> Operation[bool]:
+    """Return whether a step has taken a signal."""
+    return (yield from control.sent((yield from resolve_id(text)), number))
+
+
+def approve(text: str, step: str, answer: Mapping[str, Any] | None, sender: str | None) -> Operation[str]:
+    """Approve what a step asks for; return the step's state.
+
+    Raises:
+        InvalidInput: the form refuses the answer; it names every fault.
+    """
+    work_id = yield from resolve_id(text)
+    form = yield from control.asked(work_id, step)
+    given = None
+    if form is not None:
+        declared = {name: InputSpec.from_json(dict(spec)) for name, spec in form.items()}
+        given = codec.dumps(check_answer(declared, answer or {}), what="the answer")
+    return (yield from control.approve(work_id, step, given, sender))
+
+
+def reject(text: str, step: str, reason: str | None, sender: str | None) -> Operation[str]:
+    """Reject what a step asks for; return the step's state."""
+    return (yield from control.reject((yield from resolve_id(text)), step, reason, sender))
 
 
 def items(text: str, step: str) -> Operation[list[ItemDocument]]:

@@ -11,6 +11,7 @@ from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.client.run_face import RunFace
 from tributary_daemon.client.schedule_face import ScheduleFace
+from tributary_daemon.client.signal_face import SignalFace
 from tributary_daemon.client.steering import Steering
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from tributary_daemon.client.borrowed import Caller
     from tributary_daemon.client.documents import Document, Page, Summary
     from tributary_daemon.client.log_records import LogRecord
     from tributary_daemon.client.options import RunAfter, Settings
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace, Steering, ScheduleFace, FleetFace):
+class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on
@@ -72,14 +74,16 @@ class Reader(RunFace, Steering, ScheduleFace, FleetFace):
         """Close the connection; the next call opens another."""
         self._link.close()
 
-    def get(self, id: str) -> Document:  # noqa: A002 - the word of the documents
+    def get(self, id: str, *, connection: Caller | None = None) -> Document:  # noqa: A002
         """Read a run with its steps, or an intent with its attempts.
+
+        With ``connection`` as the caller's own transaction sees it.
 
         Raises:
             NotFound: there is neither.
             AmbiguousId: the part of an id fits several.
         """
-        return self._link.run(lambda: operations.document(id), again=True)
+        return self._do(lambda: operations.document(id), connection, again=True)
 
     def shape(self, id: str) -> Shape:  # noqa: A002 - the word of the documents
         """Read a run together with the workflow that it goes on with, or an intent.
@@ -181,14 +185,22 @@ class Reader(RunFace, Steering, ScheduleFace, FleetFace):
         """
         return self._link.run(lambda: reading.resolve_id(text), again=True)
 
-    def cancel(self, id: str, reason: str | None = None) -> str:  # noqa: A002 - the word of the documents
+    def cancel(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        reason: str | None = None,
+        *,
+        connection: Caller | None = None,
+    ) -> str:
         """Cancel a run or an intent in any state; return the state it was in.
+
+        With ``connection`` it is part of the caller's own transaction.
 
         Raises:
             NotFound: there is no such work.
             NotPossible: it has ended.
         """
-        return self._link.run(lambda: operations.cancel(id, reason), again=False)
+        return self._do(lambda: operations.cancel(id, reason), connection, again=False)
 
     def retry(self, id: str, from_step: str | Sequence[str] | None = None) -> str:  # noqa: A002
         """Put ended work back to work: its bad steps, or ``from_step`` and all below; return the new state.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.client.documents import (
@@ -14,6 +15,7 @@ from tributary_daemon.client.documents import (
     RunDocument,
     StepDocument,
     Summary,
+    rfc3339,
 )
 from tributary_daemon.client.items import ItemDocument
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
@@ -96,6 +98,14 @@ def items(work_id: str, step_id: str) -> Operation[list[ItemDocument]]:
 def _shown(state: str, reason: str | None) -> str:
     """Return the state of a step as shown: one whose items or child run are at work is running."""
     return "running" if state == "waiting" and reason in ("items", "child") else state
+
+
+def awaited(wait: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a step waits for, with its times as documents have them."""
+    if wait is None:
+        return None
+    times = {key: rfc3339(datetime.fromisoformat(wait[key])) for key in ("since", "until") if wait[key]}
+    return {**wait, "until": None, **times}
 
 
 def missing(work_id: str) -> NotFound:
@@ -209,6 +219,7 @@ def _step_document(row: runs.StepRow, needs: list[str], trace: dict[str, Any] | 
         items=row.items,
         child=row.child,
         condition=trace if row.reason == "condition" else None,
+        wait=awaited(row.wait),
     )
 
 

@@ -17,8 +17,8 @@ class Reason:
             ``queue_full``, ``queue_rate``, ``group``,
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
-            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``,
-            ``timeout``, ``fail_fast``.
+            ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``timer``,
+            ``signal``, ``approval``, ``timeout``, ``fail_fast``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """

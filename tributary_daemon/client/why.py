@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from tributary_daemon.client import awaits
 from tributary_daemon.client.documents import rfc3339
 from tributary_daemon.client.groups import waits_for
 from tributary_daemon.client.reading import missing
@@ -175,6 +176,8 @@ def reasons(
         case "scheduled":
             return [_scheduled(fact, reason), *_suspected(fact, reason)]
         case "waiting":
+            if fact.wait is not None:
+                return [awaits.reason(fact, reason, run)]
             return _waiting(fact, reason, run_reason, row, place)
         case "available":
             held = _of_the_engine(fact, reason) if fact.name in CONTROL_NAMES else _held(fact, reason)

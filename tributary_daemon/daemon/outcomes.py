@@ -17,6 +17,7 @@ from tributary_daemon.model.outcome import (
     Skipped,
     Snoozed,
     Started,
+    Waits,
 )
 from tributary_daemon.store.leases import Ended
 
@@ -54,6 +55,8 @@ def ended(held: Held, outcome: Outcome) -> Ended:
             return Ended(*key, "started", child, None, None, elapsed, in_run)
         case Decided(options):
             return Ended(*key, "decided", options, None, None, elapsed, in_run)
+        case Waits(terms):
+            return Ended(*key, "waits", terms, None, None, elapsed, in_run)
         case _:
             assert_never(outcome)
 

@@ -1,4 +1,4 @@
-"""Steps that the engine runs itself: the end of a run, the start of a child run, fan-outs."""
+"""Steps that the engine runs itself: the end of a run, the start of a child run, fan-outs, waits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from tributary_daemon.engine.fans import items_of, tolerated
 from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.engine.inputs import close_run, contexts, decide, prepare
 from tributary_daemon.engine.options import for_items_only, values_of
+from tributary_daemon.engine.waits import begin_wait
 from tributary_daemon.errors import CodecError, InvalidInput
-from tributary_daemon.model.control import CLOSING_NAME, FAN_NAME, OPTIONS_NAME, WORKFLOW_NAME, Flag
+from tributary_daemon.model.control import (
+    APPROVE_NAME,
+    CLOSING_NAME,
+    FAN_NAME,
+    OPTIONS_NAME,
+    WAIT_NAME,
+    WORKFLOW_NAME,
+    Flag,
+)
 from tributary_daemon.model.outcome import (
     Completed,
     Decided,
@@ -46,6 +55,8 @@ def run_control(lease: Lease, around: Surroundings) -> Outcome:
                 return _start(lease, around)
             case name if name == OPTIONS_NAME:
                 return _decide(lease, around)
+            case name if name in (WAIT_NAME, APPROVE_NAME):
+                return begin_wait(lease, around)
             case name if name == FAN_NAME and not lease.flags & Flag.EXPANDED:
                 return _expand(around)
             case _:

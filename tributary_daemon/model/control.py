@@ -12,7 +12,13 @@ WORKFLOW_NAME: Final = "trib.workflow.v1"
 """A step with ``workflow``: starts a child run."""
 OPTIONS_NAME: Final = "trib.options.v1"
 """A step, or an item, with expressions in its options: decides these, and is what it is from then on."""
-CONTROL_NAMES: Final = frozenset({CLOSING_NAME, FAN_NAME, WORKFLOW_NAME, OPTIONS_NAME})
+WAIT_NAME: Final = "trib.wait.v1"
+"""A step with ``wait``: for a time, or a signal to its run."""
+APPROVE_NAME: Final = "trib.approve.v1"
+"""A step with ``approve``: for an answer of people."""
+CONTROL_NAMES: Final = frozenset(
+    {CLOSING_NAME, FAN_NAME, WORKFLOW_NAME, OPTIONS_NAME, WAIT_NAME, APPROVE_NAME}
+)
 CONTROL_QUEUE: Final = "~closing"
 """Served by every daemon beside its own queues."""
 PRIVATE: Final = "@"

@@ -116,6 +116,26 @@ class Decided:
     options: str
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A step begins to wait for a time, a signal or an answer.
+
+    ``terms`` is the JSON text that ``begin_wait`` takes.
+    """
+
+    terms: str
+
+
 Outcome = (
-    Completed | Failed | Discarded | Snoozed | Released | Crashed | Skipped | Expanded | Started | Decided
+    Completed
+    | Failed
+    | Discarded
+    | Snoozed
+    | Released
+    | Crashed
+    | Skipped
+    | Expanded
+    | Started
+    | Decided
+    | Waits
 )

@@ -82,8 +82,8 @@ STEP_TRANSITIONS: Final[dict[StepState, dict[StepState, str]]] = {
     _W: {
         _A: "what it waited for has come",
         _S: "what it waited for has come, run_after lies ahead",
-        _DONE: "its child run completed",
-        _DISCARD: "its child run failed or was cancelled",
+        _DONE: "its child run completed, its time or signal came, or it was approved",
+        _DISCARD: "its child run failed or was cancelled, it was rejected, or nothing came in time",
         _SKIP: "the run was aborted",
         _CANCEL: "cancel",
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.model.control import APPROVE_NAME, WAIT_NAME, WORKFLOW_NAME
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.children import check_call
 from tributary_daemon.spec.declarations import read_inputs
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.drafts import Draft
     from tributary_daemon.spec.problems import Problems
 
-WORKFLOW_NAME: Final = "trib.workflow.v1"
-WAIT_NAME: Final = "trib.wait.v1"
-APPROVE_NAME: Final = "trib.approve.v1"
-
 _VERSIONED = re.compile(r".+\.v\d+", re.DOTALL)
 _FANNED: Final = ("for_each", "matrix")
 # key -> the actions it goes with, and how its absence is made good
@@ -32,6 +29,10 @@ _BELONGS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "shell": (("run",), "only a script has a shell"),
     "given": (("want",), "a handler gets its input by with"),
     "cache": (("task", "run", "workflow"), "there is no result to be used again"),
+    "timeout": (
+        ("task", "run", "workflow", "want"),
+        "how long it waits at most stands in wait, or in approve",
+    ),
 }
 _OF_FANS: Final = ("key", "max_parallel", "fail_fast", "tolerate", "aggregate")
 UNUSUAL: Final = frozenset((*_BELONGS, *_FANNED, *_OF_FANS, "undo"))

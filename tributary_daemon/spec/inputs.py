@@ -37,26 +37,43 @@ def check_inputs(spec_inputs: Mapping[str, InputSpec], given: Mapping[str, Any])
     Raises:
         InvalidInput: names every fault, one a line.
     """
+    return _check(spec_inputs, given, "input", "the workflow takes none", "give inputs with -i name=value")
+
+
+def check_answer(form: Mapping[str, InputSpec], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a step that asks for one: given values, defaults, and null for what was left out.
+
+    Args:
+        form: the declared fields.
+        given: name -> JSON value.
+
+    Raises:
+        InvalidInput: names every fault, one a line.
+    """
+    return _check(form, given, "field", "the step asks for none", "give fields with -i name=value")
+
+
+def _check(
+    spec_inputs: Mapping[str, InputSpec], given: Mapping[str, Any], word: str, none: str, how: str
+) -> dict[str, Any]:
     faults: list[str] = []
     for name in given:
         if name not in spec_inputs:
-            hint = (
-                suggest(name, list(spec_inputs), what="inputs") if spec_inputs else "the workflow takes none"
-            )
-            faults.append(f"unknown input {name!r}; {hint}")
+            hint = suggest(name, list(spec_inputs), what=f"{word}s") if spec_inputs else none
+            faults.append(f"unknown {word} {name!r}; {hint}")
     values: dict[str, Any] = {}
     for name, spec in spec_inputs.items():
         if name in given and not (given[name] is None and not spec.required):
             values[name] = _normal(spec, given[name])
-            faults.extend(f"input {name!r} {fault}" for fault in check_value(spec, values[name]))
+            faults.extend(f"{word} {name!r} {fault}" for fault in check_value(spec, values[name]))
         elif spec.has_default:
             values[name] = spec.default
         elif spec.required:
-            faults.append(f"input {name!r} is required ({spec.type})")
+            faults.append(f"{word} {name!r} is required ({spec.type})")
         else:
             values[name] = None
     if faults:
-        raise InvalidInput("\n".join(faults), hint="give inputs with -i name=value" if spec_inputs else None)
+        raise InvalidInput("\n".join(faults), hint=how if spec_inputs else None)
     return values
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
 _HINTS: Final[dict[str, str]] = {
-    "wait": "use run_after for a time; trib.sleep.v1 sleeps",
-    "approve": "end the workflow before the question, and submit what follows as another one",
     "undo": "do it in a step of on_failure",
     "cache": "leave it out: the step runs each time",
 }

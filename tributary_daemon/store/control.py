@@ -1,8 +1,8 @@
-"""Cancel, pause, resume, retry, change and requeue: one call of the protocol each."""
+"""Cancel, pause, resume, retry, signal, approve, change and requeue: one call of the protocol each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, query
 
@@ -89,6 +89,55 @@ def resume(run_id: str) -> Operation[str]:
         NotPossible: it is not paused.
     """
     rows = yield Query(query("resume_run"), {"id": run_id})
+    return str(rows[0][0])
+
+
+def signal(run_id: str, name: str, payload: str, key: str | None, sender: str | None) -> Operation[int]:
+    """Send a signal to a run and return its number in the run; ``payload`` is JSON text.
+
+    Raises:
+        InvalidInput: name, key or payload is refused.
+        KeyConflict: the key belongs to a signal of another name.
+        NotFound: there is no run of that id.
+        NotPossible: it has ended, or is an intent.
+    """
+    given = {"id": run_id, "name": name, "payload": payload, "key": key, "sender": sender}
+    rows = yield Query(query("signal"), given)
+    return int(rows[0][0])
+
+
+def sent(run_id: str, number: int) -> Operation[bool]:
+    """Read whether a signal has been taken by a step."""
+    rows = yield Query(query("sent"), {"id": run_id, "number": number})
+    return bool(rows and rows[0][0])
+
+
+def asked(run_id: str, step: str) -> Operation[dict[str, Any] | None]:
+    """Read the form of a step (``STEP`` or ``STEP[KEY]``) that asks for an answer; None if it does not."""
+    rows = yield Query(query("asked"), {"id": run_id, "step": step})
+    return (rows[0][0] or {}) if rows else None
+
+
+def approve(run_id: str, step: str, answer: str | None, sender: str | None) -> Operation[str]:
+    """Approve what a step asks for and return the step's state; ``answer`` is JSON text.
+
+    Raises:
+        InvalidInput: the form refuses the answer.
+        NotFound: there is no such run or step.
+        NotPossible: the step asks for no answer.
+    """
+    rows = yield Query(query("approve"), {"id": run_id, "step": step, "answer": answer, "sender": sender})
+    return str(rows[0][0])
+
+
+def reject(run_id: str, step: str, reason: str | None, sender: str | None) -> Operation[str]:
+    """Reject what a step asks for and return the step's state.
+
+    Raises:
+        NotFound: there is no such run or step.
+        NotPossible: the step asks for no answer.
+    """
+    rows = yield Query(query("reject"), {"id": run_id, "step": step, "reason": reason, "sender": sender})
     return str(rows[0][0])
 
 

@@ -18,6 +18,7 @@ class StepFacts(NamedTuple):
     ``offered``, ``enabled`` and ``runtime`` are about its handler's name; ``lone_crashes`` as in the table.
     ``concurrency`` and ``rate`` are the limits of its queue; ``opens_in`` seconds until these let an attempt
     start, 0 for now, None while as many run as may. ``claimed``: one of ``servers`` has its handler.
+    ``wait``: what it waits for: ``{for, signal, payload, prompt, form, since, until, on_timeout}``.
     """
 
     ordinal: int
@@ -51,6 +52,7 @@ class StepFacts(NamedTuple):
     rate: str | None = None
     opens_in: float | None = 0.0
     claimed: bool = True
+    wait: dict[str, Any] | None = None
 
 
 def facts(work_id: str, step: str | None, key: str | None = None) -> Operation[list[StepFacts]]:

@@ -40,6 +40,7 @@ _LANES: Final = """
 _FREED: Final = "select tributary.wake_freed(%s::text[])"
 _WINDOW: Final = "select tributary.window_end(%s::smallint, %s, %s::smallint, %s, %s)"
 _PROMOTE: Final = "select tributary.promote(%s::smallint, 500)"
+_WAITS: Final = "select tributary.fire_waits(%s::smallint, 500)"
 _GROUPS: Final = "select tributary.promote_groups(%s::smallint, 100)"
 _STARTED: Final = """
     select run_id::text, ordinal, seq
@@ -203,13 +204,17 @@ class Leases:
         return _survey(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
 
     def promote_and_survey(self, shard: int) -> tuple[int, Survey]:
-        """Make due rows and heirs of groups available; return how many, and what `survey` does."""
-        with self.connection.pipeline():
+        """End due waits, make due rows and heirs of groups available; return how many, and a survey."""
+        with self.connection.pipeline() as pipeline:
+            # in a transaction of its own: it locks runs, and what follows waits for nothing
+            fired = self.connection.execute(_WAITS, (shard,))
+            pipeline.sync()
             # first: who cancels for a group waits for locks, and holds none
             given = self.connection.execute(_GROUPS, (shard,))
             promoted = self.connection.execute(_PROMOTE, (shard,))
             cursor = self.connection.execute(_LANES, (shard, self._queues))
-        return promoted.fetchall()[0][0] + given.fetchall()[0][0], _survey(cursor.fetchall())
+        moved = fired.fetchall()[0][0] + promoted.fetchall()[0][0] + given.fetchall()[0][0]
+        return moved, _survey(cursor.fetchall())
 
     def window_end(self, shard: int, lane: Lane, low: int) -> int | None:
         """Return the seq 20,000 available rows past ``low``; None when fewer are left."""

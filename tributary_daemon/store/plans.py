@@ -13,7 +13,18 @@ if TYPE_CHECKING:
 
     from tributary_daemon.store.db import Connection
 
-_TEMPLATES = ("with", "for_each", "matrix", "key", "concurrency", "cache", "options", "run_after")
+_TEMPLATES = (
+    "with",
+    "for_each",
+    "matrix",
+    "key",
+    "concurrency",
+    "cache",
+    "options",
+    "run_after",
+    "wait",
+    "approve",
+)
 
 
 @dataclass(frozen=True, slots=True)

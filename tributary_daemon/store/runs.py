@@ -60,6 +60,7 @@ class StepRow(NamedTuple):
     worker: str | None
     items: dict[str, int] | None
     child: str | None
+    wait: dict[str, Any] | None
 
 
 class ItemRow(NamedTuple):

@@ -121,14 +121,17 @@ STEP: Final[dict[str, Example]] = {
     "wait": Example(
         "",
         "wait: {signal: warehouse-ready, timeout: 3h, on_timeout: fail}",
-        ("One of `for` (a duration), `until` (a time) and `signal`.", _UNSUPPORTED),
-        ("TRB107", "TRB190"),
+        (
+            "One of `for` (a duration), `until` (a time) and `signal`.",
+            "Its result is the payload of the signal.",
+        ),
+        ("TRB107", "TRB123"),
     ),
     "approve": Example(
         "",
         "approve: {prompt: Publish these rows?, timeout: 1d, on_timeout: fail}",
-        (_UNSUPPORTED,),
-        ("TRB190",),
+        ("It is answered with trib approve and trib reject.", "Its result: {approved, by, at, answer}."),
+        ("TRB123",),
     ),
     "want": Example(
         "",

@@ -1,0 +1,2 @@
+drop table signals;
+drop table waits;
