@@ -1,5 +1,5 @@
--- Nothing of a run's present phase remains: its closing step evaluates `result`, then its hooks come in their order, then it ends, and
--- with it the step that has started it. For runs that have hooks, a parent, or were stopped; count_runs ends all others by itself.
+-- Nothing of a run's present phase remains: its closing step evaluates `result`, then it undoes what it has done if it went badly, then its hooks
+-- come in their order, then it ends, and with it the step that has started it. For runs that have hooks, undo, a parent, or were stopped; count_runs ends all others by itself.
 -- The caller holds the root run's lock.
 create or replace function tributary.advance_run(
     p_shard smallint, p_run_id uuid, p_now timestamptz, p_queues text[], p_names text[], p_free integer
@@ -25,7 +25,14 @@ begin
         return;
     end if;
     v_run.ending := coalesce(v_run.ending, case when v_run.failed > 0 then 'failed' else 'completed' end::run_state);
-    if v_run.phase in ('steps', 'closing') then
+    if v_run.phase in ('steps', 'closing') and v_run.ending <> 'completed' and v_run.flags & 128 = 128 then
+        v_count := begin_undo(p_shard, v_run, p_now);
+        if v_count > 0 then
+            update runs r set phase = 'undo', ending = v_run.ending, remaining = v_count where r.shard = p_shard and r.run_id = p_run_id;
+            return;
+        end if;
+    end if;
+    if v_run.phase in ('steps', 'closing', 'undo') then
         v_hook := case v_run.ending when 'completed' then 'on_success' when 'failed' then 'on_failure' else 'on_cancel' end;
         if v_run.flags & (hook_bits(v_hook) / 256) = 0 then
             v_hook := null;
@@ -36,7 +43,7 @@ begin
     end if;
     if v_hook is not null then
         select count(*) into v_count from steps s
-        where s.shard = p_shard and s.run_id = p_run_id and s.flags & hook_bits(v_hook) <> 0 and s.kind = 'step' and s.flags & 256 = 0;
+        where s.shard = p_shard and s.run_id = p_run_id and s.flags & 7680 = hook_bits(v_hook) and s.kind = 'step' and s.flags & 256 = 0;
         update runs r set phase = v_hook, ending = v_run.ending, remaining = v_count where r.shard = p_shard and r.run_id = p_run_id;
         perform release_hook(p_shard, p_run_id, hook_bits(v_hook), p_now);
         return;

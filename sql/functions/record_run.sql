@@ -65,9 +65,9 @@ begin
     select count(*) filter (where x.hook is null),
            case when v_plan -> 'fail_fast' = 'true' then 1 else 0 end + case when v_parallel is not null then 32 else 0 end
                + case when v_plan ? 'concurrency' then 64 else 0 end
-               + coalesce(bit_or(hook_bits(x.hook)), 0) / 256
+               + case when bool_or(x.undo is not null) then 128 else 0 end + coalesce(bit_or(hook_bits(x.hook)), 0) / 256
     into v_main, v_flags
-    from jsonb_to_recordset(v_plan -> 'steps') as x(hook text);
+    from jsonb_to_recordset(v_plan -> 'steps') as x(hook text, undo jsonb);
     with plan as materialized (
         select x.*, case when late.expressions is null then coalesce(x.options, '{}')
                          else coalesce(x.options, '{}') - array(select jsonb_object_keys(late.expressions)) end as own,

@@ -14,7 +14,7 @@ begin
                           where p.shard = p_shard and p.run_id = s.run_id and p.ordinal = s.ordinal)
                     else s.run_at end as run_at
         from steps s
-        where s.shard = p_shard and s.run_id = p_run_id and s.state = 'blocked' and s.flags & p_bit <> 0
+        where s.shard = p_shard and s.run_id = p_run_id and s.state = 'blocked' and s.flags & 7680 = p_bit
     ), released as (
         update steps s
         set unmet = s.unmet - 1, run_at = b.run_at, seq = greatest(s.seq + 1, clock_us() + b.i),

@@ -28,5 +28,7 @@ begin
         from steps s
         where s.shard = v_shard and s.run_id = id and s.kind <> 'closing'
           and (s.flags & 256 = 0 or s.ordinal = any (v_again)) and s.payload is distinct from '{"aggregate": true}'
+          -- a retry forgets how it was undone
+          and s.flags & 7680 <> hook_bits('undo')
         order by s.ordinal;
 end $$;

@@ -19,6 +19,7 @@ declare
     v_fans integer[];
     v_group text;
     v_plan jsonb;
+    v_undone integer[];
 begin
     from_steps := nullif(from_steps, '{}');
     only_steps := nullif(only_steps, '{}');
@@ -126,6 +127,10 @@ begin
         end if;
     end if;
 
+    -- what was undone runs again, whatever was asked for
+    v_undone := drop_undo(v_shard, id);
+    v_again := v_again || array(select u from unnest(v_undone) as u where u <> all (v_again));
+    v_fans := v_fans || array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = any (v_undone) and s.name = 'trib.fan.v1');
     -- a fan-out that failed by itself runs its failed items again; one that is named, or whose list may become another one since what it
     -- needs runs again, runs as a whole
     if from_steps is null then

@@ -22,7 +22,7 @@ import os
 import time
 from pathlib import Path
 
-from tributary_daemon import Abort, Step, handler
+from tributary_daemon import Abort, Retry, Step, handler
 
 HOME = Path(os.environ["TRIB_HOME"])
 
@@ -71,6 +71,45 @@ def tries(name: str, step: Step) -> str:
 @handler("l.abort.v1")
 def abort() -> None:
     raise Abort("enough", run=True)
+
+
+@handler("u.note.v1")
+def note(text: str) -> str:
+    """Write a line."""
+    with (HOME / "bookings").open("a") as bookings:
+        bookings.write(f"{text}\\n")
+    return text
+
+
+@handler("u.book.v1", max_attempts=1)
+def book(what: str) -> str:
+    if what == "broken":
+        raise RuntimeError("nothing is left")
+    note(f"booked {what}")
+    return f"b-{what}"
+
+
+@handler("u.cancel.v1")
+def cancel(booking: str) -> None:
+    note(f"cancelled {booking}")
+
+
+@handler("u.pay.v1", max_attempts=1)
+def pay(name: str) -> str:
+    """Fail until a test mends it."""
+    return flaky(name)
+
+
+@handler("u.broken.v1", max_attempts=2, retry=Retry(delay=0.05))
+def broken() -> None:
+    raise RuntimeError("cannot be undone")
+
+
+@handler("u.dies.v1")
+def dies(booking: str, step: Step) -> None:
+    note(f"dies {booking}")
+    if step.attempt == 1:
+        os._exit(3)
 '''
 
 

@@ -25,7 +25,7 @@ TABLES = (
 )
 _ENDED = "('completed', 'skipped', 'cancelled', 'discarded')"
 _OF_PHASE = """s.kind = 'step' and case when r.phase in ('steps', 'closing') then s.flags & 7680 = 0
-                                        else s.flags & tributary.hook_bits(r.phase) <> 0 end"""
+                                        else s.flags & 7680 = tributary.hook_bits(r.phase) end"""
 INVARIANTS = {
     "remaining is what has not ended of the phase": f"""
         select r.run_id from tributary.runs r where r.state in ('running', 'paused') and r.remaining <> (
@@ -79,7 +79,15 @@ INVARIANTS = {
             select count(*) from tributary.edges e
             join tributary.steps p on p.run_id = e.run_id and p.ordinal = e.parent
             where e.run_id = s.run_id and e.child = s.ordinal and p.state not in {_ENDED})
-            + (s.flags & 7680 <> 0 and s.flags & tributary.hook_bits(r.phase) = 0)::integer""",
+            + (s.flags & 7680 <> 0 and s.flags & 7680 <> tributary.hook_bits(r.phase))::integer""",
+    "a run that goes well undoes nothing": """
+        select s.run_id from tributary.steps s join tributary.runs r using (shard, run_id)
+        where s.flags & 7680 = 1536 and (r.state = 'completed' or r.ending = 'completed')""",
+    "what undoes undoes what had completed": """
+        select u.run_id from tributary.steps u where u.flags & 7680 = 1536 and not exists (
+            select from tributary.steps s where s.run_id = u.run_id and s.state = 'completed'
+              and s.flags & 7680 = 0
+              and u.step_id = 'undo:' || s.step_id || coalesce('[' || s.item_key || ']', ''))""",
     "a run that completed failed nowhere": """
         select run_id from tributary.runs where state = 'completed' and failed > 0""",
     "no room is left while a step waits for it": """
@@ -113,6 +121,7 @@ def workflows(draw, children=True):
             "needs": tuple(f"s{need}" for need in sorted(needs)),
             "continue_on_error": draw(st.booleans()),
             "options": {"max_attempts": draw(st.sampled_from([1, 2]))},
+            "undo": draw(st.sampled_from([None, {"name": kit.NAME}])),
             **{"fan": {"for_each": [1]}, "sub": {"name": SUB}, "wait": {"name": WAIT}}.get(kind, {}),
         }
     for hook in draw(st.sets(st.sampled_from(["on_success", "on_failure", "on_cancel", "finally"]))):

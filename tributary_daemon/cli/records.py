@@ -120,6 +120,8 @@ def step_line(
         reason = ""
     if state not in {"completed", "running"} and reason not in _REASONS_UNSAID and f"({reason})" not in fault:
         notes.append(Span(f"({reason})", "faint"))
+    if step.get("undone"):
+        notes.append(Span("undone", "warning"))
     notes += [Span(text, "faint") for text in _particulars(step)]
     if state == "running" and step.get("progress"):
         notes.append(Span(looks.compact(step["progress"], 60), "faint"))

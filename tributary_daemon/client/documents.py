@@ -88,6 +88,7 @@ class StepDocument:
         items: of a fan-out, how many of its items are in which state.
         child: of a sub-workflow, id of the run that it started last.
         condition: of a step whose condition did not hold, why, clause by clause.
+        undone: it was undone after its run had failed or was cancelled, and runs again on any retry.
         wait: what it waits for: ``for`` (``timer``, ``signal`` or ``approval``), ``signal``, ``payload``,
             ``prompt``, ``form``, ``since``, ``until``, ``on_timeout``.
     """
@@ -114,6 +115,7 @@ class StepDocument:
     child: str | None = None
     condition: dict[str, Any] | None = None
     wait: dict[str, Any] | None = None
+    undone: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as ``status`` shows it."""
@@ -138,6 +140,8 @@ class StepDocument:
         for key in ("worker", "hook", "items", "child", "condition", "wait"):
             if (value := getattr(self, key)) is not None:
                 plain[key] = value
+        if self.undone:
+            plain["undone"] = True
         return plain
 
 

@@ -19,6 +19,7 @@ from tributary_daemon.client.documents import (
 )
 from tributary_daemon.client.items import ItemDocument
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPossible
+from tributary_daemon.model import control
 from tributary_daemon.model.control import Flag, hook_of
 from tributary_daemon.model.states import RunState, StepState
 from tributary_daemon.store import intents, lists, runs
@@ -125,8 +126,15 @@ def _run_document(
         # the closing step is not shown, and has no needs of its own
         if parent in ids and child in ids:
             needs.setdefault(child, []).append(ids[parent])
+    taken_back = {
+        control.undone(step.step_id)[0]
+        for step in steps
+        if control.is_undo(step.flags) and step.state == "completed"
+    }
     documents = {
-        step.step_id: _step_document(step, needs.get(step.ordinal, []), traces.get(step.ordinal))
+        step.step_id: _step_document(
+            step, needs.get(step.ordinal, []), traces.get(step.ordinal), undone=step.step_id in taken_back
+        )
         for step in steps
     }
     result = run.result
@@ -196,7 +204,9 @@ def _run_error(run: runs.RunRow, steps: dict[str, StepDocument]) -> ErrorDocumen
     )
 
 
-def _step_document(row: runs.StepRow, needs: list[str], trace: dict[str, Any] | None) -> StepDocument:
+def _step_document(
+    row: runs.StepRow, needs: list[str], trace: dict[str, Any] | None, *, undone: bool
+) -> StepDocument:
     return StepDocument(
         id=row.step_id,
         name=row.name,
@@ -220,6 +230,7 @@ def _step_document(row: runs.StepRow, needs: list[str], trace: dict[str, Any] | 
         child=row.child,
         condition=trace if row.reason == "condition" else None,
         wait=awaited(row.wait),
+        undone=undone,
     )
 
 

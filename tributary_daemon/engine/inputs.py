@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import codec
 from tributary_daemon.engine.failures import unfit
 from tributary_daemon.errors import CodecError
-from tributary_daemon.model.control import Flag
+from tributary_daemon.model.control import Flag, is_undo
 from tributary_daemon.model.outcome import Completed, Discarded, Outcome, Skipped
 from tributary_daemon.spec.expressions import (
     ExpressionError,
@@ -57,13 +57,18 @@ def prepare(lease: Lease, around: Surroundings) -> str | Outcome:
         would meet the same expression and the same values.
     """
     try:
-        item = codec.loads(lease.payload) if lease.flags & Flag.ITEM else None
+        undo = is_undo(lease.flags)
+        # the payload of what undoes a plain step is null
+        item = codec.loads(lease.payload) if undo or lease.flags & Flag.ITEM else None
         seen = contexts(around, item)
         if lease.flags & Flag.CONDITION and (skipped := decide(around, seen)) is not None:
             return skipped
         if not lease.flags & (Flag.ITEM | Flag.DYNAMIC) and lease.name != SHELL_NAME:
             return lease.payload
-        template = codec.loads(lease.payload) if item is None else _template(around, item)
+        if undo:
+            template = around.step["undo"].get("with", {})
+        else:
+            template = codec.loads(lease.payload) if item is None else _template(around, item)
         if lease.name == SHELL_NAME:
             _refuse_spliced(template)
         value = resolve(template, seen, strict_missing=True)

@@ -38,9 +38,26 @@ class Flag:
     AGGREGATED: Final = 16384
 
 
-_HOOKS: Final = {512: "on_success", 1024: "on_failure", 2048: "on_cancel", 4096: "finally"}
+UNDO: Final = "undo"
+"""The phase of a run in which it undoes what it has done, and the hook of the steps that do it."""
+_UNDO_BITS: Final = 512 | 1024
+_UNDO_PREFIX: Final = "undo:"
+_HOOKS: Final = {
+    512: "on_success", 1024: "on_failure", 2048: "on_cancel", 4096: "finally", _UNDO_BITS: UNDO
+}  # fmt: skip
 
 
 def hook_of(flags: int) -> str | None:
     """Return the hook that a step belongs to; None for a step of the run itself."""
     return _HOOKS.get(flags & Flag.HOOK)
+
+
+def is_undo(flags: int) -> bool:
+    """Return whether a step undoes another one."""
+    return flags & Flag.HOOK == _UNDO_BITS
+
+
+def undone(step_id: str) -> tuple[str, str | None]:
+    """Return id and item key of what a step undoes: ``undo:STEP`` or ``undo:STEP[KEY]``."""
+    name, bracket, key = step_id.removeprefix(_UNDO_PREFIX).partition("[")
+    return name, key[:-1] if bracket else None

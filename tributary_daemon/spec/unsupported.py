@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
 _HINTS: Final[dict[str, str]] = {
-    "undo": "do it in a step of on_failure",
     "cache": "leave it out: the step runs each time",
 }
 

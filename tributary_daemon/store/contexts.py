@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag
+from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag, is_undo, undone
 from tributary_daemon.store.plans import Plan, child_plan, read_plan
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ _ENDING: Final = """
         select d.error || jsonb_build_object('step', d.step_id) from tributary.dead_letters d
         where d.shard = r.shard and d.run_id = r.run_id order by d.created_at, d.ordinal limit 1))
     from tributary.runs r where r.shard = %s::smallint and r.run_id = %s::uuid
+"""
+_UNDONE_ITEM: Final = """
+    select s.state::text, s.attempt, s.result
+    from tributary.steps s
+    where s.shard = %s::smallint and s.run_id = %s::uuid and s.step_id = %s and s.item_key = %s
+      and s.flags & 256 = 256
+    order by s.ordinal limit 1
 """
 _PROGRESS: Final = """
     select p.run_id::text, p.ordinal, p.details
@@ -175,7 +182,7 @@ class Contexts:
         pairs: list[tuple[str, int]] = []
         fans: list[tuple[str, int]] = []
         for item, number in zip(wanted, numbers, strict=True):
-            read, with_items = self._runs[item.run_id].plan.reads(number)
+            read, with_items = self._runs[item.run_id].plan.reads(number, undo=is_undo(item.flags))
             pairs += [(item.run_id, other) for other in read]
             fans += [(item.run_id, other) for other in with_items]
             if _gathers(item):
@@ -190,12 +197,12 @@ class Contexts:
         for item, number in zip(wanted, numbers, strict=True):
             key = (item.run_id, item.ordinal)
             facts = self._runs[item.run_id]
-            read, with_items = facts.plan.reads(number)
+            read, with_items = facts.plan.reads(number, undo=is_undo(item.flags))
             views = dict(results[item.run_id, other][:2] for other in read)
             for other in with_items:
                 step_id, view, _ = results[item.run_id, other]
                 views[step_id] = {**view, "items": items.get((item.run_id, other), [])}
-            needs = facts.plan.needs.get(number, ())
+            needs = () if is_undo(item.flags) else facts.plan.needs.get(number, ())
             found[key] = StepFacts(
                 facts,
                 views,
@@ -265,9 +272,12 @@ class Contexts:
             self._plans.popitem(last=False)
 
     def _number(self, item: Wanted) -> int:
-        """Return a step's ordinal in the plan; items come behind it, and have the id of their fan-out."""
+        """Return a step's ordinal in the plan; items and undos come behind it, and name what they are of."""
         plan = self._runs[item.run_id].plan
-        return item.ordinal if item.ordinal in plan.steps else plan.ordinals[str(item.step_id)]
+        if item.ordinal in plan.steps:
+            return item.ordinal
+        step_id = str(item.step_id)
+        return plan.ordinals[undone(step_id)[0] if is_undo(item.flags) else step_id]
 
     def _failed(
         self, connection: Connection, shard: int, wanted: Sequence[Wanted], numbers: Sequence[int]
@@ -301,6 +311,8 @@ class Contexts:
             found = replace(
                 found, facts=facts, failed=found.failed or ending == "failed", cancelled=ending == "cancelled"
             )
+        if is_undo(item.flags) and (key := undone(str(item.step_id))[1]) is not None:
+            found = replace(found, steps={**found.steps, **_item_view(connection, shard, item, key)})
         if item.flags & Flag.ITEM:
             found = replace(found, template=self._template(connection, shard, item.run_id, number))
         if _gathers(item):
@@ -324,6 +336,13 @@ class Contexts:
             while len(self._templates) > _KEPT_TEMPLATES:
                 self._templates.popitem(last=False)
         return self._templates[key]
+
+
+def _item_view(connection: Connection, shard: int, item: Wanted, key: str) -> dict[str, Mapping[str, Any]]:
+    """Return an item as what undoes it sees it: under the id of its step."""
+    name = undone(str(item.step_id))[0]
+    row = connection.execute(_UNDONE_ITEM, (shard, item.run_id, name, key)).fetchone()
+    return {} if row is None else {name: {"state": row[0], "attempt": row[1], "result": row[2]}}
 
 
 def _gathers(item: Wanted) -> bool:

@@ -50,18 +50,21 @@ class Plan:
     secrets: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
     concurrency: Mapping[str, Any] | None = None
-    _reads: dict[int, tuple[tuple[int, ...], frozenset[int]]] = field(default_factory=dict, compare=False)
+    _reads: dict[tuple[int, bool], tuple[tuple[int, ...], frozenset[int]]] = field(
+        default_factory=dict, compare=False
+    )
     _above: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False)
 
-    def reads(self, ordinal: int) -> tuple[tuple[int, ...], frozenset[int]]:
+    def reads(self, ordinal: int, *, undo: bool = False) -> tuple[tuple[int, ...], frozenset[int]]:
         """Return which steps a step may read, and which of them with their items.
 
         Args:
             ordinal: of the step; 0 for the closing step, which reads what ``result`` mentions.
+            undo: what undoes the step, and may read it, too.
         """
-        if ordinal not in self._reads:
-            self._reads[ordinal] = self._found(ordinal)
-        return self._reads[ordinal]
+        if (ordinal, undo) not in self._reads:
+            self._reads[ordinal, undo] = self._found(ordinal, undo=undo)
+        return self._reads[ordinal, undo]
 
     def above(self, ordinal: int) -> tuple[int, ...]:
         """Return every step that this one depends on, directly or not."""
@@ -81,10 +84,13 @@ class Plan:
         step = self.steps.get(ordinal, {})
         return "for_each" in step or "matrix" in step
 
-    def _found(self, ordinal: int) -> tuple[tuple[int, ...], frozenset[int]]:
+    def _found(self, ordinal: int, *, undo: bool) -> tuple[tuple[int, ...], frozenset[int]]:
         if ordinal == 0:
             read = mentions([self.result])
             own: tuple[int, ...] = ()
+        elif undo:
+            read = mentions([self.steps[ordinal]["undo"]])
+            own = (ordinal,)
         else:
             step = self.steps[ordinal]
             read = _mentioned(step)

@@ -233,8 +233,11 @@ STEP: Final[dict[str, Example]] = {
     "undo": Example(
         "none",
         "undo: {task: shop.refund.v1}",
-        ("When the run fails or is cancelled, completed steps are undone, the last one first.", _UNSUPPORTED),
-        ("TRB190",),
+        (
+            "When the run fails or is cancelled, completed steps are undone, the last one first.",
+            "It may read the step itself: steps.ID.result. An undone step runs again on any retry.",
+        ),
+        ("TRB123",),
     ),
     "dir": Example("a scratch directory; the file's own with `trib run`", "dir: ./etl"),
     "shell": Example("bash, where there is one", "shell: sh"),

@@ -1,0 +1,2 @@
+-- Functions go and come with every `down`.
+select 1;
