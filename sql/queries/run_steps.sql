@@ -44,6 +44,7 @@ left join lateral (
            || jsonb_build_object('since', k.began_at, 'until', k.due_at, 'on_timeout', case when k.goes_on then 'continue' else 'fail' end) as terms
     from tributary.waits as k
     where s.state = 'waiting' and k.shard = s.shard and k.run_id = s.run_id and k.ordinal = s.ordinal
+    offset 0
 ) as w on true
 where s.shard = tributary.shard_of(%(id)s::uuid) and s.run_id = %(id)s::uuid and s.kind = 'step' and s.flags & 256 = 0
 order by s.ordinal

@@ -25,7 +25,7 @@ ROWS = """
 """
 OUTCOMES = (
     *("completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released", "returned"),
-    *("crashed", "suspected", "crashed_alone", "expanded", "started", "decided"),
+    *("crashed", "suspected", "crashed_alone", "expanded", "started", "decided", "waits"),
 )
 LANES = "array['default'], array[0]::smallint[], array[''], array[0]::bigint[], array['t.work.v1'], 9"
 TOKEN = "array[%(id)s]::uuid[], array[%(ordinal)s], array[%(seq)s]::bigint[]"
@@ -51,6 +51,9 @@ SAID = {
             "payload => '{}'",
         )
     ],
+    "signal": ["select tributary.signal(%(id)s, 'go')"],
+    "approve": ["select tributary.approve(%(id)s, %(step)s)"],
+    "reject": ["select tributary.reject(%(id)s, %(step)s)"],
     "pause_run": ["select tributary.pause_run(%(id)s)"],
     "resume_run": ["select tributary.resume_run(%(id)s)"],
     "retry_preview": ["select tributary.retry_preview(%(id)s)"],
@@ -94,6 +97,7 @@ WORDS = {
     "claim_attempts": [f"select tributary.claim_attempts(0::smallint, %(process)s, {LANES})"],
     "claim_steps": [f"select tributary.claim_steps(0::smallint, %(process)s, {LANES})"],
     "promote": ["select tributary.promote(0::smallint, 500)"],
+    "fire_waits": ["select tributary.fire_waits(0::smallint, 500)"],
     "promote_groups": ["select tributary.promote_groups(0::smallint, 500)"],
     "release_waiting": ["select tributary.release_waiting(0::smallint, 500)"],
     "sweep_groups": ["select tributary.sweep_groups(500, null)"],
