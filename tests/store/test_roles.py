@@ -68,6 +68,10 @@ ACTS = {
         "worker", "admin"},
     # steering
     "select tributary.cancel('{intent}')": {"worker", "admin"},
+    "select tributary.signal('{run}', 'go')": {"worker", "admin"},
+    "select tributary.approve('{asks}', 'one')": {"admin"},
+    "select tributary.reject('{asks}', 'one')": {"admin"},
+    "select count(*) from tributary.signals": {"read", "worker", "admin"},
     "select tributary.change('{intent}', priority => 5)": {"admin"},
     "select tributary.pause_run('{run}')": {"admin"},
     "select tributary.retry('{dead}')": {"admin"},
@@ -131,7 +135,15 @@ def known(urls):
             "select token from tributary.claim(%s, array['default'], array['t.work.v1'])", (process,)
         ).fetchone()[0]
         assert scalar(owner, "select tributary.finish(%s, %s, %s, 'discarded')", process, letter, token)
+        asks = scalar(owner, "select tributary.submit_workflow('t.flow.v1')")
+        owner.execute(
+            "with asked as (update tributary.steps set state = 'waiting', reason = 'approval', claimed_at = now()"
+            " where run_id = %s returning *) insert into tributary.waits (run_id, began_at, ordinal, shard, kind)"
+            " select run_id, now(), ordinal, shard, 'approval' from asked",
+            (asks,),
+        )
         return {
+            "asks": asks,
             "revision": revision,
             "run": scalar(owner, "select tributary.submit_workflow('t.flow.v1')"),
             "intent": scalar(owner, "select tributary.submit_intent('t.work.v1')"),
