@@ -77,7 +77,7 @@ def steps(draw, ids, hook=False):
         if hook:
             optional.pop("undo", None)
         if "wait" in action or "approve" in action:
-            del optional["timeout"]
+            del optional["timeout"], optional["concurrency"]
         step = draw(st.fixed_dictionaries({**action, **fan}, optional=optional))
         if index and draw(st.booleans()):
             step["needs"] = draw(st.lists(st.sampled_from(ids[:index]), unique=True))

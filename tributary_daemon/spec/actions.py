@@ -29,10 +29,8 @@ _BELONGS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "shell": (("run",), "only a script has a shell"),
     "given": (("want",), "a handler gets its input by with"),
     "cache": (("task", "run", "workflow"), "there is no result to be used again"),
-    "timeout": (
-        ("task", "run", "workflow", "want"),
-        "how long it waits at most stands in wait, or in approve",
-    ),
+    "timeout": (("task", "run", "workflow", "want"), "how long it waits at most stands in wait or approve"),
+    "concurrency": (("task", "run", "workflow", "want"), "what waits holds no slot; a group of the run does"),
 }
 _OF_FANS: Final = ("key", "max_parallel", "fail_fast", "tolerate", "aggregate")
 UNUSUAL: Final = frozenset((*_BELONGS, *_FANNED, *_OF_FANS, "undo"))

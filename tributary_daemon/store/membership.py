@@ -206,11 +206,11 @@ def rescue(connection: Connection, shards: int, lease: float, expected: datetime
 
 
 def promote(connection: Connection, shards: int) -> int:
-    """Make due rows available and settle concurrency groups; return how many rows and members that were."""
+    """End due waits, make due rows available, settle concurrency groups; return how many that were in all."""
     return sum(
         connection.execute(f"select tributary.{name}(%s::smallint, 500)", (shard,)).fetchall()[0][0]
         for shard in range(shards)
-        for name in ("promote", "promote_groups")
+        for name in ("fire_waits", "promote", "promote_groups")
     )
 
 
