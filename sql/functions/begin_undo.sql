@@ -16,6 +16,7 @@ declare
     v_private text;
     v_queue text;
     v_seq bigint := clock_us();
+    v_paused boolean := p_run.state = 'paused';
 begin
     select v.plan into strict v_plan from revisions v where v.revision_id = p_run.revision_id;
     select array_agg(d.step_id || coalesce('[' || d.item_key || ']', '') order by d.finished_at desc, d.ordinal desc),
@@ -51,12 +52,12 @@ begin
         insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, flags, max_attempts, tenant_id, name, queue,
                            step_id, reason)
         select p_run.run_id, v_seq + c.i, p_now, v_first + c.i - 1, (c.i > 1)::integer, 'step',
-               case when c.i > 1 then 'blocked' when not c.known then 'waiting' else 'available' end::step_state, p_shard,
+               case when c.i > 1 then 'blocked' when not c.known or v_paused then 'waiting' else 'available' end::step_state, p_shard,
                -- it decides by itself, so that no failure of another one skips it, and its `with` is evaluated when it runs
-               coalesce((c.options #>> '{priority,value}')::smallint, 0), 4 | 8 | hook_bits('undo'),
+               coalesce((c.options #>> '{priority,value}')::smallint, 0), 4 | 8 | hook_bits('undo') | case when v_paused then 64 else 0 end,
                coalesce((c.options #>> '{max_attempts,value}')::smallint, builtin_attempts(c.name)), p_run.tenant_id, c.name,
                private_queue(v_private, coalesce(c.options #>> '{queue,value}', 'default')), 'undo:' || c.id,
-               case when not c.known then 'no_handler' end
+               case when not c.known then 'no_handler' when c.i = 1 and v_paused then 'paused' end
         from call c
         returning ordinal, state, queue
     )

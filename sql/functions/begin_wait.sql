@@ -1,5 +1,5 @@
 -- A step begins to wait. p_terms: {kind: timer | signal | approval, at | seconds, signal, payload, goes_on, prompt, form}; seconds count from the
--- moment in which the step was ready. Returns what it waits for where that is there already: the payload of a signal that was sent before
+-- moment in which the step was ready: its needs had ended. Returns what it waits for where that is there already: the payload of a signal that was sent before
 -- (the first of that name that holds p_terms' payload and that nobody has taken), null as JSON for a time that has passed. Else null:
 -- then it waits. The caller holds the root run's lock and has locked the step. Index: signals_pkey, steps_pkey.
 create or replace function tributary.begin_wait(p_shard smallint, p_step steps, p_terms jsonb, p_now timestamptz) returns jsonb
@@ -11,10 +11,20 @@ declare
     v_kind text := p_terms ->> 'kind';
     v_number integer;
     v_payload jsonb;
-    -- a claim leaves the seq that the step got when it became available, in microseconds of the true clock
-    v_ready timestamptz := p_now - make_interval(secs => greatest(clock_us() - p_step.seq, 0) / 1e6::float8);
-    v_due timestamptz := coalesce((p_terms ->> 'at')::timestamptz, v_ready + make_interval(secs => (p_terms ->> 'seconds')::float8));
+    v_ready timestamptz;
+    v_due timestamptz;
 begin
+    if p_step.flags & 7936 = 0 and p_step.attempt_base = 0 then
+        v_ready := greatest(p_step.run_at, coalesce(
+            (select max(n.finished_at) from edges e
+             join steps n on n.shard = p_shard and n.run_id = e.run_id and n.ordinal = e.parent
+             where e.shard = p_shard and e.run_id = p_step.run_id and e.child = p_step.ordinal), p_step.created_at));
+    else
+        -- an item, a step of a hook, and one that was retried have no needs that tell: their seq, which a claim leaves as it is, holds the
+        -- microseconds of the true clock in which they became available
+        v_ready := p_now - make_interval(secs => greatest(clock_us() - p_step.seq, 0) / 1e6::float8);
+    end if;
+    v_due := coalesce((p_terms ->> 'at')::timestamptz, v_ready + make_interval(secs => (p_terms ->> 'seconds')::float8));
     if v_kind = 'signal' then
         select g.number, g.payload into v_number, v_payload from signals g
         where g.shard = p_shard and g.run_id = p_step.run_id and g.taken_by is null and g.name = p_terms ->> 'signal'

@@ -332,3 +332,17 @@ def test_shell_steps_that_no_live_worker_runs_are_told_of_though_they_were_offer
     )
     assert client.submit(path).warnings == ()
     assert client.rerun("@latest").warnings == ()
+
+
+def test_what_undoes_and_what_gathers_is_looked_for_as_well(client, thumbnail, tmp_path):
+    path = tmp_path / "beside.yaml"
+    path.write_text(
+        "name: beside.v1\nsteps:\n"
+        "  a: {task: other.v1, undo: {task: test.thumbnial.v1}}\n"
+        "  b: {for_each: [1], task: other.v1, aggregate: {task: test.sum.v1}}\n"
+    )
+    told = client.submit(str(path)).warnings
+    assert [warning.split("'")[1] for warning in told] == ["other.v1", "test.thumbnial.v1", "test.sum.v1"]
+    assert "did you mean 'test.thumbnail.v1'?" in told[1]
+    with pytest.raises(InvalidInput, match=r"test\.thumbnial\.v1"):
+        client.submit(str(path), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ NAMES = (kit.NAME, kit.CLOSING, WAIT, APPROVE)
 PARALLEL = {"w": {"name": WAIT}, "v": {"name": WAIT}, "after": ("w",)}
 CHAIN = {"w": {"name": WAIT}, "after": ("w",)}
 SIGNAL = {"kind": "signal", "signal": "ready"}
+MIGRATIONS = Path(__file__).resolve().parents[2] / "sql" / "migrations"
 
 
 @pytest.fixture(autouse=True)
@@ -315,3 +317,65 @@ def test_a_lost_process_before_the_wait_is_noted_begins_it_again(connection, pro
     assert ended(connection, run)[0] == "waiting"
     send(connection, run)
     assert kit.row(connection, run, "w")["state"] == "completed"
+
+
+def test_it_counts_from_the_end_of_the_needs_whatever_came_between(connection, process):
+    run = kit.start(connection, kit.workflow("w.v1", {"a": (), "w": {"name": WAIT, "needs": ("a",)}}))
+    set_clock(connection, 10)
+    process.beat()
+    assert process.finish(process.claim()) == []
+    connection.execute("select tributary.pause_run(%s)", (run,))
+    set_clock(connection, 20)
+    process.beat()
+    connection.execute("select tributary.resume_run(%s)", (run,))
+    begin(process, run, {"kind": "timer", "seconds": 15})
+    set_clock(connection, 24)
+    assert fire(connection) == 0
+    set_clock(connection, 25)
+    assert fire(connection) == 1
+
+
+def test_a_wait_that_is_retried_counts_anew(connection, process):
+    run = kit.start(connection, kit.workflow("w.v1", CHAIN))
+    begin(process, run, {**SIGNAL, "seconds": 10})
+    set_clock(connection, 10)
+    assert fire(connection) == 1
+    set_clock(connection, 5000)
+    process.beat()
+    connection.execute("select tributary.retry(%s)", (run,))
+    begin(process, run, {**SIGNAL, "seconds": 10})
+    assert fire(connection) == 0
+    send(connection, run)
+    assert ended(connection, run)[0] == "completed"
+
+
+def test_a_run_that_is_held_does_not_hold_up_the_others(connection, process, database):
+    steps = {f"w{n}": {"name": WAIT} for n in range(30)}
+    held = kit.start(connection, kit.workflow("w.many.v1", steps))
+    begin(process, held, {"kind": "timer", "seconds": 1}, *steps)
+    free = kit.start(connection, kit.workflow("w.v1", CHAIN))
+    begin(process, free, {"kind": "timer", "seconds": 2})
+    set_clock(connection, 5)
+    few = "select tributary.fire_waits(0::smallint, 10)"
+    with kit.connections(database, 1) as (other,), other.transaction():
+        other.execute("select from tributary.runs where run_id = %s for update", (held,))
+        assert kit.scalar(connection, few) == 1
+        assert ended(connection, free)[0] == "completed"
+    assert [kit.scalar(connection, few) for _ in range(4)] == [10, 10, 10, 0]
+
+
+def test_a_step_down_and_up_again_waits_anew(connection, process, database):
+    run = kit.start(connection, kit.workflow("w.v1", CHAIN))
+    begin(process, run, {"kind": "timer", "seconds": 1})
+    down = (MIGRATIONS / "20261127000010_waits.down.sql").read_text()
+    with connection.transaction():
+        connection.execute("set local search_path to tributary")
+        connection.execute(
+            down.replace("drop table signals;", "").replace("drop table waits;", "delete from waits;")
+        )
+    assert (kit.row(connection, run, "w")["state"], kit.row(connection, run, "w")["attempt"]) == (
+        "available",
+        0,
+    )
+    begin(process, run, {"kind": "timer", "seconds": 1})
+    assert ended(connection, run)[0] == "waiting"

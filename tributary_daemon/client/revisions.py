@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon.model.control import WORKFLOW_NAME
+from tributary_daemon.model.control import APPROVE_NAME, WAIT_NAME, WORKFLOW_NAME
 from tributary_daemon.store import submit
 
 if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import WorkflowSpec
     from tributary_daemon.store.db import Operation
 
-# no worker offers these by name: every daemon has them, or will
-_OWN: Final = frozenset({WORKFLOW_NAME, "trib.wait.v1", "trib.approve.v1"})
+# no worker offers these by name: every daemon has them
+_OWN: Final = frozenset({WORKFLOW_NAME, WAIT_NAME, APPROVE_NAME})
 
 
 def revision(spec: WorkflowSpec) -> submit.Revision:
@@ -31,7 +31,16 @@ def keep_children(spec: WorkflowSpec) -> Operation[None]:
 def handler_names(spec: WorkflowSpec) -> list[str]:
     """Return the handlers that a workflow and those that came with it call, each once."""
     found = dict.fromkeys(step.name for step in spec.steps if step.name not in _OWN)
-    found |= dict.fromkeys(step.aggregate["name"] for step in spec.steps if step.aggregate is not None)
+    found |= dict.fromkeys(names_beside(spec))
     for child in spec.children.values():
         found |= dict.fromkeys(handler_names(child))
     return list(found)
+
+
+def names_beside(spec: WorkflowSpec) -> list[str]:
+    """Return the handlers that gather the items of a workflow's steps, and that undo steps.
+
+    Rows of these are made when they are needed: the database does not know of them before.
+    """
+    calls = [call for step in spec.steps for call in (step.aggregate, step.undo) if call is not None]
+    return list(dict.fromkeys(call["name"] for call in calls))

@@ -11,7 +11,7 @@ from tributary_daemon import codec
 from tributary_daemon.client import registered
 from tributary_daemon.client.demands import demand
 from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
-from tributary_daemon.client.revisions import handler_names, keep_children, revision
+from tributary_daemon.client.revisions import handler_names, keep_children, names_beside, revision
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
@@ -361,14 +361,15 @@ def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation
 
 
 def lacking(spec: WorkflowSpec, run: submit.RunReply, settings: Settings) -> Operation[tuple[str, ...]]:
-    """Return a warning for each handler of a run that no worker has offered, and for shell steps nobody runs.
-
-    That a worker has offered shell steps once says nothing: each `trib run` does.
-    """
+    """Return a warning for each handler of a run that no worker has offered, and shell steps nobody runs."""
     names = list(run.unknown)
+    # that a worker has offered shell steps once says nothing: each `trib run` does
+    if run.created and (beside := names_beside(spec)):
+        offered = yield from submit.known_names()
+        names += [name for name in beside if name not in {*names, *offered}]
     if run.created and settings.private is None and SHELL not in names and SHELL in handler_names(spec):
         known = yield from registered.handlers()
-        names += [] if any(row.name == SHELL and row.served for row in known) else [SHELL]
+        names += [SHELL] * all(row.name != SHELL or not row.served for row in known)
     return (yield from unknown(names)) if names else ()
 
 

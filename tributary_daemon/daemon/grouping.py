@@ -9,7 +9,7 @@ from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.engine.inputs import contexts
 from tributary_daemon.errors import InvalidInput
-from tributary_daemon.model.control import WORKFLOW_NAME, Flag
+from tributary_daemon.model.control import WORKFLOW_NAME, Flag, is_undo
 from tributary_daemon.model.outcome import Discarded, ErrorRecord
 from tributary_daemon.spec.expressions import ExpressionError
 from tributary_daemon.store import groups
@@ -31,6 +31,8 @@ def is_grouped(held: Held) -> bool:
         and "concurrency" in held.facts.step
         and (not held.control or held.name == WORKFLOW_NAME)
         and held.payload != AGGREGATE
+        # what undoes a step is none of the work that its group keeps apart
+        and not is_undo(held.flags)
     )
 
 
