@@ -187,3 +187,44 @@ def test_a_user_who_may_not_create_databases_is_told(server):
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute("drop role bench_poor")
+
+
+WAITS = """
+name: bench.waits.v1
+steps:
+  rest: {wait: {for: 3d}}
+  packed: {needs: rest, wait: {signal: packed, timeout: 2h}}
+  review: {needs: packed, approve: {prompt: Sure?, form: {note: {type: string}}}}
+  one: {needs: review, task: bench.double.v1, with: {n: "${{ steps.packed.result.boxes }}"}}
+"""
+
+
+@pytest.fixture
+def waits(tmp_path):
+    path = tmp_path / "waits.yaml"
+    path.write_text(WAITS)
+    return path
+
+
+def test_the_clock_jumps_to_times_and_tests_send_what_people_would(bench, waits):
+    run = bench.submit(waits).id
+    assert bench.signal(run, "packed", {"boxes": 4}) == 1
+    with pytest.raises(NotPossible, match=r"no passing of time helps: .*asks for an answer: Sure"):
+        bench.finish(run)
+    assert bench.now == testing.START + timedelta(days=3)
+    assert bench.approve(run, "review", {"note": "fine"}) == "completed"
+    document = bench.finish(run)
+    assert (document.state, document.steps["one"].result) == ("completed", {"n": 8})
+    assert document.finished_at == bench.now, "signals and answers come at the time that the clock shows"
+
+
+def test_what_does_not_come_in_time_or_is_rejected(bench, waits):
+    late = bench.run(waits)
+    assert (late.state, late.steps["packed"].reason) == ("failed", "timeout")
+    assert bench.now == testing.START + timedelta(days=3, hours=2)
+    run = bench.submit(waits).id
+    bench.signal(run, "packed", {"boxes": 1})
+    with pytest.raises(NotPossible):
+        bench.finish(run)
+    assert bench.reject(run, "review", "no") == "discarded"
+    assert bench.finish(run).steps["review"].error.reason == "rejected"

@@ -96,3 +96,35 @@ def test_children_are_mocked_as_a_whole_in_the_real_engine(trib, tmp_path):
     suite = ET.parse(tmp_path / "out.xml").getroot()[0]
     assert [case.get("name") for case in suite] == ["as a whole", "the child fails"]
     assert suite.get("failures") == "0"
+
+
+def test_waits_and_approvals_are_mocked_and_what_undoes_by_its_handler(trib, tmp_path):
+    (tmp_path / "waits.yaml").write_text(
+        "name: try.waits.v1\nsteps:\n"
+        "  packed: {wait: {signal: packed}}\n"
+        "  review: {needs: packed, approve: {prompt: Sure?}}\n"
+        "  ship: {needs: review, task: try.ship.v1, undo: {task: try.recall.v1}}\n"
+        "  late: {needs: ship, wait: {signal: never, timeout: 1d}}\n"
+        "result: {boxes: '${{ steps.packed.result.boxes }}'}\n"
+    )
+    (tmp_path / "waits.test.yaml").write_text(
+        "cases:\n"
+        "  - name: mocked\n"
+        "    mocks: {packed: {result: {boxes: 2}}, review: {result: {approved: true}}, ship: {result: 1},\n"
+        "            late: {result: null}}\n"
+        "    expect: {state: completed, result: {boxes: 2}}\n"
+        "  - name: rejected\n"
+        "    mocks: {packed: {result: {}}, review: {error: {type: Abort, message: no}}}\n"
+        "    expect: {state: failed, steps: {ship: {state: skipped}}}\n"
+        "  - name: too late\n"
+        "    mocks: {packed: {result: {}}, review: {result: {}}, ship: {result: 1},\n"
+        "            try.recall.v1: {result: 0}}\n"
+        "    expect: {state: failed, steps: {late: {reason: timeout}, 'undo:ship': {state: completed}}}\n"
+        "  - name: nobody signals\n"
+        "    expect: {state: completed}\n"
+    )
+    done = trib("test", "waits.yaml", "-o", "json")
+    assert done.returncode == 1, done.stderr
+    told = {case["name"]: case for case in json.loads(done.stdout)["cases"]}
+    assert [name for name, case in told.items() if case["passed"]] == ["mocked", "rejected", "too late"], told
+    assert "waits for the signal 'packed'" in told["nobody signals"]["refusal"]

@@ -166,6 +166,7 @@ def test_an_item_is_approved_by_its_key(lang):
         lambda: [item.state for item in lang.client.items(run, "ask")] == ["waiting", "waiting"],
         20, "both wait",
     )  # fmt: skip
+    assert f"`trib approve {run} 'ask[eu]'`" in lang.client.why(run, "ask[eu]").reasons[0].hint
     for key in ("eu", "us"):
         lang.client.approve(run, f"ask[{key}]", sender=key)
     assert [result["by"] for result in lang.ended(run).steps["ask"].result] == ["eu", "us"]

@@ -10,7 +10,7 @@ from tributary_daemon import errors
 from tributary_daemon.errors import Abort, ShellFailed
 from tributary_daemon.handlers.builtin.drills import AnyJson  # noqa: TC001 - signatures are read
 from tributary_daemon.handlers.registry import Handler, Registry
-from tributary_daemon.tools.cases import Body, bodies_of, split
+from tributary_daemon.tools.cases import MOCKED_WHOLE, Body, bodies_of, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ def without_mocked_children(spec: WorkflowSpec, case: Case) -> WorkflowSpec:
             # what it stands for is tried once unless it says more; a plain step three times
             options={"max_attempts": 1, **spec.defaults, **step.options},
         )
-        if step.action in {"workflow", "wait", "approve"} and step.id in mocked
+        if step.action in MOCKED_WHOLE and step.id in mocked
         else step
         for step in spec.steps
     ]

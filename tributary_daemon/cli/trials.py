@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tributary_daemon.cli.mocks import Mocks, without_mocked_children
 from tributary_daemon.client.documents import RunDocument
 from tributary_daemon.errors import InvalidInput, InvalidWorkflow, NotFound, NotPossible
+from tributary_daemon.model.control import UNDO_PREFIX
 from tributary_daemon.testing import Bench
 from tributary_daemon.tools.cases import split
 from tributary_daemon.tools.comparing import Difference, differences
@@ -105,7 +106,9 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
 
 def _steps(case: Case, document: RunDocument, bench: Bench, mocks: Mocks) -> dict[str, dict[str, Any]]:
     found = {name: step.to_json() for name, step in document.steps.items()}
-    for name in {step for step, key in map(split, case.expect.steps) if key is not None}:
+    keyed = {step for step, key in map(split, case.expect.steps) if key is not None}
+    # what undoes an item is a step of its own
+    for name in {step for step in keyed if not step.startswith(UNDO_PREFIX)}:
         for item in bench.client.items(document.id, name):
             found[f"{name}[{item.key}]"] = item.to_json()
     for name, payload in mocks.got.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +38,14 @@ def reason(fact: StepFacts, made: Any, run: runs.RunRow | None) -> Reason:
             told = made(
                 "signal",
                 f"it waits for the signal {wait['signal']!r}{holding}{until}",
-                f"`trib signal {run_id} {wait['signal']}`",
+                f"`trib signal {run_id} {shlex.quote(wait['signal'])}`",
             )
         case _:
             asked = f": {wait['prompt']}" if "prompt" in wait else ""
-            name = fact.step_id if fact.item_key is None else f"{fact.step_id}[{fact.item_key}]"
+            # an item is addressed with brackets, which shells read as patterns
+            name = shlex.quote(
+                str(fact.step_id) if fact.item_key is None else f"{fact.step_id}[{fact.item_key}]"
+            )
             told = made(
                 "approval",
                 f"it asks for an answer{until}{asked}",

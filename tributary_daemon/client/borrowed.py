@@ -66,12 +66,8 @@ def borrowed(caller: Caller) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         found = getattr(getattr(found, "connection", None), "driver_connection", None)
     if not isinstance(found, psycopg.Connection):
         raise _no_connection(caller, "psycopg.Connection, sqlalchemy.Connection or Session", "")
-    before: Any = found.row_factory
-    found.row_factory = tuple_row
-    try:
+    with _tuples(found):
         yield found
-    finally:
-        found.row_factory = before
 
 
 @asynccontextmanager
@@ -89,12 +85,18 @@ async def aborrowed(caller: AsyncCaller) -> AsyncIterator[psycopg.AsyncConnectio
         raise _no_connection(
             caller, "psycopg.AsyncConnection, or SQLAlchemy's AsyncConnection or AsyncSession", "_async"
         )
-    before: Any = found.row_factory
-    found.row_factory = tuple_row
-    try:
+    with _tuples(found):
         yield found
+
+
+@contextmanager
+def _tuples(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Iterator[None]:
+    before: Any = connection.row_factory
+    connection.row_factory = tuple_row
+    try:
+        yield
     finally:
-        found.row_factory = before
+        connection.row_factory = before
 
 
 def _no_connection(caller: object, wanted: str, suffix: str) -> InvalidInput:

@@ -41,7 +41,8 @@ class Flag:
 UNDO: Final = "undo"
 """The phase of a run in which it undoes what it has done, and the hook of the steps that do it."""
 _UNDO_BITS: Final = 512 | 1024
-_UNDO_PREFIX: Final = "undo:"
+UNDO_PREFIX: Final = "undo:"
+"""Begins the id of a step that undoes another one; a colon is in no id of a file."""
 _HOOKS: Final = {
     512: "on_success", 1024: "on_failure", 2048: "on_cancel", 4096: "finally", _UNDO_BITS: UNDO
 }  # fmt: skip
@@ -59,5 +60,5 @@ def is_undo(flags: int) -> bool:
 
 def undone(step_id: str) -> tuple[str, str | None]:
     """Return id and item key of what a step undoes: ``undo:STEP`` or ``undo:STEP[KEY]``."""
-    name, bracket, key = step_id.removeprefix(_UNDO_PREFIX).partition("[")
+    name, bracket, key = step_id.removeprefix(UNDO_PREFIX).partition("[")
     return name, key[:-1] if bracket else None

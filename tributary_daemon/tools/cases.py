@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tributary_daemon.model.control import UNDO_PREFIX
 from tributary_daemon.spec import codes
 from tributary_daemon.spec.composer import compose
 from tributary_daemon.spec.nearest import suggest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import WorkflowSpec
 
 SUFFIX: Final = ".test.yaml"
+MOCKED_WHOLE: Final = frozenset({"workflow", "wait", "approve"})
+"""Actions whose steps have no body, and are mocked by what comes of them."""
 _WANTED: Final = {
     "model_type": "a mapping",
     "dict_type": "a mapping",
@@ -314,8 +317,9 @@ def _at(node: Node, loc: list[Any], *, key: bool = False) -> Node:
 
 def _names(cases: list[Case], root: Node, spec: WorkflowSpec, problems: Problems) -> None:
     bodies = dict.fromkeys(word for body in bodies_of(spec) for word in body[:2])
-    bodies |= dict.fromkeys(step.id for step in spec.steps if step.action == "workflow")
+    bodies |= dict.fromkeys(step.id for step in spec.steps if step.action in MOCKED_WHOLE)
     steps = [step.id for step in spec.steps]
+    steps += [f"{UNDO_PREFIX}{step.id}" for step in spec.steps if step.undo is not None]
     seen: set[str] = set()
     for number, case in enumerate(cases):
         here: list[Any] = ["cases", number]
