@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from tributary_daemon.errors import RetryAfter as RetryAfter
     from tributary_daemon.errors import Snooze as Snooze
     from tributary_daemon.errors import StepCancelled as StepCancelled
+    from tributary_daemon.errors import StepFailed as StepFailed
     from tributary_daemon.errors import TributaryError as TributaryError
+    from tributary_daemon.errors import WaitOver as WaitOver
     from tributary_daemon.handlers.declare import handler as handler
+    from tributary_daemon.handlers.declare_workflow import workflow as workflow
     from tributary_daemon.handlers.step import Step as Step
+    from tributary_daemon.handlers.workflow_context import WorkflowContext as WorkflowContext
     from tributary_daemon.model.retry import Retry as Retry
     from tributary_daemon.store.migrations import Migrator as Migrator
     from tributary_daemon.workers import Worker as Worker
@@ -40,11 +44,15 @@ _PLACES = {
     "Snooze": "errors",
     "Step": "handlers.step",
     "StepCancelled": "errors",
+    "StepFailed": "errors",
     "TributaryError": "errors",
     "Unique": "client.unique",
+    "WaitOver": "errors",
     "Worker": "workers",
     "Workflow": "client.workflow",
+    "WorkflowContext": "handlers.workflow_context",
     "handler": "handlers.declare",
+    "workflow": "handlers.declare_workflow",
 }
 
 __all__ = [
@@ -59,11 +67,15 @@ __all__ = [
     "Snooze",
     "Step",
     "StepCancelled",
+    "StepFailed",
     "TributaryError",
     "Unique",
+    "WaitOver",
     "Worker",
     "Workflow",
+    "WorkflowContext",
     "handler",
+    "workflow",
 ]
 
 

@@ -11,6 +11,9 @@
     ├─ AmbiguousId             part of an id fits several                              exit 2
     ├─ WaitTimeout             it has not ended yet                                    exit 5
     ├─ WorkFailed              work that was run inline did not complete               exit 1
+    │  └─ StepFailed           a step that a workflow function has asked for failed    exit 1
+    │     └─ WaitOver          … because nothing came in time                          exit 1
+    ├─ NonDeterminism          a workflow function does not do what its history says   exit 1
     ├─ NotPossible             the present state does not allow the request            exit 8
     ├─ DatabaseError           anything the database is to blame for                   exit 7
     │  ├─ DatabaseUnreachable  no server, login refused, database missing
@@ -142,6 +145,40 @@ class WaitTimeout(TributaryError):  # noqa: N818 - see InvalidInput
     exit_code = 5
 
 
+class WorkFailed(TributaryError):  # noqa: N818 - named for what happened to the work
+    """Work that was run inline did not complete: it failed, was discarded or cancelled."""
+
+    exit_code = 1
+
+
+class StepFailed(WorkFailed):
+    """A step, a child or a wait that a workflow function has asked for did not complete.
+
+    Args:
+        step: its id in the run.
+        type: class name of the error.
+        message: of the error.
+        reason: machine-readable: ``exhausted``, ``aborted``, ``rejected``, ``cancelled`` …; None for none.
+    """
+
+    def __init__(self, step: str, type: str, message: str, reason: str | None) -> None:  # noqa: A002 - as in records
+        super().__init__(f"step {step}: {type}: {message}")
+        self.step = step
+        self.type = type
+        self.reason = reason
+        self.text = message
+
+
+class WaitOver(StepFailed):
+    """No signal, or no answer, came in time."""
+
+
+class NonDeterminism(TributaryError):  # noqa: N818 - named for what went wrong, as the CLI prints it
+    """The code of a workflow function does not do what the history of a run says that it did."""
+
+    exit_code = 1
+
+
 class NotPossible(TributaryError):  # noqa: N818 - see InvalidInput
     """The request makes no sense in the state that the work is in."""
 
@@ -241,9 +278,3 @@ class ShellFailed(Exception):  # noqa: N818 - shown to users as the type of a fa
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-class WorkFailed(TributaryError):  # noqa: N818 - named for what happened to the work
-    """Work that was run inline did not complete: it failed, was discarded or cancelled."""
-
-    exit_code = 1

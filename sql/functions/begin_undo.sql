@@ -33,6 +33,14 @@ begin
     ) as d on d.step_id = x.id and d.is_item = (x.for_each is not null or x.matrix is not null)
     -- what was made of all items is none of them
     where x.undo is not null and d.item is distinct from '{"aggregate": true}';
+    if v_plan ? 'function' then
+        -- what it has registered, the last first
+        select array_agg(e.event ->> 'id' order by h.number desc, e.i desc), array_agg(e.event ->> 'name' order by h.number desc, e.i desc),
+               array_agg(e.event -> 'payload' order by h.number desc, e.i desc)
+        into v_ids, v_names, v_items
+        from history h cross join jsonb_array_elements(h.events) with ordinality as e(event, i)
+        where h.shard = p_shard and h.run_id = p_run.run_id and e.event ->> 'type' = 'undo';
+    end if;
     if v_ids is null then
         return 0;
     end if;
@@ -54,7 +62,7 @@ begin
         select p_run.run_id, v_seq + c.i, p_now, v_first + c.i - 1, (c.i > 1)::integer, 'step',
                case when c.i > 1 then 'blocked' when not c.known or v_paused then 'waiting' else 'available' end::step_state, p_shard,
                -- it decides by itself, so that no failure of another one skips it, and its `with` is evaluated when it runs
-               coalesce((c.options #>> '{priority,value}')::smallint, 0), 4 | 8 | hook_bits('undo') | case when v_paused then 64 else 0 end,
+               coalesce((c.options #>> '{priority,value}')::smallint, 0), 4 | case when v_plan ? 'function' then 0 else 8 end | hook_bits('undo') | case when v_paused then 64 else 0 end,
                coalesce((c.options #>> '{max_attempts,value}')::smallint, builtin_attempts(c.name)), p_run.tenant_id, c.name,
                private_queue(v_private, coalesce(c.options #>> '{queue,value}', 'default')), 'undo:' || c.id,
                case when not c.known then 'no_handler' when c.i = 1 and v_paused then 'paused' end

@@ -1,6 +1,6 @@
 -- The part of finish_steps for batches in which something did not go well: row by row, with attempts, events and dead letters.
 -- The rows are locked by the caller. Returns per row: -1 it has not ended, 0 ended well, 1 tolerated, 2 failed, 4 failed in a hook,
--- 5 a failed item of a fan-out, 6 one that its fan-out may tolerate.
+-- 5 a failed item of a fan-out, 6 one that its fan-out may tolerate, 7 a failed step that a workflow function has asked for.
 create or replace function tributary.finish_mixed(
     p_shard smallint, p_tids tid[], p_outcomes text[], p_results text[], p_errors text[], p_delays float8[], p_elapsed float8[], p_now timestamptz
 ) returns smallint[]
@@ -120,7 +120,7 @@ begin
         elsif v_outcome in ('discarded', 'aborted') then
             v_reason := coalesce(v_reason, v_outcome);
             -- who aborts the run is not tolerated, whatever its own option says
-            v_tolerated := v_step.flags & (1 | 7680) <> 0 and v_outcome <> 'aborted';
+            v_tolerated := (v_step.flags & (1 | 7680) <> 0 or is_asked(v_step.flags)) and v_outcome <> 'aborted';
             update steps s
             set state = 'discarded', process_id = null, started_at = v_started, finished_at = p_now, reason = v_reason,
                 crashes = s.crashes + v_crash::integer, lone_crashes = v_lone
@@ -135,24 +135,38 @@ begin
                 on conflict (shard, run_id, ordinal) do update
                 set created_at = excluded.created_at, attempt = excluded.attempt, reason = excluded.reason, error = excluded.error;
             end if;
-            v_ends := v_ends || case when v_step.flags & 257 = 257 then 6 when v_step.flags & 256 = 256 then 5 when v_step.flags & 7680 <> 0 then 4 when v_tolerated then 1 else 2 end::smallint;
+            if v_step.flags & 8192 = 8192 and v_step.name <> 'trib.fan.v1' then
+                -- nobody takes note of them any more
+                perform leave_asked(p_shard, v_step.run_id, null, p_now);
+            end if;
+            v_ends := v_ends || case when is_asked(v_step.flags) and v_outcome <> 'aborted' then 7 when v_step.flags & 257 = 257 then 6 when v_step.flags & 256 = 256 then 5 when v_step.flags & 7680 <> 0 then 4 when v_tolerated then 1 else 2 end::smallint;
         elsif v_outcome = 'expanded' then
             perform expand_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         elsif v_outcome in ('started', 'waits') then
             v_ends := v_ends || (-1)::smallint;
+        elsif v_outcome = 'suspended' then
+            perform suspend_step(p_shard, v_step, p_results[i]::jsonb, p_now);
+            v_ends := v_ends || (-1)::smallint;
+        elsif v_outcome = 'continued' then
+            perform continue_run(p_shard, v_step, p_results[i]::jsonb, p_now);
+            v_ends := v_ends || (-1)::smallint;
         elsif v_outcome = 'decided' then
             perform decide_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         else
-            -- snoozed, released and returned give the attempt's number back; retry and crashed keep it
+            -- snoozed, released and returned give the attempt's number back; retry, crashed and parked keep it
+            if v_outcome = 'parked' then
+                v_delay := least(5 * power(2, least(v_step.attempt - v_step.attempt_base - 1, 10)), 300);
+            end if;
             v_next := case when v_step.flags & 64 = 64 then 'waiting' when v_delay > 0 then 'scheduled' else 'available' end;
             update steps s
             set state = v_next, process_id = null, started_at = null,
                 run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
                 attempt = s.attempt - (v_outcome in ('snoozed', 'released', 'returned'))::integer,
                 crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,
-                reason = case when v_next = 'waiting' then 'paused' when v_outcome not in ('released', 'returned') then v_outcome end,
+                reason = case when v_next = 'waiting' then 'paused' when v_outcome = 'parked' then 'nondeterminism'
+                              when v_outcome not in ('released', 'returned') then v_outcome end,
                 seq = greatest(s.seq + 1, clock_us() + i)
             where s.ctid = p_tids[i] and s.shard = p_shard;
             if v_next = 'available' then
@@ -161,14 +175,14 @@ begin
             v_ends := v_ends || (-1)::smallint;
         end if;
 
-        if v_outcome in ('retry', 'crashed', 'discarded', 'aborted') then
+        if v_outcome in ('retry', 'crashed', 'parked', 'discarded', 'aborted') then
             insert into attempts (run_id, seq, process_id, claimed_at, started_at, finished_at, ordinal, shard, attempt, tenant_id, outcome, worker, error)
             values (v_step.run_id, v_step.seq, v_step.process_id, v_step.claimed_at, v_started, p_now, v_step.ordinal, p_shard, v_step.attempt,
                     v_step.tenant_id, v_outcome, (select p.name from processes p where p.process_id = v_step.process_id), v_error)
             on conflict do nothing;
         end if;
-        -- what was returned never started, though its start may be recorded by now: that is no event
-        if v_outcome not in ('completed', 'returned') then
+        -- what was returned never started, though its start may be recorded by now: that is no event; a suspended function has its history
+        if v_outcome not in ('completed', 'returned', 'suspended') then
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (v_step.run_id, p_now, v_step.ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_' || v_outcome,
                     jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', case when v_outcome not in ('discarded', 'aborted') then v_delay end, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end,

@@ -76,6 +76,7 @@ begin
     perform delete_rows(p_shard, v_heads.tids, v_rows.tids, v_parts.payloads, v_parts.keys, v_loose.edges, v_loose.events,
                         v_parts.attempts, v_parts.progress, v_parts.letters);
     perform delete_signals(p_shard, v_heads.ids, p_after, v_found.last_id);
+    perform delete_history(p_shard, v_heads.ids, p_after, v_found.last_id);
     if cardinality(v_loose.logs) > 0 then
         perform delete_log_rows(p_shard, v_loose.logs);
     end if;

@@ -104,7 +104,7 @@ begin
         from (select distinct p.name, p.own from plan p) as d
         left join registry r on r.name = d.name and r.offered_at is not null
     ), given as materialized (
-        select p.*, r.known, r.options as resolved, coalesce(p_payloads -> p.id, p."with") as payload,
+        select p.*, r.known, r.options as resolved, case when v_plan ? 'function' then p_inputs else coalesce(p_payloads -> p.id, p."with") end as payload,
                nullif(r.options || case when p.after <> 'null' then jsonb_build_object('run_after', p.after) else '{}' end
                       || case when p.expressions is not null then jsonb_build_object('expressions', p.expressions, 'name', p.name) else '{}' end,
                       '{}') as kept

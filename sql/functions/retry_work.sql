@@ -20,6 +20,7 @@ declare
     v_group text;
     v_plan jsonb;
     v_undone integer[];
+    v_function boolean;
 begin
     from_steps := nullif(from_steps, '{}');
     only_steps := nullif(only_steps, '{}');
@@ -40,6 +41,10 @@ begin
         return (select s.state::text from steps s where s.shard = v_shard and s.run_id = id and s.ordinal = 0);
     end if;
 
+    if v_run.state = 'running' and from_steps is null and only_steps is null and release_parked_step(v_shard, id) then
+        return 'running';
+    end if;
+    v_function := (select v.plan ? 'function' from revisions v where v.revision_id = v_run.revision_id);
     if not exists (select from runs r where r.shard = v_shard and r.run_id = v_run.root_id) then
         raise exception 'the root of run % is gone, and the run with it', id using errcode = 'TR003', hint = 'finished work is pruned after a while; submit it anew';
     elsif from_steps is null and only_steps is null and v_run.state not in ('failed', 'cancelled') then
@@ -47,6 +52,12 @@ begin
             using errcode = 'TR004', hint = case when v_run.state = 'completed' then 'name the step to start from, or use rerun' else 'cancel it first' end;
     elsif v_run.state in ('running', 'paused') then
         raise exception 'run % has not ended: it is %', id, v_run.state using errcode = 'TR004', hint = 'cancel it first';
+    end if;
+    if v_function and (from_steps is not null or only_steps is not null) then
+        raise exception 'run % is of a workflow function, whose steps are not retried by name', id
+            using errcode = 'TR004', hint = 'retry all of it, or start it anew: trib rerun';
+    elsif v_function and exists (select from steps s where s.shard = v_shard and s.run_id = id and s.flags & 7680 = hook_bits('undo')) then
+        raise exception 'what run % had done is undone', id using errcode = 'TR004', hint = 'start it anew: trib rerun';
     end if;
     perform leave_runner(v_shard, id);
     if only_steps is not null then
@@ -90,6 +101,10 @@ begin
                 select s.ordinal from steps s
                 where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
                   and ended_badly(s.state, s.flags, s.reason)
+                  -- a workflow function that has taken note of a failure went on from it
+                  and not (is_asked(s.flags) and exists (
+                      select from history h cross join jsonb_array_elements(h.events) as e(event)
+                      where h.shard = v_shard and h.run_id = id and e.event ->> 'type' = 'ended' and (e.event -> 'ordinal')::integer = s.ordinal))
                 union
                 select c.ordinal from below b
                 join edges e on e.shard = v_shard and e.run_id = id and e.parent = b.ordinal
@@ -170,7 +185,7 @@ begin
         deadline = clock() + make_interval(secs => (select (v.plan ->> 'timeout')::float8 from revisions v where v.revision_id = r.revision_id)),
         -- what stays cancelled or aborted keeps the run from completing
         failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
-                  and ended_badly(s.state, s.flags, s.reason) and s.reason is distinct from 'upstream'),
+                  and ended_badly(s.state, s.flags, s.reason) and s.reason is distinct from 'upstream' and not is_asked(s.flags)),
         warnings = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
                     and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')
     where r.shard = v_shard and r.run_id = id;

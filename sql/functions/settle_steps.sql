@@ -1,6 +1,6 @@
 -- Steps of runs have ended: releases or skips what needed them, transitively, and ends runs with nothing left.
 -- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly, 4 failed in a hook, 5 a failed item of
--- a fan-out, 6 one that may be tolerated.
+-- a fan-out, 6 one that may be tolerated, 7 a failed step that a workflow function has asked for.
 -- The caller holds the root runs' locks.
 create or replace function tributary.settle_steps(
     p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_ends smallint[], p_now timestamptz,
@@ -52,7 +52,7 @@ begin
             group by ended.run_id, e.child
         )
         select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad), array_agg(due.run_at),
-               array_agg(case when held.unmet > hit.n then held.state
+               array_agg(case when held.unmet > hit.n and not (held.reason = 'steps' and hit.bad > 0) then held.state
                               when (hit.bad > 0 or held.flags & 2 = 2) and held.flags & 4 = 0 then 'skipped'
                               when held.reason = 'no_handler' or held.flags & 192 <> 0 then 'waiting'
                               when due.run_at > p_now then 'scheduled'
@@ -70,7 +70,7 @@ begin
                               where p.shard = p_shard and p.run_id = hit.run_id and p.ordinal = hit.child)
                         else held.run_at end as run_at
         ) as due
-        where held.state = 'blocked' or held.reason = 'items';
+        where held.state = 'blocked' or held.reason in ('items', 'steps');
         exit when v_tids is null;
 
         select array_agg(d.run_id) filter (where d.state = 'skipped'), array_agg(d.ordinal) filter (where d.state = 'skipped'),

@@ -26,7 +26,7 @@ begin
         set state = case when c.unmet > 0 and s.flags & 8192 = 8192 then 'waiting' when c.unmet > 0 then 'blocked'
                          when not c.known or s.flags & 128 = 128 then 'waiting' else 'available' end::step_state,
             unmet = c.unmet, flags = s.flags & ~(2 | 64), attempt_base = s.attempt, crashes = 0, lone_crashes = null, result = null,
-            reason = case when not c.known then 'no_handler' when c.unmet > 0 and s.flags & 8192 = 8192 then 'items'
+            reason = case when not c.known then 'no_handler' when c.unmet > 0 and s.flags & 8192 = 8192 then case s.name when 'trib.fan.v1' then 'items' else 'steps' end
                           when c.unmet = 0 and s.flags & 128 = 128 then 'parallel' end,
             run_at = null, expires_at = null, claimed_at = null, started_at = null, finished_at = null, process_id = null,
             seq = greatest(s.seq + 1, clock_us() + c.i)

@@ -19,10 +19,13 @@ declare
 begin
     return query
         update steps s
-        set unmet = s.unmet - child.n,
+        -- a workflow function is not kept waiting for the rest when something has ended badly
+        set unmet = case when child.state in ('available', 'scheduled') then 0 else greatest(s.unmet - child.n, 0) end,
             flags = case when child.bad > 0 then s.flags | 2 else s.flags end,
             run_at = child.run_at, state = child.state,
             reason = case when child.state = 'skipped' then 'upstream'
+                          when s.reason = 'steps' and child.state = 'waiting' and s.flags & 64 = 64 and (s.unmet <= child.n or child.bad > 0) then 'paused'
+                          when s.reason = 'steps' and child.state <> 'waiting' then null
                           when s.unmet > child.n or s.reason = 'no_handler' then s.reason
                           when child.state = 'waiting' then case when s.flags & 64 = 64 then 'paused' else 'parallel' end
                           when s.reason = 'items' then null

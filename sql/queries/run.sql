@@ -1,6 +1,6 @@
 -- One run as shown: state and start are derived from its steps.
 -- Locks: none.
--- Index: runs_pkey, steps_pkey, attempts_pkey, payloads_pkey.
+-- Index: runs_pkey, steps_pkey, attempts_pkey, payloads_pkey, revisions_pkey.
 -- Caller: store.runs.run
 select r.run_id, r.name,
        tributary.run_state_now(r.shard, r.run_id, r.state, r.run_at) as state,
@@ -9,7 +9,10 @@ select r.run_id, r.name,
                                where a.shard = r.shard and a.run_id = r.run_id)) as started_at,
        r.finished_at, r.result, r.error, p.payload as inputs, r.revision_id,
        r.closing_ordinal is not null as has_result, r.idempotency_key, r.tenant_id, r.phase,
-       r.ending::text, r.parent_run_id::text, r.deadline
+       r.ending::text, r.parent_run_id::text, r.deadline,
+       -- a workflow function: its plan has one step; others are not read for this
+       exists (select from tributary.steps as m join tributary.revisions as v on v.revision_id = r.revision_id
+               where m.shard = r.shard and m.run_id = r.run_id and m.ordinal = 1 and m.step_id = 'main' and v.plan ? 'function') as is_function
 from tributary.runs as r
 left join tributary.payloads as p on p.shard = r.shard and p.run_id = r.run_id and p.ordinal = 0
 cross join lateral (

@@ -1,10 +1,10 @@
 -- The steps of a run in order with their last errors; with the items of fan-outs, the newest child runs, and what undecided ones will be.
 -- Locks: none.
--- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey, waits_pkey.
+-- Index: steps_pkey, attempts_pkey, progress_pkey, processes_pkey, runs_children, payloads_pkey, waits_pkey, history_pkey.
 -- Caller: store.runs.steps
 select s.ordinal, s.step_id, case when s.name = 'trib.fan.v1' then coalesce(p.details ->> 'name', s.name) else coalesce(u.name, s.name) end as name,
        s.state::text, s.attempt, s.max_attempts, s.result, s.reason, s.queue, case when u.name is null then s.priority else u.priority end as priority,
-       s.flags, s.run_at, case when s.name = 'trib.fan.v1' then p.at when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
+       s.flags, s.run_at, case when s.name = 'trib.fan.v1' then p.at when s.state in ('running', 'waiting', 'completed', 'discarded', 'cancelled') then coalesce(h.began_at, s.started_at, s.claimed_at) end as started_at, s.finished_at, a.error,
        case when s.name <> 'trib.fan.v1' then p.details end as details, o.name as worker, f.items, c.child, w.terms
 from tributary.steps as s
 -- what a step has to be for it stands inside of each: nothing is looked up for others
@@ -15,7 +15,14 @@ left join lateral (
     order by t.seq desc limit 1
 ) as a on true
 left join tributary.progress as p
-    on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal and (s.state = 'running' or s.name = 'trib.fan.v1')
+    on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal and (s.state = 'running' or s.name = 'trib.fan.v1' or s.flags & 8192 = 8192)
+-- a workflow function is claimed anew whenever it goes on
+left join lateral (
+    select min((k.events #>> '{0,at}')::timestamptz) as began_at
+    from tributary.history as k
+    where s.flags & 8192 = 8192 and s.name <> 'trib.fan.v1' and k.shard = s.shard and k.run_id = s.run_id
+    offset 0
+) as h on true
 left join tributary.processes as o on o.process_id = s.process_id
 left join lateral (
     select jsonb_object_agg(g.state, g.n) as items

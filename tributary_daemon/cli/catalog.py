@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "list": Entry("commands.list:list_", "List runs and intents, newest first", _LOOK),
     "why": Entry("commands.why:why", "Say why work waits, or why a step was skipped", _LOOK),
     "events": Entry("commands.events:events", "Show what happened, to one run or to all", _LOOK),
+    "query": Entry("commands.functions:query", "Ask a workflow function how it goes", _LOOK),
     "validate": Entry("commands.files:validate", "Check workflow files without storing anything", _FILES),
     "plan": Entry("commands.plan:plan", "Show what a workflow would run, and with which options", _FILES),
     "graph": Entry(
@@ -39,6 +40,9 @@ COMMANDS: Final = {
         _FILES,
     ),
     "test": Entry("commands.test:test", "Run the cases of a test file, with mocks for steps", _FILES),
+    "replay": Entry(
+        "commands.functions:replay", "Check new code of workflow functions against stored histories", _FILES
+    ),
     "fmt": Entry("commands.fmt:fmt", "Bring workflow files into their usual form, comments included", _FILES),
     "convert": Entry(
         "commands.convert:convert", "Convert a workflow of GitHub Actions, Argo or Dagu", _FILES

@@ -18,7 +18,7 @@ _ERROR_WIDTH = 160
 _PAYLOAD_WIDTH = 400
 _RESULT_WIDTH = 72
 _ITEM_WIDTH = 40
-_REASONS_UNSAID = frozenset({"", "upstream", "condition", "items", "hook"})
+_REASONS_UNSAID = frozenset({"", "upstream", "condition", "items", "hook", "steps"})
 
 
 def status(document: Mapping[str, Any], now: datetime, *, unicode: bool = True) -> list[Block]:
@@ -123,7 +123,7 @@ def step_line(
     if step.get("undone"):
         notes.append(Span("undone", "warning"))
     notes += [Span(text, "faint") for text in _particulars(step)]
-    if state == "running" and step.get("progress"):
+    if state in {"running", "waiting"} and step.get("progress"):
         notes.append(Span(looks.compact(step["progress"], 60), "faint"))
     if state == "scheduled" and step.get("run_at"):
         notes.append(Span(looks.ago(step["run_at"], now), "faint"))

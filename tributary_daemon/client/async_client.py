@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from tributary_daemon.client import calls, many, registered, repeating, submitting, targets, waiting
+from tributary_daemon.client.async_function_face import AsyncFunctionFace
 from tributary_daemon.client.async_reader import AsyncReader
 from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
 from tributary_daemon.client.borrowed import aborrowed
@@ -74,7 +75,7 @@ class AsyncReceipt:
         return await self._client.get(self.id)
 
 
-class AsyncClient(AsyncReader, AsyncSchedulingFace):
+class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
     """A client that also submits.
 
     A submit with an idempotency key is repeated once when the connection breaks meanwhile.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from tributary_daemon.client import calls, many, registered, repeating, submitting, waiting
 from tributary_daemon.client.borrowed import borrowed
+from tributary_daemon.client.function_face import FunctionFace
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
 from tributary_daemon.client.scheduling_face import SchedulingFace
@@ -71,7 +72,7 @@ class Receipt:
         return self._client.get(self.id)
 
 
-class Client(Reader, SchedulingFace):
+class Client(Reader, SchedulingFace, FunctionFace):
     """A client that also submits.
 
     A submit with an idempotency key is repeated once when the connection breaks meanwhile.

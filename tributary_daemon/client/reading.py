@@ -125,6 +125,9 @@ def _run_document(
     for parent, child in edges:
         # the closing step is not shown, and has no needs of its own
         if parent in ids and child in ids:
+            if run.is_function and child == 1:
+                # the function has asked for it, and waits for it
+                parent, child = child, parent  # noqa: PLW2901 - turned around
             needs.setdefault(child, []).append(ids[parent])
     taken_back = {
         control.undone(step.step_id)[0]
@@ -145,6 +148,8 @@ def _run_document(
             for step in steps
             if step.ordinal not in needed and not step.flags & Flag.HOOK
         }
+        if run.is_function:
+            result = steps[0].result
     return RunDocument(
         id=str(run.run_id),
         name=run.name,

@@ -18,7 +18,7 @@ class Reason:
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
             ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``timer``,
-            ``signal``, ``approval``, ``timeout``, ``fail_fast``.
+            ``signal``, ``approval``, ``timeout``, ``fail_fast``, ``steps``, ``nondeterminism``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """

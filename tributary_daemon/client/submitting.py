@@ -316,7 +316,10 @@ def _run(
     given = codec.loads(text, what="inputs")
     if not isinstance(given, dict):
         raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
-    checked = codec.dumps(check_inputs(spec.inputs, given), what="inputs", max_bytes=settings.max_payload)
+    if spec.function:
+        check_payload(spec.name, text)
+    else:
+        text = codec.dumps(check_inputs(spec.inputs, given), what="inputs", max_bytes=settings.max_payload)
     for step in spec.steps:
         if not step.dynamic and step.action == "task" and not step.fans_out:
             value = payloads.get(step.id, step.with_)
@@ -328,7 +331,7 @@ def _run(
             )
     return _Run(
         spec,
-        checked,
+        text,
         json.dumps(payloads) if payloads else None,
         revision_id,
         tuple(problem.render() for problem in spec.warnings),

@@ -16,6 +16,7 @@ from tributary_daemon.client.workflow import Workflow
 from tributary_daemon.errors import InvalidInput, NotFound
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.spec.functions import spec_of
 from tributary_daemon.spec.loader import load_file
 from tributary_daemon.spec.sources import is_file, is_there
 from tributary_daemon.spec.workflow import WorkflowSpec
@@ -83,6 +84,8 @@ def classify(
         case WorkflowSpec():
             return SpecTarget(target, payload, {})
     if (name := name_of(target)) is not None:
+        if name in REGISTRY and (handler := REGISTRY.get(name)).durable:
+            return SpecTarget(spec_of(handler), payload, {})
         return IntentTarget(name, payload)
     if isinstance(target, BaseModel) or (dataclasses.is_dataclass(target) and not isinstance(target, type)):
         if payload is not None:

@@ -214,6 +214,14 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
             f"attempt {fact.attempt} of {fact.max_attempts} failed{error}; the next is due at {at}{left}",
         )
         return made
+    if fact.reason == "nondeterminism":
+        parked: Reason = reason(
+            "nondeterminism",
+            f"{(fact.error or {}).get('message', 'its code does not fit its history')}\n"
+            f"  it is tried again at {at}{left}, and when a worker with its name starts",
+            "start a worker with code that fits; `trib replay` tells before",
+        )
+        return parked
     if fact.reason == "snoozed":
         snoozed: Reason = reason("scheduled", f"its handler put it off until {at}{left}")
         return snoozed
@@ -242,6 +250,8 @@ def _waiting(
             return [
                 reason("items", f"its items are at work: {listed}", f"`trib status --items {fact.step_id}`")
             ]
+        case "steps":
+            return [reason("steps", "it goes on when what it has asked for has ended")]
         case "child":
             child = row.child if row is not None else None
             return [reason("child", f"its run {child} is at work", f"`trib why {child}`")]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tributary_daemon import events
 from tributary_daemon.daemon.offers import matching
 from tributary_daemon.model.control import CONTROL_NAMES
-from tributary_daemon.store import membership
+from tributary_daemon.store import functions, membership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.store.db import Connection
@@ -93,6 +93,7 @@ class Admission:
                 register(connection)
                 if membership.register_handlers(connection, [offered[name] for name in names]):
                     membership.release_waiting(connection, shards)
+                self._publish_functions(connection, [offered[name] for name in names], shards)
             except BaseException:
                 # the next connection begins anew
                 self.names = None
@@ -107,3 +108,13 @@ class Admission:
                     )
                 )
         return names
+
+    def _publish_functions(
+        self, connection: Connection, handlers: Sequence[Mapping[str, Any]], shards: int
+    ) -> None:
+        """Register workflow functions as workflows; their code may be what parked runs have waited for."""
+        offered = [handler for handler in handlers if "function" in handler]
+        for name in functions.register(connection, offered):
+            error = "a workflow of a file has that name; give the function another one"
+            self.failures.append({"module": "workflow", "names": [name], "error": error})
+        functions.release_parked(connection, shards, [handler["name"] for handler in offered])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tributary_daemon.config.secrets import Secrets
+from tributary_daemon.daemon.functions import Functions
 from tributary_daemon.daemon.threads import shield
 from tributary_daemon.engine.control import run_control
 from tributary_daemon.engine.executor import execute_async, execute_sync
@@ -33,6 +34,7 @@ class Attempts:
 
     def __init__(self, runtime: ProcessRuntime, secrets: Secrets | None = None) -> None:
         self._runtime = runtime
+        self._functions = Functions(runtime)
         self._secrets = secrets or Secrets()
 
     def run(self, held: Held) -> Outcome | None:
@@ -49,6 +51,8 @@ class Attempts:
         if refused is not None:
             return refused
         assert held.handler is not None
+        if held.durable:
+            return await self._functions.run(held)
         outcome = await execute_async(held.handler, held, Step(held, self._runtime))
         return await self._runtime.asettle(held, outcome)
 

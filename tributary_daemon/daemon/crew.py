@@ -10,6 +10,7 @@ from tributary_daemon.daemon.handler_loop import HandlerLoop
 from tributary_daemon.daemon.inbox import Finished
 from tributary_daemon.daemon.threads import HandlerThreads, interrupt
 from tributary_daemon.errors import StepCancelled
+from tributary_daemon.model.control import Flag
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class Crew:
             return True
         if held.kind != Kind.STEP or held.handler is None:
             return False
+        if held.durable:
+            # of one that has never waited there is no history
+            return bool(held.flags & Flag.EXPANDED)
         # a sync handler can ask for them itself; an async one would block its loop
         return held.dynamic or (held.in_loop and held.handler.signature.step_name is not None)
 

@@ -13,6 +13,7 @@ import psycopg
 from tributary_daemon import events
 from tributary_daemon.daemon import grouping, losses
 from tributary_daemon.daemon.claiming import Claiming
+from tributary_daemon.daemon.facts import load_facts
 from tributary_daemon.daemon.held import from_row
 from tributary_daemon.daemon.holdings import Holdings
 from tributary_daemon.daemon.inbox import (
@@ -33,7 +34,6 @@ from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.engine.failures import record, retried
 from tributary_daemon.errors import NotPossible, TributaryError
 from tributary_daemon.model.outcome import Released
-from tributary_daemon.model.states import Kind
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
 
@@ -53,7 +53,9 @@ _RECONCILE_EVERY: Final = 2.0
 # longer than a claim that was given up may go on in the server before it commits
 _WARY: Final = 90.0
 _LINGER: Final = 0.003
-_NOT_FAILED: Final = frozenset({"completed", "skipped", "released", "returned", "snoozed"})
+_NOT_FAILED: Final = frozenset(
+    {"completed", "skipped", "released", "returned", "snoozed", "suspended", "continued"}
+)
 _NOT_FINISHED: Final = frozenset({"released", "returned"})
 
 
@@ -319,23 +321,7 @@ class DatabaseThread:
             losses.tell(leases, shard, [held.token for held in lost])
 
     def _give(self, leases: Leases) -> None:
-        ready = self._holdings.ready
-        for shard in {held.shard for held in ready}:
-            wanted = [
-                held
-                for held in ready
-                if held.shard == shard and held.facts is None and self._crew.wants_facts(held)
-            ]
-            steps = [held for held in wanted if held.kind == Kind.STEP]
-            if steps:
-                facts = self._contexts.load(
-                    leases.connection, shard, steps, progress=any(held.reads_progress for held in steps)
-                )
-                for held in steps:
-                    held.facts = facts[held.run_id, held.ordinal]
-            for held in wanted:
-                if held.kind == Kind.CLOSING:
-                    held.facts = self._contexts.load_closing(leases.connection, shard, held.run_id)
+        load_facts(self._contexts, leases.connection, filter(self._crew.wants_facts, self._holdings.ready))
         self._crew.give([held for held in self._holdings.startable() if self._may_start(leases, held)])
 
     def _may_start(self, leases: Leases, held: Held) -> bool:

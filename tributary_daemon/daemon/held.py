@@ -16,6 +16,7 @@ from tributary_daemon.model.states import Kind
 if TYPE_CHECKING:
     from tributary_daemon.daemon.line_buffer import LineBuffer
     from tributary_daemon.handlers.registry import Handler
+    from tributary_daemon.model.history import History
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import Row
     from tributary_daemon.store.leases import Token
@@ -43,6 +44,7 @@ class Held(Lease):
         place: on the board of the process while user code runs.
         beat_at: monotonic seconds of its last heartbeat.
         tid: where its claim has left its row; stale once the row is written again.
+        history: of a workflow function, once loaded.
         lines: what it says, once it has said something.
         grouped: it has a slot of a concurrency group.
         resolved: its payload is that which its handler gets.
@@ -66,6 +68,7 @@ class Held(Lease):
     grouped: bool = False
     resolved: bool = False
     tid: str = ""
+    history: History | None = None
     lines: LineBuffer | None = None
 
     @property
@@ -91,11 +94,16 @@ class Held(Lease):
     @property
     def isolated(self) -> bool:
         """Whether it runs in a process of its own: its handler asked for one, or it is a suspect."""
-        if self.in_place:
+        if self.in_place or self.durable:
             return False
         return self.lone_crashes is not None or (
             self.handler is not None and self.handler.isolation is not None
         )
+
+    @property
+    def durable(self) -> bool:
+        """Whether it is a workflow function, replayed from its history."""
+        return self.handler is not None and self.handler.durable
 
     @property
     def in_loop(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.builtin import shell
 from tributary_daemon.handlers.discovery import discover
+from tributary_daemon.spec.functions import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,10 +73,14 @@ def _like(pattern: str) -> re.Pattern[str]:
 
 
 def _describe(handler: Handler) -> dict[str, Any]:
-    return {
+    described = {
         "name": handler.name,
         "description": handler.description,
         "options": handler.options,
         "input_schema": handler.signature.input_schema(),
         "output_schema": handler.signature.output_schema(),
     }
+    if handler.durable:
+        spec = spec_of(handler)
+        described["function"] = {"hash": spec.revision_hash(), "plan": spec.plan()}
+    return described

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from tributary_daemon.model.outcome import (
     Completed,
+    Continued,
     Crashed,
     Decided,
     Discarded,
     Expanded,
     Failed,
     Outcome,
+    Parked,
+    Recorded,
     Released,
     Skipped,
     Snoozed,
     Started,
+    Suspended,
     Waits,
 )
 from tributary_daemon.store.leases import Ended
@@ -57,6 +61,14 @@ def ended(held: Held, outcome: Outcome) -> Ended:
             return Ended(*key, "decided", options, None, None, elapsed, in_run)
         case Waits(terms):
             return Ended(*key, "waits", terms, None, None, elapsed, in_run)
+        case Suspended(terms):
+            return Ended(*key, "suspended", terms, None, None, elapsed, in_run)
+        case Continued(terms):
+            return Ended(*key, "continued", terms, None, None, elapsed, in_run)
+        case Parked(error):
+            return Ended(*key, "parked", None, _text(error), None, elapsed, in_run)
+        case Recorded(inner, part):
+            return ended(held, inner)._replace(part=part)
         case _:
             assert_never(outcome)
 

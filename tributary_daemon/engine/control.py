@@ -20,6 +20,7 @@ from tributary_daemon.model.control import (
     WAIT_NAME,
     WORKFLOW_NAME,
     Flag,
+    is_asked,
 )
 from tributary_daemon.model.outcome import (
     Completed,
@@ -73,18 +74,20 @@ def _start(lease: Lease, around: Surroundings) -> Outcome:
     payload = prepare(lease, around)
     if not isinstance(payload, str):
         return payload
+    given = codec.loads(payload)
+    if asked := is_asked(lease.flags):
+        target, given = given["workflow"], given["with"]
     if around.child is None:
-        name = around.step["workflow"]["name"]
+        name = (target if asked else around.step["workflow"])["name"]
         message = f"no workflow named {name!r} is registered; register it once: trib register FILE"
         return Discarded(ErrorRecord("NotFound", message, lease.attempt, "unknown_workflow"))
     revision, name, plan = around.child
     declared = {key: InputSpec.from_json(dict(spec)) for key, spec in plan.inputs.items()}
-    given = codec.loads(payload)
     if not isinstance(given, dict):
         raise InvalidInput(
             f"`with` of a workflow must be a mapping of its inputs, not {type(given).__name__}"
         )
-    inputs = check_inputs(declared, given)
+    inputs = given if plan.function else check_inputs(declared, given)
     child = {"revision": revision, "name": name, "inputs": inputs}
     if plan.concurrency is not None:
         run = {"name": name, "labels": around.facts.run["labels"], "parent_id": around.facts.run["id"]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import codec
 from tributary_daemon.engine.inputs import contexts, decide
 from tributary_daemon.errors import InvalidInput
-from tributary_daemon.model.control import APPROVE_NAME, Flag
+from tributary_daemon.model.control import APPROVE_NAME, Flag, is_asked
 from tributary_daemon.model.outcome import Outcome, Waits
 from tributary_daemon.spec.expressions import resolve
 from tributary_daemon.spec.expressions.values import to_text
@@ -30,6 +30,8 @@ def begin_wait(lease: Lease, around: Surroundings) -> Outcome:
         InvalidInput: it gives what is no duration, no time, or no name.
         CodecError: the payload that a signal has to hold cannot be stored.
     """
+    if is_asked(lease.flags):
+        return Waits(lease.payload)
     seen = contexts(around, codec.loads(lease.payload) if lease.flags & Flag.ITEM else None)
     if lease.flags & Flag.CONDITION and (skipped := decide(around, seen)) is not None:
         return skipped

@@ -68,8 +68,8 @@ def handler(
     Raises:
         HandlerError: the name, an option or the signature is wrong, or the name is taken.
     """
-    _check_name(name)
-    options = _options(
+    check_name(name)
+    options = options_of(
         name, queue=queue, priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry
     )
     if isolation not in (None, "process"):
@@ -81,11 +81,11 @@ def handler(
             f"handler {name}: retry_if is not callable", hint="pass a function of an exception"
         )
     memory_bytes = _memory(name, memory)
-    silence = None if heartbeat_timeout is None else _limit(name, "heartbeat_timeout", heartbeat_timeout)
+    silence = None if heartbeat_timeout is None else limit(name, "heartbeat_timeout", heartbeat_timeout)
 
     def declare(function: F) -> F:
         target: Any = function.__func__ if isinstance(function, staticmethod) else function
-        _check_target(name, target)
+        check_target(name, target)
         signature.parameters(target, name)
         frame = inspect.currentframe()
         caller = frame.f_back if frame else None
@@ -118,7 +118,8 @@ def name_of(target: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _check_name(name: object) -> None:
+def check_name(name: object) -> None:
+    """Refuse what is not the name of a handler."""
     if callable(name):
         raise HandlerError("@handler needs a name", hint='write @handler("billing.charge.v1")')
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
@@ -128,7 +129,8 @@ def _check_name(name: object) -> None:
         )
 
 
-def _check_target(name: str, target: Any) -> None:
+def check_target(name: str, target: Any) -> None:
+    """Refuse what is not the function of a handler."""
     if isinstance(target, classmethod):
         raise HandlerError(f"handler {name}: a classmethod cannot be a handler", hint="use a plain method")
     if not inspect.isfunction(target):
@@ -143,7 +145,7 @@ def _check_target(name: str, target: Any) -> None:
         )
 
 
-def _options(
+def options_of(
     name: str,
     *,
     queue: str | None,
@@ -152,6 +154,7 @@ def _options(
     timeout: float | str | timedelta | None,
     retry: Retry | None,
 ) -> dict[str, Any]:
+    """Return the options that were given, checked, as `Handler.options` has them."""
     options: dict[str, Any] = {}
     if queue is not None:
         if not isinstance(queue, str) or not queue.strip():
@@ -166,7 +169,7 @@ def _options(
                 f"handler {name}: max_attempts is {max_attempts}", hint="1 means that it is never tried again"
             )
     if timeout is not None:
-        options["timeout"] = _limit(name, "timeout", timeout)
+        options["timeout"] = limit(name, "timeout", timeout)
     if retry is not None:
         if not isinstance(retry, Retry):
             raise HandlerError(f"handler {name}: retry is {retry!r}", hint="pass Retry(…)")
@@ -174,14 +177,15 @@ def _options(
     return options
 
 
-def _limit(name: str, option: str, value: float | str | timedelta) -> float:
+def limit(name: str, option: str, value: float | str | timedelta) -> float:
+    """Return a limit in seconds; refuse what is none."""
     try:
-        limit = durations.seconds(value)
+        allowed = durations.seconds(value)
     except InvalidInput as error:
         raise HandlerError(f"handler {name}: {option}: {error.message}", hint=error.hint) from error
-    if not limit:
+    if not allowed:
         raise HandlerError(f"handler {name}: {option} is 0", hint="omit it for no such limit")
-    return limit
+    return allowed
 
 
 def _integer(name: str, option: str, value: object) -> int:

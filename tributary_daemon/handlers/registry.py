@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tributary_daemon.errors import HandlerError, NotFound
 from tributary_daemon.handlers import signature
+from tributary_daemon.handlers.step import Step
 
 if TYPE_CHECKING:
     from tributary_daemon.handlers.signature import Signature
@@ -41,6 +42,9 @@ class Handler:
             come; None for never.
         description: one line for people.
         local_names: what was in sight where a nested function was defined.
+        durable: it is a workflow function, replayed from its history.
+        gives: type of the parameter that is filled with the attempt itself.
+        run_timeout: seconds for a whole run of a workflow function; None for no limit.
     """
 
     name: str
@@ -53,11 +57,14 @@ class Handler:
     heartbeat_timeout: float | None = None
     description: str | None = None
     local_names: dict[str, Any] = field(default_factory=dict, repr=False)
+    durable: bool = False
+    gives: type = Step
+    run_timeout: float | None = None
 
     @cached_property
     def signature(self) -> Signature:
         """The checked signature; read on first use, as types may be defined below their handler."""
-        return signature.read(self.declared, self.name, self.local_names)
+        return signature.read(self.declared, self.name, self.local_names, self.gives)
 
     @cached_property
     def function(self) -> Callable[..., Any]:

@@ -206,21 +206,24 @@ def place(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"
 
 
-def read(function: Callable[..., Any], name: str, local_names: Mapping[str, Any]) -> Signature:
+def read(
+    function: Callable[..., Any], name: str, local_names: Mapping[str, Any], gives: type = Step
+) -> Signature:
     """Return the signature of a handler.
 
     Args:
         function: the decorated function, for a method the plain function of its class.
         name: the handler's name, for messages.
         local_names: what was in sight where the function was defined, for types that are not global.
+        gives: type of the parameter that is filled with the attempt itself, not from the payload.
 
     Raises:
         UnresolvedTypeError: a type that it names is not known (yet).
         HandlerError: it cannot be a handler's signature.
     """
     found = parameters(function, name)
-    hints = _hints(function, name, local_names)
-    steps = [p.name for p in found if hints[p.name] is Step]
+    hints = _hints(function, name, {gives.__name__: gives, **local_names})
+    steps = [p.name for p in found if hints[p.name] is gives]
     if len(steps) > 1:
         raise HandlerError(f"handler {name}: {place(function)} takes the step twice: {', '.join(steps)}")
     filled = [p for p in found if p.name not in steps]

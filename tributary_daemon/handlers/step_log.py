@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import structlog
 
@@ -66,6 +66,19 @@ class Nowhere:
 
 
 NOWHERE: Final = Nowhere()
+
+
+class Silence:
+    """A logger that says nothing, whatever it is told."""
+
+    def __getattr__(self, _method: str) -> Any:
+        return self._nothing
+
+    def _nothing(self, *_: Any, **__: Any) -> Self:
+        return self
+
+
+SILENT: Final = Silence()
 
 
 def logger(name: str, lines: Lines) -> Any:

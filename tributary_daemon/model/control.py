@@ -38,6 +38,11 @@ class Flag:
     AGGREGATED: Final = 16384
 
 
+def is_asked(flags: int) -> bool:
+    """Return whether a workflow function has asked for a step."""
+    return flags & (Flag.EXPANDED | Flag.AGGREGATED) == Flag.AGGREGATED
+
+
 UNDO: Final = "undo"
 """The phase of a run in which it undoes what it has done, and the hook of the steps that do it."""
 _UNDO_BITS: Final = 512 | 1024

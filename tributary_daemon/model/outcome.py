@@ -126,6 +126,52 @@ class Waits:
     terms: str
 
 
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """A workflow function waits, and holds no process; ``terms``: JSON text that ``suspend_step`` takes."""
+
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A workflow function begins anew; ``terms`` is the JSON text that ``continue_run`` takes."""
+
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The code of a workflow function does not fit its history: again later, when there may be other code."""
+
+    error: ErrorRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one activation of a workflow function adds to its history.
+
+    Attributes:
+        number: of the part.
+        events: JSON text: an array of events (`model.history`).
+        status: JSON text of what it says of itself; None for nothing new.
+        left: ordinals of steps that it leaves behind.
+    """
+
+    number: int
+    events: str
+    status: str | None = None
+    left: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An outcome of a workflow function, with what is recorded before it in the same transaction."""
+
+    outcome: Completed | Discarded | Suspended | Continued
+    part: Part
+
+
 Outcome = (
     Completed
     | Failed
@@ -138,4 +184,8 @@ Outcome = (
     | Started
     | Decided
     | Waits
+    | Suspended
+    | Continued
+    | Parked
+    | Recorded
 )

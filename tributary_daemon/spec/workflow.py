@@ -102,7 +102,7 @@ EXTRAS: Final = (
 )
 """Fields of a step that stand in a plan only where they are written."""
 HEAD_EXTRAS: Final = ("secrets", "env", "timeout", "max_parallel", "fail_fast", "concurrency", "schedule",
-                      "preconditions", "keep")  # fmt: skip
+                      "preconditions", "keep", "function")  # fmt: skip
 """The same, of a workflow."""
 
 
@@ -210,6 +210,7 @@ class WorkflowSpec:
         keep: ``{"days", "runs"}``: retention of finished runs.
         children: workflows that its steps run and that came with it (files, later documents), by name.
         inferred: ids of the steps that were written as ``want``; their graphs depend on more than the source.
+        function: it is a workflow function; its types are Python's, and inputs go to it as they are.
     """
 
     name: str
@@ -232,6 +233,7 @@ class WorkflowSpec:
     keep: dict[str, int] | None = None
     children: dict[str, WorkflowSpec] = field(default_factory=dict)
     inferred: tuple[str, ...] = ()
+    function: bool = False
 
     def plan(self) -> dict[str, Any]:
         """Return the resolved spec as stored with a run: JSON, steps referring to each other by ordinal.

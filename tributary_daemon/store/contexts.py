@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag, is_undo, undone
+from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag, is_asked, is_undo, undone
 from tributary_daemon.store.plans import Plan, child_plan, read_plan
 
 if TYPE_CHECKING:
@@ -276,6 +277,9 @@ class Contexts:
         plan = self._runs[item.run_id].plan
         if item.ordinal in plan.steps:
             return item.ordinal
+        if plan.function:
+            # what a workflow function asks for reads nothing but its payload
+            return 1
         step_id = str(item.step_id)
         return plan.ordinals[undone(step_id)[0] if is_undo(item.flags) else step_id]
 
@@ -325,7 +329,8 @@ class Contexts:
                 row = connection.execute(_AGGREGATE, (shard, item.run_id, number)).fetchone()
                 found = replace(found, aggregate=None if row is None else (row[0], row[1]))
         if item.name == WORKFLOW_NAME:
-            found = replace(found, child=child_plan(connection, found.step["workflow"]))
+            target = json.loads(item.payload) if is_asked(item.flags) else found.step
+            found = replace(found, child=child_plan(connection, target["workflow"]))
         return found
 
     def _template(self, connection: Connection, shard: int, run_id: str, number: int) -> Any:

@@ -10,10 +10,12 @@ import psycopg
 from tributary_daemon.store import faults
 from tributary_daemon.store.arrays import numbers, plain, quoted
 from tributary_daemon.store.db import reads_committed
+from tributary_daemon.store.histories import KEEP_HISTORY, history_params
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from tributary_daemon.model.outcome import Part
     from tributary_daemon.store.db import Connection, Row
 
 Token = tuple[str, int, int]
@@ -116,6 +118,7 @@ class Ended(NamedTuple):
         delay: seconds until it is available again.
         elapsed: seconds from the claim's reply to the handler's start; None when it never started.
         in_run: the step belongs to a run, which has to be locked.
+        part: what a workflow function adds to its history before it; None for all others.
     """
 
     run_id: str
@@ -128,6 +131,7 @@ class Ended(NamedTuple):
     delay: float | None = None
     elapsed: float | None = None
     in_run: bool = False
+    part: Part | None = None
 
 
 class Leases:
@@ -175,6 +179,7 @@ class Leases:
         free = sum(request.most for request in claims)
         # made beforehand: the server does not wait for them in the middle of the transaction
         finish = self._finish_params(shard, ended, free) if ended else None
+        histories = history_params(shard, ended)
         wanted = [self._claim_params(shard, request) for request in claims]
         connection = self.connection
         # a pipeline is one transaction anyhow; what a BEGIN and a COMMIT would bring back to be read makes
@@ -184,6 +189,8 @@ class Leases:
             with connection.pipeline():
                 if begins:
                     connection.execute(_BEGIN)
+                if histories:
+                    connection.execute(KEEP_HISTORY, histories, prepare=True)
                 written = connection.execute(_FINISH, finish, prepare=True) if finish else None
                 cursors = [connection.execute(_CLAIM, params, prepare=True) for params in wanted]
                 if freed:
@@ -281,8 +288,8 @@ def _finish_params(
     shard: int, process_id: int, ended: Iterable[Ended], served: tuple[str, str, int]
 ) -> tuple[Any, ...]:
     """``served``: queues and names that the caller claims next, and how many rows: not worth a wake-up."""
-    run_ids, ordinals, seqs, tids, outcomes, results, errors, delays, elapsed, in_run = zip(
-        *sorted(ended), strict=True
+    run_ids, ordinals, seqs, tids, outcomes, results, errors, delays, elapsed, in_run, _ = zip(
+        *sorted(ended, key=_key), strict=True
     )
     usual = outcomes.count("completed") == len(outcomes) and "" not in tids
     return (
@@ -300,6 +307,10 @@ def _finish_params(
         any(in_run),
         *served,
     )
+
+
+def _key(ended: Ended) -> Token:
+    return ended[:3]
 
 
 def _survey(rows: Sequence[Row]) -> Survey:

@@ -40,6 +40,7 @@ class Plan:
         secrets: names of the secrets that expressions may read.
         inputs: declarations of inputs, as stored.
         concurrency: group of a run, with its expression.
+        function: it is a workflow function: more steps come than are in the plan.
     """
 
     steps: Mapping[int, Mapping[str, Any]]
@@ -50,6 +51,7 @@ class Plan:
     secrets: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
     concurrency: Mapping[str, Any] | None = None
+    function: bool = False
     _reads: dict[tuple[int, bool], tuple[tuple[int, ...], frozenset[int]]] = field(
         default_factory=dict, compare=False
     )
@@ -123,6 +125,7 @@ def read_plan(plan: Any) -> Plan:
         tuple(value.get("secrets", ())),
         value.get("inputs", {}),
         value.get("concurrency"),
+        bool(value.get("function")),
     )
 
 

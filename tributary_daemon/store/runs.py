@@ -36,6 +36,7 @@ class RunRow(NamedTuple):
     ending: str | None
     parent_id: str | None
     deadline: datetime | None
+    is_function: bool
 
 
 class StepRow(NamedTuple):

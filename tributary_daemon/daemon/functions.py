@@ -1,0 +1,110 @@
+"""Workflow functions in the process that runs them: what they do in place, and in transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from tributary_daemon import codec
+from tributary_daemon.daemon.reconnect import LOST
+from tributary_daemon.engine.functions import part, run_function, told
+from tributary_daemon.errors import HandlerError
+from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.model.history import History
+from tributary_daemon.store import faults
+from tributary_daemon.store.histories import KEEP_HISTORY, keep_params
+
+if TYPE_CHECKING:
+    from tributary_daemon.daemon.held import Held
+    from tributary_daemon.daemon.runtime import ProcessRuntime
+    from tributary_daemon.engine.replay import Command, Replay
+    from tributary_daemon.handlers.step_log import Lines
+    from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.store.lent import AsyncLent
+
+_NOTHING = History()
+
+
+class Functions:
+    """Runs workflow functions with the powers of one process.
+
+    Args:
+        runtime: of the process.
+    """
+
+    def __init__(self, runtime: ProcessRuntime) -> None:
+        self._runtime = runtime
+
+    async def run(self, held: Held) -> Outcome:
+        """Run one in the handler loop until it ends or waits."""
+        assert held.handler is not None
+        return await run_function(held, held.handler, held.history or _NOTHING, _Host(held, self._runtime))
+
+
+class _Host:
+    """What the process does for one lease (the protocol `engine.functions.Host`)."""
+
+    def __init__(self, held: Held, runtime: ProcessRuntime) -> None:
+        self._held = held
+        self._runtime = runtime
+
+    @property
+    def lines(self) -> Lines:
+        """Where log lines go."""
+        return self._runtime.lines(self._held)
+
+    async def call(self, command: Command) -> str:
+        """Call a handler in place, a sync one in a thread."""
+        handler = REGISTRY.get(command.name)
+        arguments = handler.signature.validate(command.payload)
+        if handler.is_async:
+            result = await handler.function(**arguments)
+        else:
+            result = await asyncio.to_thread(handler.function, **arguments)
+        return handler.signature.dump(result)
+
+    async def transact(self, command: Command, replay: Replay) -> bool:
+        """Call a function in a transaction that keeps the history with its result."""
+        try:
+            async with self._runtime.lent(self._held) as connection:
+                return await self._transact(connection, command, replay)
+        except LOST:
+            # whether it was committed is known by the history alone: it is read anew
+            return False
+
+    async def _transact(self, connection: AsyncLent, command: Command, replay: Replay) -> bool:
+        try:
+            event = replay.done(command, _now(), result=await _result(connection, command))
+            adding = part(replay, [*replay.to_keep(), event])
+            cursor = await connection.execute(
+                KEEP_HISTORY, keep_params(self._held.shard, self._held.token, adding)
+            )
+            if not await cursor.fetchall():
+                return False
+            await connection.commit_step()
+        except LOST:
+            raise
+        except psycopg.Error as error:
+            replay.did(command, _now(), error=told(faults.translate(error)))
+        except Exception as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
+            replay.did(command, _now(), error=told(error))
+        else:
+            replay.note(event)
+            replay.kept()
+        return True
+
+
+async def _result(connection: AsyncLent, command: Command) -> Any:
+    assert command.call is not None
+    if not inspect.iscoroutinefunction(command.call):
+        raise HandlerError(f"{command.name} is no async function", hint="a transaction calls async functions")
+    result = await command.call(connection, *command.payload)
+    return codec.loads(codec.dumps(result, what="result"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,218 @@
+"""One activation of a workflow function: from its lease and its history to an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tributary_daemon import codec
+from tributary_daemon.engine.executor import tell
+from tributary_daemon.engine.failures import record, unfit
+from tributary_daemon.engine.replay import Replay
+from tributary_daemon.errors import Abort, CodecError, InvalidInput, NonDeterminism
+from tributary_daemon.model.outcome import (
+    Completed,
+    Continued,
+    Discarded,
+    Outcome,
+    Parked,
+    Part,
+    Recorded,
+    Released,
+    Suspended,
+)
+from tributary_daemon.model.states import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tributary_daemon.engine.lease import Lease
+    from tributary_daemon.engine.replay import Command
+    from tributary_daemon.handlers.registry import Handler
+    from tributary_daemon.handlers.step_log import Lines
+    from tributary_daemon.model.history import History
+
+MAX_PART = 16 * 1024 * 1024
+"""Bytes of what one activation adds to a history."""
+
+
+class Host(Protocol):
+    """What the process of a workflow function does for it."""
+
+    @property
+    def lines(self) -> Lines: ...
+    async def call(self, command: Command) -> str:
+        """Do something in place; return its result as JSON text, or raise."""
+        ...
+
+    async def transact(self, command: Command, replay: Replay) -> bool:
+        """Do something in a transaction that also keeps the history so far; False: the lease is lost."""
+        ...
+
+
+async def run_function(lease: Lease, handler: Handler, history: History, host: Host) -> Outcome:
+    """Run a workflow function until it ends or waits.
+
+    Args:
+        lease: of its step.
+        handler: of it.
+        history: recorded so far.
+        host: does in place what it asks for.
+    """
+    if lease.kind == Kind.INTENT:
+        refusal = InvalidInput(
+            f"{lease.name} is a workflow function, which runs as a workflow, not as an intent",
+            hint=f"submit it once a worker offers it: trib submit {lease.name}",
+        )
+        return Discarded(unfit(refusal, lease, "workflow_function"))
+    try:
+        arguments = handler.signature.validate(lease.payload)
+    except InvalidInput as error:
+        return tell(lease, Discarded(unfit(error, lease, "invalid_payload")))
+    except Exception as error:  # noqa: BLE001 - validators are user code
+        return tell(lease, Discarded(record(error, lease)))
+    replay = Replay(handler, arguments, run_id=lease.run_id, history=history, at=_now(), lines=host.lines)
+    try:
+        return await _activate(lease, handler, host, replay)
+    finally:
+        replay.close()
+
+
+async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) -> Outcome:
+    doing: dict[asyncio.Task[dict[str, Any]], Command] = {}
+    try:
+        while True:
+            replay.advance()
+            if replay.ended or replay.begins_anew is not None:
+                break
+            pending = replay.in_place()
+            for command in pending:
+                if command.kind == "in_place" and command not in doing.values():
+                    doing[asyncio.ensure_future(_called(command, host))] = command
+            if doing:
+                done, _ = await asyncio.wait(doing, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=lambda task: doing[task].number):
+                    replay.did(doing.pop(task), _now(), **task.result())
+            elif pending:
+                # alone, as it commits the history with what it does
+                if not await host.transact(pending[0], replay):
+                    return Released("lease_lost")
+            else:
+                break
+    except NonDeterminism as error:
+        return Parked(unfit(error, lease, "nondeterminism"))
+    finally:
+        for task in doing:
+            task.cancel()
+    return _outcome(lease, handler, replay)
+
+
+async def _called(command: Command, host: Host) -> dict[str, Any]:
+    try:
+        return {"result": codec.loads(await host.call(command))}
+    except Exception as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
+        return {"error": told(error)}
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """Return an exception as the history has it."""
+    kind = type(error).__qualname__
+    reason = "aborted" if isinstance(error, Abort) else None
+    return {"type": kind, "message": str(error) or kind, "reason": reason}
+
+
+def _outcome(lease: Lease, handler: Handler, replay: Replay) -> Outcome:
+    try:
+        if (anew := replay.begins_anew) is not None:
+            terms = {"inputs": anew.inputs, "count": replay.continued + 1}
+            handler.signature.validate(json.dumps(anew.inputs))
+            return Recorded(Continued(codec.dumps(terms)), Part(replay.number, "[]", replay.status))
+        if replay.ended:
+            return _ended(lease, handler, replay)
+        if not replay.open():
+            refusal = InvalidInput(
+                f"{handler.name} waits for nothing that will ever come",
+                hint="it awaits something that it has not asked its context for",
+            )
+            return _failed(lease, refusal, replay, reason="deadlock")
+        asks = replay.asks()
+        new = {ask["ordinal"] for ask in asks}
+        terms = {
+            "asks": asks,
+            "open": [ordinal for ordinal in replay.open() if ordinal not in new],
+            "unmet": replay.unmet(),
+        }
+        return Recorded(
+            Suspended(codec.dumps(terms, what="steps", max_bytes=MAX_PART)), part(replay, replay.to_keep())
+        )
+    except CodecError as error:
+        return tell(lease, Discarded(unfit(error, lease, "unserialisable_result")))
+    except InvalidInput as error:
+        return tell(lease, Discarded(unfit(error, lease, "invalid_payload")))
+
+
+def _ended(lease: Lease, handler: Handler, replay: Replay) -> Outcome:
+    try:
+        result = replay.result()
+    except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
+        return _failed(lease, error, replay)
+    try:
+        text = handler.signature.dump(result)
+    except CodecError as error:
+        return _failed(lease, error, replay, reason="unserialisable_result")
+    except InvalidInput as error:
+        return _failed(lease, error, replay, reason="invalid_result")
+    return Recorded(Completed(text), part(replay, replay.to_keep(), left=replay.left()))
+
+
+def _failed(lease: Lease, error: BaseException, replay: Replay, *, reason: str | None = None) -> Outcome:
+    """A workflow function that raises has failed: run again it would raise again."""
+    if isinstance(error, Abort):
+        reason = "aborted"
+    outcome = Discarded(record(error, lease, reason=reason))
+    tell(lease, outcome)
+    return Recorded(outcome, part(replay, replay.ending_events()))
+
+
+def part(replay: Replay, events: list[dict[str, Any]], *, left: tuple[int, ...] = ()) -> Part:
+    """Return what is added to a history.
+
+    Raises:
+        CodecError: it is too large.
+    """
+    text = codec.dumps(events, what="history", max_bytes=MAX_PART)
+    return Part(replay.number, text, replay.status, left)
+
+
+def query(
+    handler: Handler, payload: str, run_id: str, history: History, *, name: str, arguments: Mapping[str, Any]
+) -> Any:
+    """Return what a query handler of a workflow function answers, after a replay that changes nothing.
+
+    Args:
+        handler: the workflow function.
+        payload: its inputs, JSON text.
+        run_id: of the run.
+        history: of it.
+        name: of the query.
+        arguments: of it.
+
+    Raises:
+        NonDeterminism: the code does not fit the history.
+        InvalidInput: there is no such query.
+    """
+    replay = Replay(handler, handler.signature.validate(payload), run_id=run_id, history=history, at=_now())
+    try:
+        replay.advance()
+        if name not in replay.queries:
+            known = ", ".join(sorted(replay.queries)) or "none"
+            raise InvalidInput(f"{handler.name} answers no query {name!r}", hint=f"it answers: {known}")
+        return replay.queries[name](**arguments)
+    finally:
+        replay.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
