@@ -30,7 +30,7 @@ begin
     update payloads p set payload = v_inputs where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal in (0, p_step.ordinal);
     update steps s
     set state = case when s.flags & 64 = 64 then 'waiting' else 'available' end::step_state, reason = case when s.flags & 64 = 64 then 'paused' end,
-        process_id = null, attempt = s.attempt_base, crashes = 0, lone_crashes = null, unmet = 0, flags = (s.flags | 8192 | 4) & ~2,
+        process_id = null, attempt = s.attempt_base, run_at = null, crashes = 0, lone_crashes = null, unmet = 0, flags = (s.flags | 8192 | 4) & ~2,
         payload = case when s.payload is not null then v_inputs end, started_at = coalesce(s.started_at, s.claimed_at), seq = greatest(s.seq + 1, clock_us())
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;
     perform wake(array[p_step.queue]) where p_step.flags & 64 = 0;

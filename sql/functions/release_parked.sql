@@ -17,7 +17,7 @@ begin
             for update skip locked
         ) as s
     ), again as (
-        update steps s set state = 'available', reason = null, seq = greatest(s.seq + 1, clock_us() + p.i)
+        update steps s set state = 'available', reason = null, run_at = null, seq = greatest(s.seq + 1, clock_us() + p.i)
         from parked p
         where s.ctid = p.tid and s.shard = p_shard
         returning s.queue

@@ -8,7 +8,7 @@ as $$
 declare
     v_queue text;
 begin
-    update steps s set state = 'available', reason = null, seq = greatest(s.seq + 1, clock_us())
+    update steps s set state = 'available', reason = null, run_at = null, seq = greatest(s.seq + 1, clock_us())
     where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = 1 and s.reason = 'nondeterminism' and s.state = 'scheduled'
     returning s.queue into v_queue;
     perform wake(array_remove(array[v_queue], null));

@@ -95,7 +95,7 @@ begin
     update steps s
     set state = case when not v_goes_on or v_paused then 'waiting' else 'available' end::step_state,
         reason = case when not v_goes_on then 'steps' when v_paused then 'paused' end,
-        unmet = case when v_goes_on then 0 else v_unmet end, process_id = null, attempt = s.attempt_base, crashes = 0, lone_crashes = null,
+        unmet = case when v_goes_on then 0 else v_unmet end, process_id = null, attempt = s.attempt_base, run_at = null, crashes = 0, lone_crashes = null,
         started_at = coalesce(s.started_at, s.claimed_at), flags = (s.flags | 8192 | 4) & ~2,
         seq = case when v_goes_on then greatest(s.seq + 1, clock_us()) else s.seq end
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;

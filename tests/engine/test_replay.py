@@ -209,7 +209,8 @@ def test_time_randomness_and_ids_are_equal_in_every_replay():
     world.activate()
     for _ in range(3):
         world.replay().advance()
-    assert len(seen) == 4 and len(set(seen)) == 1
+    assert len(seen) == 4
+    assert len(set(seen)) == 1
     (then, once, first), (later, twice, second) = seen[0]
     assert then < later
     assert once != twice
@@ -290,7 +291,14 @@ def test_steps_get_ids_of_their_own_and_two_of_one_id_are_refused():
 
     world = World(function(body))
     world.activate()
-    assert [ask["id"] for ask in world.open.values()] == ["double", "double-2", "double-3", "mine", "where", "sleep"]
+    assert [ask["id"] for ask in world.open.values()] == [
+        "double",
+        "double-2",
+        "double-3",
+        "mine",
+        "where",
+        "sleep",
+    ]
 
 
 @pytest.mark.parametrize("wait", [lambda: asyncio.sleep(1), lambda: asyncio.sleep(0), asyncio.Event().wait])
@@ -434,7 +442,7 @@ def test_a_patch_is_on_where_the_history_has_not_come_to_it_yet():
 def test_it_begins_anew_whatever_catches():
     async def body(ctx: WorkflowContext, count: int) -> None:
         try:
-            raise ctx.continue_as_new({"count": count + 1})
+            raise ctx.continue_as_new({"count": count + 1})  # noqa: TRY301 - as its author writes it
         except Exception:  # noqa: BLE001 - it may catch what it likes
             await ctx.sleep(1)
 

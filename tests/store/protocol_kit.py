@@ -281,7 +281,12 @@ def waits(observer, pid):
 
 
 _ENDED = "('completed', 'skipped', 'cancelled', 'discarded')"
-_BAD = "(s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0))"
+# a workflow function decides what the failure of a step means that it has asked for
+_ASKED = "(s.flags & 24576 = 16384)"
+_BAD = (
+    f"(not {_ASKED} and"
+    " (s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0)))"
+)
 INVARIANTS = {
     "remaining is the number of unended steps": f"""
         select r.run_id from tributary.runs r where r.remaining <> (
@@ -314,7 +319,7 @@ INVARIANTS = {
               and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')""",
     "blocked means unmet": f"""
         select run_id from tributary.steps
-        where state not in {_ENDED} and (state = 'blocked') <> (unmet > 0)""",
+        where state not in {_ENDED} and (state = 'blocked') <> (unmet > 0) and reason is distinct from 'steps'""",
     "unmet counts the needs that have not ended": f"""
         select s.run_id from tributary.steps s where s.state = 'blocked' and s.kind = 'step' and s.unmet <> (
             select count(*) from tributary.edges e
@@ -326,10 +331,10 @@ INVARIANTS = {
         join tributary.edges e on e.shard = c.shard and e.run_id = c.run_id and e.child = c.ordinal
         join tributary.steps s on s.shard = e.shard and s.run_id = e.run_id and s.ordinal = e.parent
         where c.state in ('available', 'scheduled', 'running', 'completed', 'discarded')
-          and (s.state not in {_ENDED} or {_BAD})""",
-    "discarded rows have their dead letter": """
+          and not {_ASKED} and (s.state not in {_ENDED} or {_BAD})""",
+    "discarded rows have their dead letter": f"""
         select s.run_id from tributary.steps s
-        where s.kind <> 'closing'
+        where s.kind <> 'closing' and not {_ASKED}
           and (s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')) <> exists (
             select from tributary.dead_letters d
             where d.shard = s.shard and d.run_id = s.run_id and d.ordinal = s.ordinal)""",

@@ -18,6 +18,8 @@ TABLES = (
     "dead_letters",
     "progress",
     "log_chunks",
+    "signals",
+    "history",
 )
 DAY = 86_400.0
 MONTH = pruning.Retention(keep=30 * DAY)

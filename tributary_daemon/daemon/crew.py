@@ -94,8 +94,8 @@ class Crew:
         if held.kind != Kind.STEP or held.handler is None:
             return False
         if held.durable:
-            # of one that has never waited there is no history
-            return bool(held.flags & Flag.EXPANDED)
+            # of one that has never waited, failed or saved anything there is no history
+            return held.attempt > 1 or bool(held.flags & Flag.EXPANDED)
         # a sync handler can ask for them itself; an async one would block its loop
         return held.dynamic or (held.in_loop and held.handler.signature.step_name is not None)
 

@@ -7,16 +7,13 @@ import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from tributary_daemon import codec
 from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.functions import part, run_function, told
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.model.history import History
-from tributary_daemon.store import faults
-from tributary_daemon.store.histories import KEEP_HISTORY, keep_params
+from tributary_daemon.store.histories import SAVE_HISTORY, save_params
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
@@ -80,16 +77,13 @@ class _Host:
         try:
             event = replay.done(command, _now(), result=await _result(connection, command))
             adding = part(replay, [*replay.to_keep(), event])
-            cursor = await connection.execute(
-                KEEP_HISTORY, keep_params(self._held.shard, self._held.token, adding)
-            )
-            if not await cursor.fetchall():
+            params = save_params(self._held.shard, self._held.token, adding)
+            cursor = await connection.execute(SAVE_HISTORY, params)
+            if (await cursor.fetchall())[0][0] is not True:
                 return False
             await connection.commit_step()
         except LOST:
             raise
-        except psycopg.Error as error:
-            replay.did(command, _now(), error=told(faults.translate(error)))
         except Exception as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
             replay.did(command, _now(), error=told(error))
         else:

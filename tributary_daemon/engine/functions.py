@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tributary_daemon import codec
 from tributary_daemon.engine.executor import tell
-from tributary_daemon.engine.failures import record, unfit
+from tributary_daemon.engine.failures import record, type_name, unfit
 from tributary_daemon.engine.replay import Replay
 from tributary_daemon.errors import Abort, CodecError, InvalidInput, NonDeterminism
 from tributary_daemon.model.outcome import (
@@ -118,7 +118,7 @@ async def _called(command: Command, host: Host) -> dict[str, Any]:
 
 def told(error: BaseException) -> dict[str, Any]:
     """Return an exception as the history has it."""
-    kind = type(error).__qualname__
+    kind = type_name(type(error))
     reason = "aborted" if isinstance(error, Abort) else None
     return {"type": kind, "message": str(error) or kind, "reason": reason}
 

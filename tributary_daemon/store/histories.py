@@ -21,6 +21,9 @@ KEEP_HISTORY: Final = """
     from tributary.keep_history(%s::smallint, %s::uuid[], %s::int[], %s::bigint[], %s::int[], %s::text[],
                                 %s::text[], %s::text[])
 """
+SAVE_HISTORY: Final = """
+    select tributary.save_history(%s::smallint, %s::uuid, %s, %s, %s, %s, %s)
+"""
 _EVENTS: Final = """
     select h.run_id::text, h.number, h.events, r.next_ordinal
     from unnest(%s::uuid[]) as u(run_id)
@@ -132,8 +135,6 @@ def _histories(run_ids: Sequence[str], events: Sequence[Row], endings: Sequence[
     }
 
 
-def keep_params(shard: int, token: tuple[str, int, int], part: Part) -> tuple[Any, ...]:
-    """Return the parameters of `KEEP_HISTORY` for one part, ahead of any outcome."""
-    run_id, ordinal, seq = token
-    left = json.dumps(part.left) if part.left else None
-    return (shard, [run_id], [ordinal], [seq], [part.number], [part.events], [part.status], [left])
+def save_params(shard: int, token: tuple[str, int, int], part: Part) -> tuple[Any, ...]:
+    """Return the parameters of `SAVE_HISTORY`."""
+    return (shard, *token, part.number, part.events, part.status)
