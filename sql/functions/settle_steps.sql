@@ -52,7 +52,7 @@ begin
             group by ended.run_id, e.child
         )
         select array_agg(held.tid), array_agg(hit.n), array_agg(hit.bad), array_agg(due.run_at),
-               array_agg(case when held.unmet > hit.n and not (held.reason = 'steps' and hit.bad > 0) then held.state
+               array_agg(case when held.unmet > hit.n and (held.reason is distinct from 'steps' or hit.bad = 0) then held.state
                               when (hit.bad > 0 or held.flags & 2 = 2) and held.flags & 4 = 0 then 'skipped'
                               when held.reason = 'no_handler' or held.flags & 192 <> 0 then 'waiting'
                               when due.run_at > p_now then 'scheduled'

@@ -155,7 +155,8 @@ def test_children_are_functions_or_workflows_of_files_and_may_fail(flows):
     path = flows.desk.home / "f_file_v1.yaml"
     path.write_text(
         "name: f.file.v1\ninputs: {what: {type: string}}\n"
-        'steps: {one: {task: f.double.v1, with: {x: 4}}}\nresult: "${{ inputs.what }} ${{ steps.one.result }}"\n'
+        "steps: {one: {task: f.double.v1, with: {x: 4}}}\n"
+        'result: "${{ inputs.what }} ${{ steps.one.result }}"\n'
     )
     flows.desk.register(path)
     of_file = flows.ended(flows.start("f.parent.v1", child="f.file.v1", inputs={"what": "y"}))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+from pydantic import BaseModel
+
+from tributary_daemon import handler
 from tributary_daemon.engine.replay import Replay
 from tributary_daemon.handlers.registry import Handler
 from tributary_daemon.handlers.workflow_context import WorkflowContext
@@ -88,3 +91,22 @@ class World:
         """A step ends."""
         self.open.pop(ordinal)
         self.endings[ordinal] = Ending(state, self.now(), result, error or None)
+
+
+class Answer(BaseModel):
+    good: bool
+    amount: int = 0
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def answer(good: bool) -> Answer:
+    return Answer(good=good)
+
+
+def declare():
+    """Declare the handlers that tests of replays call."""
+    handler("t.double.v1")(double)
+    handler("t.answer.v1")(answer)

@@ -7,34 +7,16 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pydantic import BaseModel
 
-from tests.engine.replay_kit import START, World, function
+from tests.engine.replay_kit import START, Answer, World, answer, declare, double, function
 from tributary_daemon import WorkflowContext, handler
-from tributary_daemon.engine.deviations import told
-from tributary_daemon.errors import InvalidInput, NonDeterminism, StepFailed, WaitOver
+from tributary_daemon.errors import InvalidInput, StepFailed, WaitOver
 from tributary_daemon.model.history import History
-
-
-class Answer(BaseModel):
-    good: bool
-    amount: int = 0
-
-
-def double(x: int) -> int:
-    return 2 * x
-
-
-def answer(good: bool) -> Answer:
-    return Answer(good=good)
 
 
 @pytest.fixture(autouse=True)
 def _handlers(registry):
-    handler("t.double.v1")(double)
-    handler("t.answer.v1")(answer)
+    declare()
 
 
 def kinds(events):
@@ -333,112 +315,6 @@ def test_options_of_a_step_are_its_own_and_what_cannot_be_in_place_is_refused():
     assert world.open[3]["options"] == {"queue": "slow", "priority": 3, "max_attempts": 7, "timeout": 120.0}
 
 
-def changed(before, after, ends=()):
-    """Return how the new code deviates from what the old code has recorded."""
-    world = World(function(before))
-    world.activate()
-    for ordinal, result in ends:
-        world.end(ordinal, result)
-        world.activate()
-    world.handler = function(after)
-    with pytest.raises(NonDeterminism) as caught:
-        world.replay().advance()
-    return str(caught.value)
-
-
-def test_code_that_asks_for_something_else_is_told_with_both_histories():
-    async def before(ctx: WorkflowContext) -> None:
-        await ctx.run(double, {"x": 1})
-        await ctx.wait_signal("ready")
-
-    async def after(ctx: WorkflowContext) -> None:
-        await ctx.run(double, {"x": 1})
-        try:
-            await ctx.sleep("1h")
-        except Exception:  # noqa: BLE001 - it may catch what it likes
-            await ctx.wait_signal("ready")
-
-    told = changed(before, after, [(3, 2)])
-    assert "at event 4 its history has signal ready, but it asks for sleep sleep" in told
-    assert "history: began → run t.double.v1 → end of 1 (completed) → [signal ready]" in told
-    assert "code:    run t.double.v1 → [it asks for sleep sleep]" in told
-    assert "ctx.patched" in told
-
-
-def test_code_that_ends_early_or_waits_or_asks_for_more_deviates():
-    async def one(ctx: WorkflowContext) -> None:
-        await ctx.run(double, {"x": 1})
-        await ctx.sleep(1)
-
-    async def ends(ctx: WorkflowContext) -> None:
-        await ctx.run(double, {"x": 1})
-
-    async def begins(ctx: WorkflowContext) -> None:
-        raise ctx.continue_as_new()
-
-    async def two(ctx: WorkflowContext) -> None:
-        more = ctx.run(double, {"x": 1}), ctx.run(double, {"x": 1})
-        await ctx.gather(*more)
-
-    async def undoes(ctx: WorkflowContext) -> None:
-        ctx.on_failure(double, {"x": 1})
-        await one(ctx)
-
-    assert "has sleep sleep, but it ended" in changed(one, ends, [(3, 2)])
-    assert "has run t.double.v1, but it begins anew" in changed(one, begins)
-    assert "has end of 1 (completed), but it asks for run t.double.v1" in changed(one, two, [(3, 2)])
-    assert "has run t.double.v1, but it registers t.double.v1 for a failure" in changed(one, undoes)
-    assert "has run t.double.v1, but it waits" in changed(two, one)
-    assert "has undo by t.double.v1, but it asks for run t.double.v1" in changed(undoes, one)
-
-
-def test_a_patch_is_off_for_runs_that_went_by_and_on_for_all_others():
-    async def old(ctx: WorkflowContext) -> str:
-        await ctx.sleep(1)
-        await ctx.sleep(2)
-        return "old"
-
-    async def new(ctx: WorkflowContext) -> str:
-        await ctx.sleep(1)
-        if ctx.patched("faster"):
-            return "new" if ctx.patched("faster") else "?"
-        await ctx.sleep(2)
-        return "old" if not ctx.patched("faster") else "?"
-
-    world = World(function(old))
-    world.activate()
-    world.end(3)
-    world.activate()
-    world.handler = function(new)
-    world.end(4)
-    world.activate()
-    assert world.result == "old"
-    world = World(function(new))
-    world.activate()
-    world.end(3)
-    world.activate()
-    assert world.result == "new"
-    assert kinds(world.events) == ["began", "asked", "ended", "patched"]
-    assert world.replay().advance() is None, "and so it is in a replay"
-
-
-def test_a_patch_is_on_where_the_history_has_not_come_to_it_yet():
-    async def old(ctx: WorkflowContext) -> str:
-        await ctx.sleep(1)
-        return "old"
-
-    async def new(ctx: WorkflowContext) -> str:
-        await ctx.sleep(1)
-        return "new" if ctx.patched("words") else "old"
-
-    world = World(function(old))
-    world.activate()
-    world.handler = function(new)
-    world.end(3)
-    world.activate()
-    assert world.result == "new"
-
-
 def test_it_begins_anew_whatever_catches():
     async def body(ctx: WorkflowContext, count: int) -> None:
         try:
@@ -488,72 +364,3 @@ def test_it_has_at_most_so_many_events(monkeypatch):
     world.activate()
     assert "may not have more" in str(world.error)
     assert "continue_as_new" in str(world.error)
-
-
-# random functions: a program is a list of things to do, in branches side by side
-THINGS = st.sampled_from(["run", "in_place", "sleep", "signal", "patch", "undo", "random", "catch"])
-PROGRAMS = st.lists(st.lists(THINGS, max_size=4), min_size=1, max_size=3)
-
-
-async def interpret(ctx, things, trail):
-    for number, thing in enumerate(things):
-        match thing:
-            case "run":
-                trail.append(await ctx.run(double, {"x": number}))
-            case "in_place":
-                trail.append(await ctx.run(double, {"x": number}, in_place=True))
-            case "sleep":
-                await ctx.sleep(number)
-            case "signal":
-                trail.append(await ctx.wait_signal(f"s{number % 2}"))
-            case "patch":
-                trail.append(ctx.patched(f"p{number}"))
-            case "undo":
-                ctx.on_failure(double, {"x": number})
-            case "random":
-                trail.append(ctx.random.random())
-            case "catch":
-                try:
-                    await ctx.run(double, {"x": number}, id=None)
-                except StepFailed as error:
-                    trail.append(error.type)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(PROGRAMS, st.data())
-def test_any_history_cut_anywhere_is_gone_on_from_to_the_same_end(programs, data):
-    def body():
-        async def flow(ctx: WorkflowContext) -> str:
-            trail = []
-            await ctx.gather(*(interpret(ctx, things, trail) for things in programs), return_exceptions=True)
-            return repr(trail)
-
-        return function(flow)
-
-    world = World(body())
-    world.activate()
-    while not world.ended:
-        for ordinal in data.draw(st.permutations(sorted(world.open)))[: data.draw(st.integers(1, 2))]:
-            if data.draw(st.integers(0, 3)) == 0:
-                world.end(ordinal, state="discarded", type="ValueError", message="no", reason="exhausted")
-            else:
-                world.end(ordinal, ordinal)
-        world.activate()
-    whole = world.history()
-    for length in range(len(whole.events) + 1):
-        # recorded that far, a worker died; what ends from now on ends in the same order
-        cut = World(body())
-        cut.events = [dict(event) for event in whole.events[:length]]
-        asked = [event["ordinal"] for event in cut.events if event["type"] == "asked" and "ordinal" in event]
-        noted = {event["ordinal"] for event in cut.events if event["type"] == "ended"}
-        cut.endings = {ordinal: whole.endings[ordinal] for ordinal in noted}
-        cut.made = max([2, *asked]) + 1
-        cut.open = {ordinal: {} for ordinal in asked if ordinal not in noted}
-        cut.activate()
-        while not cut.ended:
-            ordinal = min(cut.open, key=lambda open_: whole.endings[open_].at)
-            cut.open.pop(ordinal)
-            cut.endings[ordinal] = whole.endings[ordinal]
-            cut.activate()
-        assert cut.result == world.result
-        assert [told(event) for event in cut.events] == [told(event) for event in whole.events]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import psycopg
+import pytest
+
 from tests.store import protocol_kit as kit
 from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
@@ -84,3 +87,30 @@ def main(worker):
     (item,) = worker.claim()
     assert item.step_id == "main"
     return item
+
+
+def state(connection, run, step="main"):
+    """Return state and reason of a step."""
+    row = kit.row(connection, run, step)
+    return row["state"], row["reason"]
+
+
+def run_state(connection, run):
+    """Return the state of a run as shown, and how many steps have not ended."""
+    return connection.execute(
+        "select tributary.run_state_now(shard, run_id, state, run_at), remaining from tributary.runs"
+        " where run_id = %s",
+        (run,),
+    ).fetchone()
+
+
+def undo(step, number):
+    """Return the event of what undoes something."""
+    return {"type": "undo", "id": step, "name": WORK, "payload": {"a": number}}
+
+
+def refused(connection, sql, *params):
+    """Return code and text of the error that a statement raises."""
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute(sql, params)
+    return caught.value.sqlstate, str(caught.value)

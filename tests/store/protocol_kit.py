@@ -283,10 +283,8 @@ def waits(observer, pid):
 _ENDED = "('completed', 'skipped', 'cancelled', 'discarded')"
 # a workflow function decides what the failure of a step means that it has asked for
 _ASKED = "(s.flags & 24576 = 16384)"
-_BAD = (
-    f"(not {_ASKED} and"
-    " (s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0)))"
-)
+_ILL = "s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0)"
+_BAD = f"(not {_ASKED} and ({_ILL}))"
 INVARIANTS = {
     "remaining is the number of unended steps": f"""
         select r.run_id from tributary.runs r where r.remaining <> (
@@ -319,7 +317,7 @@ INVARIANTS = {
               and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')""",
     "blocked means unmet": f"""
         select run_id from tributary.steps
-        where state not in {_ENDED} and (state = 'blocked') <> (unmet > 0) and reason is distinct from 'steps'""",
+        where state not in {_ENDED} and (state = 'blocked' or reason = 'steps') <> (unmet > 0)""",
     "unmet counts the needs that have not ended": f"""
         select s.run_id from tributary.steps s where s.state = 'blocked' and s.kind = 'step' and s.unmet <> (
             select count(*) from tributary.edges e

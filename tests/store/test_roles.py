@@ -232,7 +232,7 @@ def test_what_runs_with_the_owners_rights_is_listed_and_has_a_fixed_search_path(
     }
     assert set(found) == {
         "submit", "submit_intent", "submit_workflow", "submit_named", "submit_row_with", "submit_run",
-        "submit_run_with", "submit_intents", "prepare_many", "workflow_intent_insert",
+        "submit_run_with", "submit_intents", "prepare_many", "workflow_intent_insert", "register_functions",
     }  # fmt: skip
     assert {name for name, config in found.items() if "search_path=tributary, pg_temp" not in config} == set()
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Operation
     from tributary_daemon.store.histories import FunctionRun
 
-_EPOCH = "1970-01-01T00:00:00+00:00"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRun:
@@ -141,11 +139,8 @@ def replay(run: RecordedRun) -> Verdict:
         )
     count = len(run.history.events)
     arguments = handler.signature.validate(json.dumps(run.inputs))
-    at = _EPOCH
-    if run.history.events:
-        at = str(run.history.events[-1].get("at", _EPOCH))
     try:
-        replay = Replay(handler, arguments, run_id=run.id, history=run.history, at=at)
+        replay = Replay(handler, arguments, run_id=run.id, history=run.history, at=run.history.last_at)
         try:
             replay.advance()
         finally:

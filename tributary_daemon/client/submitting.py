@@ -34,7 +34,7 @@ SHELL: Final = "trib.shell.v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """What a submit led to; ``created`` is false when the key was known and ``id`` is the existing one."""
+    """What a submit led to; ``created``: false when the key was known and ``id`` is the existing one."""
 
     id: str
     kind: str
@@ -115,21 +115,19 @@ def record(
         yield from keep_children(work.spec)
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
     else:
-        run = yield from submit.run_of_revision(
-            work.spec.name, work.revision_id, work.inputs, work.payloads, terms
-        )
+        name, kept = work.spec.name, work.revision_id
+        run = yield from submit.run_of_revision(name, kept, work.inputs, work.payloads, terms)
     state = run.state
     if not run.created and (known := (yield from runs.run(str(run.run_id)))) is not None:
         # the function tells the stored state; shown is the derived one
         state = known.state
-    told = yield from lacking(work.spec, run, settings)
     return Submitted(
         id=str(run.run_id),
         kind="run",
         name=work.spec.name,
         state=state,
         created=run.created,
-        warnings=(*work.warnings, *told),
+        warnings=(*work.warnings, *(yield from lacking(work.spec, run, settings))),
     )
 
 

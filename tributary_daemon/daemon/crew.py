@@ -10,7 +10,6 @@ from tributary_daemon.daemon.handler_loop import HandlerLoop
 from tributary_daemon.daemon.inbox import Finished
 from tributary_daemon.daemon.threads import HandlerThreads, interrupt
 from tributary_daemon.errors import StepCancelled
-from tributary_daemon.model.control import Flag
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
@@ -91,11 +90,11 @@ class Crew:
         """Return whether a lease's surroundings are needed before it starts."""
         if held.control:
             return True
+        if held.durable:
+            # its history, and the time
+            return True
         if held.kind != Kind.STEP or held.handler is None:
             return False
-        if held.durable:
-            # of one that has never waited, failed or saved anything there is no history
-            return held.attempt > 1 or bool(held.flags & Flag.EXPANDED)
         # a sync handler can ask for them itself; an async one would block its loop
         return held.dynamic or (held.in_loop and held.handler.signature.step_name is not None)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from datetime import UTC, datetime
+import time
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
@@ -12,18 +14,18 @@ from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.functions import part, run_function, told
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.registry import REGISTRY
-from tributary_daemon.model.history import History
 from tributary_daemon.store.histories import SAVE_HISTORY, save_params
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
-    from tributary_daemon.engine.replay import Command, Replay
+    from tributary_daemon.engine.commands import Command
+    from tributary_daemon.engine.replay import Replay
     from tributary_daemon.handlers.step_log import Lines
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.lent import AsyncLent
-
-_NOTHING = History()
 
 
 class Functions:
@@ -39,7 +41,8 @@ class Functions:
     async def run(self, held: Held) -> Outcome:
         """Run one in the handler loop until it ends or waits."""
         assert held.handler is not None
-        return await run_function(held, held.handler, held.history or _NOTHING, _Host(held, self._runtime))
+        assert held.replayed is not None
+        return await run_function(held, held.handler, held.replayed.history, _Host(held, self._runtime))
 
 
 class _Host:
@@ -48,6 +51,12 @@ class _Host:
     def __init__(self, held: Held, runtime: ProcessRuntime) -> None:
         self._held = held
         self._runtime = runtime
+
+    def now(self) -> str:
+        """Return the database's time: as it was when the history was loaded, and what has passed since."""
+        assert self._held.replayed is not None
+        at, since = self._held.replayed.at, self._held.replayed.since
+        return (at + timedelta(seconds=time.monotonic() - since)).isoformat()
 
     @property
     def lines(self) -> Lines:
@@ -67,7 +76,7 @@ class _Host:
     async def transact(self, command: Command, replay: Replay) -> bool:
         """Call a function in a transaction that keeps the history with its result."""
         try:
-            async with self._runtime.lent(self._held) as connection:
+            async with _lent(self._runtime, self._held) as connection:
                 return await self._transact(connection, command, replay)
         except LOST:
             # whether it was committed is known by the history alone: it is read anew
@@ -75,7 +84,7 @@ class _Host:
 
     async def _transact(self, connection: AsyncLent, command: Command, replay: Replay) -> bool:
         try:
-            event = replay.done(command, _now(), result=await _result(connection, command))
+            event = replay.done(command, self.now(), result=await _result(connection, command))
             adding = part(replay, [*replay.to_keep(), event])
             params = save_params(self._held.shard, self._held.token, adding)
             cursor = await connection.execute(SAVE_HISTORY, params)
@@ -85,7 +94,7 @@ class _Host:
         except LOST:
             raise
         except Exception as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
-            replay.did(command, _now(), error=told(error))
+            replay.did(command, self.now(), error=told(error))
         else:
             replay.note(event)
             replay.kept()
@@ -100,5 +109,18 @@ async def _result(connection: AsyncLent, command: Command) -> Any:
     return codec.loads(codec.dumps(result, what="result"))
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+@asynccontextmanager
+async def _lent(runtime: ProcessRuntime, held: Held) -> AsyncIterator[AsyncLent]:
+    """Lend a connection for one transaction; what is not committed by the end is rolled back."""
+    await runtime.slots.atake(held)
+    try:
+        runtime.make_room()
+        connection = await runtime.aopen()
+        # how long its statements take is the function's business
+        connection.silence = None
+        try:
+            yield connection
+        finally:
+            await connection.close()
+    finally:
+        runtime.slots.free(held)

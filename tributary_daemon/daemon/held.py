@@ -14,6 +14,8 @@ from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tributary_daemon.daemon.line_buffer import LineBuffer
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.model.history import History
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
 
 # what a step reads before its handler is called: expressions in its payload, its condition, its item
 _READS: Final = Flag.DYNAMIC | Flag.CONDITION | Flag.ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a workflow function is replayed from.
+
+    Attributes:
+        history: recorded so far.
+        at: the database's time when it was loaded.
+        since: monotonic seconds at that moment.
+    """
+
+    history: History
+    at: datetime
+    since: float
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +61,7 @@ class Held(Lease):
         place: on the board of the process while user code runs.
         beat_at: monotonic seconds of its last heartbeat.
         tid: where its claim has left its row; stale once the row is written again.
-        history: of a workflow function, once loaded.
+        replayed: what a workflow function is replayed from, once loaded.
         lines: what it says, once it has said something.
         grouped: it has a slot of a concurrency group.
         resolved: its payload is that which its handler gets.
@@ -68,7 +85,7 @@ class Held(Lease):
     grouped: bool = False
     resolved: bool = False
     tid: str = ""
-    history: History | None = None
+    replayed: Replayed | None = None
     lines: LineBuffer | None = None
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -25,7 +24,7 @@ from tributary_daemon.store.db import alend, connect, lend
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.chunks import Chunk
@@ -159,7 +158,7 @@ class ProcessRuntime:
         if held not in self._aopen:
             await self.slots.atake(held)
             self.make_room()
-            self._aopen[held] = await self._aconnect()
+            self._aopen[held] = await self.aopen()
         return self._aopen[held]
 
     def _connect(self) -> Lent:
@@ -173,7 +172,8 @@ class ProcessRuntime:
                     raise
             time.sleep(_AGAIN)
 
-    async def _aconnect(self) -> AsyncLent:
+    async def aopen(self) -> AsyncLent:
+        """Open a connection for an attempt that has a slot; see `_connect`."""
         until = time.monotonic() + _OUTAGE
         while True:
             try:
@@ -182,21 +182,6 @@ class ProcessRuntime:
                 if time.monotonic() > until:
                     raise
             await asyncio.sleep(_AGAIN)
-
-    @asynccontextmanager
-    async def lent(self, held: Held) -> AsyncIterator[AsyncLent]:
-        """Lend a connection for one transaction; what is not committed by the end is rolled back."""
-        await self.slots.atake(held)
-        try:
-            self.make_room()
-            connection = await self._aconnect()
-            connection.silence = None
-            try:
-                yield connection
-            finally:
-                await connection.close()
-        finally:
-            self.slots.free(held)
 
     def make_room(self) -> None:
         """Close what is kept for the next attempt where somebody else opens a connection now."""

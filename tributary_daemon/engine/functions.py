@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tributary_daemon import codec
@@ -28,8 +27,8 @@ from tributary_daemon.model.states import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tributary_daemon.engine.commands import Command
     from tributary_daemon.engine.lease import Lease
-    from tributary_daemon.engine.replay import Command
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.step_log import Lines
     from tributary_daemon.model.history import History
@@ -43,6 +42,10 @@ class Host(Protocol):
 
     @property
     def lines(self) -> Lines: ...
+    def now(self) -> str:
+        """Return the database's time, RFC 3339."""
+        ...
+
     async def call(self, command: Command) -> str:
         """Do something in place; return its result as JSON text, or raise."""
         ...
@@ -73,7 +76,7 @@ async def run_function(lease: Lease, handler: Handler, history: History, host: H
         return tell(lease, Discarded(unfit(error, lease, "invalid_payload")))
     except Exception as error:  # noqa: BLE001 - validators are user code
         return tell(lease, Discarded(record(error, lease)))
-    replay = Replay(handler, arguments, run_id=lease.run_id, history=history, at=_now(), lines=host.lines)
+    replay = Replay(handler, arguments, run_id=lease.run_id, history=history, at=host.now(), lines=host.lines)
     try:
         return await _activate(lease, handler, host, replay)
     finally:
@@ -94,7 +97,7 @@ async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) 
             if doing:
                 done, _ = await asyncio.wait(doing, return_when=asyncio.FIRST_COMPLETED)
                 for task in sorted(done, key=lambda task: doing[task].number):
-                    replay.did(doing.pop(task), _now(), **task.result())
+                    replay.did(doing.pop(task), host.now(), **task.result())
             elif pending:
                 # alone, as it commits the history with what it does
                 if not await host.transact(pending[0], replay):
@@ -203,7 +206,8 @@ def query(
         NonDeterminism: the code does not fit the history.
         InvalidInput: there is no such query.
     """
-    replay = Replay(handler, handler.signature.validate(payload), run_id=run_id, history=history, at=_now())
+    inputs = handler.signature.validate(payload)
+    replay = Replay(handler, inputs, run_id=run_id, history=history, at=history.last_at)
     try:
         replay.advance()
         if name not in replay.queries:
@@ -212,7 +216,3 @@ def query(
         return replay.queries[name](**arguments)
     finally:
         replay.close()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

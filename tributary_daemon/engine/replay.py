@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.engine.branches import Branches, Halt
+from tributary_daemon.engine.commands import IN_PLACE, Command, failure, free_id
 from tributary_daemon.engine.deviations import deviation
-from tributary_daemon.errors import InvalidInput, NonDeterminism, StepFailed, WaitOver
+from tributary_daemon.errors import InvalidInput, NonDeterminism
 from tributary_daemon.handlers.pending import Pending
 from tributary_daemon.handlers.step_log import SILENT, Nowhere, logger
 from tributary_daemon.handlers.workflow_context import WorkflowContext
@@ -24,48 +24,6 @@ if TYPE_CHECKING:
 
 MOST_EVENTS: Final = 50_000
 """Of a history; what goes on for ever begins anew before (`WorkflowContext.continue_as_new`)."""
-_IN_PLACE: Final = frozenset({"in_place", "transaction"})
-_MADE: Final = {"run": "run", "child": "child"}
-
-
-@dataclass(slots=True, eq=False)
-class Command:
-    """Something that a workflow function has asked for.
-
-    Attributes:
-        number: in the order of asking, from 1.
-        kind: ``run``, ``child``, ``sleep``, ``signal``, ``approval``, ``in_place``, ``transaction``.
-        name: of the handler, the workflow, the signal …
-        id: of its step in the run.
-        ordinal: of its step; None for what is done in place.
-        pending: what the function awaits.
-        payload: of the step; of what is done in place, its arguments.
-        options: of the step.
-        terms: of a wait, as ``begin_wait`` takes them.
-        call: what is done in place.
-        ended: whether the function has taken note of its end.
-    """
-
-    number: int
-    kind: str
-    name: str
-    id: str
-    ordinal: int | None
-    pending: Pending[Any]
-    payload: Any = None
-    options: Mapping[str, Any] | None = None
-    terms: Mapping[str, Any] | None = None
-    call: Callable[..., Any] | None = None
-    ended: bool = False
-
-    def ask(self) -> dict[str, Any]:
-        """Return it as ``suspend_step`` takes it."""
-        kind = _MADE.get(self.kind, "wait")
-        made = {"ordinal": self.ordinal, "id": self.id, "kind": kind, "name": self.name}
-        if kind == "wait":
-            # a step that waits finds its terms in its payload, should it have to begin once more
-            return {**made, "payload": self.terms, "terms": self.terms}
-        return {**made, "payload": self.payload, "options": dict(self.options or {})}
 
 
 class Replay:
@@ -312,8 +270,8 @@ class Replay:
             self._position += 1
             found, ordinal = event["id"], event.get("ordinal")
         else:
-            found = self._free_id(step_id, name)
-            ordinal = None if kind in _IN_PLACE else self._next_ordinal
+            found = free_id(self._ids, step_id, name)
+            ordinal = None if kind in IN_PLACE else self._next_ordinal
             event = {"type": "asked", "n": number, "kind": kind, "name": name, "id": found}
             self._record(event if ordinal is None else {**event, "ordinal": ordinal})
         self._ids.add(found)
@@ -352,7 +310,7 @@ class Replay:
             self._position += 1
             self._ids.add(event["id"])
             return
-        found = self._free_id(None, name)
+        found = free_id(self._ids, None, name)
         self._ids.add(found)
         self._record({"type": "undo", "id": found, "name": name, "payload": payload})
 
@@ -404,21 +362,7 @@ class Replay:
         if ending.state == "completed":
             command.pending.settle(ending.result)
         else:
-            command.pending.settle(error=_failure(command, ending))
-
-    def _free_id(self, given: str | None, name: str) -> str:
-        """Return an id that no other step of the run has, made of a handler's name unless one is given."""
-        if given is not None:
-            if given in self._ids:
-                raise InvalidInput(f"two steps have the id {given!r}", hint="an id names one step of a run")
-            return given
-        parts = name.split(".")
-        base = parts[-2] if len(parts) > 1 and parts[-1][:1] == "v" and parts[-1][1:].isdigit() else name
-        found, count = base, 1
-        while found in self._ids:
-            count += 1
-            found = f"{base}-{count}"
-        return found
+            command.pending.settle(error=failure(command, ending))
 
     def _deviates(self, what: str) -> NonDeterminism:
         return deviation(self.name, self._recorded, self._position, [*self._told()], what)
@@ -439,15 +383,3 @@ class _Deviates(Halt):
     def __init__(self, error: NonDeterminism) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-def _failure(command: Command, ending: Ending) -> StepFailed:
-    error = ending.error or {}
-    reason = error.get("reason")
-    kind = WaitOver if reason == "timeout" and command.kind in ("signal", "approval") else StepFailed
-    return kind(
-        command.id,
-        str(error.get("type") or "Cancelled"),
-        str(error.get("message") or f"it was {ending.state}"),
-        str(reason) if reason is not None else ("cancelled" if ending.state == "cancelled" else None),
-    )

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, overload
 from uuid import UUID
-
-from pydantic import TypeAdapter, ValidationError
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
-from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.calls import call, handler_of, options_of, reader, returned, typed
 from tributary_daemon.handlers.pending import Pending, first_of, gathered
-from tributary_daemon.handlers.registry import REGISTRY
-from tributary_daemon.handlers.signature import explain
 from tributary_daemon.model import durations
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from random import Random
 
-    from tributary_daemon.handlers.registry import Handler
-    from tributary_daemon.model.retry import Retry
+    from tributary_daemon.handlers.calls import StepOptions, Target
 
 R = TypeVar("R")
 M = TypeVar("M")
-Target = str | Callable[..., Any]
-
-
-class StepOptions(TypedDict, total=False):
-    """Options of one step.
-
-    Attributes:
-        queue: where it waits.
-        priority: higher first.
-        max_attempts: executions in all.
-        timeout: of one attempt: seconds, timedelta or ``"30s"``.
-        retry: waits between attempts.
-    """
-
-    queue: str
-    priority: int
-    max_attempts: int
-    timeout: float | str | timedelta
-    retry: Retry
 
 
 class Journal(Protocol):
@@ -157,9 +131,9 @@ class WorkflowContext:
             StepFailed: when awaited: it has failed for good.
             InvalidInput: the payload does not fit the handler.
         """
-        handler, name, text = _call(target, payload)
-        given = _options(options)
-        convert = None if handler is None else _reader(handler)
+        handler, name, text = call(target, payload)
+        given = options_of(options)
+        convert = None if handler is None else reader(handler)
         if not in_place:
             return self._journal.ask(
                 "run", name, step_id=id, convert=convert, payload=codec.loads(text), options=given
@@ -194,7 +168,7 @@ class WorkflowContext:
         """
         name = getattr(function, "__qualname__", repr(function)).rpartition(".")[2]
         return self._journal.ask(
-            "transaction", name, step_id=id, convert=_typed(_returned(function)), payload=args, call=function
+            "transaction", name, step_id=id, convert=typed(returned(function)), payload=args, call=function
         )
 
     def sleep(self, duration: float | str | timedelta) -> Pending[None]:
@@ -245,7 +219,7 @@ class WorkflowContext:
         if not name:
             raise InvalidInput("a signal needs a name")
         terms = {"kind": "signal", "signal": name, **self._due(timeout)}
-        return self._journal.ask("signal", name, step_id=id, convert=_typed(model), terms=terms)
+        return self._journal.ask("signal", name, step_id=id, convert=typed(model), terms=terms)
 
     def wait_approval(
         self, name: str, /, *, prompt: str | None = None, timeout: float | str | timedelta | None = None
@@ -277,12 +251,12 @@ class WorkflowContext:
         Raises:
             StepFailed: when awaited: it did not complete.
         """
-        handler = _handler(target)
+        handler = handler_of(target)
         name = handler.name if handler is not None else str(target)
         text = codec.dumps({} if inputs is None else inputs, what="inputs")
         payload = {"workflow": {"name": name}, "with": codec.loads(text)}
         return self._journal.ask(
-            "child", name, step_id=id, convert=None if handler is None else _reader(handler), payload=payload
+            "child", name, step_id=id, convert=None if handler is None else reader(handler), payload=payload
         )
 
     def gather(self, *parts: Awaitable[Any], return_exceptions: bool = False) -> Pending[list[Any]]:
@@ -312,7 +286,7 @@ class WorkflowContext:
             target: a handler, or its name.
             payload: its input.
         """
-        _, name, text = _call(target, payload)
+        _, name, text = call(target, payload)
         self._journal.undo(name, codec.loads(text))
 
     def patched(self, patch: str, /) -> bool:
@@ -354,71 +328,3 @@ class WorkflowContext:
         if timeout is None:
             return {}
         return {"at": (self.now() + timedelta(seconds=durations.seconds(timeout))).isoformat()}
-
-
-def _call(target: Target, payload: Any) -> tuple[Handler | None, str, str]:
-    """Return the handler, where it is at hand, its name, and the payload as JSON that fits it."""
-    handler = _handler(target)
-    if handler is not None and handler.durable:
-        raise HandlerError(f"{handler.name} is a workflow function", hint="run it with ctx.child")
-    text = codec.dumps({} if payload is None else payload)
-    if handler is None:
-        return None, str(target), text
-    handler.signature.validate(text)
-    return handler, handler.name, text
-
-
-def _handler(target: Target) -> Handler | None:
-    name = target if isinstance(target, str) else name_of(target)
-    if name is None:
-        raise InvalidInput(
-            f"{getattr(target, '__qualname__', target)!r} is not a handler",
-            hint='decorate it with @handler("domain.action.v1")',
-        )
-    if name in REGISTRY:
-        return REGISTRY.get(name)
-    if isinstance(target, str):
-        return None
-    raise HandlerError(f"handler {name} is not registered in this process", hint="import its module")
-
-
-def _options(given: StepOptions) -> dict[str, Any]:
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if (timeout := given.get("timeout")) is not None:
-        options["timeout"] = durations.seconds(timeout)
-    if (retry := given.get("retry")) is not None:
-        options["retry"] = retry.to_json()
-    return options
-
-
-def _reader(handler: Handler) -> Callable[[Any], Any] | None:
-    writer = handler.signature.writer
-    return None if writer is None else writer.validate_python
-
-
-def _typed(model: Any) -> Callable[[Any], Any] | None:
-    if model is None or model is Any:
-        return None
-    adapter = _adapter(model)
-
-    def read(value: Any) -> Any:
-        try:
-            return adapter.validate_python(value)
-        except ValidationError as error:
-            raise InvalidInput(explain(error, "payload")) from error
-
-    return read
-
-
-def _returned(function: Callable[..., Any]) -> Any:
-    try:
-        return typing.get_type_hints(function).get("return")
-    except (NameError, TypeError):
-        # types that are there for the type checker alone: the value stays as JSON
-        return None
-
-
-@lru_cache(maxsize=256)
-def _adapter(model: Hashable) -> TypeAdapter[Any]:
-    kind: Any = model
-    return TypeAdapter(kind)

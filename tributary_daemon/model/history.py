@@ -56,6 +56,12 @@ class History:
     number: int = 1
     made: int = FIRST
 
+    @property
+    def last_at(self) -> str:
+        """When its last event was, RFC 3339; 1970 where there is none: nothing has happened yet."""
+        times = (event["at"] for event in reversed(self.events) if "at" in event)
+        return str(next(times, "1970-01-01T00:00:00+00:00"))
+
     def cut(self, length: int) -> History:
         """Return the history as it was when only the first ``length`` events had been recorded.
 

@@ -12,6 +12,7 @@ from tributary_daemon.store.db import Query, query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from tributary_daemon.model.outcome import Part
     from tributary_daemon.store.db import Connection, Operation, Row
@@ -21,6 +22,7 @@ KEEP_HISTORY: Final = """
     from tributary.keep_history(%s::smallint, %s::uuid[], %s::int[], %s::bigint[], %s::int[], %s::text[],
                                 %s::text[], %s::text[])
 """
+_CLOCK: Final = "select tributary.clock()"
 SAVE_HISTORY: Final = """
     select tributary.save_history(%s::smallint, %s::uuid, %s, %s, %s, %s, %s)
 """
@@ -86,15 +88,17 @@ def history_params(shard: int, ended: Iterable[Recordable]) -> tuple[Any, ...] |
     )
 
 
-def load(connection: Connection, shard: int, run_ids: Sequence[str]) -> dict[str, History]:
-    """Return the histories of these runs, with how the steps in them have ended."""
-    if not run_ids:
-        return {}
+def load(connection: Connection, shard: int, run_ids: Sequence[str]) -> tuple[dict[str, History], datetime]:
+    """Return the histories of these runs, with how the steps in them have ended, and the database's time."""
     ids = list(run_ids)
     with connection.pipeline():
-        events = connection.execute(_EVENTS, (ids, shard))
-        endings = connection.execute(_ENDINGS, (ids, shard))
-    return _histories(ids, events.fetchall(), endings.fetchall())
+        events = connection.execute(_EVENTS, (ids, shard)) if ids else None
+        endings = connection.execute(_ENDINGS, (ids, shard)) if ids else None
+        clock = connection.execute(_CLOCK)
+    at = clock.fetchall()[0][0].astimezone(UTC)
+    if events is None or endings is None:
+        return {}, at
+    return _histories(ids, events.fetchall(), endings.fetchall()), at
 
 
 class FunctionRun(NamedTuple):

@@ -1,0 +1,2 @@
+-- trib:no-transaction
+drop index concurrently if exists tributary.steps_parked;

@@ -1,0 +1,90 @@
+"""What workflow functions ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.errors import InvalidInput, StepFailed, WaitOver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from tributary_daemon.handlers.pending import Pending
+    from tributary_daemon.model.history import Ending
+
+IN_PLACE: Final = frozenset({"in_place", "transaction"})
+"""Kinds that are done by the process that runs the function, without a step."""
+_MADE: Final = {"run": "run", "child": "child"}
+
+
+@dataclass(slots=True, eq=False)
+class Command:
+    """Something that a workflow function has asked for.
+
+    Attributes:
+        number: in the order of asking, from 1.
+        kind: ``run``, ``child``, ``sleep``, ``signal``, ``approval``, ``in_place``, ``transaction``.
+        name: of the handler, the workflow, the signal …
+        id: of its step in the run.
+        ordinal: of its step; None for what is done in place.
+        pending: what the function awaits.
+        payload: of the step; of what is done in place, its arguments.
+        options: of the step.
+        terms: of a wait, as ``begin_wait`` takes them.
+        call: what is done in place.
+        ended: whether the function has taken note of its end.
+    """
+
+    number: int
+    kind: str
+    name: str
+    id: str
+    ordinal: int | None
+    pending: Pending[Any]
+    payload: Any = None
+    options: Mapping[str, Any] | None = None
+    terms: Mapping[str, Any] | None = None
+    call: Callable[..., Any] | None = None
+    ended: bool = False
+
+    def ask(self) -> dict[str, Any]:
+        """Return it as ``suspend_step`` takes it."""
+        kind = _MADE.get(self.kind, "wait")
+        made = {"ordinal": self.ordinal, "id": self.id, "kind": kind, "name": self.name}
+        if kind == "wait":
+            # a step that waits finds its terms in its payload, should it have to begin once more
+            return {**made, "payload": self.terms, "terms": self.terms}
+        return {**made, "payload": self.payload, "options": dict(self.options or {})}
+
+
+def failure(command: Command, ending: Ending) -> StepFailed:
+    """Return what a function gets that awaits something which ended badly."""
+    error = ending.error or {}
+    reason = error.get("reason")
+    kind = WaitOver if reason == "timeout" and command.kind in ("signal", "approval") else StepFailed
+    return kind(
+        command.id,
+        str(error.get("type") or "Cancelled"),
+        str(error.get("message") or f"it was {ending.state}"),
+        str(reason) if reason is not None else ("cancelled" if ending.state == "cancelled" else None),
+    )
+
+
+def free_id(taken: Collection[str], given: str | None, name: str) -> str:
+    """Return an id that no other step of a run has, made of a handler's name unless one is given.
+
+    Raises:
+        InvalidInput: the one that is given is taken.
+    """
+    if given is not None:
+        if given in taken:
+            raise InvalidInput(f"two steps have the id {given!r}", hint="an id names one step of a run")
+        return given
+    parts = name.split(".")
+    base = parts[-2] if len(parts) > 1 and parts[-1][:1] == "v" and parts[-1][1:].isdigit() else name
+    found, count = base, 1
+    while found in taken:
+        count += 1
+        found = f"{base}-{count}"
+    return found

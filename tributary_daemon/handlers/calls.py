@@ -1,0 +1,122 @@
+"""What a workflow function calls: handlers with payloads and options, and the types of what comes back."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from pydantic import TypeAdapter, ValidationError
+
+from tributary_daemon import codec
+from tributary_daemon.errors import HandlerError, InvalidInput
+from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.handlers.signature import explain
+from tributary_daemon.model import durations
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from datetime import timedelta
+
+    from tributary_daemon.handlers.registry import Handler
+    from tributary_daemon.model.retry import Retry
+
+Target = str | Callable[..., Any]
+
+
+class StepOptions(TypedDict, total=False):
+    """Options of one step.
+
+    Attributes:
+        queue: where it waits.
+        priority: higher first.
+        max_attempts: executions in all.
+        timeout: of one attempt: seconds, timedelta or ``"30s"``.
+        retry: waits between attempts.
+    """
+
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: float | str | timedelta
+    retry: Retry
+
+
+def call(target: Target, payload: Any) -> tuple[Handler | None, str, str]:
+    """Return the handler, where it is at hand, its name, and the payload as JSON that fits it."""
+    handler = handler_of(target)
+    if handler is not None and handler.durable:
+        raise HandlerError(f"{handler.name} is a workflow function", hint="run it with ctx.child")
+    text = codec.dumps({} if payload is None else payload)
+    if handler is None:
+        return None, str(target), text
+    handler.signature.validate(text)
+    return handler, handler.name, text
+
+
+def handler_of(target: Target) -> Handler | None:
+    """Return the handler of a function or a name; None for a name that only other processes have.
+
+    Raises:
+        InvalidInput: the function is no handler.
+        HandlerError: it is one of another process.
+    """
+    name = target if isinstance(target, str) else name_of(target)
+    if name is None:
+        raise InvalidInput(
+            f"{getattr(target, '__qualname__', target)!r} is not a handler",
+            hint='decorate it with @handler("domain.action.v1")',
+        )
+    if name in REGISTRY:
+        return REGISTRY.get(name)
+    if isinstance(target, str):
+        return None
+    raise HandlerError(f"handler {name} is not registered in this process", hint="import its module")
+
+
+def options_of(given: StepOptions) -> dict[str, Any]:
+    """Return options as `Handler.options` has them."""
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if (timeout := given.get("timeout")) is not None:
+        options["timeout"] = durations.seconds(timeout)
+    if (retry := given.get("retry")) is not None:
+        options["retry"] = retry.to_json()
+    return options
+
+
+def reader(handler: Handler) -> Callable[[Any], Any] | None:
+    """Return what makes of a JSON value what a handler has returned; None where it does not say."""
+    writer = handler.signature.writer
+    return None if writer is None else writer.validate_python
+
+
+def typed(model: Any) -> Callable[[Any], Any] | None:
+    """Return what makes a ``model`` of a JSON value; None where any value will do."""
+    if model is None or model is Any:
+        return None
+    adapter = _adapter(model)
+
+    def read(value: Any) -> Any:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            raise InvalidInput(explain(error, "payload")) from error
+
+    return read
+
+
+def returned(function: Callable[..., Any]) -> Any:
+    """Return the type that a function says it returns; None where it does not."""
+    try:
+        return typing.get_type_hints(function).get("return")
+    except (NameError, TypeError):
+        # types that are there for the type checker alone: the value stays as JSON
+        return None
+
+
+@lru_cache(maxsize=256)
+def _adapter(model: Hashable) -> TypeAdapter[Any]:
+    kind: Any = model
+    return TypeAdapter(kind)
