@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 from pydantic import BaseModel
 
-from tributary_daemon import handler
+from tributary_daemon import WorkflowContext, handler, workflow
 
 
 class Number(BaseModel):
@@ -47,3 +48,37 @@ def echo(args: dict[str, str]) -> dict[str, str]:
 @handler("bench.swallow.v1")
 def swallow(args: dict[str, str]) -> None:
     """Return nothing, whatever it was given."""
+
+
+@handler("bench.next.v1")
+async def following(args: Number) -> Number:
+    """Return the next number."""
+    return Number(i=args.i + 1)
+
+
+@workflow("bench.in-place.v1")
+async def in_place(ctx: WorkflowContext, args: Number) -> Number:
+    """Run three steps in place, one after the other."""
+    for _ in range(3):
+        args = await ctx.run(following, args, in_place=True)
+    return args
+
+
+@workflow("bench.by-workers.v1")
+async def by_workers(ctx: WorkflowContext, args: Number) -> Number:
+    """Run three steps by any worker, one after the other."""
+    for _ in range(3):
+        args = await ctx.run(following, args)
+    return args
+
+
+@workflow("bench.sleeper.v1")
+async def sleeper(ctx: WorkflowContext, until: datetime) -> None:
+    """Wait for a time."""
+    await ctx.sleep_until(until)
+
+
+@workflow("bench.listener.v1")
+async def listener(ctx: WorkflowContext) -> Number:
+    """Wait for a signal."""
+    return await ctx.wait_signal("go", Number)
