@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tributary_daemon.errors import StepCancelled as StepCancelled
     from tributary_daemon.errors import TributaryError as TributaryError
     from tributary_daemon.handlers.declare import handler as handler
+    from tributary_daemon.handlers.resources import Use as Use
+    from tributary_daemon.handlers.resources import resource as resource
     from tributary_daemon.handlers.step import Step as Step
     from tributary_daemon.model.retry import Retry as Retry
     from tributary_daemon.store.migrations import Migrator as Migrator
@@ -42,9 +44,11 @@ _PLACES = {
     "StepCancelled": "errors",
     "TributaryError": "errors",
     "Unique": "client.unique",
+    "Use": "handlers.resources",
     "Worker": "workers",
     "Workflow": "client.workflow",
     "handler": "handlers.declare",
+    "resource": "handlers.resources",
 }
 
 __all__ = [
@@ -61,9 +65,11 @@ __all__ = [
     "StepCancelled",
     "TributaryError",
     "Unique",
+    "Use",
     "Worker",
     "Workflow",
     "handler",
+    "resource",
 ]
 
 

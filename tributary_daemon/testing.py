@@ -33,8 +33,11 @@ from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.scheduler import Scheduler
 from tributary_daemon.daemon.slots import ConnectionSlots
+from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import DatabaseError, NotFound, NotPossible
+from tributary_daemon.handlers import overrides
 from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.overrides import override
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import CONTROL_NAMES
 from tributary_daemon.model.states import Kind
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
     from tributary_daemon.handlers.registry import Handler, Registry
     from tributary_daemon.spec.workflow import WorkflowSpec
 
+__all__ = ["START", "Bench", "override", "run_workflow"]
+
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _BUILT_IN: Final = "trib."
 _ITEM: Final = "select item_key from tributary.steps where run_id = %s and ordinal = %s"
@@ -82,6 +87,7 @@ def run_workflow(
     handlers: Iterable[Callable[..., Any] | str] | None = None,
     start: datetime | None = None,
     url: str | None = None,
+    resources: Mapping[Callable[..., Any], Any] | None = None,
 ) -> Document:
     """Run a workflow or an intent to its end on a fresh database and return its document.
 
@@ -91,11 +97,12 @@ def run_workflow(
         handlers: see `Bench`.
         start: what the clock shows at first.
         url: see `Bench`.
+        resources: see `Bench`.
 
     Raises:
         NotPossible: it waits for something that no passing of time brings.
     """
-    with Bench(handlers=handlers, start=start, url=url) as bench:
+    with Bench(handlers=handlers, start=start, url=url, resources=resources) as bench:
         return bench.run(target, inputs)
 
 
@@ -109,6 +116,8 @@ class Bench:
         registry: the handlers there are, instead of all that; not even built-in ones are added.
         url: server on which the database is made and dropped; by default the configured or embedded one.
             Its user must be allowed to create databases.
+        resources: resource -> what handlers get instead: a function (``def`` or ``lambda``) is called in its
+            place, anything else is the value itself. The others are opened, and closed with the bench.
 
     Attributes:
         client: reads and steers; submit through the bench, so that the clock counts.
@@ -123,8 +132,10 @@ class Bench:
         start: datetime | None = None,
         registry: Registry | None = None,
         url: str | None = None,
+        resources: Mapping[Callable[..., Any], Any] | None = None,
     ) -> None:
         self._server = url
+        self._replaced = overrides.replacements(resources or {})
         self._given = registry
         self._held: Held | None = None
         self._wanted = None if handlers is None else [_name(item) for item in handlers]
@@ -152,6 +163,11 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
+        # a loop is made if a handler needed one; async resources are closed where they were opened
+        with self._runner:
+            if self._pool.needs_loop:
+                self._runner.run(self._pool.aclose())
+            self._pool.close()
         self.client.close()
         self._connection.close()
         self._drop()
@@ -282,6 +298,8 @@ class Bench:
         membership.register_handlers(self._connection, described)
         self._contexts = Contexts()
         self._scheduler = Scheduler()
+        self._pool = Pool(self._replaced)
+        self._runner = asyncio.Runner()
         self.client = Client(url)
 
     def _select(self, registry: Registry) -> Registry:
@@ -352,12 +370,12 @@ class Bench:
         # the clock stands still meanwhile, so that what the step opens by itself may show the same time
         at = conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
         powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
-        attempts = Attempts(powers)
+        attempts = Attempts(powers, pool=self._pool)
         held.started_at = held.claimed_at
         self._held = held
         try:
             if held.handler is not None and held.handler.is_async:
-                outcome = asyncio.run(attempts.arun(held))
+                outcome = self._runner.run(attempts.arun(held))
             else:
                 outcome = attempts.run(held)
         finally:
