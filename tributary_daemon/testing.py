@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
@@ -163,11 +164,11 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        # a loop is made if a handler needed one; async resources are closed where they were opened
-        with self._runner:
-            if self._pool.needs_loop:
-                self._runner.run(self._pool.aclose())
-            self._pool.close()
+        if self._pool.needs_loop:
+            # async resources are closed where they were opened
+            self._runner.run(self._pool.aclose())
+        self._pool.close()
+        self._runner.close()
         self.client.close()
         self._connection.close()
         self._drop()
@@ -375,7 +376,7 @@ class Bench:
         self._held = held
         try:
             if held.handler is not None and held.handler.is_async:
-                outcome = self._runner.run(attempts.arun(held))
+                outcome = self._runner.run(attempts.arun(held), context=copy_context())
             else:
                 outcome = attempts.run(held)
         finally:

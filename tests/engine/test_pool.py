@@ -1,4 +1,4 @@
-"""The resources of a process: opened once, closed in the reverse order, tried again when they did not open."""
+"""The resources of a process: opened once, closed last first, tried again when they did not open."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon import events
 from tributary_daemon.daemon.deadlines import silent
 from tributary_daemon.daemon.endings import Exit, how
 from tributary_daemon.daemon.wire import (
@@ -209,6 +210,8 @@ class Isolation:
             now = time.monotonic()
             if process.closing is not None:
                 if now > until:
+                    late = f"not done after {_TO_CLOSE:g}s"
+                    events.emit(events.ResourceNotClosed(f"of {held.name}", late))
                     return process.closing.outcome
             elif process.started and (silence := silent(held, now)) is not None:
                 held.silent_for = silence

@@ -73,7 +73,7 @@ def _equipped(
     own = Pool() if pool is None else pool
     outcome: Outcome | None = None
     try:
-        with opened(handler, step, own) as more:
+        with opened(handler.signature.resources, step, own) as more:
             try:
                 result = handler.function(**arguments, **more)
             except BaseException as error:
@@ -143,7 +143,7 @@ async def _aequipped(
     outcome: Outcome | None = None
     deadline = asyncio.timeout(lease.timeout)
     try:
-        async with deadline, aopened(handler, step, own) as more:
+        async with deadline, aopened(handler.signature.resources, step, own) as more:
             try:
                 result = await handler.function(**arguments, **more)
             except GeneratorExit:

@@ -13,25 +13,29 @@ from typing import TYPE_CHECKING, Any
 from tributary_daemon.engine.pool import naming, not_closed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from tributary_daemon.engine.pool import Pool
-    from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.resources import Resource
     from tributary_daemon.handlers.step import Step
 
 
 @contextmanager
-def opened(handler: Handler, step: Step, pool: Pool) -> Iterator[dict[str, Any]]:
+def opened(wanted: Mapping[str, Resource], step: Step, pool: Pool) -> Iterator[dict[str, Any]]:
     """Yield the arguments that a sync handler gets beside its payload and the step.
+
+    Args:
+        wanted: by parameter, as `Signature.resources` has them.
+        step: of the attempt, for those that ask for it.
+        pool: of the process.
 
     Raises:
         ResourceFailed: one of them did not open.
     """
     own = _Own(step, pool)
     try:
-        yield {name: own.get(wanted) for name, wanted in handler.signature.resources.items()}
+        yield {name: own.get(found) for name, found in wanted.items()}
     except BaseException as error:
         own.close(error)
         raise
@@ -39,11 +43,11 @@ def opened(handler: Handler, step: Step, pool: Pool) -> Iterator[dict[str, Any]]
 
 
 @asynccontextmanager
-async def aopened(handler: Handler, step: Step, pool: Pool) -> AsyncIterator[dict[str, Any]]:
+async def aopened(wanted: Mapping[str, Resource], step: Step, pool: Pool) -> AsyncIterator[dict[str, Any]]:
     """Do the same for an async handler."""
     own = _AsyncOwn(step, pool)
     try:
-        yield {name: await own.get(wanted) for name, wanted in handler.signature.resources.items()}
+        yield {name: await own.get(found) for name, found in wanted.items()}
     except GeneratorExit:
         # the loop is gone: nothing can be awaited
         raise
