@@ -11,15 +11,11 @@ not enforced, as the clock stands still while a handler runs.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import secrets
-from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-import psycopg
-from psycopg import conninfo, sql
+from psycopg import conninfo
 
 from tributary_daemon import config as configuration
 from tributary_daemon.app import Client
@@ -27,15 +23,14 @@ from tributary_daemon.client import calls, scheduling, submitting
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import held as holding
-from tributary_daemon.daemon.attempts import Attempts
+from tributary_daemon.daemon.alone import Alone
 from tributary_daemon.daemon.inbox import Inbox, Progress
 from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.scheduler import Scheduler
 from tributary_daemon.daemon.slots import ConnectionSlots
-from tributary_daemon.engine.pool import Pool
-from tributary_daemon.errors import DatabaseError, NotFound, NotPossible
+from tributary_daemon.errors import NotFound, NotPossible
 from tributary_daemon.handlers import overrides
 from tributary_daemon.handlers.declare import name_of
 from tributary_daemon.handlers.overrides import override
@@ -46,6 +41,7 @@ from tributary_daemon.store import db, membership
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.leases import ClaimRequest, Leases, save_progress
 from tributary_daemon.store.migrations import Migrator
+from tributary_daemon.store.scratch import ScratchDatabase
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
@@ -145,33 +141,23 @@ class Bench:
             raise NotPossible("the start has no time zone", hint="datetime(2030, 1, 1, tzinfo=UTC)")
 
     def __enter__(self) -> Self:
-        self._server = self._server or database_url(configuration.load({}), say=_silent)
-        self._name = f"trib_testing_{secrets.token_hex(6)}"
+        server = self._server or database_url(configuration.load({}), say=_silent)
+        self._database = ScratchDatabase(server, "testing")
+        self._database.make()
         try:
-            self._administer(sql.SQL("create database {}").format(sql.Identifier(self._name)))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise DatabaseError(
-                "this user may not create databases, and tests run on databases of their own",
-                hint="name another server or user, or unset TRIB_DATABASE_URL to use the embedded one",
-            ) from error
-        try:
-            self._open(conninfo.make_conninfo(self._server, dbname=self._name))
+            self._open(self._database.url)
         except BaseException:
-            self._drop()
+            self._database.drop()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        if self._pool.needs_loop:
-            # async resources are closed where they were opened
-            self._runner.run(self._pool.aclose())
-        self._pool.close()
-        self._runner.close()
+        self._alone.close()
         self.client.close()
         self._connection.close()
-        self._drop()
+        self._database.drop()
 
     @property
     def now(self) -> datetime:
@@ -299,8 +285,7 @@ class Bench:
         membership.register_handlers(self._connection, described)
         self._contexts = Contexts()
         self._scheduler = Scheduler()
-        self._pool = Pool(self._replaced)
-        self._runner = asyncio.Runner()
+        self._alone = Alone(self._replaced)
         self.client = Client(url)
 
     def _select(self, registry: Registry) -> Registry:
@@ -371,14 +356,10 @@ class Bench:
         # the clock stands still meanwhile, so that what the step opens by itself may show the same time
         at = conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
         powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
-        attempts = Attempts(powers, pool=self._pool)
         held.started_at = held.claimed_at
         self._held = held
         try:
-            if held.handler is not None and held.handler.is_async:
-                outcome = self._runner.run(attempts.arun(held), context=copy_context())
-            else:
-                outcome = attempts.run(held)
+            outcome = self._alone.run(held, powers)
         finally:
             self._held = None
             powers.close()
@@ -388,16 +369,6 @@ class Bench:
         if outcome is not None:
             leases = Leases(self._connection, self._process, (), ())
             leases.exchange(0, [ended(held, outcome)], [])
-
-    def _administer(self, statement: sql.Composed) -> None:
-        assert self._server is not None
-        with db.connect(self._server, application_name="trib testing") as connection:
-            connection.execute(statement)
-
-    def _drop(self) -> None:
-        self._administer(
-            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(self._name))
-        )
 
 
 def _name(handler: Callable[..., Any] | str) -> str:

@@ -4,97 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import threading
 from typing import Annotated
 
 import pytest
 
-from tributary_daemon import Abort, Retry, Snooze, Step, Use, events, handler, resource
+from tributary_daemon import Abort, Retry, Snooze, Use, events, handler, resource
 from tributary_daemon.engine.executor import execute_async, execute_sync
-from tributary_daemon.engine.pool import Pool
-from tributary_daemon.errors import HandlerTimeout
 from tributary_daemon.handlers.overrides import override
-from tributary_daemon.model.outcome import Completed, Discarded, Failed, Released, Snoozed
+from tributary_daemon.model.outcome import Completed, Discarded, Failed, Snoozed
 
 
-@pytest.fixture
-def notes():
-    return []
-
-
-@pytest.fixture
-def pool():
-    made = Pool()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def told():
-    heard = []
-    detach = events.attach(heard.append)
-    yield heard
-    detach()
-
-
-@pytest.fixture
-def run(registry, a_lease, a_step, pool):
-    """Return a function that runs one attempt of the one declared handler, whatever its kind."""
-
-    def run(payload="{}", **fields):
-        (found,) = registry
-        lease = a_lease(payload, **fields)
-        if not found.is_async:
-            return execute_sync(found, lease, a_step(lease), pool)
-
-        async def alone():
-            try:
-                return await execute_async(found, lease, a_step(lease), pool)
-            finally:
-                await pool.aclose(asyncio.get_running_loop())
-
-        return asyncio.run(alone())
-
-    return run
-
-
-@pytest.fixture
-def scratch(notes):
-    """A resource of an attempt that notes what it sees."""
-
-    @resource(scope="attempt")
-    def scratch(step: Step):
-        notes.append(f"open {step.attempt}")
-        try:
-            yield notes
-        except BaseException as error:
-            notes.append(type(error).__name__)
-            raise
-        finally:
-            notes.append("close")
-
-    return scratch
-
-
-@pytest.fixture
-def ascratch(notes):
-    @resource(scope="attempt")
-    async def ascratch(step: Step):
-        notes.append(f"open {step.attempt}")
-        try:
-            yield notes
-        except BaseException as error:
-            notes.append(type(error).__name__)
-            raise
-        finally:
-            await asyncio.sleep(0)
-            notes.append("close")
-
-    return ascratch
-
-
-def test_one_of_an_attempt_is_opened_for_each_and_once_for_all_who_ask(run, notes, scratch):
+def test_one_of_an_attempt_is_opened_for_each_and_once_for_all_who_ask(equipped, notes, scratch):
     @resource(scope="attempt")
     def user(scratch: Annotated[list, Use(scratch)]):
         return scratch
@@ -104,12 +24,12 @@ def test_one_of_an_attempt_is_opened_for_each_and_once_for_all_who_ask(run, note
         notes.append(n)
         return one is two
 
-    assert run('{"n": 1}') == Completed("true")
-    assert run('{"n": 2}', attempt=2) == Completed("true")
+    assert equipped('{"n": 1}') == Completed("true")
+    assert equipped('{"n": 2}', attempt=2) == Completed("true")
     assert notes == ["open 1", 1, "close", "open 2", 2, "close"]
 
 
-def test_what_the_handler_raises_is_seen_and_counts(run, notes, scratch):
+def test_what_the_handler_raises_is_seen_and_counts(equipped, notes, scratch):
     @handler("a.b.v1")
     def work(scratch: Annotated[list, Use(scratch)], how: str) -> int:
         match how:
@@ -123,15 +43,15 @@ def test_what_the_handler_raises_is_seen_and_counts(run, notes, scratch):
                 raise SystemExit(3)
         return how
 
-    assert run('{"how": "snooze"}') == Snoozed(60)
-    assert isinstance(run('{"how": "abort"}'), Discarded)
-    failed = run('{"how": "error"}')
+    assert equipped('{"how": "snooze"}') == Snoozed(60)
+    assert isinstance(equipped('{"how": "abort"}'), Discarded)
+    failed = equipped('{"how": "error"}')
     assert isinstance(failed, Failed)
     assert failed.error.type == "ValueError"
     assert 'raise ValueError("bad")' in failed.error.traceback
     assert "contextlib" not in failed.error.traceback
-    assert run('{"how": "exit"}').error.reason == "exit"
-    assert run('{"how": "no int"}').error.reason == "invalid_result"
+    assert equipped('{"how": "exit"}').error.reason == "exit"
+    assert equipped('{"how": "no int"}').error.reason == "invalid_result"
     seen = [note for note in notes if not note.startswith("open")]
     assert seen == [
         "Snooze", "close", "Abort", "close", "ValueError", "close", "SystemExit", "close",
@@ -139,7 +59,7 @@ def test_what_the_handler_raises_is_seen_and_counts(run, notes, scratch):
     ]  # fmt: skip
 
 
-def test_the_same_for_an_async_handler(run, notes, ascratch, scratch):
+def test_the_same_for_an_async_handler(equipped, notes, ascratch, scratch):
     @resource
     async def session():
         notes.append("session")
@@ -158,16 +78,16 @@ def test_the_same_for_an_async_handler(run, notes, ascratch, scratch):
         await asyncio.sleep(0)
         return session
 
-    assert run() == Completed('"session"')
+    assert equipped() == Completed('"session"')
     assert notes == ["session", "open 1", "open 1", "close", "close", "session closed"]
     notes.clear()
-    assert run('{"fail": true}').error.type == "ValueError"
+    assert equipped('{"fail": true}').error.type == "ValueError"
     assert notes == [
         "session", "open 1", "open 1", "ValueError", "close", "ValueError", "close", "session closed",
     ]  # fmt: skip
 
 
-def test_one_that_swallows_the_exception_or_raises_another_changes_no_outcome(run, told):
+def test_one_that_swallows_the_exception_or_raises_another_changes_no_outcome(equipped, told):
     @resource(scope="attempt")
     def swallows():
         with contextlib.suppress(ValueError):
@@ -186,14 +106,14 @@ def test_one_that_swallows_the_exception_or_raises_another_changes_no_outcome(ru
             raise ValueError("bad")
         return one + two
 
-    assert run('{"fail": false}') == Completed("3")
-    assert run('{"fail": true}').error.type == "ValueError"
+    assert equipped('{"fail": false}') == Completed("3")
+    assert equipped('{"fail": true}').error.type == "ValueError"
     failed = [event for event in told if isinstance(event, events.ResourceNotClosed)]
     assert [event.error for event in failed] == ["OSError: disk is gone"] * 2
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_one_that_does_not_open_fails_the_attempt_and_closes_what_is_open(run, notes, scratch, kind):
+def test_one_that_does_not_open_fails_the_attempt_and_closes_what_is_open(equipped, notes, scratch, kind):
     @resource
     def bank():
         raise ConnectionRefusedError("nobody listens")
@@ -209,7 +129,7 @@ def test_one_that_does_not_open_fails_the_attempt_and_closes_what_is_open(run, n
         async def awork(own: Annotated[list, Use(scratch)], bank: Annotated[int, Use(bank)]) -> int:
             raise AssertionError("not to be called")
 
-    failed = run()
+    failed = equipped()
     assert isinstance(failed, Failed)
     assert failed.error.type == "ResourceFailed"
     assert failed.error.message.endswith("bank did not open: ConnectionRefusedError: nobody listens")
@@ -217,7 +137,7 @@ def test_one_that_does_not_open_fails_the_attempt_and_closes_what_is_open(run, n
     assert notes == ["open 1", "ResourceFailed", "close"]
 
 
-def test_a_policy_names_what_the_resource_met(run):
+def test_a_policy_names_what_the_resource_met(equipped):
     @resource
     def bank():
         raise ConnectionRefusedError("nobody listens")
@@ -227,133 +147,19 @@ def test_a_policy_names_what_the_resource_met(run):
     @handler("a.b.v1", retry_if=lambda error: seen.append(error) is None)
     def work(bank: Annotated[int, Use(bank)]) -> int: ...
 
-    assert isinstance(run(retry=Retry(on=("ConnectionError",))), Failed)
-    assert isinstance(run(retry=Retry(on=("ResourceFailed",))), Failed)
-    assert isinstance(run(retry=Retry(on=("ValueError",))), Discarded)
-    assert isinstance(run(retry=Retry(not_on=("OSError",))), Discarded)
+    assert isinstance(equipped(retry=Retry(on=("ConnectionError",))), Failed)
+    assert isinstance(equipped(retry=Retry(on=("ResourceFailed",))), Failed)
+    assert isinstance(equipped(retry=Retry(on=("ValueError",))), Discarded)
+    assert isinstance(equipped(retry=Retry(not_on=("OSError",))), Discarded)
     assert [type(error) for error in seen] == [ConnectionRefusedError] * 4
 
 
-def test_the_payload_is_read_before_anything_is_opened(run, notes, scratch):
+def test_the_payload_is_read_before_anything_is_opened(equipped, notes, scratch):
     @handler("a.b.v1")
     def work(n: int, own: Annotated[list, Use(scratch)]) -> int: ...
 
-    assert run('{"n": "x"}').error.reason == "invalid_payload"
+    assert equipped('{"n": "x"}').error.reason == "invalid_payload"
     assert notes == []
-
-
-def test_a_timeout_while_it_opens_is_one_of_the_attempt(run, notes, pool):
-    @resource
-    async def session():
-        notes.append("open")
-        await asyncio.sleep(3600)
-
-    @handler("a.b.v1")
-    async def work(session: Annotated[int, Use(session)]) -> int: ...
-
-    failed = run(timeout=0.05)
-    assert (failed.error.type, failed.error.reason) == ("HandlerTimeout", "timeout")
-    assert notes == ["open"]
-    assert pool.is_empty
-
-
-def test_a_timeout_while_it_closes_does_not_take_the_outcome(run, told):
-    @resource(scope="attempt")
-    async def slow():
-        try:
-            yield 1
-        finally:
-            await asyncio.sleep(3600)
-
-    @handler("a.b.v1")
-    async def work(slow: Annotated[int, Use(slow)]) -> int:
-        return slow
-
-    assert run(timeout=0.2) == Completed("1")
-    assert [event.error for event in told if isinstance(event, events.ResourceNotClosed)] == [
-        "CancelledError"
-    ]
-
-
-def test_an_interrupt_while_it_closes_does_not_take_the_outcome_of_a_thread(run, told, eventually):
-    closing = threading.Event()
-
-    @resource(scope="attempt")
-    def slow():
-        try:
-            yield 1
-        finally:
-            closing.set()
-            on = threading.Event()
-            while not on.wait(0.005):
-                pass
-
-    @handler("a.b.v1")
-    def work(slow: Annotated[int, Use(slow)]) -> int:
-        return slow
-
-    outcomes = []
-    thread = threading.Thread(target=lambda: outcomes.append(run()))
-    thread.start()
-    assert closing.wait(20)
-    raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident), ctypes.py_object(HandlerTimeout)
-    )
-    assert raised == 1
-    thread.join(20)
-    assert outcomes == [Completed("1")]
-    assert [event.error for event in told if isinstance(event, events.ResourceNotClosed)] == [
-        "HandlerTimeout"
-    ]
-
-
-def test_a_thread_that_waits_for_another_to_open_can_be_interrupted(run, eventually, pool):
-    opening, on = threading.Event(), threading.Event()
-
-    @resource
-    def slow():
-        opening.set()
-        on.wait(20)
-        return 1
-
-    @handler("a.b.v1")
-    def work(slow: Annotated[int, Use(slow)]) -> int:
-        return slow
-
-    outcomes = []
-    threads = [threading.Thread(target=lambda: outcomes.append(run(timeout=1))) for _ in range(2)]
-    threads[0].start()
-    assert opening.wait(20)
-    (over,) = [opened.over for opened in pool._opening.values()]
-    threads[1].start()
-    eventually(lambda: over._waiters, 20, "the second one waits")
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(threads[1].ident), ctypes.py_object(HandlerTimeout)
-    )
-    threads[1].join(20)
-    assert [outcome.error.reason for outcome in outcomes] == ["timeout"]
-    on.set()
-    threads[0].join(20)
-    assert outcomes[1:] == [Completed("1")]
-
-
-def test_a_cancel_of_the_task_releases_and_closes(registry, a_lease, a_step, pool, notes, ascratch):
-    began = asyncio.Event()
-
-    @handler("a.b.v1")
-    async def work(own: Annotated[list, Use(ascratch)]) -> int:
-        began.set()
-        await asyncio.sleep(3600)
-
-    async def main():
-        lease = a_lease()
-        task = asyncio.create_task(execute_async(registry.get("a.b.v1"), lease, a_step(lease), pool))
-        await began.wait()
-        task.cancel()
-        return await task
-
-    assert asyncio.run(main()) == Released("cancelled")
-    assert notes == ["open 1", "CancelledError", "close"]
 
 
 def test_without_a_pool_it_is_open_for_the_attempt_alone(registry, a_lease, a_step, notes):
@@ -377,7 +183,7 @@ def test_without_a_pool_it_is_open_for_the_attempt_alone(registry, a_lease, a_st
     assert notes == ["open", "close"] * 2
 
 
-def test_a_replacement_of_one_of_an_attempt_is_closed_like_it(run, notes, scratch):
+def test_a_replacement_of_one_of_an_attempt_is_closed_like_it(equipped, notes, scratch):
     def fake():
         yield "fake"
         notes.append("fake closed")
@@ -387,9 +193,9 @@ def test_a_replacement_of_one_of_an_attempt_is_closed_like_it(run, notes, scratc
         return own
 
     with override(scratch, fake):
-        assert run() == Completed('"fake"')
+        assert equipped() == Completed('"fake"')
     with override(scratch, "a value"):
-        assert run() == Completed('"a value"')
+        assert equipped() == Completed('"a value"')
     assert notes == ["fake closed"]
 
 
@@ -403,7 +209,7 @@ class Shop:
         return n * factor
 
 
-def test_a_method_gets_its_resources(run):
+def test_a_method_gets_its_resources(equipped):
     handler("a.b.v1")(Shop.work)
-    assert run('{"n": 21}') == Completed("42")
+    assert equipped('{"n": 21}') == Completed("42")
     assert Shop().work(21, 3) == 63

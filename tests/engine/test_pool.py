@@ -15,27 +15,6 @@ from tributary_daemon.handlers.overrides import override, replacements
 from tributary_daemon.handlers.resources import record_of
 
 
-@pytest.fixture
-def told():
-    """What was told as an event, of those that are about resources."""
-    heard = []
-    detach = events.attach(heard.append)
-    yield heard
-    detach()
-
-
-@pytest.fixture
-def notes():
-    return []
-
-
-@pytest.fixture
-def pool():
-    made = Pool()
-    yield made
-    made.close()
-
-
 def named(function):
     return record_of(function)
 
