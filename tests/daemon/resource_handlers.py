@@ -135,3 +135,8 @@ def use_deadly(deadly: Annotated[int, Use(deadly)]) -> int:
 @handler("res.stuck.v1")
 def use_stuck(stuck: Annotated[int, Use(stuck)]) -> int:
     return stuck
+
+
+@handler("res.stuck_alone.v1", isolation="process")
+def use_stuck_alone(stuck: Annotated[int, Use(stuck)]) -> int:
+    return stuck

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import pytest
 
-from tributary_daemon import Client, Use, Worker, handler, resource
+from tributary_daemon import Client, Use, Worker, events, handler, resource
+from tributary_daemon.daemon import isolation
 from tributary_daemon.testing import override
 
 HANDLERS = Path(__file__).with_name("resource_handlers.py")
@@ -58,12 +59,12 @@ def test_once_in_each_process_and_closed_in_the_reverse_order_by_a_drain(desk, e
 
 def test_isolated_attempts_have_their_own_and_keep_their_outcome(desk, equipped):
     equipped("--processes", "1")
-    ids = [desk.submit(name) for name in ("res.alone.v1", "res.aalone.v1", "res.alone.v1")]
+    ids = [desk.submit(name) for name in ("res.alone.v1", "res.aalone.v1")]
     deadly = desk.submit("res.deadly.v1")
     for run in [*ids, deadly]:
         desk.until(run, "completed", 60)
     pids = [desk.result(run)["pid"] for run in ids]
-    assert len(set(pids)) == 3
+    assert len(set(pids)) == 2
     for pid in pids:
         mine = Counter(note["what"] for note in desk.notes() if note["pid"] == pid)
         assert set(mine.values()) == {1}
@@ -73,8 +74,8 @@ def test_isolated_attempts_have_their_own_and_keep_their_outcome(desk, equipped)
     assert desk.row(deadly)[3] == 0, "that is no crash of the attempt"
 
 
-def test_a_recycled_process_closes_and_a_killed_one_does_not(desk, equipped):
-    equipped("--processes", "1", "--recycle-steps", "4")
+def test_a_recycled_process_closes_and_a_killed_one_does_not_and_an_orphan_does(desk, equipped):
+    worker = equipped("--processes", "1", "--recycle-steps", "4")
     first = desk.submit("res.charge.v1")
     desk.until(first, "completed")
     old = desk.result(first)["pid"]
@@ -94,6 +95,11 @@ def test_a_recycled_process_closes_and_a_killed_one_does_not(desk, equipped):
     desk.until(held, "completed", 60)
     assert charged["pid"] not in [note["pid"] for note in desk.notes("bank closed")]
     assert pid != old
+    last = desk.submit("res.charge.v1")
+    desk.until(last, "completed", 60)
+    worker.process.kill()
+    orphan = desk.result(last)["pid"]
+    desk.wait(lambda: orphan in [n["pid"] for n in desk.notes("config closed")], 30, "the orphan closes")
 
 
 def test_one_that_does_not_close_ends_with_the_time_of_the_drain(desk, equipped):
@@ -104,6 +110,36 @@ def test_one_that_does_not_close_ends_with_the_time_of_the_drain(desk, equipped)
     assert worker.stop() == 0
     assert len(desk.notes("stuck closes")) == 1
     assert desk.one("select count(*) from tributary.workers")[0] == 0
+
+
+def test_trib_run_closes_at_its_end(desk, trib, tmp_path):
+    shutil.copy(HANDLERS, tmp_path / "resource_handlers.py")
+    (tmp_path / "flow.yaml").write_text(
+        "name: res.flow.v1\nsteps: {a: {task: res.charge.v1}, b: {task: res.call.v1}}\n"
+    )
+    said = trib("run", "flow.yaml", "--import", "./resource_handlers.py", "--processes", "1")
+    assert said.returncode == 0, said.stderr
+    whats = [note["what"] for note in desk.notes() if note["what"].endswith("closed")]
+    assert sorted(whats) == ["bank closed", "config closed", "session closed"]
+    assert whats[-1] == "config closed"
+
+
+def test_an_isolated_one_that_does_not_close_keeps_its_outcome(database, desk, monkeypatch, tmp_path):
+    shutil.copy(HANDLERS, tmp_path / "resource_handlers.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(isolation, "_TO_CLOSE", 0.2)
+    told = []
+    detach = events.attach(told.append)
+    try:
+        with Client(database) as client, Worker(client, imports=["./resource_handlers.py"]):
+            assert client.submit("res.stuck_alone.v1").wait(timeout=40).result == 1
+    finally:
+        detach()
+    assert len(desk.notes("stuck closes")) == 1
+    late = [event for event in told if isinstance(event, events.ResourceNotClosed)]
+    assert [(event.resource, event.error) for event in late] == [
+        ("of res.stuck_alone.v1", "not done after 0.2s")
+    ]
 
 
 def test_a_worker_in_the_callers_process_closes_when_it_stops(database, eventually):
