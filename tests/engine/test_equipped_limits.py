@@ -95,9 +95,9 @@ def test_a_thread_that_waits_for_another_to_open_can_be_interrupted(equipped, ev
     threads = [threading.Thread(target=lambda: outcomes.append(equipped(timeout=1))) for _ in range(2)]
     threads[0].start()
     assert opening.wait(20)
-    (over,) = [opened.over for opened in pool._opening.values()]
+    (other,) = pool._opening.values()
     threads[1].start()
-    eventually(lambda: over._waiters, 20, "the second one waits")
+    eventually(lambda: other.waiting, 20, "the second one waits")
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(threads[1].ident), ctypes.py_object(HandlerTimeout)
     )

@@ -123,7 +123,7 @@ def test_those_who_wait_fail_with_the_one_that_tries(pool, notes, eventually):
     assert go.wait(20)
     (opening,) = pool._opening.values()
     second.start()
-    eventually(lambda: opening.over._waiters, 20, "the second one waits")
+    eventually(lambda: opening.waiting, 20, "the second one waits")
     fail.set()
     first.join(20)
     second.join(20)

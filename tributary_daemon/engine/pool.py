@@ -1,8 +1,10 @@
 """The resources of one process: each opened on first use, once, and closed in the reverse order.
 
-A sync resource is opened by the thread that asks first; whoever asks meanwhile waits. It waits in short
-naps, so that a timeout can be raised in it. An async one is opened, kept and closed by a task of its own in
-the loop that asks, as much code (task groups, cancel scopes) has to be left where it was entered.
+A sync resource is opened by the thread that asks first; whoever asks meanwhile waits, in short naps: a
+timeout may be raised in it. That may happen between any two bytecodes, so no lock is taken here but plain
+ones in `with`, which cannot be left locked; those of `threading.Condition`, and of all that is made of it,
+can. An async one is opened, kept and closed by a task of its own in the loop that asks, as much code (task
+groups, cancel scopes) has to be left where it was entered.
 """
 
 from __future__ import annotations
@@ -11,10 +13,9 @@ import asyncio
 import threading
 import time
 import traceback
-from concurrent import futures
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
@@ -37,12 +38,14 @@ class _Opening:
     """A resource that is being opened.
 
     Attributes:
-        over: done when that has come to its end, with what went wrong, or None.
-        waiting: attempts of the loop that wait for it.
+        over: whether that has come to its end.
+        failure: what went wrong; None for nothing.
+        waiting: attempts that wait for it.
         task: which opens an async one.
     """
 
-    over: futures.Future[BaseException | None] = field(default_factory=futures.Future)
+    over: bool = False
+    failure: BaseException | None = None
     waiting: int = 0
     task: asyncio.Task[None] | None = None
 
@@ -98,7 +101,8 @@ class Pool:
     @property
     def needs_loop(self) -> bool:
         """Whether an async resource is open: its loop has to run while this pool is closed."""
-        return any(entry.loop is not None for entry in self._open.values())
+        with self._lock:
+            return any(entry.loop is not None for entry in self._open.values())
 
     def get(self, wanted: Resource) -> Any:
         """Return the value of a sync resource, opening it if nobody has.
@@ -117,9 +121,12 @@ class Pool:
                 # an interrupt may come at any place: nobody must wait for an opening that has ended
                 self._over(key, opening, error)
                 raise
-            while not other.over.done():
-                futures.wait([other.over], _NAP)
-            _share(other.over.result())
+            other.waiting += 1
+            for nap in _naps():
+                if other.over:
+                    break
+                time.sleep(nap)
+            _share(other.failure)
         return entry.value
 
     async def aget(self, wanted: Resource) -> Any:
@@ -183,16 +190,15 @@ class Pool:
             if self._closed:
                 raise ResourceFailed(found.name, "its process ends")
             if key in self._open:
-                opening.over.set_result(None)
-                return _Opening(opening.over)
+                return _Opening(over=True)
             return self._opening.setdefault(key, opening)
 
     def _over(self, key: Hashable, opening: _Opening, failure: BaseException | None) -> None:
         with self._lock:
             if self._opening.get(key) is opening:
                 del self._opening[key]
-            if not opening.over.done():
-                opening.over.set_result(failure)
+            if not opening.over:
+                opening.failure, opening.over = failure, True
 
     def _keep(self, key: Hashable, opening: _Opening, entry: _Open, since: float) -> bool:
         """Take what was opened; False when the pool was closed meanwhile."""
@@ -270,13 +276,17 @@ class Pool:
     async def _wait(self, key: Hashable, opening: _Opening) -> BaseException | None:
         opening.waiting += 1
         try:
-            return await asyncio.shield(asyncio.wrap_future(opening.over))
+            for nap in _naps():
+                if opening.over:
+                    break
+                await asyncio.sleep(nap)
         finally:
             opening.waiting -= 1
-            if not opening.waiting and opening.task is not None and not opening.over.done():
+            if not opening.waiting and opening.task is not None and not opening.over:
                 # an opening takes the time of the attempts that wait for it, and ends with the last of them
                 self._over(key, opening, asyncio.CancelledError())
                 opening.task.cancel()
+        return opening.failure
 
 
 @contextmanager
@@ -307,6 +317,13 @@ def _words(error: BaseException) -> str:
         text = "(its text cannot be made)"
     kind = type(error).__qualname__
     return f"{kind}: {text}" if text else kind
+
+
+def _naps() -> Iterator[float]:
+    nap = _NAP / 50
+    while True:
+        yield nap
+        nap = min(_NAP, nap * 1.5)
 
 
 def _share(failure: BaseException | None) -> None:
