@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import pytest
 from pydantic import BaseModel
 
 from tributary_daemon import Step, Use, handler, resource
-from tributary_daemon.errors import HandlerError
+from tributary_daemon.client.local import Local
+from tributary_daemon.errors import HandlerError, InvalidWorkflow
 from tributary_daemon.handlers.overrides import in_force, override, replacements
 from tributary_daemon.handlers.resources import record_of
-from tributary_daemon.spec.signatures import Signatures
+from tributary_daemon.spec.loader import load_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -78,10 +79,11 @@ def test_a_workflow_does_not_see_it_as_an_input(registry):
     def charge(cents: int, bank: Annotated[Bank, Use(open_bank)]) -> int:
         return cents
 
-    known = registry.get("a.b.v1").signature
-    assert known.input_schema()["required"] == ["cents"]
-    assert known.takes == {}
-    assert Signatures is not None
+    text = "name: t.v1\nsteps: {a: {task: a.b.v1, with: {cents: 3%s}}}\n"
+    load_text(text % "", file="f.yaml", signatures=Local())
+    with pytest.raises(InvalidWorkflow, match=r"unknown 'bank'.*\n(.*\n)*.*it takes: cents"):
+        load_text(text % ", bank: {}", file="f.yaml", signatures=Local())
+    assert registry.get("a.b.v1").signature.takes == {}
 
 
 def test_the_function_is_called_by_hand_as_ever(registry):
@@ -206,7 +208,7 @@ def test_another_type_than_what_is_made_is_refused():
         yield 1
 
     # its Iterator is there for type checkers only: nothing is known
-    assert record_of(number).made == typing_any()
+    assert record_of(number).made is Any
 
     @resource
     def text() -> str:
@@ -219,12 +221,6 @@ def test_another_type_than_what_is_made_is_refused():
 
     @handler("a.b.v2")
     def fine(bank: Annotated[Speaks, Use(text)], other: Annotated[object, Use(text)]) -> None: ...
-
-
-def typing_any():
-    from typing import Any  # noqa: PLC0415
-
-    return Any
 
 
 def test_a_type_that_only_the_type_checker_knows_may_be_what_it_returns(registry):
