@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - the type of an input
 
 from pydantic import BaseModel
 

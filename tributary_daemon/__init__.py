@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tributary_daemon.errors import WaitOver as WaitOver
     from tributary_daemon.handlers.declare import handler as handler
     from tributary_daemon.handlers.declare_workflow import workflow as workflow
+    from tributary_daemon.handlers.resources import Use as Use
+    from tributary_daemon.handlers.resources import resource as resource
     from tributary_daemon.handlers.step import Step as Step
     from tributary_daemon.handlers.workflow_context import WorkflowContext as WorkflowContext
     from tributary_daemon.model.retry import Retry as Retry
@@ -48,11 +50,13 @@ _PLACES = {
     "TributaryError": "errors",
     "Unique": "client.unique",
     "WaitOver": "errors",
+    "Use": "handlers.resources",
     "Worker": "workers",
     "Workflow": "client.workflow",
     "WorkflowContext": "handlers.workflow_context",
     "handler": "handlers.declare",
     "workflow": "handlers.declare_workflow",
+    "resource": "handlers.resources",
 }
 
 __all__ = [
@@ -70,11 +74,13 @@ __all__ = [
     "StepFailed",
     "TributaryError",
     "Unique",
+    "Use",
     "WaitOver",
     "Worker",
     "Workflow",
     "WorkflowContext",
     "handler",
+    "resource",
     "workflow",
 ]
 

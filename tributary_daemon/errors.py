@@ -278,3 +278,17 @@ class ShellFailed(Exception):  # noqa: N818 - shown to users as the type of a fa
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class ResourceFailed(Exception):  # noqa: N818 - shown to users as the type of the attempt's error
+    """A resource that a handler asks for did not open; the cause is what its function raised.
+
+    Args:
+        resource: its name.
+        why: in words.
+    """
+
+    def __init__(self, resource: str, why: str) -> None:
+        super().__init__(f"resource {resource} did not open: {why}")
+        self.resource = resource
+        self.why = why

@@ -330,6 +330,33 @@ class StepFailed(Event):
     traceback: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ResourceOpened(Event):
+    """A process has opened a resource, for all attempts that are to come."""
+
+    level: ClassVar[str] = "debug"
+    resource: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceClosed(Event):
+    """A process has closed a resource in order."""
+
+    level: ClassVar[str] = "debug"
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceNotClosed(Event):
+    """What closes a resource failed, or took too long; no outcome is lost by it."""
+
+    level: ClassVar[str] = "warning"
+    resource: str
+    error: str
+    traceback: str | None = None
+
+
 Observer = Callable[[Event], None]
 
 _observers: tuple[Observer, ...] = ()

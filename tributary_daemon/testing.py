@@ -11,14 +11,11 @@ not enforced, as the clock stands still while a handler runs.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-import psycopg
-from psycopg import conninfo, sql
+from psycopg import conninfo
 
 from tributary_daemon import config as configuration
 from tributary_daemon.app import Client
@@ -26,22 +23,25 @@ from tributary_daemon.client import calls, scheduling, submitting
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.options import Settings
 from tributary_daemon.daemon import held as holding
-from tributary_daemon.daemon.attempts import Attempts
+from tributary_daemon.daemon.alone import Alone
+from tributary_daemon.daemon.facts import load_facts
 from tributary_daemon.daemon.inbox import Inbox, Progress
 from tributary_daemon.daemon.offers import Offer, offered
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.scheduler import Scheduler
 from tributary_daemon.daemon.slots import ConnectionSlots
-from tributary_daemon.errors import DatabaseError, NotFound, NotPossible
+from tributary_daemon.errors import NotFound, NotPossible
+from tributary_daemon.handlers import overrides
 from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.overrides import override
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import CONTROL_NAMES
-from tributary_daemon.model.states import Kind
-from tributary_daemon.store import db, membership
+from tributary_daemon.store import db, functions, membership
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.leases import ClaimRequest, Leases, save_progress
 from tributary_daemon.store.migrations import Migrator
+from tributary_daemon.store.scratch import ScratchDatabase
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.handlers.registry import Handler, Registry
     from tributary_daemon.spec.workflow import WorkflowSpec
+
+__all__ = ["START", "Bench", "override", "run_workflow"]
 
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _BUILT_IN: Final = "trib."
@@ -82,6 +84,7 @@ def run_workflow(
     handlers: Iterable[Callable[..., Any] | str] | None = None,
     start: datetime | None = None,
     url: str | None = None,
+    resources: Mapping[Callable[..., Any], Any] | None = None,
 ) -> Document:
     """Run a workflow or an intent to its end on a fresh database and return its document.
 
@@ -91,11 +94,12 @@ def run_workflow(
         handlers: see `Bench`.
         start: what the clock shows at first.
         url: see `Bench`.
+        resources: see `Bench`.
 
     Raises:
         NotPossible: it waits for something that no passing of time brings.
     """
-    with Bench(handlers=handlers, start=start, url=url) as bench:
+    with Bench(handlers=handlers, start=start, url=url, resources=resources) as bench:
         return bench.run(target, inputs)
 
 
@@ -109,6 +113,8 @@ class Bench:
         registry: the handlers there are, instead of all that; not even built-in ones are added.
         url: server on which the database is made and dropped; by default the configured or embedded one.
             Its user must be allowed to create databases.
+        resources: resource -> what handlers get instead: a function (``def`` or ``lambda``) is called in its
+            place, anything else is the value itself. The others are opened, and closed with the bench.
 
     Attributes:
         client: reads and steers; submit through the bench, so that the clock counts.
@@ -123,8 +129,10 @@ class Bench:
         start: datetime | None = None,
         registry: Registry | None = None,
         url: str | None = None,
+        resources: Mapping[Callable[..., Any], Any] | None = None,
     ) -> None:
         self._server = url
+        self._replaced = overrides.replacements(resources or {})
         self._given = registry
         self._held: Held | None = None
         self._wanted = None if handlers is None else [_name(item) for item in handlers]
@@ -133,28 +141,23 @@ class Bench:
             raise NotPossible("the start has no time zone", hint="datetime(2030, 1, 1, tzinfo=UTC)")
 
     def __enter__(self) -> Self:
-        self._server = self._server or database_url(configuration.load({}), say=_silent)
-        self._name = f"trib_testing_{secrets.token_hex(6)}"
+        server = self._server or database_url(configuration.load({}), say=_silent)
+        self._database = ScratchDatabase(server, "testing")
+        self._database.make()
         try:
-            self._administer(sql.SQL("create database {}").format(sql.Identifier(self._name)))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise DatabaseError(
-                "this user may not create databases, and tests run on databases of their own",
-                hint="name another server or user, or unset TRIB_DATABASE_URL to use the embedded one",
-            ) from error
-        try:
-            self._open(conninfo.make_conninfo(self._server, dbname=self._name))
+            self._open(self._database.url)
         except BaseException:
-            self._drop()
+            self._database.drop()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
+        self._alone.close()
         self.client.close()
         self._connection.close()
-        self._drop()
+        self._database.drop()
 
     @property
     def now(self) -> datetime:
@@ -280,8 +283,10 @@ class Bench:
         )
         self._show(self._now)
         membership.register_handlers(self._connection, described)
+        functions.register(self._connection, [item for item in described if "function" in item])
         self._contexts = Contexts()
         self._scheduler = Scheduler()
+        self._alone = Alone(self._replaced)
         self.client = Client(url)
 
     def _select(self, registry: Registry) -> Registry:
@@ -334,32 +339,22 @@ class Bench:
         if not replies[0]:
             return None
         row = replies[0][0]
-        return self._surround(holding.from_row(row, 0, self._handler(row)))
+        held = holding.from_row(row, 0, self._handler(row))
+        load_facts(self._contexts, self._connection, [held])
+        return held
 
     def _handler(self, row: db.Row) -> Handler | None:
         return None if row[4] in CONTROL_NAMES else self._registry.get(row[4])
-
-    def _surround(self, held: Held) -> Held:
-        if held.kind == Kind.CLOSING:
-            held.facts = self._contexts.load_closing(self._connection, 0, held.run_id)
-        elif held.in_run:
-            facts = self._contexts.load(self._connection, 0, [held], progress=True)
-            held.facts = facts[held.run_id, held.ordinal]
-        return held
 
     def _attempt(self, held: Held) -> None:
         inbox = Inbox()
         # the clock stands still meanwhile, so that what the step opens by itself may show the same time
         at = conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
         powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
-        attempts = Attempts(powers)
         held.started_at = held.claimed_at
         self._held = held
         try:
-            if held.handler is not None and held.handler.is_async:
-                outcome = asyncio.run(attempts.arun(held))
-            else:
-                outcome = attempts.run(held)
+            outcome = self._alone.run(held, powers)
         finally:
             self._held = None
             powers.close()
@@ -369,16 +364,6 @@ class Bench:
         if outcome is not None:
             leases = Leases(self._connection, self._process, (), ())
             leases.exchange(0, [ended(held, outcome)], [])
-
-    def _administer(self, statement: sql.Composed) -> None:
-        assert self._server is not None
-        with db.connect(self._server, application_name="trib testing") as connection:
-            connection.execute(statement)
-
-    def _drop(self) -> None:
-        self._administer(
-            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(self._name))
-        )
 
 
 def _name(handler: Callable[..., Any] | str) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tributary_daemon.engine.executor import execute_sync
+from tributary_daemon import events, resource
+from tributary_daemon.engine.executor import execute_async, execute_sync
 from tributary_daemon.engine.lease import Lease
+from tributary_daemon.engine.pool import Pool
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.handlers.step import Step, StepContext
 
@@ -68,3 +72,79 @@ def execute(a_lease, a_step, registry):
         return execute_sync(handler, lease, a_step(lease))
 
     return run
+
+
+@pytest.fixture
+def notes():
+    return []
+
+
+@pytest.fixture
+def pool():
+    made = Pool()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def told():
+    heard = []
+    detach = events.attach(heard.append)
+    yield heard
+    detach()
+
+
+@pytest.fixture
+def equipped(registry, a_lease, a_step, pool):
+    """Return a function that runs one attempt of the one declared handler, whatever its kind."""
+
+    def run(payload="{}", **fields):
+        (found,) = registry
+        lease = a_lease(payload, **fields)
+        if not found.is_async:
+            return execute_sync(found, lease, a_step(lease), pool)
+
+        async def alone():
+            try:
+                return await execute_async(found, lease, a_step(lease), pool)
+            finally:
+                await pool.aclose(asyncio.get_running_loop())
+
+        return asyncio.run(alone())
+
+    return run
+
+
+@pytest.fixture
+def scratch(notes):
+    """A resource of an attempt that notes what it sees."""
+
+    @resource(scope="attempt")
+    def scratch(step: Step):
+        notes.append(f"open {step.attempt}")
+        try:
+            yield notes
+        except BaseException as error:
+            notes.append(type(error).__name__)
+            raise
+        finally:
+            notes.append("close")
+
+    return scratch
+
+
+@pytest.fixture
+def ascratch(notes):
+    @resource(scope="attempt")
+    async def ascratch(step: Step):
+        notes.append(f"open {step.attempt}")
+        try:
+            yield notes
+        except BaseException as error:
+            notes.append(type(error).__name__)
+            raise
+        finally:
+            await asyncio.sleep(0)
+            notes.append("close")
+
+    return ascratch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.client import replaying
@@ -35,7 +36,8 @@ class AsyncFunctionFace:
             NotFound: there is no such run, or this process has no such workflow function.
             NotPossible: it is not a run of one.
         """
-        return replaying.replay(await self.history(run) if isinstance(run, str) else run)
+        found = await self.history(run) if isinstance(run, str) else run
+        return await asyncio.to_thread(replaying.replay, found)
 
     async def query(self, id: str, name: str | None = None, /, **arguments: Any) -> Any:  # noqa: A002
         """Ask a workflow function how it goes; it need not be at work, and is not disturbed.
@@ -54,4 +56,4 @@ class AsyncFunctionFace:
         """
         if name is None:
             return await self._link.run(lambda: replaying.status(id), again=True)
-        return replaying.ask(await self.history(id), name, arguments)
+        return await asyncio.to_thread(replaying.ask, await self.history(id), name, arguments)

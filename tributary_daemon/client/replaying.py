@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tributary_daemon import codec
 from tributary_daemon.client.reading import missing
-from tributary_daemon.engine import functions
-from tributary_daemon.engine.replay import Replay
-from tributary_daemon.errors import InvalidInput, NonDeterminism, NotPossible, TributaryError
+from tributary_daemon.engine.functions import replayed
+from tributary_daemon.errors import InvalidInput, NonDeterminism, NotPossible
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.model.history import History
 from tributary_daemon.store import histories
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from tributary_daemon.engine.replay import Replay
+    from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.store.db import Operation
     from tributary_daemon.store.histories import FunctionRun
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,17 +142,19 @@ def replay(run: RecordedRun) -> Verdict:
             f"{run.name} is a handler, no workflow function", hint="import the module that has it"
         )
     count = len(run.history.events)
-    arguments = handler.signature.validate(json.dumps(run.inputs))
     try:
-        replay = Replay(handler, arguments, run_id=run.id, history=run.history, at=run.history.last_at)
-        try:
-            replay.advance()
-        finally:
-            replay.close()
+        comes_to = _replayed(run, handler, _comes_to)
     except NonDeterminism as error:
         return Verdict(id=run.id, name=run.name, events=count, fits=False, error=error.message)
-    comes_to = "begins anew" if replay.begins_anew is not None else "ends" if replay.ended else "waits"
     return Verdict(id=run.id, name=run.name, events=count, fits=True, comes_to=comes_to)
+
+
+def _replayed(run: RecordedRun, handler: Handler, look: Callable[[Replay], T]) -> T:
+    return asyncio.run(replayed(handler, json.dumps(run.inputs), run.id, run.history, look))
+
+
+def _comes_to(replay: Replay) -> str:
+    return "begins anew" if replay.begins_anew is not None else "ends" if replay.ended else "waits"
 
 
 def ask(run: RecordedRun, query: str, arguments: Mapping[str, Any]) -> Any:
@@ -168,12 +174,14 @@ def ask(run: RecordedRun, query: str, arguments: Mapping[str, Any]) -> Any:
         InvalidInput: there is no such query, or it refuses the arguments.
     """
     handler = REGISTRY.get(run.name)
-    try:
-        answer = functions.query(
-            handler, json.dumps(run.inputs), run.id, run.history, name=query, arguments=arguments
-        )
-    except TributaryError:
-        raise
-    except Exception as error:
-        raise InvalidInput(f"the query {query!r} failed: {type(error).__name__}: {error}") from error
-    return codec.loads(codec.dumps(answer, what="answer"))
+
+    def answer(replay: Replay) -> Any:
+        if query not in replay.queries:
+            known = ", ".join(sorted(replay.queries)) or "none"
+            raise InvalidInput(f"{run.name} answers no query {query!r}", hint=f"it answers: {known}")
+        try:
+            return replay.queries[query](**arguments)
+        except Exception as error:
+            raise InvalidInput(f"the query {query!r} failed: {type(error).__name__}: {error}") from error
+
+    return codec.loads(codec.dumps(_replayed(run, handler, answer), what="answer"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from tributary_daemon.engine.control import run_control
 from tributary_daemon.engine.executor import execute_async, execute_sync
 from tributary_daemon.engine.failures import retried, timed_out, unfit
 from tributary_daemon.engine.inputs import prepare
+from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import HandlerTimeout, SecretMissing, StepCancelled
 from tributary_daemon.handlers.step import Step
 from tributary_daemon.model.masking import Mask
@@ -27,15 +29,22 @@ if TYPE_CHECKING:
 class Attempts:
     """Runs leases with the powers of one process.
 
+    Attributes:
+        pool: the resources of the process.
+
     Args:
         runtime: serves `Step`.
         secrets: of the worker; those of its environment unless given.
+        pool: an empty one if omitted.
     """
 
-    def __init__(self, runtime: ProcessRuntime, secrets: Secrets | None = None) -> None:
+    def __init__(
+        self, runtime: ProcessRuntime, secrets: Secrets | None = None, pool: Pool | None = None
+    ) -> None:
         self._runtime = runtime
         self._functions = Functions(runtime)
         self._secrets = secrets or Secrets()
+        self.pool = Pool() if pool is None else pool
 
     def run(self, held: Held) -> Outcome | None:
         """Run a sync handler, or a step of the engine's own, in the calling thread."""
@@ -52,9 +61,17 @@ class Attempts:
             return refused
         assert held.handler is not None
         if held.durable:
-            return await self._functions.run(held)
-        outcome = await execute_async(held.handler, held, Step(held, self._runtime))
+            return await self._functions.run(held, self.pool)
+        outcome = await execute_async(held.handler, held, Step(held, self._runtime), self.pool)
         return await self._runtime.asettle(held, outcome)
+
+    async def arun_alone(self, held: Held) -> Outcome | None:
+        """Run an async handler in a loop that ends with it, and so does what is open in that loop."""
+        try:
+            return await self.arun(held)
+        finally:
+            if self.pool.needs_loop:
+                await self.pool.aclose(asyncio.get_running_loop())
 
     def _shielded(self, held: Held) -> Outcome:
         outcome: Outcome | None = None
@@ -74,7 +91,7 @@ class Attempts:
         if refused is not None:
             return refused
         assert held.handler is not None
-        return execute_sync(held.handler, held, Step(held, self._runtime))
+        return execute_sync(held.handler, held, Step(held, self._runtime), self.pool)
 
     def resolve(self, held: Held) -> Outcome | None:
         """Give a lease the payload that its handler gets, once; return its outcome if it is not to start."""

@@ -10,6 +10,7 @@ from tributary_daemon import events
 from tributary_daemon.config.secrets import Secrets
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.board import Board, places
+from tributary_daemon.daemon.closing import close_within
 from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.endings import Exit
@@ -70,6 +71,8 @@ class ProcessCore:
         disposable: bool = False,
     ) -> None:
         self._inbox = Inbox()
+        self._sign = sign
+        self._patience = setup.drain_timeout
         self._ended = ended
         self._retiring = retiring
         self._reason = Exit.DRAINED
@@ -139,12 +142,21 @@ class ProcessCore:
             events.emit(events.ProcessFailed(error=repr(error)))
             raise
         finally:
+            self._close_resources()
             self._crew.stop_all()
             self._isolation.close()
             self._runtime.close()
             if self._writer is not None:
                 self._writer.close()
             self._ended(self._reason)
+
+    def _close_resources(self) -> None:
+        """Close what handlers share, unless others work already on what still runs here."""
+        pool = self._attempts.pool
+        if self._disposable and self._reason in (Exit.FENCED, Exit.FAILED):
+            return
+        if not pool.is_empty:
+            close_within(pool, self._patience, lambda: self._sign(False, None))
 
     def _watch(self, held: Held) -> None:
         self._crew.watch(held)

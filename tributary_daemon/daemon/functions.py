@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
 from tributary_daemon.daemon.reconnect import LOST
+from tributary_daemon.engine.failures import outcome_of
 from tributary_daemon.engine.functions import part, run_function, told
-from tributary_daemon.errors import HandlerError
+from tributary_daemon.engine.opened import aopened, opened
+from tributary_daemon.errors import HandlerError, ResourceFailed
 from tributary_daemon.handlers.registry import REGISTRY
+from tributary_daemon.handlers.step import Step
 from tributary_daemon.store.histories import SAVE_HISTORY, save_params
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.engine.commands import Command
+    from tributary_daemon.engine.pool import Pool
     from tributary_daemon.engine.replay import Replay
+    from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.step_log import Lines
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.lent import AsyncLent
@@ -38,19 +43,26 @@ class Functions:
     def __init__(self, runtime: ProcessRuntime) -> None:
         self._runtime = runtime
 
-    async def run(self, held: Held) -> Outcome:
-        """Run one in the handler loop until it ends or waits."""
+    async def run(self, held: Held, pool: Pool) -> Outcome:
+        """Run one in the handler loop until it ends or waits; ``pool``: the resources of the process."""
         assert held.handler is not None
         assert held.replayed is not None
-        return await run_function(held, held.handler, held.replayed.history, _Host(held, self._runtime))
+        host = _Host(held, self._runtime, pool)
+        try:
+            async with aopened(held.handler.signature.resources, host.step, pool) as more:
+                return await run_function(held, held.handler, held.replayed.history, host, more)
+        except ResourceFailed as error:
+            return outcome_of(error, held.handler, held)
 
 
 class _Host:
     """What the process does for one lease (the protocol `engine.functions.Host`)."""
 
-    def __init__(self, held: Held, runtime: ProcessRuntime) -> None:
+    def __init__(self, held: Held, runtime: ProcessRuntime, pool: Pool) -> None:
         self._held = held
         self._runtime = runtime
+        self._pool = pool
+        self.step = Step(held, runtime)
 
     def now(self) -> str:
         """Return the database's time: as it was when the history was loaded, and what has passed since."""
@@ -67,11 +79,17 @@ class _Host:
         """Call a handler in place, a sync one in a thread."""
         handler = REGISTRY.get(command.name)
         arguments = handler.signature.validate(command.payload)
+        wanted = handler.signature.resources
         if handler.is_async:
-            result = await handler.function(**arguments)
+            async with aopened(wanted, self.step, self._pool) as more:
+                result = await handler.function(**arguments, **more)
         else:
-            result = await asyncio.to_thread(handler.function, **arguments)
+            result = await asyncio.to_thread(self._call_here, handler, arguments)
         return handler.signature.dump(result)
+
+    def _call_here(self, handler: Handler, arguments: dict[str, Any]) -> Any:
+        with opened(handler.signature.resources, self.step, self._pool) as more:
+            return handler.function(**arguments, **more)
 
     async def transact(self, command: Command, replay: Replay) -> bool:
         """Call a function in a transaction that keeps the history with its result."""

@@ -25,6 +25,7 @@ from tributary_daemon.daemon.wire import (
     Answer,
     Ask,
     Beat,
+    Closing,
     Order,
     Said,
     Started,
@@ -172,8 +173,20 @@ def _run(order: Order, offer: Offer, attempts: Attempts, voice: _Voice) -> Outco
         resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
     voice.say(Started())
     if held.handler is not None and held.handler.is_async:
-        return asyncio.run(attempts.arun(held))
-    return attempts.run(held)
+        return asyncio.run(_arun(held, attempts, voice))
+    outcome = attempts.run(held)
+    if not attempts.pool.is_empty:
+        voice.say(Closing(outcome))
+        attempts.pool.close()
+    return outcome
+
+
+async def _arun(held: Held, attempts: Attempts, voice: _Voice) -> Outcome | None:
+    outcome = await attempts.arun(held)
+    if not attempts.pool.is_empty:
+        voice.say(Closing(outcome))
+        await attempts.pool.aclose()
+    return outcome
 
 
 def _end_with(end: socket.socket) -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon import events
 from tributary_daemon.daemon.deadlines import silent
 from tributary_daemon.daemon.endings import Exit, how
 from tributary_daemon.daemon.wire import (
@@ -26,6 +27,7 @@ from tributary_daemon.daemon.wire import (
     Answer,
     Ask,
     Beat,
+    Closing,
     Granted,
     Order,
     Said,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 _STARTUP_LIMIT: Final = 60.0
 _LOOK_EVERY: Final = 0.05
 _LAST_MOMENT: Final = 2.0
+_TO_CLOSE: Final = 10.0
 _KEPT: Final = 2
 _UNBORN: Final = 3
 
@@ -109,9 +112,15 @@ class Isolation:
         except (EOFError, OSError):
             code = process.last_code()
             outcome = (
-                _died(held, code)
-                if process.started
-                else self._not_up(held, f"the process that it was to run in ended at once, with {how(code)}")
+                process.closing.outcome
+                if process.closing is not None
+                else (
+                    _died(held, code)
+                    if process.started
+                    else self._not_up(
+                        held, f"the process that it was to run in ended at once, with {how(code)}"
+                    )
+                )
             )
         finally:
             if answered and not asked and process.whole:
@@ -138,7 +147,7 @@ class Isolation:
             self._board.begin(held.place, held)
         self._watch(held)
         if held.handler is not None and held.handler.is_async:
-            return asyncio.run(self._attempts.arun(held))
+            return asyncio.run(self._attempts.arun_alone(held))
         return self._attempts.run(held)
 
     def close(self) -> None:
@@ -167,6 +176,7 @@ class Isolation:
         until = time.monotonic() + _STARTUP_LIMIT
         wants_connection = False
         process.whole = process.started = False
+        process.closing = None
         while not held.dropped:
             if wants_connection and self._runtime.slots.grant(held):
                 self._runtime.make_room()
@@ -188,6 +198,9 @@ class Isolation:
                     self._runtime.relay(held, chunks)
                 case Ask():
                     wants_connection = True
+                case Closing() as closing:
+                    process.closing = closing
+                    until = time.monotonic() + _TO_CLOSE
                 case Answer(outcome):
                     process.whole = True
                     return outcome
@@ -195,10 +208,15 @@ class Isolation:
                     # what it has forked may hold its socket open for ever
                     raise EOFError
             now = time.monotonic()
-            if process.started and (silence := silent(held, now)) is not None:
+            if process.closing is not None:
+                if now > until:
+                    late = f"not done after {_TO_CLOSE:g}s"
+                    events.emit(events.ResourceNotClosed(f"of {held.name}", late))
+                    return process.closing.outcome
+            elif process.started and (silence := silent(held, now)) is not None:
                 held.silent_for = silence
                 return tell(held, timed_out(held))
-            if now > until:
+            elif now > until:
                 if process.started:
                     return tell(held, timed_out(held))
                 return self._not_up(held, f"a process for it did not come up within {_STARTUP_LIMIT:g} s")
@@ -212,11 +230,13 @@ class _IsolatedProcess:
         socket: to talk to it.
         whole: it has answered its last order and waits for another.
         started: user code runs in it.
+        closing: its handler is done, what it has opened is being closed.
     """
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
         self.whole = self.started = False
+        self.closing: Closing | None = None
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-m", "tributary_daemon.daemon.isolated", str(theirs.fileno())],

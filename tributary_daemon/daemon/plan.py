@@ -124,6 +124,7 @@ class WorkerPlan:
             log_format=self.log_format,
             log_level=self.log_level,
             silence_limit=self.silence_limit,
+            drain_timeout=self.drain_timeout,
         )
 
     def private(self, queue: str, *, directory: str) -> WorkerPlan:

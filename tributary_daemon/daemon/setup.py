@@ -36,6 +36,7 @@ class ProcessSetup:
         log_format: ``json`` or ``console``.
         log_level: least level logged.
         silence_limit: seconds without a sign after which the supervisor would kill it.
+        drain_timeout: seconds that the closing of its resources may take.
     """
 
     url: str
@@ -59,6 +60,7 @@ class ProcessSetup:
     log_format: str = "json"
     log_level: str = "info"
     silence_limit: float = 60.0
+    drain_timeout: float = 60.0
 
     def started(
         self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool, paused: bool

@@ -64,6 +64,13 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """The handler is done, and what it has opened is being closed; an outcome as in `Answer`."""
+
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The end; None when the attempt finished itself on its own connection."""
 
@@ -78,7 +85,7 @@ def send(end: socket.socket, message: Any) -> None:
 
 _ANSWERS: Final = {
     (kind.__module__, kind.__qualname__): kind
-    for kind in (Started, Beat, Said, Ask, Answer, Chunk, Piece, ErrorRecord, *get_args(Outcome))
+    for kind in (Started, Beat, Said, Ask, Closing, Answer, Chunk, Piece, ErrorRecord, *get_args(Outcome))
 }
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
 from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
+from tributary_daemon.engine.opened import aopened, opened
+from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
 from tributary_daemon.model import masking
 from tributary_daemon.model.outcome import Completed, Crashed, Discarded, Failed, Outcome, Released
@@ -30,14 +32,20 @@ _STEP: Final[ContextVar[Any]] = ContextVar("structlog_step", default=...)
 _ATTEMPT: Final[ContextVar[Any]] = ContextVar("structlog_attempt", default=...)
 
 
-def execute_sync(handler: Handler, lease: Lease, step: Step) -> Outcome:
+def execute_sync(handler: Handler, lease: Lease, step: Step, pool: Pool | None = None) -> Outcome:
     """Run one attempt of a sync handler in the calling thread.
 
     The timeout is the caller's to keep: it raises `HandlerTimeout` in this thread.
+
+    Args:
+        handler: what to call.
+        lease: of the attempt.
+        step: what it gets if it asks for its step.
+        pool: the resources of the process; of this attempt alone if omitted.
     """
     marks = _bind(lease)
     try:
-        return tell(lease, _attempt(handler, lease, step))
+        return tell(lease, _attempt(handler, lease, step, pool))
     except (HandlerTimeout, StepCancelled) as error:
         # raised into this thread just before or after the handler's own code
         return tell(lease, outcome_of(error, handler, lease))
@@ -45,10 +53,12 @@ def execute_sync(handler: Handler, lease: Lease, step: Step) -> Outcome:
         _unbind(marks)
 
 
-def _attempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
+def _attempt(handler: Handler, lease: Lease, step: Step, pool: Pool | None) -> Outcome:
     arguments = _read_payload(handler, lease, step)
     if not isinstance(arguments, dict):
         return arguments
+    if handler.signature.resources:
+        return _equipped(handler, lease, step, pool, arguments)
     try:
         result = handler.function(**arguments)
     except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
@@ -56,22 +66,48 @@ def _attempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
     return _write_result(handler, lease, result)
 
 
-async def execute_async(handler: Handler, lease: Lease, step: Step) -> Outcome:
+def _equipped(
+    handler: Handler, lease: Lease, step: Step, pool: Pool | None, arguments: dict[str, Any]
+) -> Outcome:
+    """Do the rest of an attempt whose handler asks for resources; their closing changes no outcome."""
+    own = Pool() if pool is None else pool
+    outcome: Outcome | None = None
+    try:
+        with opened(handler.signature.resources, step, own) as more:
+            try:
+                result = handler.function(**arguments, **more)
+            except BaseException as error:
+                outcome = outcome_of(error, handler, lease)
+                raise
+            outcome = _write_result(handler, lease, result)
+            _refuse(outcome)
+    except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
+        return outcome or outcome_of(error, handler, lease)
+    finally:
+        if pool is None:
+            own.close()
+    return outcome
+
+
+async def execute_async(handler: Handler, lease: Lease, step: Step, pool: Pool | None = None) -> Outcome:
     """Run one attempt of an async handler within its timeout.
 
-    A cancel of the calling task stops the handler and returns `Released`.
+    A cancel of the calling task stops the handler and returns `Released`. The arguments are those of
+    `execute_sync`.
     """
     marks = _bind(lease)
     try:
-        return tell(lease, await _aattempt(handler, lease, step))
+        return tell(lease, await _aattempt(handler, lease, step, pool))
     finally:
         _unbind(marks)
 
 
-async def _aattempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
+async def _aattempt(handler: Handler, lease: Lease, step: Step, pool: Pool | None) -> Outcome:
     arguments = _read_payload(handler, lease, step)
     if not isinstance(arguments, dict):
         return arguments
+    if handler.signature.resources:
+        return await _aequipped(handler, lease, step, pool, arguments)
     deadline = asyncio.timeout(lease.timeout)
     try:
         if lease.timeout is None:
@@ -97,6 +133,53 @@ async def _aattempt(handler: Handler, lease: Lease, step: Step) -> Outcome:
         # the handler swallowed its cancellation; what it returned is not the result of its work
         return timed_out(lease)
     return _write_result(handler, lease, result)
+
+
+async def _aequipped(
+    handler: Handler, lease: Lease, step: Step, pool: Pool | None, arguments: dict[str, Any]
+) -> Outcome:
+    """Do the rest of an attempt whose handler asks for resources; opening them counts to its timeout."""
+    own = Pool() if pool is None else pool
+    outcome: Outcome | None = None
+    deadline = asyncio.timeout(lease.timeout)
+    try:
+        async with deadline, aopened(handler.signature.resources, step, own) as more:
+            try:
+                result = await handler.function(**arguments, **more)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                outcome = _aended(error, handler, lease, deadline)
+                raise
+            outcome = timed_out(lease) if deadline.expired() else _write_result(handler, lease, result)
+            _refuse(outcome)
+    except GeneratorExit:
+        # the loop is gone: nobody waits for an outcome
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
+        return outcome or _aended(error, handler, lease, deadline)
+    finally:
+        if pool is None:
+            await own.aclose()
+    return outcome
+
+
+def _aended(error: BaseException, handler: Handler, lease: Lease, deadline: asyncio.Timeout) -> Outcome:
+    if deadline.expired():
+        return timed_out(lease, error)
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if lease.silent_for is not None:
+            return timed_out(lease, error)
+        if task is not None and task.cancelling():
+            return Released("cancelled")
+    return outcome_of(error, handler, lease)
+
+
+def _refuse(outcome: Outcome) -> None:
+    """Let the resources of an attempt see that its result was refused: what they undo is undone."""
+    if not isinstance(outcome, Completed):
+        raise InvalidInput("the result of the handler was refused")
 
 
 def _bind(lease: Lease) -> tuple[Token[Any], Token[Any], Token[Any]]:

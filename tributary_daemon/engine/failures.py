@@ -13,6 +13,7 @@ from tributary_daemon.errors import (
     HandlerTimeout,
     InvalidInput,
     LeaseLost,
+    ResourceFailed,
     RetryAfter,
     ShellFailed,
     Snooze,
@@ -65,6 +66,8 @@ def outcome_of(error: BaseException, handler: Handler, lease: Lease, random: Ran
             return timed_out(lease, error, random)
         case SystemExit():
             return retried(record(error, lease, reason="exit"), error, lease, random)
+        case ResourceFailed(__cause__=Exception() as cause):
+            return _judged(cause, handler, lease, random, shown=error)
         case Exception():
             return _judged(error, handler, lease, random)
         case _:
@@ -119,7 +122,14 @@ def retried(found: ErrorRecord, error: BaseException, lease: Lease, random: Rand
     return Failed(found, policy.wait(lease.failures, random))
 
 
-def record(error: BaseException, lease: Lease, *, reason: str | None = None, note: str = "") -> ErrorRecord:
+def record(
+    error: BaseException,
+    lease: Lease,
+    *,
+    reason: str | None = None,
+    note: str = "",
+    traced: BaseException | None = None,
+) -> ErrorRecord:
     """Return an exception as it is stored.
 
     Args:
@@ -127,6 +137,7 @@ def record(error: BaseException, lease: Lease, *, reason: str | None = None, not
         lease: of the attempt.
         reason: machine-readable cause, if one is known.
         note: added to the message.
+        traced: whose traceback tells more; that of ``error`` if omitted.
     """
     return ErrorRecord(
         type=type_name(type(error)),
@@ -135,7 +146,7 @@ def record(error: BaseException, lease: Lease, *, reason: str | None = None, not
         reason=reason,
         exit_code=error.exit_code if isinstance(error, ShellFailed) else None,
         # the frames of a script's failure are Tributary's own; its exit code and last words are the record
-        traceback=None if isinstance(error, ShellFailed) else _trace(error, lease),
+        traceback=None if isinstance(error, ShellFailed) else _trace(traced or error, lease),
     )
 
 
@@ -159,18 +170,26 @@ def clean(text: str, limit: int) -> str:
     return data[: limit - 3].decode("utf-8", "ignore") + "…"
 
 
-def _judged(error: Exception, handler: Handler, lease: Lease, random: Random) -> Outcome:
+def _judged(
+    error: Exception, handler: Handler, lease: Lease, random: Random, *, shown: ResourceFailed | None = None
+) -> Outcome:
+    """Return what an ordinary exception leads to; ``shown`` is what the record calls it."""
+    told = shown or error
     if handler.retry_if is None:
-        return retried(record(error, lease), error, lease, random)
+        return retried(record(told, lease, traced=error), told, lease, random)
     try:
         again = handler.retry_if(error)
     except Exception as fault:  # noqa: BLE001 - user code; its fault must not hide the first one
         note = f" (and retry_if failed: {type_name(type(fault))}: {_text(fault)})"
-        return retried(record(error, lease, note=note), error, lease, random)
-    return retried(record(error, lease), error, lease, random) if again else Discarded(record(error, lease))
+        return retried(record(told, lease, note=note, traced=error), told, lease, random)
+    found = record(told, lease, traced=error)
+    return retried(found, told, lease, random) if again else Discarded(found)
 
 
 def _names(error: BaseException) -> set[str]:
+    if isinstance(error, ResourceFailed) and error.__cause__ is not None:
+        # a policy names what a resource may meet, whoever opens it
+        return {type_name(ResourceFailed)} | _names(error.__cause__)
     kinds = [kind for kind in type(error).__mro__ if issubclass(kind, BaseException)]
     return {kind.__qualname__ for kind in kinds} | {
         f"{kind.__module__}.{kind.__qualname__}" for kind in kinds

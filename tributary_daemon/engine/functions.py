@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tributary_daemon import codec
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import record, type_name, unfit
+from tributary_daemon.engine.pool import Pool
 from tributary_daemon.engine.replay import Replay
 from tributary_daemon.errors import Abort, CodecError, InvalidInput, NonDeterminism
 from tributary_daemon.model.outcome import (
@@ -25,7 +26,7 @@ from tributary_daemon.model.outcome import (
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tributary_daemon.engine.commands import Command
     from tributary_daemon.engine.lease import Lease
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from tributary_daemon.handlers.step_log import Lines
     from tributary_daemon.model.history import History
 
-MAX_PART = 16 * 1024 * 1024
+T = TypeVar("T")
+MAX_PART: Final = 16 * 1024 * 1024
 """Bytes of what one activation adds to a history."""
 
 
@@ -55,7 +57,9 @@ class Host(Protocol):
         ...
 
 
-async def run_function(lease: Lease, handler: Handler, history: History, host: Host) -> Outcome:
+async def run_function(
+    lease: Lease, handler: Handler, history: History, host: Host, more: Mapping[str, Any]
+) -> Outcome:
     """Run a workflow function until it ends or waits.
 
     Args:
@@ -63,6 +67,7 @@ async def run_function(lease: Lease, handler: Handler, history: History, host: H
         handler: of it.
         history: recorded so far.
         host: does in place what it asks for.
+        more: arguments that are no inputs: the resources that it asks for.
     """
     if lease.kind == Kind.INTENT:
         refusal = InvalidInput(
@@ -76,7 +81,9 @@ async def run_function(lease: Lease, handler: Handler, history: History, host: H
         return tell(lease, Discarded(unfit(error, lease, "invalid_payload")))
     except Exception as error:  # noqa: BLE001 - validators are user code
         return tell(lease, Discarded(record(error, lease)))
-    replay = Replay(handler, arguments, run_id=lease.run_id, history=history, at=host.now(), lines=host.lines)
+    replay = Replay(
+        handler, {**arguments, **more}, run_id=lease.run_id, history=history, at=host.now(), lines=host.lines
+    )
     try:
         return await _activate(lease, handler, host, replay)
     finally:
@@ -189,30 +196,34 @@ def part(replay: Replay, events: list[dict[str, Any]], *, left: tuple[int, ...] 
     return Part(replay.number, text, replay.status, left)
 
 
-def query(
-    handler: Handler, payload: str, run_id: str, history: History, *, name: str, arguments: Mapping[str, Any]
-) -> Any:
-    """Return what a query handler of a workflow function answers, after a replay that changes nothing.
+async def replayed(
+    handler: Handler, payload: str, run_id: str, history: History, look: Callable[[Replay], T]
+) -> T:
+    """Replay a run with the code of this process, as far as its history goes, and look at what it came to.
+
+    Nothing is written, and nothing is done but that resources are opened which the function asks for.
 
     Args:
         handler: the workflow function.
         payload: its inputs, JSON text.
         run_id: of the run.
         history: of it.
-        name: of the query.
-        arguments: of it.
+        look: returns what is wanted of the replay.
 
     Raises:
         NonDeterminism: the code does not fit the history.
-        InvalidInput: there is no such query.
+        InvalidInput: the inputs do not fit the function.
+        ResourceFailed: a resource did not open.
     """
     inputs = handler.signature.validate(payload)
-    replay = Replay(handler, inputs, run_id=run_id, history=history, at=history.last_at)
+    pool = Pool()
     try:
-        replay.advance()
-        if name not in replay.queries:
-            known = ", ".join(sorted(replay.queries)) or "none"
-            raise InvalidInput(f"{handler.name} answers no query {name!r}", hint=f"it answers: {known}")
-        return replay.queries[name](**arguments)
+        more = {name: await pool.aget(wanted) for name, wanted in handler.signature.resources.items()}
+        replay = Replay(handler, {**inputs, **more}, run_id=run_id, history=history, at=history.last_at)
+        try:
+            replay.advance()
+            return look(replay)
+        finally:
+            replay.close()
     finally:
-        replay.close()
+        await pool.aclose(asyncio.get_running_loop())

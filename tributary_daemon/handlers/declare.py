@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tributary_daemon.errors import HandlerError, InvalidInput
 from tributary_daemon.handlers import signature
 from tributary_daemon.handlers.registry import REGISTRY, Classifier, Handler, Isolation
-from tributary_daemon.handlers.signature import UnresolvedTypeError
+from tributary_daemon.handlers.types import UnresolvedTypeError
 from tributary_daemon.model import durations
 from tributary_daemon.model.retry import Retry
 

@@ -11,7 +11,7 @@ from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers import signature
 from tributary_daemon.handlers.declare import NAME_ATTRIBUTE, check_name, check_target, limit, options_of
 from tributary_daemon.handlers.registry import REGISTRY, Handler
-from tributary_daemon.handlers.signature import UnresolvedTypeError
+from tributary_daemon.handlers.types import UnresolvedTypeError
 from tributary_daemon.handlers.workflow_context import WorkflowContext
 
 if TYPE_CHECKING:
@@ -76,6 +76,12 @@ def workflow(
                 raise HandlerError(
                     f"workflow {name}: {signature.place(target)} takes no WorkflowContext",
                     hint="write `async def f(ctx: WorkflowContext, …)`: by it the function reaches the world",
+                )
+            wanted = record.signature.resources.values()
+            if short := [found.name for found in wanted if found.scope != "process"]:
+                raise HandlerError(
+                    f"workflow {name} asks for {short[0]}, which is of scope attempt",
+                    hint="it may have resources of its process; steps may have those of an attempt",
                 )
         REGISTRY.add(record)
         setattr(target, NAME_ATTRIBUTE, name)

@@ -16,20 +16,19 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
-from tributary_daemon.handlers import marks, promises, types
+from tributary_daemon.handlers import marks, promises, resources, types
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.handlers.types import UnresolvedTypeError
 from tributary_daemon.model.masking import BOUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import CodeType
 
+    from tributary_daemon.handlers.resources import Resource
+
 _SHOWN_ERRORS: Final = 10
 _SHOWN_VALUE: Final = 80
-
-
-class UnresolvedTypeError(HandlerError):
-    """A type named in a signature does not exist yet; it may once its module is imported to the end."""
 
 
 class Fault(NamedTuple):
@@ -52,6 +51,7 @@ class Signature:
         writer: result -> JSON; None when the handler does not say what it returns.
         takes: parameter -> name of its type, where it has one; see `types.type_name`.
         makes: name of the type it returns; None when that has none.
+        resources: the parameters that get the values of resources, which are no part of the payload.
     """
 
     whole: Any
@@ -61,6 +61,7 @@ class Signature:
     writer: TypeAdapter[Any] | None
     takes: Mapping[str, str] = field(default_factory=dict)
     makes: str | None = None
+    resources: Mapping[str, Resource] = field(default_factory=dict)
 
     def validate(self, payload: str) -> dict[str, Any]:
         """Return the arguments that a payload stands for, by parameter.
@@ -226,7 +227,8 @@ def read(
     steps = [p.name for p in found if hints[p.name] is gives]
     if len(steps) > 1:
         raise HandlerError(f"handler {name}: {place(function)} takes the step twice: {', '.join(steps)}")
-    filled = [p for p in found if p.name not in steps]
+    wanted = _resources(function, name, found, hints)
+    filled = [p for p in found if p.name not in steps and p.name not in wanted]
     whole = hints[filled[0].name] if len(filled) == 1 and _takes_whole(hints[filled[0].name]) else None
     try:
         reader = TypeAdapter(_readable(whole)) if whole is not None else _by_name(name, filled, hints)
@@ -256,7 +258,23 @@ def read(
             if (taken := types.type_name(types.without_none(hints[parameter.name]))) is not None
         },
         makes=types.type_name(hints.get("return", Any)),
+        resources=wanted,
     )
+
+
+def _resources(
+    function: Callable[..., Any], name: str, found: tuple[inspect.Parameter, ...], hints: Mapping[str, Any]
+) -> dict[str, Resource]:
+    wanted = {p.name: used for p in found if (used := resources.used(hints[p.name])) is not None}
+    for parameter, used in wanted.items():
+        if not resources.fits(hints[parameter], used):
+            raise HandlerError(
+                f"handler {name}: {parameter!r} in {place(function)} is to be of another type than what "
+                f"{used.name} makes: {used.made.__qualname__}",
+                hint="annotate it with the type that the resource returns or yields",
+            )
+    resources.check(f"handler {name}", wanted, is_async=inspect.iscoroutinefunction(function), replaced={})
+    return wanted
 
 
 def _hints(function: Callable[..., Any], name: str, local_names: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from typing import Any, Final
 import typing_extensions
 from pydantic import BaseModel
 
+from tributary_daemon.errors import HandlerError
+
 _LOCAL: Final = "<locals>."
+
+
+class UnresolvedTypeError(HandlerError):
+    """A type named in a signature does not exist yet; it may once its module is imported to the end."""
 
 
 def type_name(annotation: Any) -> str | None:
