@@ -30,6 +30,7 @@ declare
     v_refused text;
     v_come jsonb;
     v_ends smallint[] := '{}';
+    v_suspended integer[] := '{}';
     i integer;
 begin
     if 'started' = any (p_outcomes) then
@@ -146,7 +147,7 @@ begin
         elsif v_outcome in ('started', 'waits') then
             v_ends := v_ends || (-1)::smallint;
         elsif v_outcome = 'suspended' then
-            perform suspend_step(p_shard, v_step, p_results[i]::jsonb, p_now);
+            v_suspended := v_suspended || i;
             v_ends := v_ends || (-1)::smallint;
         elsif v_outcome = 'continued' then
             perform continue_run(p_shard, v_step, p_results[i]::jsonb, p_now);
@@ -193,5 +194,8 @@ begin
                                                           'terms', case when v_outcome = 'waits' then p_results[i]::jsonb end)));
         end if;
     end loop;
+    if cardinality(v_suspended) > 0 then
+        perform suspend_steps(p_shard, array(select p_tids[n] from unnest(v_suspended) n), array(select p_results[n] from unnest(v_suspended) n), p_now);
+    end if;
     return v_ends;
 end $$;

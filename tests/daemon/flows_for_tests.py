@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator  # noqa: TC003 - the type of a resource
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel
 
-from tributary_daemon import Abort, Retry, StepFailed, WaitOver, WorkflowContext, handler, workflow
+from tributary_daemon import (
+    Abort,
+    Retry,
+    StepFailed,
+    Use,
+    WaitOver,
+    WorkflowContext,
+    handler,
+    resource,
+    workflow,
+)
 
 HOME = Path.cwd()
 
@@ -165,3 +177,31 @@ async def flaky(ctx: WorkflowContext, name: str) -> int:
 def mended(name: str) -> None:
     if not (HOME / f"mended-{name}").exists():
         raise RuntimeError(f"{name} is not mended")
+
+
+@resource
+def prices() -> Iterator[dict[str, int]]:
+    """Opened once per process."""
+    note("opened")
+    yield {"x": 3}
+    note("closed")
+
+
+@handler("f.priced.v1")
+async def priced(what: str, table: Annotated[dict[str, int], Use(prices)]) -> int:
+    return table[what]
+
+
+@handler("f.plainly.v1")
+def plainly(what: str, table: Annotated[dict[str, int], Use(prices)]) -> int:
+    return 10 * table[what]
+
+
+@workflow("f.prices.v1")
+async def pricing(ctx: WorkflowContext, what: str, table: Annotated[dict[str, int], Use(prices)]) -> int:
+    parts = await ctx.gather(
+        ctx.run(priced, {"what": what}, in_place=True),
+        ctx.run(plainly, {"what": what}, in_place=True),
+        ctx.run(plainly, {"what": what}),
+    )
+    return sum(parts) + 100 * table[what]

@@ -33,6 +33,17 @@ def flows(shared):
         yield Flows(shared, client)
 
 
+@pytest.fixture
+def here(flows, monkeypatch):
+    """The same functions in this process."""
+    monkeypatch.setattr(REGISTRY, "_handlers", {})
+    spec = importlib.util.spec_from_file_location("flows_here", FLOWS)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "flows_here", module)
+    spec.loader.exec_module(module)
+    return module
+
+
 class Flows:
     """Submits workflow functions, and sees what became of them."""
 
@@ -180,6 +191,13 @@ def test_a_transaction_happens_once_whatever_dies_after_it(flows, dies):
     assert (flows.desk.home / f"died-{run}").exists() == dies
 
 
+def test_resources_are_given_to_functions_and_to_what_they_do_in_place(flows, here):
+    run = flows.start("f.prices.v1", what="x")
+    assert flows.ended(run).result == 3 + 30 + 30 + 300
+    assert len(flows.notes("opened")) <= 2, "once in each process"
+    assert flows.client.replay(run).comes_to == "ends", "and to a replay"
+
+
 def test_it_begins_anew_as_often_as_it_likes(flows):
     run = flows.start("f.count.v1", left=4)
     document = flows.ended(run)
@@ -207,17 +225,6 @@ def test_a_name_that_is_submitted_as_an_intent_says_what_it_is(flows):
     intent = flows.desk.submit("f.leaf.v1", {"what": "x"})
     flows.desk.until(intent, "discarded")
     assert "is a workflow function" in flows.desk.errors(intent)[0][3]
-
-
-@pytest.fixture
-def here(flows, monkeypatch):
-    """The same functions in this process."""
-    monkeypatch.setattr(REGISTRY, "_handlers", {})
-    spec = importlib.util.spec_from_file_location("flows_here", FLOWS)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "flows_here", module)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_histories_are_replayed_and_queries_answered_where_the_code_is(flows, here):

@@ -49,7 +49,7 @@ class Command:
     ended: bool = False
 
     def ask(self) -> dict[str, Any]:
-        """Return it as ``suspend_step`` takes it."""
+        """Return it as ``suspend_steps`` takes it."""
         kind = _MADE.get(self.kind, "wait")
         made = {"ordinal": self.ordinal, "id": self.id, "kind": kind, "name": self.name}
         if kind == "wait":

@@ -128,7 +128,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """A workflow function waits, and holds no process; ``terms``: JSON text that ``suspend_step`` takes."""
+    """A workflow function waits, and holds no process; ``terms``: JSON text that ``suspend_steps`` takes."""
 
     terms: str
 
