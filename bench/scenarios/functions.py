@@ -27,8 +27,9 @@ STEPS = 3
 _SENDERS = 4
 PEER_BAR, WAKE_BAR = 20.0, 1_000.0
 RATE = """
-    select count(*) / extract(epoch from max(r.finished_at) - (select min(s.finished_at) from tributary.steps s))
-    from tributary.runs r where r.state = 'completed'
+    select count(*) / extract(epoch from max(r.finished_at) - min(s.finished_at))
+    from tributary.runs r, (select min(finished_at) as finished_at from tributary.steps) as s
+    where r.state = 'completed'
 """
 GOOD = """
     select count(*)

@@ -10,7 +10,7 @@ select r.run_id, r.name,
        r.finished_at, r.result, r.error, p.payload as inputs, r.revision_id,
        r.closing_ordinal is not null as has_result, r.idempotency_key, r.tenant_id, r.phase,
        r.ending::text, r.parent_run_id::text, r.deadline,
-       -- a workflow function: its plan has one step; others are not read for this
+       -- a workflow function, whose plan has one step (others are not read for this)
        exists (select from tributary.steps as m join tributary.revisions as v on v.revision_id = r.revision_id
                where m.shard = r.shard and m.run_id = r.run_id and m.ordinal = 1 and m.step_id = 'main' and v.plan ? 'function') as is_function
 from tributary.runs as r

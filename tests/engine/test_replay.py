@@ -273,6 +273,8 @@ def test_steps_get_ids_of_their_own_and_two_of_one_id_are_refused():
 
     world = World(function(body))
     world.activate()
+    # and it is refused in a replay as well, instead of being taken for what came next
+    world.replay().advance()
     assert [ask["id"] for ask in world.open.values()] == [
         "double",
         "double-2",

@@ -26,6 +26,7 @@ ROWS = """
 OUTCOMES = (
     *("completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released", "returned"),
     *("crashed", "suspected", "crashed_alone", "expanded", "started", "decided", "waits"),
+    *("suspended", "continued", "parked"),
 )
 LANES = "array['default'], array[0]::smallint[], array[''], array[0]::bigint[], array['t.work.v1'], 9"
 TOKEN = "array[%(id)s]::uuid[], array[%(ordinal)s], array[%(seq)s]::bigint[]"
@@ -89,6 +90,12 @@ SAID = {
         for action, given in (("cancel", "{}"), ("change", '{"priority": 5}'))
     ],
     "save_progress": ["select tributary.save_progress(0::smallint, %(id)s, %(ordinal)s, %(seq)s, '1')"],
+    "keep_history": [
+        f"select tributary.keep_history(0::smallint, {TOKEN}, '{{1}}', array['[{{}}]'], array['1'], array['[3]'])"
+    ],
+    "save_history": [
+        "select tributary.save_history(0::smallint, %(id)s, %(ordinal)s, %(seq)s, 1, '[{}]', '1')"
+    ],
 }
 # what is said of all at once
 WORDS = {
@@ -99,6 +106,7 @@ WORDS = {
     "promote": ["select tributary.promote(0::smallint, 500)"],
     "fire_waits": ["select tributary.fire_waits(0::smallint, 500)"],
     "promote_groups": ["select tributary.promote_groups(0::smallint, 500)"],
+    "release_parked": ["select tributary.release_parked(0::smallint, '{t.work.v1}')"],
     "release_waiting": ["select tributary.release_waiting(0::smallint, 500)"],
     "sweep_groups": ["select tributary.sweep_groups(500, null)"],
     "rescue": ["select tributary.rescue(0::smallint, interval '0', 500)"],
@@ -160,6 +168,7 @@ APART = {
     ),
     *("backfill_slot", "disable_schedule", "fire_queued", "fire_schedule", "keep_schedule", "plan_schedule"),
     *("replan_schedules", "trigger_slot", "due_schedules", "due_slots", "register_workflow", "save_revision"),
+    *("register_functions", "is_asked"),
     *("find_lanes", "survey_lanes", "window_end", "shard_count", "shard_of", "wake", "wake_freed", "clock"),
     *("ended_badly", "first_id", "kept_from", "list_intents", "list_runs", "queue_opens", "rate_text"),
     *("run_state_now", "find_prunable", "write_logs", "forget_unique", "prune_batch", "prune_kept"),

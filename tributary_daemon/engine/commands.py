@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon.errors import InvalidInput, StepFailed, WaitOver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from tributary_daemon.handlers.pending import Pending
     from tributary_daemon.model.history import Ending
@@ -71,20 +71,38 @@ def failure(command: Command, ending: Ending) -> StepFailed:
     )
 
 
-def free_id(taken: Collection[str], given: str | None, name: str) -> str:
-    """Return an id that no other step of a run has, made of a handler's name unless one is given.
+class Ids:
+    """The ids of the steps of a run: each names one."""
 
-    Raises:
-        InvalidInput: the one that is given is taken.
-    """
-    if given is not None:
-        if given in taken:
+    def __init__(self, *taken: str) -> None:
+        self._taken = set(taken)
+        # per name, how often it was asked for: a thousand of one name are not counted from the beginning
+        self._counts: dict[str, int] = {}
+
+    def take(self, found: str) -> None:
+        """Note an id that a history has."""
+        self._taken.add(found)
+
+    def refuse(self, given: str | None) -> None:
+        """Refuse an id that is taken: in a replay as it was when it happened.
+
+        Raises:
+            InvalidInput: it is.
+        """
+        if given is not None and given in self._taken:
             raise InvalidInput(f"two steps have the id {given!r}", hint="an id names one step of a run")
-        return given
-    parts = name.split(".")
-    base = parts[-2] if len(parts) > 1 and parts[-1][:1] == "v" and parts[-1][1:].isdigit() else name
-    found, count = base, 1
-    while found in taken:
-        count += 1
-        found = f"{base}-{count}"
-    return found
+
+    def give(self, given: str | None, name: str) -> str:
+        """Return an id that no other step has, made of a handler's name unless one is given."""
+        if given is not None:
+            self._taken.add(given)
+            return given
+        parts = name.split(".")
+        versioned = len(parts) > 1 and parts[-1][:1] == "v" and parts[-1][1:].isdigit()
+        base = parts[-2] if versioned else name
+        count = self._counts.get(base, 0) + 1
+        while (found := base if count == 1 else f"{base}-{count}") in self._taken:
+            count += 1
+        self._counts[base] = count
+        self._taken.add(found)
+        return found

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.engine.branches import Branches, Halt
-from tributary_daemon.engine.commands import IN_PLACE, Command, failure, free_id
+from tributary_daemon.engine.commands import IN_PLACE, Command, Ids, failure
 from tributary_daemon.engine.deviations import deviation
 from tributary_daemon.errors import InvalidInput, NonDeterminism
 from tributary_daemon.handlers.pending import Pending
@@ -70,7 +70,7 @@ class Replay:
         self._endings = history.endings
         self._commands: list[Command] = []
         self._by_ordinal: dict[int, Command] = {}
-        self._ids: set[str] = {"main"}
+        self._ids = Ids("main")
         self._position = 0
         self._next_ordinal = FIRST
         self._branches = Branches()
@@ -258,6 +258,7 @@ class Replay:
     ) -> Pending[Any]:  # fmt: skip
         """Ask for something: it is recorded, or it is what is recorded."""
         self._check(f"{kind} {name}")
+        self._ids.refuse(step_id)
         number = len(self._commands) + 1
         if self.replaying:
             event = self._recorded[self._position]
@@ -269,12 +270,12 @@ class Replay:
                 )
             self._position += 1
             found, ordinal = event["id"], event.get("ordinal")
+            self._ids.take(found)
         else:
-            found = free_id(self._ids, step_id, name)
+            found = self._ids.give(step_id, name)
             ordinal = None if kind in IN_PLACE else self._next_ordinal
             event = {"type": "asked", "n": number, "kind": kind, "name": name, "id": found}
             self._record(event if ordinal is None else {**event, "ordinal": ordinal})
-        self._ids.add(found)
         command = Command(number, kind, name, found, ordinal, Pending(convert), payload, options, terms, call)
         self._commands.append(command)
         if ordinal is not None:
@@ -308,10 +309,9 @@ class Replay:
             if (event["type"], event.get("name")) != ("undo", name):
                 self._halt(self._deviates(f"it registers {name} for a failure"))
             self._position += 1
-            self._ids.add(event["id"])
+            self._ids.take(event["id"])
             return
-        found = free_id(self._ids, None, name)
-        self._ids.add(found)
+        found = self._ids.give(None, name)
         self._record({"type": "undo", "id": found, "name": name, "payload": payload})
 
     def set_status(self, status: str) -> None:
@@ -329,7 +329,7 @@ class Replay:
     def _check(self, what: str) -> None:
         if self._branches.halted is not None:
             raise self._branches.halted
-        if len(self._recorded) + len(self.new) >= MOST_EVENTS:
+        if self._position + len(self.new) >= MOST_EVENTS:
             raise InvalidInput(
                 f"{what}: the history of run {self.run_id} has {MOST_EVENTS:,} events, and may not have more",
                 hint="begin anew before: raise ctx.continue_as_new(…)",
