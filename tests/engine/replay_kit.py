@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tributary_daemon import handler
 from tributary_daemon.engine.replay import Replay
-from tributary_daemon.handlers.registry import Handler
+from tributary_daemon.handlers.registry import REGISTRY, Handler
 from tributary_daemon.handlers.workflow_context import WorkflowContext
 from tributary_daemon.model.history import Ending, History
 
@@ -63,7 +63,7 @@ class World:
             command = pending[0]
             self.calls.append(command.name)
             try:
-                result = command.call(**json.loads(command.payload))
+                result = REGISTRY.get(command.name).function(**json.loads(command.payload))
             except Exception as error:  # noqa: BLE001 - as the engine does
                 replay.did(command, self.now(), error={"type": type(error).__name__, "message": str(error)})
             else:

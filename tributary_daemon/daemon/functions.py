@@ -120,10 +120,10 @@ class _Host:
 
 
 async def _result(connection: AsyncLent, command: Command) -> Any:
-    assert command.call is not None
-    if not inspect.iscoroutinefunction(command.call):
+    function, arguments = command.payload
+    if not inspect.iscoroutinefunction(function):
         raise HandlerError(f"{command.name} is no async function", hint="a transaction calls async functions")
-    result = await command.call(connection, *command.payload)
+    result = await function(connection, *arguments)
     return codec.loads(codec.dumps(result, what="result"))
 
 

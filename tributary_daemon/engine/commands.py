@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon.errors import InvalidInput, StepFailed, WaitOver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from tributary_daemon.handlers.pending import Pending
     from tributary_daemon.model.history import Ending
@@ -29,10 +29,10 @@ class Command:
         id: of its step in the run.
         ordinal: of its step; None for what is done in place.
         pending: what the function awaits.
-        payload: of the step; of what is done in place, its arguments.
+        payload: of the step; in place JSON text; of a transaction its function and arguments; None where a
+            replay needs none.
         options: of the step.
         terms: of a wait, as ``begin_wait`` takes them.
-        call: what is done in place.
         ended: whether the function has taken note of its end.
     """
 
@@ -45,7 +45,6 @@ class Command:
     payload: Any = None
     options: Mapping[str, Any] | None = None
     terms: Mapping[str, Any] | None = None
-    call: Callable[..., Any] | None = None
     ended: bool = False
 
     def ask(self) -> dict[str, Any]:

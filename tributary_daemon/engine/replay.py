@@ -70,6 +70,7 @@ class Replay:
         self._endings = history.endings
         self._commands: list[Command] = []
         self._by_ordinal: dict[int, Command] = {}
+        self._doing: dict[int, Command] = {}
         self._ids = Ids("main")
         self._position = 0
         self._next_ordinal = FIRST
@@ -78,6 +79,7 @@ class Replay:
         self._begin(at)
         self._patches: dict[str, bool] = {}
         noted = {event["ordinal"] for event in history.events if event["type"] == "ended"}
+        self._done = {event["n"] for event in history.events if event["type"] == "did"}
         self._arrivals = deque(
             sorted((o for o in history.endings if o not in noted), key=lambda o: (history.endings[o].at, o))
         )
@@ -195,7 +197,7 @@ class Replay:
 
     def in_place(self) -> list[Command]:
         """Return what is to be done in place."""
-        return [command for command in self._commands if command.ordinal is None and not command.ended]
+        return list(self._doing.values())
 
     def asks(self) -> list[dict[str, Any]]:
         """Return the steps that were asked for and do not exist yet."""
@@ -253,10 +255,13 @@ class Replay:
 
     def ask(
         self, kind: str, name: str, *, step_id: str | None, convert: Callable[[Any], Any] | None,
-        payload: Any = None, options: Mapping[str, Any] | None = None, terms: Mapping[str, Any] | None = None,
-        call: Callable[..., Any] | None = None,
+        payload: Callable[[], Any] | None = None, options: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Any] | None = None,
     ) -> Pending[Any]:  # fmt: skip
-        """Ask for something: it is recorded, or it is what is recorded."""
+        """Ask for something: it is recorded, or it is what is recorded.
+
+        ``payload`` is made where it is needed: not for what a replay knows to be made, or done.
+        """
         self._check(f"{kind} {name}")
         self._ids.refuse(step_id)
         number = len(self._commands) + 1
@@ -271,14 +276,19 @@ class Replay:
             self._position += 1
             found, ordinal = event["id"], event.get("ordinal")
             self._ids.take(found)
+            wanted = number not in self._done if ordinal is None else ordinal >= self._made
+            given = payload() if wanted and payload is not None else None
         else:
+            given = None if payload is None else payload()
             found = self._ids.give(step_id, name)
             ordinal = None if kind in IN_PLACE else self._next_ordinal
             event = {"type": "asked", "n": number, "kind": kind, "name": name, "id": found}
             self._record(event if ordinal is None else {**event, "ordinal": ordinal})
-        command = Command(number, kind, name, found, ordinal, Pending(convert), payload, options, terms, call)
+        command = Command(number, kind, name, found, ordinal, Pending(convert), given, options, terms)
         self._commands.append(command)
-        if ordinal is not None:
+        if ordinal is None:
+            self._doing[number] = command
+        else:
             self._by_ordinal[ordinal] = command
             self._next_ordinal = ordinal + 1
         return command.pending
@@ -301,7 +311,7 @@ class Replay:
                 self._patches[patch] = False
         return self._patches[patch]
 
-    def undo(self, name: str, payload: Any) -> None:
+    def undo(self, name: str, payload: Callable[[], Any]) -> None:
         """Register what undoes something."""
         self._check(f"the undo {name}")
         if self.replaying:
@@ -311,8 +321,9 @@ class Replay:
             self._position += 1
             self._ids.take(event["id"])
             return
+        given = payload()
         found = self._ids.give(None, name)
-        self._record({"type": "undo", "id": found, "name": name, "payload": payload})
+        self._record({"type": "undo", "id": found, "name": name, "payload": given})
 
     def set_status(self, status: str) -> None:
         """Keep what the function says of itself."""
@@ -350,6 +361,7 @@ class Replay:
         command = self._commands[number - 1]
         self._now = max(self._now, datetime.fromisoformat(event["at"]))
         command.ended = True
+        self._doing.pop(number, None)
         if event["type"] == "did":
             ending = Ending(
                 "discarded" if "error" in event else "completed",

@@ -44,16 +44,31 @@ class StepOptions(TypedDict, total=False):
     retry: Retry
 
 
-def call(target: Target, payload: Any) -> tuple[Handler | None, str, str]:
-    """Return the handler, where it is at hand, its name, and the payload as JSON that fits it."""
+def called(target: Target) -> tuple[Handler | None, str]:
+    """Return the handler of a call, where it is at hand, and its name.
+
+    Raises:
+        HandlerError: it is a workflow function.
+    """
     handler = handler_of(target)
-    if handler is not None and handler.durable:
-        raise HandlerError(f"{handler.name} is a workflow function", hint="run it with ctx.child")
-    text = codec.dumps({} if payload is None else payload)
     if handler is None:
-        return None, str(target), text
-    handler.signature.validate(text)
-    return handler, handler.name, text
+        return None, str(target)
+    if handler.durable:
+        raise HandlerError(f"{handler.name} is a workflow function", hint="run it with ctx.child")
+    return handler, handler.name
+
+
+def fitting(handler: Handler | None, payload: Any) -> str:
+    """Return a payload as JSON text that fits its handler.
+
+    Raises:
+        InvalidInput: it does not fit.
+        CodecError: it cannot be stored as JSON.
+    """
+    text = codec.dumps({} if payload is None else payload)
+    if handler is not None:
+        handler.signature.validate(text)
+    return text
 
 
 def handler_of(target: Target) -> Handler | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
-from tributary_daemon.handlers.calls import call, handler_of, options_of, reader, returned, typed
+from tributary_daemon.handlers.calls import called, fitting, handler_of, options_of, reader, returned, typed
 from tributary_daemon.handlers.pending import Pending, first_of, gathered
 from tributary_daemon.model import durations
 
@@ -39,12 +39,12 @@ class Journal(Protocol):
     def log(self) -> Any: ...
     def ask(
         self, kind: str, name: str, *, step_id: str | None, convert: Callable[[Any], Any] | None,
-        payload: Any = None, options: Mapping[str, Any] | None = None, terms: Mapping[str, Any] | None = None,
-        call: Callable[..., Any] | None = None,
+        payload: Callable[[], Any] | None = None, options: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Any] | None = None,
     ) -> Pending[Any]: ...  # fmt: skip
     def branch(self, coroutine: Coroutine[Any, Any, Any]) -> Pending[Any]: ...
     def patched(self, patch: str) -> bool: ...
-    def undo(self, name: str, payload: Any) -> None: ...
+    def undo(self, name: str, payload: Callable[[], Any]) -> None: ...
     def set_status(self, status: str) -> None: ...
     def answer(self, query: str, function: Callable[..., Any]) -> None: ...
     def begin_anew(self, inputs: Any) -> BaseException: ...
@@ -131,13 +131,14 @@ class WorkflowContext:
             StepFailed: when awaited: it has failed for good.
             InvalidInput: the payload does not fit the handler.
         """
-        handler, name, text = call(target, payload)
-        given = options_of(options)
+        handler, name = called(target)
+        given = options_of(options) if options else {}
         convert = None if handler is None else reader(handler)
         if not in_place:
             return self._journal.ask(
-                "run", name, step_id=id, convert=convert, payload=codec.loads(text), options=given
-            )
+                "run", name, step_id=id, convert=convert, options=given,
+                payload=lambda: codec.loads(fitting(handler, payload)),
+            )  # fmt: skip
         if handler is None:
             raise HandlerError(
                 f"{name} is not at hand in this process, so that it cannot run in place",
@@ -149,7 +150,7 @@ class WorkflowContext:
                 hint="leave in_place out",
             )
         return self._journal.ask(
-            "in_place", name, step_id=id, convert=convert, payload=text, call=handler.function
+            "in_place", name, step_id=id, convert=convert, payload=lambda: fitting(handler, payload)
         )
 
     def transaction(
@@ -168,7 +169,11 @@ class WorkflowContext:
         """
         name = getattr(function, "__qualname__", repr(function)).rpartition(".")[2]
         return self._journal.ask(
-            "transaction", name, step_id=id, convert=typed(returned(function)), payload=args, call=function
+            "transaction",
+            name,
+            step_id=id,
+            convert=typed(returned(function)),
+            payload=lambda: (function, args),
         )
 
     def sleep(self, duration: float | str | timedelta) -> Pending[None]:
@@ -253,8 +258,11 @@ class WorkflowContext:
         """
         handler = handler_of(target)
         name = handler.name if handler is not None else str(target)
-        text = codec.dumps({} if inputs is None else inputs, what="inputs")
-        payload = {"workflow": {"name": name}, "with": codec.loads(text)}
+
+        def payload() -> dict[str, Any]:
+            text = codec.dumps({} if inputs is None else inputs, what="inputs")
+            return {"workflow": {"name": name}, "with": codec.loads(text)}
+
         return self._journal.ask(
             "child", name, step_id=id, convert=None if handler is None else reader(handler), payload=payload
         )
@@ -286,8 +294,8 @@ class WorkflowContext:
             target: a handler, or its name.
             payload: its input.
         """
-        _, name, text = call(target, payload)
-        self._journal.undo(name, codec.loads(text))
+        handler, name = called(target)
+        self._journal.undo(name, lambda: codec.loads(fitting(handler, payload)))
 
     def patched(self, patch: str, /) -> bool:
         """Return whether this run does the new: False where its history went by without the patch.
