@@ -1,9 +1,10 @@
-"""The workflow functions among the examples: run by a real worker, and replayed from a history kept as a file."""
+"""The examples of workflow functions: run by a real worker, and replayed from a history kept as a file."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -23,6 +24,11 @@ from tributary_daemon.model.history import FIRST, History
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"warehouse": "warehouse.order.v1", "loan": "loan.application.v1", "travel": "travel.trip.v1"}
 GOLDEN = Path(__file__).with_name("golden") / "loan.json"
+PAGE = (ROOT / "docs" / "workflow-functions.md").read_text(encoding="utf-8")
+# the same once more, in a hurry
+CODE = "\n\n".join(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+HASTY = CODE.replace('("billing.', '("hasty.').replace('"14d"', "0.01")
+SHOWN = frozenset(re.findall(r'^@workflow\("([\w.]+)"', CODE, re.MULTILINE))
 ORDER = {"customer": "ada", "items": ["lamp", "bulb"], "cents": 4590}
 LOAN = {"applicant": "ada", "amount": 150_000, "income": 90_000, "reviews": 1, "pause": "10ms"}
 
@@ -30,8 +36,13 @@ LOAN = {"applicant": "ada", "amount": 150_000, "income": 90_000, "reviews": 1, "
 class Stage:
     """A database with one worker that has all examples."""
 
-    def __init__(self, client, home, eventually):
-        self.client, self.home, self.eventually = client, home, eventually
+    def __init__(self, client, sql, home, eventually):
+        self.client, self.sql, self.home, self.eventually = client, sql, home, eventually
+
+    def result(self, run):
+        document = self.ended(run)
+        assert document.state == "completed", document.error
+        return document.result
 
     def states(self, run):
         return {step.id: step.state for step in self.client.get(run).steps.values()}
@@ -49,7 +60,10 @@ def stage(server, template, tmp_path_factory, eventually):
     name = f"test_{secrets.token_hex(6)}"
     home = tmp_path_factory.mktemp("functions")
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
-    imports = [word for file in NAMES for word in ("--import", str(ROOT / f"workflows/{file}.py"))]
+    (home / "page.py").write_text(CODE)
+    (home / "hasty.py").write_text(HASTY.partition('@handler("stock.')[0])
+    files = [home / "page.py", home / "hasty.py", *(ROOT / f"workflows/{file}.py" for file in NAMES)]
+    imports = [word for file in files for word in ("--import", str(file))]
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
     try:
@@ -65,11 +79,12 @@ def stage(server, template, tmp_path_factory, eventually):
             )  # fmt: skip
             try:
                 known = "select array_agg(name) from tributary.workflows"
+                due = {*NAMES.values(), *SHOWN, "hasty.invoice.v1"}
                 eventually(
-                    lambda: set(sql.execute(known).fetchone()[0] or ()) >= set(NAMES.values()), 60,
+                    lambda: set(sql.execute(known).fetchone()[0] or ()) >= due, 60,
                     lambda: (home / "log").read_text(errors="replace"),
                 )  # fmt: skip
-                yield Stage(client, home, eventually)
+                yield Stage(client, sql, home, eventually)
                 process.terminate()
                 process.wait(30)
             finally:
@@ -210,6 +225,46 @@ def test_a_trip_without_a_car_gives_flight_and_hotel_back_in_that_order(stage):
     assert bookings(stage, "venice") == []
 
 
+# what docs/workflow-functions.md shows
+
+
+def test_the_invoice_of_the_page_is_paid_or_given_to_collection(stage):
+    inputs = {"customer": "ada", "cents": 4590}
+    paid = stage.client.submit("billing.invoice.v1", inputs).id
+    hasty = stage.client.submit("hasty.invoice.v1", inputs).id
+    stage.until(paid, "paid")
+    assert stage.client.query(paid) == "waiting for the money, 0 reminders"
+    stage.client.signal(paid, "paid", {"by": "card"})
+    assert stage.result(paid) == "paid by card"
+    assert stage.result(hasty) == "given to collection"
+    sent = [step.result for step in stage.client.get(hasty).steps.values() if step.id.startswith("send")]
+    assert sent == ["to ada: please pay 45.90", *(f"to ada: reminder {n}" for n in (1, 2, 3))]
+
+
+def test_the_other_functions_of_the_page_do_what_it_says(stage):
+    assert len(SHOWN) == 7
+    submit = stage.client.submit
+    stage.sql.execute("create table accounts (account text primary key, cents integer)")
+    stage.sql.execute("insert into accounts values ('ada', 100)")
+    total = submit("stock.total.v1", {"shops": ["north", "s"]}).id
+    pay = submit("billing.pay.v1", {"account": "ada", "cents": 30}).id
+    stay, basket = submit("travel.stay.v1").id, submit("shop.basket.v1").id
+    pack, meter = submit("shop.pack.v1", {"order": 7}).id, submit("shop.meter.v1", {"left": 101}).id
+    stage.until(stay, "arrived")
+    stage.client.cancel(stay, "ill")
+    for thing in ("lamp", "bulb", "shade"):
+        stage.client.signal(basket, "add", thing)
+    stage.client.signal(pack, "packed")
+    for _ in range(101):
+        stage.client.signal(meter, "sold", 2)
+    assert (stage.result(total), stage.states(total)["sleep"]) == (6, "cancelled")
+    assert stage.result(pay) == 70
+    assert stage.ended(stay).steps["undo:give_back"].state == "completed"
+    assert stage.result(basket) == ["lamp", "bulb", "shade"]
+    assert (stage.result(pack), stage.states(pack)["gift"]) == ("7 is packed", "completed")
+    assert stage.result(meter) == 202
+
+
 # the history of a loan that went through all of it
 
 
@@ -225,7 +280,7 @@ def loan(example):
 
 
 def go_on(golden, length):
-    """Go on from the first events of a history: what is asked for ends as it did, in the order in which it did."""
+    """Go on from the first events of a history: what is asked for ends as it did, in that order."""
     handler = REGISTRY.get(golden.name)
     arguments = handler.signature.validate(json.dumps(golden.inputs))
     events = [dict(event) for event in golden.history.events[:length]]
