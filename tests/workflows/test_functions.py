@@ -18,8 +18,9 @@ import pytest
 from tributary_daemon.app import Client
 from tributary_daemon.client.replaying import RecordedRun, replay
 from tributary_daemon.engine.replay import Replay
+from tributary_daemon.handlers.discovery import discover, module_name_of
 from tributary_daemon.handlers.registry import REGISTRY
-from tributary_daemon.model.history import FIRST, History
+from tributary_daemon.model.history import FIRST, Ending, History
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"warehouse": "warehouse.order.v1", "loan": "loan.application.v1", "travel": "travel.trip.v1"}
@@ -239,6 +240,33 @@ def test_the_invoice_of_the_page_is_paid_or_given_to_collection(stage):
     assert stage.result(hasty) == "given to collection"
     sent = [step.result for step in stage.client.get(hasty).steps.values() if step.id.startswith("send")]
     assert sent == ["to ada: please pay 45.90", *(f"to ada: reminder {n}" for n in (1, 2, 3))]
+
+
+def test_changed_code_is_told_as_the_page_shows_it(tmp_path):
+    path = tmp_path / "changed.py"
+    checked = '    await ctx.run("billing.check.v1")\n'
+    path.write_text(CODE.replace("    for reminder in", f"{checked}    for reminder in"))
+    assert discover([str(path)], entry_points=False).failures == ()
+    at = "2026-03-01T00:00:00+00:00"
+    events = [
+        {"type": "began", "at": at},
+        {"type": "asked", "n": 1, "kind": "run", "name": "billing.send.v1", "id": "send", "ordinal": 3},
+        {"type": "ended", "n": 1, "ordinal": 3, "state": "completed", "at": at},
+        {"type": "asked", "n": 2, "kind": "signal", "name": "paid", "id": "paid", "ordinal": 4},
+    ]
+    history = History(events, {3: Ending("completed", at, "sent")})
+    inputs = {"customer": "ada", "cents": 4590}
+    verdict = replay(RecordedRun(id="run", name="billing.invoice.v1", inputs=inputs, history=history))
+    assert f"```\n{verdict.error}\n```" in PAGE
+
+
+@pytest.mark.parametrize("name", ["test_nobody_pays", "test_the_bank_tells"])
+def test_the_tests_of_the_page_pass(name, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIB_DATABASE_URL", server)
+    path = tmp_path / "page.py"
+    path.write_text(CODE)
+    assert discover([str(path)], entry_points=False).failures == ()
+    getattr(sys.modules[module_name_of(path)], name)()
 
 
 def test_the_other_functions_of_the_page_do_what_it_says(stage):
