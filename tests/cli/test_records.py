@@ -142,6 +142,8 @@ def test_an_intent_shows_its_attempts(an_error):
     assert text.count("ValueError: no image") == 3
     assert "500ms" in text
     assert "tries it again" in text
+    text = _shown(records.status({**document, "reason": "workflow_function"}, NOW))
+    assert "next    trib submit content.thumbnail.v1   starts it as a workflow" in text
 
 
 def test_what_a_handler_wrote_cannot_steer_the_terminal(a_run, a_step, an_error):

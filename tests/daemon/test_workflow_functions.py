@@ -225,6 +225,8 @@ def test_a_name_that_is_submitted_as_an_intent_says_what_it_is(flows):
     intent = flows.desk.submit("f.leaf.v1", {"what": "x"})
     flows.desk.until(intent, "discarded")
     assert "is a workflow function" in flows.desk.errors(intent)[0][3]
+    (reason,) = flows.client.why(intent).reasons
+    assert "`trib submit f.leaf.v1`" in str(reason)
 
 
 def test_histories_are_replayed_and_queries_answered_where_the_code_is(flows, here):
