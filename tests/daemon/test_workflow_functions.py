@@ -41,6 +41,9 @@ def here(flows, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "flows_here", module)
     spec.loader.exec_module(module)
+    # what it notes here is no part of the directory that tests are started in
+    module.HOME = flows.desk.home / "here"
+    module.HOME.mkdir(exist_ok=True)
     return module
 
 
