@@ -61,6 +61,20 @@ def test_failed_work_of_trib_run_is_retried_by_any_worker(a_run, a_step, an_erro
     assert told in _shown(records.status(run, NOW))
 
 
+def test_a_workflow_function_that_has_undone_something_is_run_anew_other_work_is_retried(
+    a_run, a_step, an_error
+):
+    bad = an_error("no car")
+    main = {"main": a_step(state="discarded", error=bad), "hotel": a_step("main")}
+    function = a_run({**main, "undo:give_back": a_step(hook="undo")}, state="failed", error=bad)
+    told = f"next    trib rerun {function['id']}   starts it anew: what it had done is undone"
+    assert told in _shown(records.status(function, NOW))
+    file = a_run({**main, "undo:hotel": a_step(hook="undo")}, state="failed", error=bad)
+    assert f"next    trib retry {file['id']}   runs the failed steps again" in _shown(
+        records.status(file, NOW)
+    )
+
+
 def test_a_completed_run_shows_its_result(a_run, a_step):
     text = _shown(records.status(a_run({"a": a_step()}, state="completed", result={"total": 3}), NOW))
     assert text.endswith('result  {"total": 3}\n')
@@ -128,6 +142,8 @@ def test_an_intent_shows_its_attempts(an_error):
     assert text.count("ValueError: no image") == 3
     assert "500ms" in text
     assert "tries it again" in text
+    text = _shown(records.status({**document, "reason": "workflow_function"}, NOW))
+    assert "next    trib submit content.thumbnail.v1   starts it as a workflow" in text
 
 
 def test_what_a_handler_wrote_cannot_steer_the_terminal(a_run, a_step, an_error):

@@ -41,6 +41,9 @@ def here(flows, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "flows_here", module)
     spec.loader.exec_module(module)
+    # what it notes here is no part of the directory that tests are started in
+    module.HOME = flows.desk.home / "here"
+    module.HOME.mkdir(exist_ok=True)
     return module
 
 
@@ -225,6 +228,8 @@ def test_a_name_that_is_submitted_as_an_intent_says_what_it_is(flows):
     intent = flows.desk.submit("f.leaf.v1", {"what": "x"})
     flows.desk.until(intent, "discarded")
     assert "is a workflow function" in flows.desk.errors(intent)[0][3]
+    (reason,) = flows.client.why(intent).reasons
+    assert "`trib submit f.leaf.v1`" in str(reason)
 
 
 def test_histories_are_replayed_and_queries_answered_where_the_code_is(flows, here):

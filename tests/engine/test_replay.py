@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,31 @@ def test_failures_can_be_caught_and_a_timeout_is_one_of_its_own():
     world.end(4, state="discarded", type="Rejected", message="no", reason="rejected")
     world.activate()
     assert world.result == "manager rejected"
+
+
+def test_what_the_function_raises_tells_the_lines_at_which_it_did():
+    async def careless(ctx: WorkflowContext) -> None:
+        await ctx.sleep(1)
+        raise KeyError("in the branch")
+
+    async def body(ctx: WorkflowContext) -> None:
+        beside = ctx.start(careless(ctx))
+        for _ in range(3):
+            try:
+                await beside
+            except KeyError:
+                ctx.patched("seen")
+        await beside
+
+    world = World(function(body))
+    world.activate()
+    world.end(3)
+    world.activate()
+    assert str(world.error) == "'in the branch'"
+    frames = [frame.name for frame in traceback.extract_tb(world.error.__traceback__)]
+    assert frames.index("body") < frames.index("careless") == len(frames) - 1
+    # and awaiting it again and again adds nothing
+    assert (frames.count("body"), frames.count("careless")) == (1, 1)
 
 
 def test_first_says_which_came_first():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.cli import looks, tree
 from tributary_daemon.cli.blocks import Block, Line, Lines, Span, Table, line, pairs
-from tributary_daemon.model.control import PRIVATE
+from tributary_daemon.model.control import PRIVATE, UNDO_PREFIX, undone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,8 +167,7 @@ def more(count: int) -> Line:
 
 def ending(document: Mapping[str, Any]) -> list[Line]:
     """Return how it ended: the result; or the error, and the command to type next."""
-    state, identifier = document["state"], document["id"]
-    if state == "completed":
+    if document["state"] == "completed":
         first, *rest = looks.spread(document.get("result"), _RESULT_WIDTH)
         return [line(Span("result  ", "label"), first), *(line(f"        {text}") for text in rest)]
     lines = [line(Span("error   ", "label"), Span(looks.fault(document.get("error")), "bad"))]
@@ -182,18 +181,23 @@ def ending(document: Mapping[str, Any]) -> list[Line]:
             lines.append(
                 line(Span("step    ", "label"), f"{step_id}: ", Span(looks.fault(step["error"]), "bad"))
             )
-    lines.append(
-        line(Span("next    ", "label"), Span(f"trib retry {identifier}", "next"), f"   {_next(document)}")
-    )
+    command, does = _next(document)
+    lines.append(line(Span("next    ", "label"), Span(f"trib {command}", "next"), f"   {does}"))
     return lines
 
 
-def _next(document: Mapping[str, Any]) -> str:
-    """Return what a retry does."""
-    steps = document.get("steps") or {}
+def _next(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the command to type next, and what it does."""
+    steps, identifier = document.get("steps") or {}, document["id"]
+    if document.get("reason") == "workflow_function":
+        return f"submit {document['name']}", "starts it as a workflow: as an intent it cannot run"
+    if any(name.startswith(UNDO_PREFIX) and undone(name)[0] not in steps for name in steps):
+        # a workflow function names what undoes, not what is undone; its history says that all of it was done
+        return f"rerun {identifier}", "starts it anew: what it had done is undone"
     does = "runs the failed steps again" if steps else "tries it again"
     queues = [step["queue"] for step in steps.values()] or [document.get("queue") or ""]
-    return f"{does}, by any worker" if any(queue.startswith(PRIVATE) for queue in queues) else does
+    by_any = any(queue.startswith(PRIVATE) for queue in queues)
+    return f"retry {identifier}", f"{does}, by any worker" if by_any else does
 
 
 def items(found: Sequence[Mapping[str, Any]], now: datetime, *, unicode: bool = True) -> Table:

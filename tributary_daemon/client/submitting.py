@@ -12,7 +12,7 @@ from tributary_daemon.client import registered
 from tributary_daemon.client.demands import demand
 from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
 from tributary_daemon.client.revisions import handler_names, keep_children, names_beside, revision
-from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget
+from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget, function_here
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.model import cron as crons
@@ -96,7 +96,7 @@ def record(
         KeyConflict: the key is known under another name.
     """
     work: _Intent | _Run
-    if isinstance(target, NameTarget) and not strict:
+    if isinstance(target, NameTarget) and not strict and function_here(target.name) is None:
         tried = yield from _record_named(target, terms, settings)
         if isinstance(tried, Submitted):
             return tried
@@ -258,10 +258,11 @@ def _checked(
         case SpecTarget():
             return _run(target.spec, target.inputs, target.payloads, settings)
         case NameTarget():
-            found = yield from submit.registered(target.name)
-            if found is None:
-                return _intent(target.name, target.payload, terms, settings)
-            return _named_run(found, target, settings)
+            if (found := (yield from submit.registered(target.name))) is not None:
+                return _named_run(found, target, settings)
+            if (spec := function_here(target.name)) is not None:
+                return _run(spec, target.payload, {}, settings)
+            return _intent(target.name, target.payload, terms, settings)
 
 
 def _named_run(found: submit.Registered, target: NameTarget, settings: Settings) -> _Run:
@@ -338,9 +339,7 @@ def _run(
 
 
 def _names(work: _Intent | _Run) -> list[str]:
-    if isinstance(work, _Intent):
-        return [work.name]
-    return handler_names(work.spec)
+    return [work.name] if isinstance(work, _Intent) else handler_names(work.spec)
 
 
 def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation[None]:

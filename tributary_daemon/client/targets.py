@@ -84,8 +84,8 @@ def classify(
         case WorkflowSpec():
             return SpecTarget(target, payload, {})
     if (name := name_of(target)) is not None:
-        if name in REGISTRY and (handler := REGISTRY.get(name)).durable:
-            return SpecTarget(spec_of(handler), payload, {})
+        if (function := function_here(name)) is not None:
+            return SpecTarget(function, payload, {})
         return IntentTarget(name, payload)
     if isinstance(target, BaseModel) or (dataclasses.is_dataclass(target) and not isinstance(target, type)):
         if payload is not None:
@@ -102,6 +102,11 @@ def classify(
         f"a {type(target).__qualname__} cannot be submitted",
         hint="submit a file, a name, a handler, a model that a handler takes, or a Workflow",
     )
+
+
+def function_here(name: str) -> WorkflowSpec | None:
+    """Return the workflow that a workflow function of this process is; None where the name has none."""
+    return spec_of(REGISTRY.get(name)) if name in REGISTRY and REGISTRY.get(name).durable else None
 
 
 def may_want(target: Target) -> bool:

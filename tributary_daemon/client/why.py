@@ -376,7 +376,10 @@ def _discarded(fact: StepFacts, reason: Any) -> Reason:
     made: Reason = reason(
         "discarded",
         f"discarded after attempt {fact.attempt} of {fact.max_attempts}{because}{error}",
-        "`trib retry` runs it again once the cause is gone",
+        # an intent stays one
+        f"`trib submit {fact.name}` starts it as a workflow"
+        if fact.reason == "workflow_function"
+        else "`trib retry` runs it again once the cause is gone",
     )
     return made
 

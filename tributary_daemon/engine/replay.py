@@ -136,6 +136,9 @@ class Replay:
 
     def result(self) -> Any:
         """Return what the function returned, or raise what it raised."""
+        if (error := self._main.error) is not None:
+            # here: records leave out the frames of the engine, and behind them stand those of the function
+            raise error
         return self._main.result()
 
     def advance(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from types import TracebackType
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -17,7 +18,7 @@ class Pending(Generic[T_co]):
     It has begun when it was asked for, so that two of them that are awaited later run side by side.
     """
 
-    __slots__ = ("_convert", "_error", "_value", "_watchers", "done", "waits_for")
+    __slots__ = ("_convert", "_error", "_trace", "_value", "_watchers", "done", "waits_for")
 
     def __init__(self, convert: Callable[[Any], Any] | None = None) -> None:
         self.done = False
@@ -25,6 +26,7 @@ class Pending(Generic[T_co]):
         self._convert = convert
         self._value: Any = None
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
         self._watchers: list[Callable[[Pending[Any]], None]] = []
 
     def __await__(self) -> Generator[Pending[Any], None, T_co]:
@@ -38,10 +40,15 @@ class Pending(Generic[T_co]):
         Raises:
             StepFailed: it has failed.
         """
-        if self._error is not None:
-            raise self._error.with_traceback(None)
+        if (error := self.error) is not None:
+            raise error
         value: T_co = self._value
         return value
+
+    @property
+    def error(self) -> BaseException | None:
+        """How it has failed, with the frames in which that was raised first, however often it is awaited."""
+        return None if self._error is None else self._error.with_traceback(self._trace)
 
     @property
     def failed(self) -> bool:
@@ -58,6 +65,7 @@ class Pending(Generic[T_co]):
             except Exception as refused:  # noqa: BLE001 - validators are user code
                 error = refused
         self.done, self._value, self._error = True, value, error
+        self._trace = None if error is None else error.__traceback__
         watchers, self._watchers = self._watchers, []
         for watch in watchers:
             watch(self)
