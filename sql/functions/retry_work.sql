@@ -45,6 +45,11 @@ begin
         return 'running';
     end if;
     v_function := (select v.plan ? 'function' from revisions v where v.revision_id = v_run.revision_id);
+    if v_function and 'main' = all (from_steps || only_steps) then
+        -- its own step is all of it: as who looks at its dead letter names it
+        from_steps := null;
+        only_steps := null;
+    end if;
     if not exists (select from runs r where r.shard = v_shard and r.run_id = v_run.root_id) then
         raise exception 'the root of run % is gone, and the run with it', id using errcode = 'TR003', hint = 'finished work is pruned after a while; submit it anew';
     elsif from_steps is null and only_steps is null and v_run.state not in ('failed', 'cancelled') then

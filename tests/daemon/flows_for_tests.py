@@ -205,3 +205,10 @@ async def pricing(ctx: WorkflowContext, what: str, table: Annotated[dict[str, in
         ctx.run(plainly, {"what": what}),
     )
     return sum(parts) + 100 * table[what]
+
+
+@workflow("f.asks.v1")
+async def asks(ctx: WorkflowContext) -> str:
+    form = {"note": {"type": "string", "required": True}, "count": {"type": "integer"}}
+    answer = await ctx.wait_approval("manager", prompt="fine?", form=form)
+    return f"{answer['by']}: {answer['answer']['note']}"

@@ -151,6 +151,16 @@ def test_a_wait_that_is_over_is_an_error_that_can_be_caught(flows):
     assert (document.state, document.result, document.warnings) == ("completed", "never", 0)
 
 
+def test_an_answer_holds_what_the_form_asks_for(flows):
+    run = flows.start("f.asks.v1")
+    flows.until(run, "manager", "waiting")
+    assert flows.client.get(run).steps["manager"].wait["prompt"] == "fine?"
+    with pytest.raises(errors.InvalidInput, match="note"):
+        flows.client.approve(run, "manager", {"count": 3})
+    flows.client.approve(run, "manager", {"note": "go"}, sender="ada")
+    assert flows.ended(run).result == "ada: go"
+
+
 def test_two_hundred_steps_side_by_side_wake_it_once(flows):
     run = flows.start("f.wide.v1", count=200)
     assert flows.ended(run).result == 2 * sum(range(200))
@@ -218,7 +228,8 @@ def test_a_retry_goes_on_where_it_failed(flows):
     document = flows.ended(run)
     assert (document.state, document.error.message) == ("failed", "not mended")
     (flows.desk.home / f"mended-{name}").touch()
-    flows.client.retry(run)
+    # its dead letter names the function's own step: that is all of it
+    flows.client.requeue(f"{run}/main")
     document = flows.ended(run)
     assert (document.state, document.result) == ("completed", 2)
     assert document.steps["double"].attempt == 1, "what had completed did not run again"

@@ -91,8 +91,10 @@ SAID = {
     ],
     "save_progress": ["select tributary.save_progress(0::smallint, %(id)s, %(ordinal)s, %(seq)s, '1')"],
     "keep_history": [
-        f"select tributary.keep_history(0::smallint, {TOKEN}, '{{{{1}}}}', array['[{{{{}}}}]'], array['1'],"
-        " array['[3]'])"
+        (
+            f"select tributary.keep_history(0::smallint, {TOKEN}, '{{1}}', array['[{{}}]'], array['1'],"
+            " array['[3]'])"
+        )
     ],
     "save_history": [
         "select tributary.save_history(0::smallint, %(id)s, %(ordinal)s, %(seq)s, 1, '[{}]', '1')"

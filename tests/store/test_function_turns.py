@@ -64,7 +64,7 @@ def test_a_retry_that_names_steps_is_refused_and_one_of_what_was_undone_too(conn
     item = flow.main(worker)
     assert flow.keep(connection, item, 1, [{"type": "began"}, flow.undo("refund", 1), flow.undo("recall", 2)])
     assert worker.finish([item], "discarded") == []
-    assert flow.refused(connection, "select tributary.retry(%s, array['main'])", run)[0] == "TR004"
+    assert flow.refused(connection, "select tributary.retry(%s, array['refund'])", run)[0] == "TR004"
     recall = worker.claim()
     assert [(item.step_id, json.loads(item.payload)) for item in recall] == [("undo:recall", {"a": 2})], (
         "the last first"
@@ -77,6 +77,7 @@ def test_a_retry_that_names_steps_is_refused_and_one_of_what_was_undone_too(conn
     code, told = flow.refused(connection, "select tributary.retry(%s)", run)
     assert (code, "is undone" in told, "trib rerun" in told) == ("TR004", True, True)
     assert flow.refused(connection, "select tributary.retry_only(%s, array['main'])", run)[0] == "TR004"
+    assert flow.refused(connection, "select tributary.retry_only(%s, array['refund'])", run)[0] == "TR004"
 
 
 def test_a_cancel_undoes_what_was_registered(connection, worker):

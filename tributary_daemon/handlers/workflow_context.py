@@ -227,22 +227,26 @@ class WorkflowContext:
         return self._journal.ask("signal", name, step_id=id, convert=typed(model), terms=terms)
 
     def wait_approval(
-        self, name: str, /, *, prompt: str | None = None, timeout: float | str | timedelta | None = None
-    ) -> Pending[Any]:
-        """Wait until somebody answers: ``trib approve RUN NAME``; what came with the answer is the result.
+        self, name: str, /, *, prompt: str | None = None, form: Mapping[str, Mapping[str, Any]] | None = None,
+        timeout: float | str | timedelta | None = None,
+    ) -> Pending[Any]:  # fmt: skip
+        """Wait for an answer: ``trib approve RUN NAME``; the result is ``{approved, by, at, answer}``.
 
         Args:
             name: of the step that waits.
             prompt: what is asked.
+            form: what the answer has to hold, declared like inputs: ``{"note": {"type": "string"}}``.
             timeout: how long, from `now` on; for ever if omitted.
 
         Raises:
             StepFailed: when awaited: it was rejected (reason ``rejected``).
             WaitOver: when awaited: nobody answered in time.
         """
-        terms = {"kind": "approval", **self._due(timeout)}
+        terms: dict[str, Any] = {"kind": "approval", **self._due(timeout)}
         if prompt is not None:
             terms["prompt"] = prompt
+        if form is not None:
+            terms["form"] = {field: dict(declared) for field, declared in form.items()}
         return self._journal.ask("approval", name, step_id=name, convert=None, terms=terms)
 
     def child(self, target: Target, inputs: Any = None, /, *, id: str | None = None) -> Pending[Any]:  # noqa: A002
