@@ -41,7 +41,12 @@ begin
         where v.plan ? 'concurrency';
     end if;
     for i in 1 .. cardinality(p_tids) loop
-        select * into strict v_step from steps s where s.ctid = p_tids[i] and s.shard = p_shard;
+        select * into v_step from steps s where s.ctid = p_tids[i] and s.shard = p_shard;
+        if not found then
+            -- its workflow function has ended in this very batch, and left it behind
+            v_ends := v_ends || (-1)::smallint;
+            continue;
+        end if;
         v_outcome := p_outcomes[i];
         v_error := p_errors[i]::jsonb;
         -- without an elapsed time nobody knows whether the attempt had started

@@ -1,9 +1,10 @@
 -- Adds to the histories of workflow functions what their claimed attempts have done, before these are finished in the same transaction.
 -- p_events: a JSON array each, in order; p_statuses: what ctx.set_status said last, or null; p_left: what the function has left behind, which is
 -- cancelled. Each is fenced by (step, seq at claim): nothing is written for a token that no longer stands. Returns the tokens that stand.
--- Locks: root runs by id, then the steps. Index: steps_pkey, history_pkey, progress_pkey.
+-- Locks: root runs by id, of all runs in p_locked: those that the transaction is going to lock later, so that it locks in one order; then the steps. Index: steps_pkey, history_pkey, progress_pkey.
 create or replace function tributary.keep_history(
-    p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_seqs bigint[], p_numbers integer[], p_events text[], p_statuses text[], p_left text[]
+    p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_seqs bigint[], p_numbers integer[], p_events text[], p_statuses text[], p_left text[],
+    p_locked uuid[]
 ) returns table (run_id uuid, ordinal integer, seq bigint)
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -21,7 +22,7 @@ declare
     v_now timestamptz;
     i integer;
 begin
-    perform lock_runs(p_shard, p_run_ids);
+    perform lock_runs(p_shard, p_locked);
     select array_agg(t.i::integer order by t.i), array_agg(held.tenant_id order by t.i) into v_at, v_tenants
     from unnest(p_run_ids, p_ordinals, p_seqs) with ordinality as t(run_id, ordinal, seq, i)
     cross join lateral (

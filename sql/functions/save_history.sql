@@ -9,7 +9,7 @@ set plan_cache_mode to force_custom_plan
 as $$
 begin
     perform from keep_history(p_shard, array[p_run_id], array[p_ordinal], array[p_seq], array[p_number], array[p_events], array[p_status],
-                              array[null::text]);
+                              array[null::text], array[p_run_id]);
     if not found then
         return false;
     end if;

@@ -53,21 +53,29 @@ begin
                    a.ordinal, a.id, a.kind, a.name, coalesce(a.payload, '{}') as payload, coalesce(a.options, '{}') as own,
                    case a.kind when 'child' then 'trib.workflow.v1' when 'wait' then case a.terms ->> 'kind' when 'approval' then 'trib.approve.v1' else 'trib.wait.v1' end
                         else a.name end as row_name,
-                   case when a.kind = 'wait' then a.terms end as wait
+                   case when a.kind = 'wait' then a.terms end as wait, coalesce(o.config, '{}') as config, coalesce(o.submit, '{}') as submit
             from unnest(p_tids, p_terms) as u(tid, terms)
             cross join lateral (
                 select k.run_id, k.ordinal, k.tenant_id, k.priority, k.flags, k.queue from steps k where k.ctid = u.tid and k.shard = p_shard offset 0
             ) as s
+            -- what the submit said of the run holds for all its steps
+            left join lateral (
+                select jsonb_object_agg(l.key, l.value) filter (where l.value ->> 'level' = 'config') as config,
+                       jsonb_object_agg(l.key, l.value) filter (where l.value ->> 'level' = 'submit') as submit
+                from payloads p cross join lateral jsonb_each(p.options) as l
+                where p.shard = p_shard and p.run_id = s.run_id and p.ordinal = s.ordinal
+            ) as o on true
             cross join lateral jsonb_to_recordset(u.terms::jsonb -> 'asks') as a(ordinal integer, id text, kind text, name text, payload jsonb, options jsonb, terms jsonb)
         ), resolved as materialized (
             -- resolving costs more than storing, and most steps have equal options
-            select d.name, d.own, r.name is not null as known, nullif(resolve_options(d.own, null, r.options, null, null), '{}') as options
-            from (select distinct a.name, a.own from ask a where a.kind = 'run') as d
+            select d.name, d.own, d.config, d.submit, r.name is not null as known,
+                   nullif(d.config || option_levels(r.options, 'handler') || d.submit || option_levels(d.own, 'step'), '{}') as options
+            from (select distinct a.name, a.own, a.config, a.submit from ask a where a.kind = 'run') as d
             left join lateral (select k.name, k.options from registry k where k.name = d.name and k.offered_at is not null offset 0) as r on true
         ), given as materialized (
             select a.*, coalesce(r.known, true) as known, r.options, payload_at_home(a.payload, r.options, null, coalesce(r.known, true)) as home
             from ask a
-            left join resolved r on a.kind = 'run' and r.name = a.name and r.own = a.own
+            left join resolved r on a.kind = 'run' and r.name = a.name and r.own = a.own and r.config = a.config and r.submit = a.submit
         ), stored as (
             insert into steps (run_id, seq, created_at, started_at, ordinal, unmet, kind, state, shard, priority, flags, max_attempts, tenant_id, name, queue,
                                step_id, reason, payload)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.replay_kit import START, Answer, World, answer, declare, double, function
 from tributary_daemon import WorkflowContext, handler
-from tributary_daemon.errors import InvalidInput, StepFailed, WaitOver
+from tributary_daemon.errors import HandlerError, InvalidInput, StepFailed, WaitOver
 from tributary_daemon.model.history import History
 
 
@@ -333,6 +333,8 @@ def test_options_of_a_step_are_its_own_and_what_cannot_be_in_place_is_refused():
             ctx.run("else.where.v2", {}, in_place=True)
         with pytest.raises(InvalidInput, match="is not a handler"):
             ctx.run(print)
+        with pytest.raises(HandlerError, match="priority is 100,000"):
+            ctx.run(double, {"x": 1}, priority=100_000)
         with pytest.raises(InvalidInput, match="has no time zone"):
             ctx.sleep_until(START.replace(tzinfo=None))
         await ctx.sleep(1)

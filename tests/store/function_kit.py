@@ -21,7 +21,7 @@ SPEC = WorkflowSpec(
 def process(connection):
     """Return a process that offers a handler and a workflow function."""
     kit.offer(connection, WORK, NAME)
-    told = [{"name": NAME, "hash": SPEC.revision_hash(), "plan": SPEC.plan(), "description": None}]
+    told = [{"name": NAME, "plan": SPEC.plan(), "description": None}]
     assert kit.scalar(connection, "select tributary.register_functions(%s::jsonb)", json.dumps(told)) == []
     return kit.Process(connection, queues=("default", "~closing"), names=NAMES)
 
@@ -52,14 +52,15 @@ def wait(ordinal, step, **terms):
     return {"ordinal": ordinal, "id": step, "kind": "wait", "name": step, "payload": terms, "terms": terms}
 
 
-def keep(connection, item, number, events, *, status=None, left=None):
+def keep(connection, item, number, events, *, status=None, left=None, locked=()):
     """Add to a history as a finish does before it; return whether the token stands."""
     rows = connection.execute(
         "select * from tributary.keep_history(0::smallint, %s::uuid[], %s::int[], %s::bigint[], %s::int[],"
-        " %s::text[], %s::text[], %s::text[])",
+        " %s::text[], %s::text[], %s::text[], %s::uuid[])",
         (
             [item.run_id], [item.ordinal], [item.seq], [number], [json.dumps(events)],
             [None if status is None else json.dumps(status)], [None if left is None else json.dumps(left)],
+            [item.run_id, *locked],
         ),
     ).fetchall()  # fmt: skip
     return bool(rows)

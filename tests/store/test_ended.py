@@ -93,7 +93,7 @@ SAID = {
     "keep_history": [
         (
             f"select tributary.keep_history(0::smallint, {TOKEN}, '{{1}}', array['[{{}}]'], array['1'],"
-            " array['[3]'])"
+            " array['[3]'], array[%(id)s]::uuid[])"
         )
     ],
     "save_history": [

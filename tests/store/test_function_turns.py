@@ -163,8 +163,8 @@ def test_a_name_of_a_file_stays_that_ones_and_functions_are_all_that_a_worker_ma
     kit.scalar(
         connection, "select tributary.register_workflow('t.file.v1', %s, null)", kit.save(connection, spec)
     )
-    plan = {**flow.SPEC.plan(), "name": "t.file.v1"}
-    told = [{"name": "t.file.v1", "hash": "ab" * 32, "plan": plan, "description": None}]
+    plan = json.loads(json.dumps(flow.SPEC.plan()).replace(flow.NAME, "t.file.v1"))
+    told = [{"name": "t.file.v1", "plan": plan, "description": None}]
     assert kit.scalar(connection, "select tributary.register_functions(%s::jsonb)", json.dumps(told)) == [
         "t.file.v1"
     ]

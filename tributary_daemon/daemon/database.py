@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -33,7 +32,7 @@ from tributary_daemon.daemon.pace import Pace
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
 from tributary_daemon.engine.failures import record, retried
 from tributary_daemon.errors import NotPossible, TributaryError
-from tributary_daemon.model.outcome import Released
+from tributary_daemon.model.outcome import Released, Snoozed
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
 
@@ -53,6 +52,8 @@ _RECONCILE_EVERY: Final = 2.0
 # longer than a claim that was given up may go on in the server before it commits
 _WARY: Final = 90.0
 _LINGER: Final = 0.003
+# until a suspected function comes again that found no process idle
+_ELSEWHERE: Final = 2.0
 _NOT_FAILED: Final = frozenset(
     {"completed", "skipped", "released", "returned", "snoozed", "suspended", "continued"}
 )
@@ -211,7 +212,7 @@ class DatabaseThread:
 
     def _want(self) -> int:
         """How many leases to claim now; 0 while enough is held to make a larger batch worth the wait."""
-        if self._draining or self._paused or self._holdings.once:
+        if self._draining or self._paused or self._holdings.once or self._holdings.alone is not None:
             return 0
         target = self._pace.target()
         held = len(self._holdings.held)
@@ -306,8 +307,9 @@ class DatabaseThread:
     def _start_once(self, leases: Leases) -> None:
         """Start attempts whose start must be known: it is recorded, fenced, before user code runs."""
         holdings = self._holdings
-        free = 0 if holdings.ready else max(0, self._setup.slots - holdings.handed)
-        starting = list(islice(holdings.once, free))
+        for held in holdings.too_patient(time.monotonic()):
+            holdings.end(held, Snoozed(_ELSEWHERE))
+        starting = holdings.starting_once()
         for shard in {held.shard for held in starting}:
             mine = [held for held in starting if held.shard == shard]
             # nothing leaves this thread's queues before the database has answered: the connection may die

@@ -109,9 +109,11 @@ class _Host:
             if (await cursor.fetchall())[0][0] is not True:
                 return False
             await connection.commit_step()
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
         except LOST:
             raise
-        except Exception as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
+        except BaseException as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
             replay.did(command, self.now(), error=told(error))
         else:
             replay.note(event)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _WAITS: Final = 0.06
 _LOOKS_AGAIN: Final = 0.015
 _SOON: Final = 0.075
+_PATIENCE: Final = 10.0
 
 
 class Holdings:
@@ -28,6 +29,7 @@ class Holdings:
         ready: leases that are handed over next.
         ended: outcomes that are not written yet.
         handed: how many the crew has, running or waiting for a slot.
+        alone: a suspect that runs with nothing beside it in this process; None at most times.
 
     Args:
         slots: steps that run at once.
@@ -40,6 +42,7 @@ class Holdings:
         self.ready: list[Held] = []
         self.ended: list[tuple[Held, Ended]] = []
         self.handed = 0
+        self.alone: Held | None = None
         self._handed_loop = 0
         self._handed_ever = 0
         # in the order in which they were handed over; started ones leave at the head
@@ -126,8 +129,36 @@ class Holdings:
         self.ready = [item for item in self.ready if item is not held]
         self.once = deque(item for item in self.once if item is not held)
 
+    def starting_once(self) -> list[Held]:
+        """Return those of `once` whose start is to be recorded now.
+
+        A suspected workflow function, which cannot run in a process of its own, waits until this one has
+        nothing else to do: its death is to be its own.
+        """
+        if self.ready or self.alone is not None:
+            return []
+        found: list[Held] = []
+        for held in self.once:
+            if held.durable:
+                if self.handed == 0 and not found:
+                    return [held]
+            elif len(found) < self._slots - self.handed:
+                found.append(held)
+        return found
+
+    def too_patient(self, now: float) -> list[Held]:
+        """Take suspected workflow functions that have waited in vain for this process to be theirs alone."""
+        late = [held for held in self.once if held.durable and now - held.claimed_at > _PATIENCE]
+        if late:
+            self.once = deque(held for held in self.once if held not in late)
+        for held in late:
+            held.reported = True
+        return late
+
     def startable(self) -> list[Held]:
         """Take what may be handed over: threads and loop share the slots, so only one may have a queue."""
+        if self.alone is not None:
+            return []
         loop, threads = self._handed_loop, self.handed - self._handed_loop
         count = 0
         for held in self.ready:
@@ -143,6 +174,7 @@ class Holdings:
         self.handed += count
         self._handed_ever += count
         self._waiting.extend(taken)
+        self.alone = next((held for held in taken if held.durable and held.suspect), None)
         return taken
 
     def recall(self, taken_back: Iterable[Held]) -> list[Held]:
@@ -200,9 +232,11 @@ class Holdings:
             yield self._waiting[0]
         if self.ready:
             yield self.ready[0]
-        if self.once:
-            yield self.once[0]
+        # who waits for the process to be free of others is no sign that it is slow
+        yield from (held for held in self.once if not held.durable)
 
     def _took(self, held: Held) -> None:
+        if held is self.alone:
+            self.alone = None
         self.handed -= 1
         self._handed_loop -= held.in_loop

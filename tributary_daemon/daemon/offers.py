@@ -81,6 +81,5 @@ def _describe(handler: Handler) -> dict[str, Any]:
         "output_schema": handler.signature.output_schema(),
     }
     if handler.durable:
-        spec = spec_of(handler)
-        described["function"] = {"hash": spec.revision_hash(), "plan": spec.plan()}
+        described["function"] = spec_of(handler).plan()
     return described

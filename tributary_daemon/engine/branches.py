@@ -27,13 +27,13 @@ class Branches:
     def __init__(self) -> None:
         self._ready: deque[tuple[Coroutine[Any, Any, Any], Pending[Any]]] = deque()
         self._waiting: dict[Pending[Any], Pending[Any]] = {}
-        self._all: list[Coroutine[Any, Any, Any]] = []
+        self._all: list[tuple[Coroutine[Any, Any, Any], Pending[Any]]] = []
         self.halted: Halt | None = None
 
     def add(self, coroutine: Coroutine[Any, Any, Any]) -> Pending[Any]:
         """Begin a coroutine; what it returns or raises settles the result."""
         outcome: Pending[Any] = Pending()
-        self._all.append(coroutine)
+        self._all.append((coroutine, outcome))
         self._ready.append((coroutine, outcome))
         return outcome
 
@@ -49,9 +49,14 @@ class Branches:
         """What is waited for, by one branch each."""
         return list(self._waiting.values())
 
+    def unheard(self) -> list[BaseException]:
+        """Return what branches have raised that nobody has awaited."""
+        failed = [outcome for _, outcome in self._all if outcome.failed and not outcome.heard]
+        return [error for outcome in failed if (error := outcome.error) is not None]
+
     def close(self) -> None:
         """End what is left: nothing of it runs any more, its ``finally`` blocks excepted."""
-        for coroutine in self._all:
+        for coroutine, _ in self._all:
             try:
                 coroutine.close()
             except BaseException:  # noqa: BLE001, S112 - user code that does not want to end; it is forgotten

@@ -70,6 +70,18 @@ def failure(command: Command, ending: Ending) -> StepFailed:
     )
 
 
+def without_last_failure(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return events without what failed last, if it led to nothing but the end: a retry tries it again."""
+    cut = len(events)
+    for index in range(cut - 1, -1, -1):
+        event = events[index]
+        if event["type"] not in ("ended", "did"):
+            break
+        if event.get("state", "completed") != "completed" or "error" in event:
+            cut = index
+    return events[:cut]
+
+
 class Ids:
     """The ids of the steps of a run: each names one."""
 

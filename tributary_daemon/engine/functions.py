@@ -103,8 +103,9 @@ async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) 
                     doing[asyncio.ensure_future(_called(command, host))] = command
             if doing:
                 done, _ = await asyncio.wait(doing, return_when=asyncio.FIRST_COMPLETED)
-                for task in sorted(done, key=lambda task: doing[task].number):
-                    replay.did(doing.pop(task), host.now(), **task.result())
+                # one at a time: what it leads to comes before the next in a replay
+                task = min(done, key=lambda task: doing[task].number)
+                replay.did(doing.pop(task), host.now(), **task.result())
             elif pending:
                 # alone, as it commits the history with what it does
                 if not await host.transact(pending[0], replay):
@@ -122,7 +123,9 @@ async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) 
 async def _called(command: Command, host: Host) -> dict[str, Any]:
     try:
         return {"result": codec.loads(await host.call(command))}
-    except Exception as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
         return {"error": told(error)}
 
 
@@ -168,6 +171,8 @@ def _ended(lease: Lease, handler: Handler, replay: Replay) -> Outcome:
         result = replay.result()
     except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
         return _failed(lease, error, replay)
+    for lost in replay.unheard():
+        replay.log.warning("a branch that nobody awaited has failed", error=f"{type(lost).__name__}: {lost}")
     try:
         text = handler.signature.dump(result)
     except CodecError as error:

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.engine.branches import Branches, Halt
-from tributary_daemon.engine.commands import IN_PLACE, Command, Ids, failure
+from tributary_daemon.engine.commands import IN_PLACE, Command, Ids, failure, without_last_failure
 from tributary_daemon.engine.deviations import deviation
 from tributary_daemon.errors import InvalidInput, NonDeterminism
 from tributary_daemon.handlers.pending import Pending
@@ -61,6 +61,7 @@ class Replay:
         self.new: list[dict[str, Any]] = []
         self.number = history.number
         self._kept = 0
+        self._closed = False
         self._made = history.made
         self.status: str | None = None
         self.queries: dict[str, Callable[..., Any]] = {}
@@ -112,6 +113,11 @@ class Replay:
 
     @property
     def replaying(self) -> bool:
+        """Whether what happens now has happened before: nothing has come in this activation yet."""
+        return self._closed or not self.new
+
+    @property
+    def _ahead(self) -> bool:
         """Whether there are recorded events ahead."""
         return self._position < len(self._recorded)
 
@@ -137,9 +143,13 @@ class Replay:
     def result(self) -> Any:
         """Return what the function returned, or raise what it raised."""
         if (error := self._main.error) is not None:
-            # here: records leave out the frames of the engine, and behind them stand those of the function
+            # here: records leave out the engine's frames, and behind them stand those of the function
             raise error
         return self._main.result()
+
+    def unheard(self) -> list[BaseException]:
+        """Return what branches have raised that nobody has awaited; for who has asked for the result."""
+        return self._branches.unheard()
 
     def advance(self) -> None:
         """Go on until the function ends or waits for what has not come.
@@ -153,10 +163,10 @@ class Replay:
             if isinstance(halted, _Deviates):
                 raise halted.error
             if halted is not None or self._main.done:
-                if self.replaying:
+                if self._ahead:
                     raise self._deviates("it ended" if halted is None else "it begins anew")
                 return
-            if self.replaying:
+            if self._ahead:
                 event = self._recorded[self._position]
                 if event["type"] not in ("ended", "did"):
                     raise self._deviates("it waits")
@@ -228,18 +238,8 @@ class Replay:
         return tuple(ordinal for ordinal in self.open() if ordinal < self._made)
 
     def ending_events(self) -> list[dict[str, Any]]:
-        """Return what of `new` is to be recorded of a function that has failed.
-
-        What failed, and led to nothing but that end, is left out: an explicit retry tries it again.
-        """
-        cut = len(self.new)
-        for index in range(cut - 1, self._kept - 1, -1):
-            event = self.new[index]
-            if event["type"] not in ("ended", "did"):
-                break
-            if event.get("state", "completed") != "completed" or "error" in event:
-                cut = index
-        return self.new[self._kept : cut]
+        """Return what of `new` is to be recorded of a function that has failed."""
+        return without_last_failure(self.to_keep())
 
     def to_keep(self) -> list[dict[str, Any]]:
         """Return what of `new` is still to be recorded."""
@@ -251,7 +251,8 @@ class Replay:
         self.number += 1
 
     def close(self) -> None:
-        """Forget the coroutines."""
+        """Forget the coroutines; what their ``finally`` blocks say is not kept."""
+        self._closed = True
         self._branches.close()
 
     # what a context asks
@@ -268,7 +269,7 @@ class Replay:
         self._check(f"{kind} {name}")
         self._ids.refuse(step_id)
         number = len(self._commands) + 1
-        if self.replaying:
+        if self._ahead:
             event = self._recorded[self._position]
             if (event["type"], event.get("kind"), event.get("name")) != ("asked", kind, name) or (
                 step_id is not None and event["id"] != step_id
@@ -306,7 +307,7 @@ class Replay:
         if patch not in self._patches:
             # what was decided once holds for the run
             self._patches[patch] = True
-            if not self.replaying:
+            if not self._ahead:
                 self._record({"type": "patched", "id": patch})
             elif self._recorded[self._position] == {"type": "patched", "id": patch}:
                 self._position += 1
@@ -317,7 +318,7 @@ class Replay:
     def undo(self, name: str, payload: Callable[[], Any]) -> None:
         """Register what undoes something."""
         self._check(f"the undo {name}")
-        if self.replaying:
+        if self._ahead:
             event = self._recorded[self._position]
             if (event["type"], event.get("name")) != ("undo", name):
                 self._halt(self._deviates(f"it registers {name} for a failure"))
@@ -329,8 +330,9 @@ class Replay:
         self._record({"type": "undo", "id": found, "name": name, "payload": given})
 
     def set_status(self, status: str) -> None:
-        """Keep what the function says of itself."""
-        self.status = status
+        """Keep what the function says of itself, unless that is kept already."""
+        if not self.replaying:
+            self.status = status
 
     def answer(self, query: str, function: Callable[..., Any]) -> None:
         """Keep what answers a query."""
@@ -380,10 +382,8 @@ class Replay:
             command.pending.settle(error=failure(command, ending))
 
     def _deviates(self, what: str) -> NonDeterminism:
-        return deviation(self.name, self._recorded, self._position, [*self._told()], what)
-
-    def _told(self) -> list[str]:
-        return [f"{c.kind} {c.name}" for c in self._commands]
+        asked = [f"{command.kind} {command.name}" for command in self._commands]
+        return deviation(self.name, self._recorded, self._position, asked, what)
 
 
 class Anew(Halt):

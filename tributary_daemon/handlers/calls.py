@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
 from tributary_daemon import codec
 from tributary_daemon.errors import HandlerError, InvalidInput
 from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.declare import options_of as declared_options
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.handlers.signature import explain
-from tributary_daemon.model import durations
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tributary_daemon.model.retry import Retry
 
 Target = str | Callable[..., Any]
+_BOUNDS: Final = {"priority": (-32_768, 31_999), "max_attempts": (1, 32_767)}
 
 
 class StepOptions(TypedDict, total=False):
@@ -92,32 +94,43 @@ def handler_of(target: Target) -> Handler | None:
 
 
 def options_of(given: StepOptions) -> dict[str, Any]:
-    """Return options as `Handler.options` has them."""
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if (timeout := given.get("timeout")) is not None:
-        options["timeout"] = durations.seconds(timeout)
-    if (retry := given.get("retry")) is not None:
-        options["retry"] = retry.to_json()
+    """Return options as `Handler.options` has them.
+
+    Raises:
+        HandlerError: one of them is wrong.
+    """
+    options = declared_options(
+        "ctx.run",
+        queue=given.get("queue"),
+        priority=given.get("priority"),
+        max_attempts=given.get("max_attempts"),
+        timeout=given.get("timeout"),
+        retry=given.get("retry"),
+    )
+    for name, (least, most) in _BOUNDS.items():
+        if not least <= options.get(name, least) <= most:
+            raise HandlerError(f"{name} is {options[name]:,}", hint=f"use {least:,} to {most:,}")
     return options
 
 
 def reader(handler: Handler) -> Callable[[Any], Any] | None:
     """Return what makes of a JSON value what a handler has returned; None where it does not say."""
     writer = handler.signature.writer
-    return None if writer is None else writer.validate_python
+    return None if writer is None else _reading(writer, "result")
 
 
 def typed(model: Any) -> Callable[[Any], Any] | None:
     """Return what makes a ``model`` of a JSON value; None where any value will do."""
-    if model is None or model is Any:
-        return None
-    adapter = _adapter(model)
+    return None if model is None or model is Any else _reading(_adapter(model), "payload")
 
+
+def _reading(adapter: TypeAdapter[Any], what: str) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         try:
-            return adapter.validate_python(value)
+            # as JSON: a strict model takes a text for a time there, and nowhere else
+            return adapter.validator.validate_json(json.dumps(value))
         except ValidationError as error:
-            raise InvalidInput(explain(error, "payload")) from error
+            raise InvalidInput(explain(error, what)) from error
 
     return read
 

@@ -18,10 +18,11 @@ class Pending(Generic[T_co]):
     It has begun when it was asked for, so that two of them that are awaited later run side by side.
     """
 
-    __slots__ = ("_convert", "_error", "_trace", "_value", "_watchers", "done", "waits_for")
+    __slots__ = ("_convert", "_error", "_trace", "_value", "_watchers", "done", "heard", "waits_for")
 
     def __init__(self, convert: Callable[[Any], Any] | None = None) -> None:
         self.done = False
+        self.heard = False
         self.waits_for: tuple[Pending[Any], ...] = ()
         self._convert = convert
         self._value: Any = None
@@ -48,6 +49,7 @@ class Pending(Generic[T_co]):
     @property
     def error(self) -> BaseException | None:
         """How it has failed, with the frames in which that was raised first, however often it is awaited."""
+        self.heard = True
         return None if self._error is None else self._error.with_traceback(self._trace)
 
     @property
@@ -87,10 +89,11 @@ def gathered(parts: list[Pending[Any]], *, return_exceptions: bool) -> Pending[l
     def ended(part: Pending[Any]) -> None:
         nonlocal left
         left -= 1
-        if part.failed and not return_exceptions:
-            whole.settle(error=part._error)  # noqa: SLF001 - of the same class
+        error = part.error
+        if error is not None and not return_exceptions:
+            whole.settle(error=error)
         elif left == 0:
-            whole.settle([part._error if part.failed else part._value for part in parts])  # noqa: SLF001
+            whole.settle([other.error if other.failed else other.result() for other in parts])
 
     for part in parts:
         part.watch(ended)

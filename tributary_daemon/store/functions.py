@@ -16,12 +16,12 @@ def register(connection: Connection, functions: Sequence[Mapping[str, Any]]) -> 
 
     Args:
         connection: of a supervisor.
-        functions: ``{"name", "description", "function": {"hash", "plan"}}`` each.
+        functions: ``{"name", "description", "function": plan}`` each.
     """
     if not functions:
         return []
     told = [
-        {"name": given["name"], "description": given["description"], **given["function"]}
+        {"name": given["name"], "description": given["description"], "plan": given["function"]}
         for given in functions
     ]
     row = connection.execute("select tributary.register_functions(%s::jsonb)", (json.dumps(told),)).fetchone()

@@ -11,7 +11,7 @@ from tributary_daemon.store.arrays import numbers, plain, quoted
 from tributary_daemon.store.db import Query, query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tributary_daemon.model.outcome import Part
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEEP_HISTORY: Final = """
     select run_id::text, ordinal, seq
     from tributary.keep_history(%s::smallint, %s::uuid[], %s::int[], %s::bigint[], %s::int[], %s::text[],
-                                %s::text[], %s::text[])
+                                %s::text[], %s::text[], %s::uuid[])
 """
 _CLOCK: Final = "select tributary.clock()"
 SAVE_HISTORY: Final = """
@@ -64,10 +64,12 @@ class Recordable(Protocol):
     @property
     def seq(self) -> int: ...
     @property
+    def in_run(self) -> bool: ...
+    @property
     def part(self) -> Part | None: ...
 
 
-def history_params(shard: int, ended: Iterable[Recordable]) -> tuple[Any, ...] | None:
+def history_params(shard: int, ended: Sequence[Recordable]) -> tuple[Any, ...] | None:
     """Return the parameters of `KEEP_HISTORY` for those outcomes that add to a history; None for none."""
     found = sorted(
         ((item.run_id, item.ordinal, item.seq, item.part) for item in ended if item.part is not None),
@@ -85,6 +87,8 @@ def history_params(shard: int, ended: Iterable[Recordable]) -> tuple[Any, ...] |
         quoted(part.events for part in parts),
         quoted(part.status for part in parts),
         quoted(json.dumps(part.left) if part.left else None for part in parts),
+        # the finish of the same transaction locks these: at once, or two batches would wait for each other
+        plain(dict.fromkeys(item.run_id for item in ended if item.in_run)),
     )
 
 
