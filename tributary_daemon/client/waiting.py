@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tributary_daemon.client import options
+from tributary_daemon.client.awaited import FIRST_POLL, GROWTH, SLOWEST_POLL
 from tributary_daemon.errors import InvalidInput, WaitTimeout, WorkFailed
 from tributary_daemon.model import durations
 from tributary_daemon.store.lists import Filter
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from tributary_daemon.client.documents import Document
     from tributary_daemon.client.options import RunAfter, Settings
 
-FIRST_POLL: Final = 0.02
-SLOWEST_POLL: Final = 0.5
-_GROWTH: Final = 1.5
 
 Seen: TypeAlias = "Callable[[Document], None]"
 
@@ -85,9 +83,18 @@ class Pace:
         Raises:
             WaitTimeout: the time is over.
         """
-        pause, self._pause = self._pause, min(self._pause * _GROWTH, self._slowest)
+        pause, self._pause = self._pause, min(self._pause * GROWTH, self._slowest)
+        left = self.left()
+        return pause if left is None else min(pause, left)
+
+    def left(self) -> float | None:
+        """Return how many seconds are left; None for ever.
+
+        Raises:
+            WaitTimeout: the time is over.
+        """
         if self._end is None:
-            return pause
+            return None
         left = self._end - self._now()
         if left <= 0:
             assert self._timeout is not None
@@ -95,7 +102,7 @@ class Pace:
                 f"{self._work_id} has not ended after {durations.text(self._timeout)}",
                 hint="it goes on; wait again, or cancel it",
             )
-        return min(pause, left)
+        return left
 
     def lost(self) -> float:
         """Return for how many seconds to wait before trying a lost database again."""
