@@ -76,6 +76,7 @@ class _Service:
         self._news = asyncio.Event()
         self._stopping = False
         self._registered = False
+        self._told = False
         self._ear = Ear(
             url,
             ends.channel(self._id),
@@ -145,40 +146,44 @@ class _Service:
         return None
 
     async def _ask(self, taken: Round) -> None:
+        refusal = await self._register(taken) if taken.registers else None
+        found: frozenset[str] = frozenset()
         try:
-            if taken.registers:
-                await self._register(taken)
-            began = time.monotonic()
-            found: frozenset[str] = frozenset()
             if taken.look:
                 found = await self._link.run(lambda: ends.ended(taken.look), again=True)
-            now = time.monotonic()
-            self._book.looked(taken, found, now, now - began)
         except DatabaseUnreachable:
             # it is on its way back, as for every wait
             self._book.failed(taken, time.monotonic())
             if not self._stopping:
                 await asyncio.sleep(SLOWEST_POLL)
+            return
         except TributaryError as error:
-            self._book.refuse(taken, error)
+            self._book.refused(taken, error)
+            return
+        now = time.monotonic()
+        self._book.looked(taken, found, now)
+        if refusal is not None:
+            # a session that may only read, say: nobody will tell, so it polls
+            self._book.unregistered(taken, now)
+            self._say(refusal)
 
-    async def _register(self, taken: Round) -> None:
+    async def _register(self, taken: Round) -> TributaryError | None:
         probe = self._ear.question()
         try:
             unknown = await self._link.run(
                 lambda: ends.register(self._id, taken.new, taken.done, probe), again=True
             )
-        except DatabaseUnreachable:
-            raise
         except TributaryError as error:
-            # a session that may only read, say: nobody will tell, so it polls
+            return error
+        self._registered = True
+        if unknown:
+            self._book.unknown(taken, time.monotonic())
+        return None
+
+    def _say(self, error: TributaryError) -> None:
+        if not self._told:
+            self._told = True
             events.emit(events.ListenFailed(NAME, error.message))
-            self._ear.stop()
-            self._turned(listening=False)
-        else:
-            self._registered = True
-            if unknown:
-                self._book.unknown(taken, time.monotonic())
 
     async def _forget(self) -> None:
         try:

@@ -29,7 +29,7 @@ LINGER: Final = 30.0
 """Seconds for which a client goes on listening when it waits for nothing more."""
 _LEAVING: Final = 0.5
 _SLACK: Final = 0.01
-_SHARE: Final = 50.0
+_LOOKS_PER_SECOND: Final = 2_000.0  # a hundredth of a core of the server
 
 
 class Flag(Protocol):
@@ -105,8 +105,8 @@ class Book:
         self._gone: set[str] = set()
         self._gone_at = math.inf
         self._renew_at = math.inf
+        self._again_at = math.inf
         self._idle_at = now + LINGER
-        self._took = 0.0
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -148,6 +148,7 @@ class Book:
         """Notifications arrive from now on, or do no more: either way some may have been missed."""
         self.listening = listening
         self._renew_at = now if listening else math.inf
+        self._again_at = math.inf
         for work_id, watched in self._watched.items():
             watched.looks = 0
             self._at(work_id, watched, now if listening else now + self._pause(watched))
@@ -166,14 +167,16 @@ class Book:
         at = self._due[0][0] if self._due else math.inf
         if self.listening:
             at = min(at, self._renew_at, self._gone_at, now if self._fresh else math.inf)
-        return max(0.0, min(at, self._idle_at) - now)
+        return max(0.0, min(at, self._again_at, self._idle_at) - now)
 
     def is_idle(self, now: float) -> bool:
         """Return whether nobody has waited for so long that it is time to stop."""
         return now >= self._idle_at
 
     def take(self, now: float) -> Round:
-        """Return what is due. `looked` or `failed` says what came of it."""
+        """Return what is due. `looked`, `failed` or `refused` says what came of it."""
+        if now >= self._again_at:
+            self.turn(listening=True, now=now)
         look = []
         while self._due and self._due[0][0] <= now + _SLACK:
             due, work_id = heapq.heappop(self._due)
@@ -201,39 +204,30 @@ class Book:
         for work_id in lost:
             self._at(work_id, self._watched[work_id], now)
 
-    def looked(self, taken: Round, ended: Collection[str], now: float, took: float) -> None:
-        """Wake the owners of what has ended; look for the rest later.
-
-        Args:
-            taken: the round.
-            ended: of what was looked for.
-            now: monotonic time.
-            took: seconds that looking took; it is done so rarely that it takes a small share of the time.
-        """
-        self._took = took
+    def looked(self, taken: Round, ended: Collection[str], now: float) -> None:
+        """Wake the owners of what has ended; look for the rest later."""
         self.heard(ended)
         for work_id in taken.look:
             if (watched := self._watched.get(work_id)) is not None:
                 watched.looks += 1
                 self._at(work_id, watched, now + self._pause(watched))
 
+    def unregistered(self, taken: Round, now: float) -> None:
+        """The database answers, but took no registration: poll, and try that again later."""
+        self._undo(taken, now)
+        self.turn(listening=False, now=now)
+        self._again_at = now + RENEWAL
+
     def failed(self, taken: Round, now: float) -> None:
         """The database could not be asked: do it all again a little later."""
         if taken.registers:
             self._renew_at = now
-        for work_id in taken.new:
-            self._registered.discard(work_id)
-            if work_id in self._watched:
-                self._fresh.add(work_id)
-        self._gone.update(set(taken.done) - self._registered - self._fresh)
-        if self._gone:
-            self._registered |= self._gone
-            self._gone_at = now
+        self._undo(taken, now)
         for work_id in taken.look:
             if (watched := self._watched.get(work_id)) is not None:
                 self._at(work_id, watched, now)
 
-    def refuse(self, taken: Round, error: TributaryError) -> None:
+    def refused(self, taken: Round, error: TributaryError) -> None:
         """Looking is not possible: the owners of what was looked for learn why."""
         for work_id in taken.look:
             watched = self._watched.get(work_id)
@@ -249,6 +243,17 @@ class Book:
                 ticket.flag.set()
         self._watched.clear()
 
+    def _undo(self, taken: Round, now: float) -> None:
+        """Nobody knows what of a registration was written: it is all done again."""
+        for work_id in taken.new:
+            self._registered.discard(work_id)
+            if work_id in self._watched:
+                self._fresh.add(work_id)
+        self._gone.update(set(taken.done) - self._registered - self._fresh)
+        if self._gone:
+            self._registered |= self._gone
+            self._gone_at = now
+
     def _pause(self, watched: _Watched) -> float:
         slowest = min(
             (ticket.slowest for ticket in watched.tickets if ticket.slowest is not None),
@@ -257,11 +262,11 @@ class Book:
         if self.listening:
             if watched.looks <= len(AFTER_REGISTERING):
                 return AFTER_REGISTERING[max(watched.looks, 1) - 1]
-            pause = min(slowest, BACKSTOP)
+            pause = slowest if slowest < math.inf else BACKSTOP
         else:
             # not above 60 quick ones: powers overflow
             pause = min(FIRST_POLL * GROWTH ** min(watched.looks, 60), slowest)
-        return max(pause, self._took * _SHARE)
+        return max(pause, len(self._watched) / _LOOKS_PER_SECOND)
 
     def _at(self, work_id: str, watched: _Watched, due: float) -> None:
         watched.due = due

@@ -86,6 +86,7 @@ class _Service:
         self._news = threading.Condition()
         self._stopping = False
         self._registered = False
+        self._told = False
         self._ear = Ear(url, ends.channel(self._id), self._heard, self._turned)
         self._thread = threading.Thread(target=self._run, name="trib waits", daemon=True)
         self._thread.start()
@@ -147,41 +148,48 @@ class _Service:
         return None
 
     def _ask(self, taken: Round) -> None:
+        refusal = self._register(taken) if taken.registers else None
+        found: frozenset[str] = frozenset()
         try:
-            if taken.registers:
-                self._register(taken)
-            began = time.monotonic()
-            found = self._link.run(lambda: ends.ended(taken.look), again=True) if taken.look else frozenset()
-            now = time.monotonic()
-            with self._news:
-                self._book.looked(taken, found, now, now - began)
+            if taken.look:
+                found = self._link.run(lambda: ends.ended(taken.look), again=True)
         except DatabaseUnreachable:
             # it is on its way back, as for every wait
             with self._news:
                 self._book.failed(taken, time.monotonic())
                 self._news.wait_for(lambda: self._stopping, SLOWEST_POLL)
+            return
         except TributaryError as error:
             with self._news:
-                self._book.refuse(taken, error)
+                self._book.refused(taken, error)
+            return
+        now = time.monotonic()
+        with self._news:
+            self._book.looked(taken, found, now)
+            if refusal is not None:
+                # a session that may only read, say: nobody will tell, so it polls
+                self._book.unregistered(taken, now)
+        if refusal is not None:
+            self._say(refusal)
 
-    def _register(self, taken: Round) -> None:
+    def _register(self, taken: Round) -> TributaryError | None:
         probe = self._ear.question()
         try:
             unknown = self._link.run(
                 lambda: ends.register(self._id, taken.new, taken.done, probe), again=True
             )
-        except DatabaseUnreachable:
-            raise
         except TributaryError as error:
-            # a session that may only read, say: nobody will tell, so it polls
+            return error
+        self._registered = True
+        if unknown:
+            with self._news:
+                self._book.unknown(taken, time.monotonic())
+        return None
+
+    def _say(self, error: TributaryError) -> None:
+        if not self._told:
+            self._told = True
             events.emit(events.ListenFailed(NAME, error.message))
-            self._ear.stop()
-            self._turned(listening=False)
-        else:
-            self._registered = True
-            if unknown:
-                with self._news:
-                    self._book.unknown(taken, time.monotonic())
 
     def _forget(self) -> None:
         try:
