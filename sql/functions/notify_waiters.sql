@@ -17,9 +17,13 @@ begin
         select n.waiter_id, string_agg(n.run_id::text, ' ') as ids
         from (
             select a.waiter_id, a.run_id, (row_number() over (partition by a.waiter_id) - 1) / 200 as part
-            from (select distinct unnest(p_ids) as id) as u
-            cross join lateral (
-                select w.waiter_id, w.run_id from awaited w where w.shard = p_shard and w.run_id = u.id offset 0
+            from (
+                -- a batch names a run as often as it has steps of it: what is found is made distinct, not what is looked for
+                select distinct w.waiter_id, w.run_id
+                from unnest(p_ids) as u(id)
+                cross join lateral (
+                    select k.waiter_id, k.run_id from awaited k where k.shard = p_shard and k.run_id = u.id offset 0
+                ) as w
             ) as a
             where (select r.finished_at from runs r where r.shard = p_shard and r.run_id = a.run_id) is not null
                or (select s.finished_at from steps s
