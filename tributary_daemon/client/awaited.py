@@ -29,7 +29,15 @@ LINGER: Final = 30.0
 """Seconds for which a client goes on listening when it waits for nothing more."""
 _LEAVING: Final = 0.5
 _SLACK: Final = 0.01
+_SHORT: Final = 0.2
 _LOOKS_PER_SECOND: Final = 2_000.0  # a hundredth of a core of the server
+
+
+def _tick(now: float, pause: float) -> float:
+    """Return when to look after a pause of about this length: long ones end together, whenever they began."""
+    if pause < _SHORT or pause == math.inf:
+        return now + pause
+    return math.ceil(now / pause + 0.5) * pause
 
 
 class Flag(Protocol):
@@ -202,6 +210,7 @@ class Book:
         self._gone &= self._registered
         self._fresh |= lost
         for work_id in lost:
+            self._watched[work_id].looks = 0
             self._at(work_id, self._watched[work_id], now)
 
     def looked(self, taken: Round, ended: Collection[str], now: float) -> None:
@@ -210,7 +219,7 @@ class Book:
         for work_id in taken.look:
             if (watched := self._watched.get(work_id)) is not None:
                 watched.looks += 1
-                self._at(work_id, watched, now + self._pause(watched))
+                self._at(work_id, watched, _tick(now, self._pause(watched)))
 
     def unregistered(self, taken: Round, now: float) -> None:
         """The database answers, but took no registration: poll, and try that again later."""
@@ -263,10 +272,12 @@ class Book:
             if watched.looks <= len(AFTER_REGISTERING):
                 return AFTER_REGISTERING[max(watched.looks, 1) - 1]
             pause = slowest if slowest < math.inf else BACKSTOP
+        elif slowest == math.inf:
+            return math.inf
         else:
             # not above 60 quick ones: powers overflow
             pause = min(FIRST_POLL * GROWTH ** min(watched.looks, 60), slowest)
-        return max(pause, len(self._watched) / _LOOKS_PER_SECOND)
+        return max(pause, len(self._watched) / _LOOKS_PER_SECOND) if watched.looks else pause
 
     def _at(self, work_id: str, watched: _Watched, due: float) -> None:
         watched.due = due
