@@ -12,6 +12,10 @@ set enable_bitmapscan to off
 set jit to off
 as $$
 begin
+    -- what others wait for is not among these as a rule: one scan tells
+    if not exists (select from awaited k where k.shard = p_shard and k.run_id = any (p_ids)) then
+        return;
+    end if;
     perform pg_notify('tributary_ended_' || replace(told.waiter_id::text, '-', ''), told.ids)
     from (
         select n.waiter_id, string_agg(n.run_id::text, ' ') as ids
