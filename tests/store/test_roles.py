@@ -63,6 +63,13 @@ ACTS = {
     "select tributary.release({process}, '{intent}', 1)": {"worker", "admin"},
     "select * from tributary.claim_leases(0::smallint, {process}, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 1)": {
         "worker", "admin"},
+    "select tributary.await_ends('{intent}', array['{intent}']::uuid[], array['{dead}']::uuid[], null)": {
+        "read", "worker", "admin"},
+    "select tributary.find_ended(array['{intent}']::uuid[])": {"read", "worker", "admin"},
+    "select tributary.leave_waiters('{intent}')": {"read", "worker", "admin"},
+    "select tributary.sweep_waiters()": {"worker", "admin"},
+    "delete from tributary.awaited": {"worker", "admin"},
+    "insert into tributary.waiters values ('{intent}', now())": {"worker", "admin"},
     "select tributary.rescue(0::smallint, '10 s', 1)": {"worker", "admin"},
     "select * from tributary.prune_batch(0::smallint, null, null, '1 day', null, null, null, 10)": {
         "worker", "admin"},
