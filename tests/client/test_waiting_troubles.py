@@ -88,7 +88,7 @@ def test_without_listen_it_polls_and_says_so_once(database, hand, eventually, em
         hand.offer("test.a.v1")
         waits = Waits(client, [client.submit("test.a.v1").id for _ in range(20)])
         eventually(lambda: emitted, what="it says so")
-        eventually(lambda: tries(client) >= 2, 20, what="it tries again")
+        eventually(lambda: tries(client) >= 4, 20, what="it tries again")
         ended(hand)
         assert waits.states() == ["completed"] * 20
     assert [type(event) for event in emitted] == [events.ListenFailed]

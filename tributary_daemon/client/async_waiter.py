@@ -82,6 +82,7 @@ class _Service:
             ends.channel(self._id),
             lambda ids: self._on_loop(self._heard, ids),
             lambda listening: self._on_loop(self._turned, listening),
+            lambda: len(self._book) > 0,
         )
         self._task = self._loop.create_task(self._run(), name="trib waits")
         self._ear.start()

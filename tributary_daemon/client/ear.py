@@ -29,6 +29,7 @@ class Ear:
         channel: where ids of ended work arrive, separated by spaces.
         heard: told ids that have ended.
         turned: told whether notifications arrive from now on, or do no more.
+        waiting: whether anybody waits, so that it matters if they do not.
     """
 
     def __init__(
@@ -37,11 +38,14 @@ class Ear:
         channel: str,
         heard: Callable[[Sequence[str]], None],
         turned: Callable[[bool], None],
+        waiting: Callable[[], bool],
     ) -> None:
         self._url = url
         self._channel = channel
         self._heard = heard
         self._turned = turned
+        self._waiting = waiting
+        self._connecting = True
         self._listener: Listener | None = None
         self._stopping = False
         self._told = False
@@ -65,8 +69,9 @@ class Ear:
                 self._ring.send(b".")
 
     def join(self, timeout: float) -> None:
-        """Wait for the end of the thread after `stop`; it may take long only while it connects."""
-        self._thread.join(timeout)
+        """Wait for the end of the thread after `stop`; not while it connects, which may take long."""
+        if not self._connecting:
+            self._thread.join(timeout)
 
     def _run(self) -> None:
         try:
@@ -84,7 +89,9 @@ class Ear:
         listening = False
         try:
             while not self._stopping and not listener.is_hopeless:
+                self._connecting = not listener.listening
                 opened = listener.ensure()
+                self._connecting = False
                 if opened or listening != listener.listening:
                     listening = listener.listening
                     self._turned(listening)
@@ -107,6 +114,6 @@ class Ear:
         """Say once for each outage that LISTEN cannot be had."""
         if listener.listening:
             self._told = False
-        elif listener.failure is not None and not self._told:
+        elif listener.failure is not None and not self._told and self._waiting():
             self._told = True
             events.emit(events.ListenFailed(NAME, listener.failure))

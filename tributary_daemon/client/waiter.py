@@ -87,7 +87,7 @@ class _Service:
         self._stopping = False
         self._registered = False
         self._told = False
-        self._ear = Ear(url, ends.channel(self._id), self._heard, self._turned)
+        self._ear = Ear(url, ends.channel(self._id), self._heard, self._turned, lambda: len(self._book) > 0)
         self._thread = threading.Thread(target=self._run, name="trib waits", daemon=True)
         self._thread.start()
         self._ear.start()
