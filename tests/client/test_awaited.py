@@ -7,6 +7,8 @@ import math
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tributary_daemon.client.awaited import (
     AFTER_REGISTERING,
@@ -278,3 +280,75 @@ def test_at_its_end_everybody_looks_and_goes_elsewhere(book):
     assert first.over
     assert first.flag.is_set()
     assert len(book) == 0
+
+
+WORDS = (*["join", "leave", "ask"] * 4, "listen", "deaf", "unknown", "fail", "refuse")
+STEPS = st.lists(
+    st.tuples(st.sampled_from(WORDS), st.integers(0, 1), st.sampled_from([0.0, 0.0, 0.01, 0.3, 3.0, 20.0])),
+    min_size=5,
+    max_size=40,
+)
+
+
+def test_who_comes_back_before_it_was_taken_off_leaves_no_idle_turns(listening):
+    first = ticket(slowest=60.0)
+    listening.join(first, 0.0)
+    listening.looked(listening.take(0.0), (), 0.0)
+    listening.leave(first, 1.0)
+    listening.join(first, 1.0)
+    for now in (1.0, 1.02, 1.2):
+        listening.looked(listening.take(now), (), now)
+    assert listening.pause(1.2) > 10
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_whatever_happens_it_never_turns_idly_and_registers_what_is_waited_for(steps):
+    book, now, tickets = Book(0.0), 0.0, []
+    book.turn(listening=True, now=0.0)
+    rows = set()
+
+    def ask(word):
+        taken = book.take(now)
+        if word == "fail":
+            book.failed(taken, now)
+            return
+        if taken.registers and word == "refuse":
+            book.looked(taken, (), now)
+            book.unregistered(taken, now)
+            return
+        if taken.registers:
+            if word == "unknown":
+                rows.clear()
+            rows.update(taken.new)
+            rows.difference_update(taken.done)
+            if word == "unknown":
+                book.unknown(taken, now)
+        book.looked(taken, (), now)
+
+    for word, number, passes in steps:
+        now += passes
+        match word:
+            case "join":
+                tickets.append(ticket(number))
+                book.join(tickets[-1], now)
+            case "leave" if tickets:
+                book.leave(tickets.pop(number % len(tickets)), now)
+            case "listen" | "deaf":
+                book.turn(listening=word == "listen", now=now)
+            case _:
+                ask(word)
+    # left alone it comes to rest: each time that it does not pause there is something to ask for
+    for _ in range(200):
+        if book.is_idle(now):
+            break
+        pause = min(book.pause(now), 1.0)
+        now += pause
+        if pause == 0:
+            taken = book.take(now)
+            assert taken.registers or taken.look
+            rows.update(taken.new)
+            rows.difference_update(taken.done)
+            book.looked(taken, (), now)
+    if book.listening and not book.is_idle(now):
+        assert rows == {one.work_id for one in tickets}

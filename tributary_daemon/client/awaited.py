@@ -174,7 +174,12 @@ class Book:
             heapq.heappop(self._due)
         at = self._due[0][0] if self._due else math.inf
         if self.listening:
-            at = min(at, self._renew_at, self._gone_at, now if self._fresh else math.inf)
+            at = min(
+                at,
+                self._renew_at,
+                self._gone_at if self._gone else math.inf,
+                now if self._fresh else math.inf,
+            )
         return max(0.0, min(at, self._again_at, self._idle_at) - now)
 
     def is_idle(self, now: float) -> bool:
