@@ -70,6 +70,28 @@ def test_thousands_wait_on_one_connection(database, hand, eventually):
     eventually(lambda: listens(hand) == 0, what="nobody listens")
 
 
+def test_many_are_waited_for_with_one_limit(client, hand, database):
+    hand.offer("test.a.v1")
+    receipts = [client.submit("test.a.v1") for _ in range(3)]
+    hand.finish(hand.claim(), "completed", result=1)
+    with pytest.raises(WaitTimeout, match=f"{receipts[1].id}, number 2 of 3, has not ended after 50ms"):
+        client.wait_all(receipts, "50ms")
+    hand.finish(hand.claim(), "completed", result=2)
+    client.cancel(receipts[2].id)
+    assert [found.state for found in client.wait_all(receipts, 20)] == ["completed", "completed", "cancelled"]
+
+    async def main():
+        async with app.AsyncClient(database) as other:
+            with pytest.raises(NotFound):
+                await other.wait_all([receipts[0].id, "01234567-89ab-7def-8123-456789abcdef"], "20s")
+            open_one = await other.submit("test.a.v1")
+            with pytest.raises(WaitTimeout, match="number 1 of 1"):
+                await other.wait_all([open_one], 0.05)
+            return await other.wait_all(receipt.id for receipt in reversed(receipts))
+
+    assert [found.result for found in asyncio.run(main())] == [None, 2, 1]
+
+
 def test_who_has_ended_is_not_waited_for(client, hand):
     hand.offer("test.a.v1")
     receipt = client.submit("test.a.v1")

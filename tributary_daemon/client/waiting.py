@@ -110,6 +110,31 @@ class Pace:
         return self.pause()
 
 
+class Limit:
+    """One time for several waits, one after the other.
+
+    Args:
+        timeout: seconds or a duration; None for ever.
+        now: reads a monotonic clock.
+    """
+
+    def __init__(self, timeout: float | str | timedelta | None, now: Callable[[], float]) -> None:
+        self._timeout = None if timeout is None else durations.seconds(timeout)
+        self._now = now
+        self._end = None if self._timeout is None else now() + self._timeout
+
+    def left(self) -> float | None:
+        """Return how many seconds are left, none at the least; None for ever."""
+        return None if self._end is None else max(0.0, self._end - self._now())
+
+    def over(self, work_id: str, number: int, of: int) -> WaitTimeout:
+        """Return the error for work that has not ended in time."""
+        return WaitTimeout(
+            f"{work_id}, number {number} of {of}, has not ended after {durations.text(self._timeout or 0.0)}",
+            hint="all of them go on; wait again, or cancel them",
+        )
+
+
 def result_of(document: Document) -> Any:
     """Return the result of work that was run inline.
 
