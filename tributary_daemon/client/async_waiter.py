@@ -11,7 +11,7 @@ from uuid import uuid4
 from tributary_daemon import events
 from tributary_daemon.client.awaited import SLOWEST_POLL, Book, Round, Ticket
 from tributary_daemon.client.ear import NAME, Ear
-from tributary_daemon.errors import DatabaseUnreachable, TributaryError
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, TributaryError
 from tributary_daemon.store import ends
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class _Service:
         self._news = asyncio.Event()
         self._stopping = False
         self._registered = False
+        self._lost = False
         self._told = False
         self._ear = Ear(
             url,
@@ -102,7 +103,7 @@ class _Service:
         self._stopping = True
         self._news.set()
         if not self._loop.is_closed():
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=_TO_END)
 
     def _on_loop(self, call: Callable[..., None], given: object) -> None:
         if not self._loop.is_closed():
@@ -130,7 +131,7 @@ class _Service:
             self._book.end()
             self._ear.stop()
         await asyncio.to_thread(self._ear.join, _TO_END)
-        if self._registered:
+        if self._registered and not self._lost:
             await self._forget()
 
     async def _next(self) -> Round | None:
@@ -150,10 +151,13 @@ class _Service:
         refusal = await self._register(taken) if taken.registers else None
         found: frozenset[str] = frozenset()
         try:
+            if isinstance(refusal, DatabaseUnreachable) and not taken.look:
+                raise refusal
             if taken.look:
                 found = await self._link.run(lambda: ends.ended(taken.look), again=True)
         except DatabaseUnreachable:
             # it is on its way back, as for every wait
+            self._lost = True
             self._book.failed(taken, time.monotonic())
             if not self._stopping:
                 await asyncio.sleep(SLOWEST_POLL)
@@ -161,6 +165,7 @@ class _Service:
         except TributaryError as error:
             self._book.refused(taken, error)
             return
+        self._lost = False
         now = time.monotonic()
         self._book.looked(taken, found, now)
         if refusal is not None:
@@ -189,6 +194,6 @@ class _Service:
     async def _forget(self) -> None:
         try:
             await self._link.run(lambda: ends.leave(self._id), again=False)
-        except TributaryError as error:
+        except DatabaseError:
             # the leader sweeps what could not be removed
-            events.emit(events.ListenFailed(NAME, error.message))
+            return

@@ -10,7 +10,7 @@ from uuid import uuid4
 from tributary_daemon import events
 from tributary_daemon.client.awaited import SLOWEST_POLL, Book, Round, Ticket
 from tributary_daemon.client.ear import NAME, Ear
-from tributary_daemon.errors import DatabaseUnreachable, TributaryError
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, TributaryError
 from tributary_daemon.store import ends
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class _Service:
         self._news = threading.Condition()
         self._stopping = False
         self._registered = False
+        self._lost = False
         self._told = False
         self._ear = Ear(url, ends.channel(self._id), self._heard, self._turned, lambda: len(self._book) > 0)
         self._thread = threading.Thread(target=self._run, name="trib waits", daemon=True)
@@ -109,7 +110,7 @@ class _Service:
             self._stopping = True
             self._news.notify()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(_TO_END)
 
     def _heard(self, ids: Sequence[str]) -> None:
         with self._news:
@@ -130,7 +131,7 @@ class _Service:
                 self._book.end()
             self._ear.stop()
             self._ear.join(_TO_END)
-            if self._registered:
+            if self._registered and not self._lost:
                 self._forget()
 
     def _next(self) -> Round | None:
@@ -151,10 +152,13 @@ class _Service:
         refusal = self._register(taken) if taken.registers else None
         found: frozenset[str] = frozenset()
         try:
+            if isinstance(refusal, DatabaseUnreachable) and not taken.look:
+                raise refusal
             if taken.look:
                 found = self._link.run(lambda: ends.ended(taken.look), again=True)
         except DatabaseUnreachable:
             # it is on its way back, as for every wait
+            self._lost = True
             with self._news:
                 self._book.failed(taken, time.monotonic())
                 self._news.wait_for(lambda: self._stopping, SLOWEST_POLL)
@@ -163,6 +167,7 @@ class _Service:
             with self._news:
                 self._book.refused(taken, error)
             return
+        self._lost = False
         now = time.monotonic()
         with self._news:
             self._book.looked(taken, found, now)
@@ -194,6 +199,6 @@ class _Service:
     def _forget(self) -> None:
         try:
             self._link.run(lambda: ends.leave(self._id), again=False)
-        except TributaryError as error:
+        except DatabaseError:
             # the leader sweeps what could not be removed
-            events.emit(events.ListenFailed(NAME, error.message))
+            return
