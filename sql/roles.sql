@@ -29,7 +29,9 @@ grant execute on routine tributary.clock, tributary.faked_clock, tributary.invok
     tributary.first_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
     tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
     tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
-    tributary.schedule_works, tributary.is_control, tributary.only_waits, tributary.is_asked
+    tributary.schedule_works, tributary.is_control, tributary.only_waits, tributary.is_asked, tributary.find_ended,
+    -- whoever may read may wait: these two write ids of what is waited for, and nothing else
+    tributary.await_ends, tributary.leave_waiters
     to {read};
 
 -- Worker: it writes what work consists of, but decides nothing for people: no limits, pauses, names, workflows, commands.
@@ -42,7 +44,8 @@ revoke execute on routine tributary.change, tributary.retry, tributary.retry_onl
 grant insert, update, delete on tributary.runs, tributary.steps, tributary.payloads, tributary.edges, tributary.keys, tributary.unique_keys,
     tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress, tributary.log_chunks,
     tributary.workers, tributary.processes, tributary.leaders, tributary.queue_counters, tributary.queue_slots, tributary.queue_stats,
-    tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals, tributary.history
+    tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals, tributary.history,
+    tributary.waiters, tributary.awaited
     to {worker}, {admin};
 grant insert, update (description, options, input_schema, output_schema, offered_at, updated_at) on tributary.registry to {worker};
 grant update (next_slot, next_at, last_slot, last_run_id, fired, missed, queued, state, error, updated_at, version, since)

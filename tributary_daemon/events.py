@@ -253,7 +253,7 @@ class DatabaseBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class ListenPooled(Event):
-    """LISTEN goes through a pooler, which loses notifications: the worker polls instead."""
+    """LISTEN goes through a pooler, which loses notifications: the worker or waiting client polls instead."""
 
     level: ClassVar[str] = "warning"
     name: str
@@ -267,6 +267,15 @@ class ListenSilent(Event):
     level: ClassVar[str] = "warning"
     name: str
     silent: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListenFailed(Event):
+    """A client that waits gets no notifications and polls instead; while it waits, it tries again."""
+
+    level: ClassVar[str] = "warning"
+    name: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def wired(config: Config, *, say: Say | None = None) -> Wiring:
     def prepare(at: str, connection: Connection) -> None:
         ensure_schema(at, config, connection=connection)
 
-    return Wiring(url, prepare)
+    return Wiring(url, prepare, config.listen_url)
 
 
 def database_url(config: Config, *, say: Say | None = None) -> str:

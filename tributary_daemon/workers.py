@@ -99,7 +99,8 @@ def _private(
     plan = running.resolve(url, quiet, shape).private(queue, directory=str(directory or Path.cwd()))
     settings = dataclasses.replace(Settings.of(config), private=queue)
     worker = running.BackgroundWorker(plan, local=local)
-    return Wiring(lambda: url, lambda _url, _connection: None), settings, worker
+    wiring = Wiring(lambda: url, lambda _url, _connection: None, config.listen_url)
+    return wiring, settings, worker
 
 
 def _for_people(config: Config) -> Config:

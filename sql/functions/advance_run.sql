@@ -59,6 +59,7 @@ begin
     set state = v_run.ending, ending = null, phase = 'steps', finished_at = p_now, deadline = null, remaining = 0, result = v_run.result
     where r.shard = p_shard and r.run_id = p_run_id
     returning * into v_run;
+    perform tell_waiters(p_shard, array[p_run_id]);
     if v_run.flags & 64 = 64 then
         perform leave_group(p_shard, p_run_id, null);
     end if;

@@ -30,6 +30,7 @@ begin
         end if;
         v_now := clock();
         perform end_rows(v_shard, id, array[0], 'cancelled', coalesce(reason, 'cancelled'), v_now);
+        perform tell_waiters(v_shard, array[id]);
     end if;
     insert into event_log (run_id, at, ordinal, shard, tenant_id, type, data)
     values (id, v_now, 0, v_shard, v_step.tenant_id, 'step_cancelled', jsonb_strip_nulls(jsonb_build_object('reason', cancel.reason)));

@@ -49,6 +49,7 @@ begin
     into v_closing_runs, v_closing, v_states, v_special_runs, v_remaining, v_failures, v_flags, v_parallel
     from count_runs(p_shard, v_tids, v_counts, v_failed, v_warned, p_now) as c
     where c.special or (c.remaining = 0 and c.closing_ordinal is not null);
+    perform tell_waiters(p_shard, p_run_ids);
     if v_closing_runs is not null then
         perform release_closing(p_shard, v_closing_runs, v_closing, v_states, p_now, p_queues, p_free);
     end if;

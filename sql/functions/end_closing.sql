@@ -21,5 +21,7 @@ begin
     returning s.special into v_special;
     if v_special then
         perform advance_run(p_shard, p_run_id, p_now, p_queues, p_names, p_free);
+    else
+        perform tell_waiters(p_shard, array[p_run_id]);
     end if;
 end $$;

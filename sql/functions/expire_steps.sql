@@ -49,5 +49,6 @@ begin
         ) as locked
         where locked.expires_at <= v_now and locked.attempt = 0 and locked.state in ('scheduled', 'available', 'waiting'));
     perform write_expired(p_shard, v_tids, v_now);
+    perform tell_waiters(p_shard, v_ids);
     return v_count + cardinality(v_tids);
 end $$;

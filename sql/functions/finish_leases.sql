@@ -43,6 +43,10 @@ begin
                              array_fill(0::smallint, array[cardinality(v_at)]), array(select p_results[i] from unnest(v_at) i), null,
                              v_now, p_queues, p_names, p_free);
     end if;
+    -- as tell_waiters, which is one call more
+    if 'intent' = any (v_kinds) and exists (select from waiters) then
+        perform notify_waiters(p_shard, p_run_ids);
+    end if;
     if cardinality(v_at) is distinct from cardinality(p_run_ids) then
         v_rest := array(select i from generate_series(1, cardinality(p_run_ids)) as i where v_at is null or i <> all (v_at));
         return query

@@ -98,6 +98,9 @@ begin
         perform abort_run(p_shard, u.run_id, coalesce(u.run_id = any (v_hooked), false), v_now) from unnest(v_aborted) as u(run_id);
     end if;
 
+    if 'intent' = any (v_kinds) then
+        perform tell_waiters(p_shard, p_run_ids);
+    end if;
     if v_refused then
         return query
             select t.run_id, t.ordinal, t.seq

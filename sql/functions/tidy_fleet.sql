@@ -11,6 +11,7 @@ declare
 begin
     delete from workers w where w.beat_at < clock() - p_silent;
     delete from processes p where p.beat_at < clock() - p_silent;
+    perform sweep_waiters();
     for v_id in
         (select r.run_id from runs r
          where r.runner_id is not null and r.state in ('running', 'paused')

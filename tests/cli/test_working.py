@@ -207,8 +207,9 @@ def test_what_handlers_print_stands_aside_of_the_data(trib, tmp_path):
     done = trib("run", "shop.print.v1", "--import", "./printing.py", "--processes", "1", "-o", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["result"] == 1
-    assert "a word from the handler\n" in done.stderr
-    assert "a word from its child\n" in done.stderr
+    # print writes its line feed apart, and a line of the progress may come between
+    assert "a word from the handler" in done.stderr
+    assert "a word from its child" in done.stderr
 
 
 def test_what_handlers_print_stands_above_the_live_tree(trib_env, tmp_path):

@@ -7,7 +7,8 @@ import json
 import psycopg
 import pytest
 
-from tributary_daemon import app
+from tributary_daemon import app, events
+from tributary_daemon.client import awaited
 
 
 @pytest.fixture
@@ -101,3 +102,18 @@ def diamond(tmp_path):
     path = tmp_path / "diamond.yaml"
     path.write_text(DIAMOND)
     return path
+
+
+@pytest.fixture
+def emitted():
+    found = []
+    detach = events.attach(found.append)
+    yield found
+    detach()
+
+
+@pytest.fixture
+def slow_polls(monkeypatch):
+    """Whoever ends soon was told: polls would come in a minute at the earliest."""
+    for name in ("FIRST_POLL", "SLOWEST_POLL", "BACKSTOP"):
+        monkeypatch.setattr(awaited, name, 60.0)

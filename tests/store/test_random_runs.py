@@ -11,6 +11,7 @@ from tests.store import special_runs
 from tests.store.ends import hold_ends
 from tests.store.special_runs import check
 from tests.store.test_groups import group_step
+from tests.store.told import Told
 
 OUTCOMES = ("completed", "completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released")
 OPERATIONS = (
@@ -88,6 +89,7 @@ class World(special_runs.Worker):
 @pytest.mark.timeout(900)
 def test_random_histories_of_special_runs(connection, histories):
     hold_ends(connection)
+    told = Told(connection)
 
     @settings(max_examples=2 * histories, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -103,6 +105,8 @@ def test_random_histories_of_special_runs(connection, histories):
         for operation in history:
             world.step(*operation)
             check(connection)
+            told.check()
         world.come_to_an_end()
+        told.check()
 
     run()

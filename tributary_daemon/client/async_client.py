@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -12,7 +13,7 @@ from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
 from tributary_daemon.client.borrowed import aborrowed
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow, read_as
-from tributary_daemon.errors import NotPossible
+from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
 
 if TYPE_CHECKING:
@@ -192,6 +193,22 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
         return self._receipt(
             await self._link.run(lambda: repeating.rerun(id, self._settings, latest=latest), again=False)
         )
+
+    async def wait_all(
+        self,
+        works: Iterable[AsyncReceipt | str],
+        timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
+    ) -> list[Document]:
+        """Wait for the ends of all of these and return their documents; see `Client.wait_all`."""
+        ids = [work if isinstance(work, str) else work.id for work in works]
+        limit = waiting.Limit(timeout, time.monotonic)
+        documents = []
+        for number, work_id in enumerate(ids, 1):
+            try:
+                documents.append(await self.wait(work_id, limit.left()))
+            except WaitTimeout:
+                raise limit.over(work_id, number, len(ids)) from None
+        return documents
 
     @overload
     async def run(

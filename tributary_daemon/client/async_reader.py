@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -12,6 +13,8 @@ from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
 from tributary_daemon.client.async_signal_face import AsyncSignalFace
 from tributary_daemon.client.async_steering import AsyncSteering
+from tributary_daemon.client.async_waiter import AsyncWaiter
+from tributary_daemon.client.awaited import SLOWEST_POLL
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
@@ -53,6 +56,7 @@ class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFac
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
         self._link = AsyncLink(wiring)
+        self._waiter = AsyncWaiter(self._link, wiring.ear)
         self._settings = settings
 
     async def __aenter__(self) -> Self:
@@ -72,7 +76,8 @@ class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFac
         await self._link.open()
 
     async def close(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connections; the next call opens another one."""
+        await self._waiter.close()
         await self._link.close()
 
     async def get(self, id: str, *, connection: AsyncCaller | None = None) -> Document:  # noqa: A002
@@ -147,7 +152,8 @@ class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFac
         Args:
             id: of the work.
             timeout: seconds, timedelta or ``"5m"``; None to wait for ever.
-            poll: slowest poll in seconds, 0.5 by default; the first ones are quicker.
+            poll: slowest poll in seconds, 0.5 by default, 2 while notifications tell of the end; the first
+                ones are quicker.
             seen: called with every document on the way, the last one excepted.
 
         Raises:
@@ -157,25 +163,36 @@ class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFac
         work_id = await self.resolve_id(id)
         pace = waiting.Pace(work_id, timeout, poll, time.monotonic)
         known = False
-        while True:
-            try:
-                if seen is None:
-                    ended = await self._link.run(lambda: operations.ended(work_id), again=True)
-                    document = await self.get(work_id) if ended else None
-                else:
-                    document = await self.get(work_id)
-            except DatabaseUnreachable:
-                # what was never reached is a mistake, what was is on its way back
-                if not known:
-                    raise
-                await asyncio.sleep(pace.lost())
-                continue
-            known = True
-            if document is not None and document.ended:
-                return document
-            if document is not None and seen is not None:
-                seen(document)
-            await asyncio.sleep(pace.pause())
+        ticket = None
+        try:
+            while True:
+                try:
+                    if seen is None:
+                        ended = await self._link.run(lambda: operations.ended(work_id), again=True)
+                        document = await self.get(work_id) if ended else None
+                    else:
+                        document = await self.get(work_id)
+                except DatabaseUnreachable:
+                    # what was never reached is a mistake, what was is on its way back
+                    if not known:
+                        raise
+                    await asyncio.sleep(pace.lost())
+                    continue
+                known = True
+                if document is not None and document.ended:
+                    return document
+                if document is not None and seen is not None:
+                    seen(document)
+                if ticket is None:
+                    ticket = self._waiter.join(work_id, poll if seen is None else math.inf)
+                await self._waiter.rest(ticket, pace.left() if seen is None else pace.pause())
+                if ticket.over:
+                    # the client was closed meanwhile, and is opened again by the next look
+                    ticket = None
+                    await asyncio.sleep(pace.pause())
+        finally:
+            if ticket is not None:
+                self._waiter.leave(ticket)
 
     async def resolve_id(self, text: str) -> str:
         """Return the full id that a head, a tail or ``@latest`` means; a full id is not looked up.
@@ -295,7 +312,7 @@ class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFac
             try:
                 return await self._link.run(make, again=True)
             except DatabaseUnreachable:
-                await asyncio.sleep(waiting.SLOWEST_POLL)
+                await asyncio.sleep(SLOWEST_POLL)
 
     async def dead_letters(self, *, limit: int = 50, after: str | None = None) -> Page[DeadLetterDocument]:
         """Read one page of dead letters, newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -12,7 +13,7 @@ from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
 from tributary_daemon.client.scheduling_face import SchedulingFace
 from tributary_daemon.client.workflow import Workflow, read_as
-from tributary_daemon.errors import NotPossible
+from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
 
 if TYPE_CHECKING:
@@ -187,6 +188,31 @@ class Client(Reader, SchedulingFace, FunctionFace):
         return self._receipt(
             self._link.run(lambda: repeating.rerun(id, self._settings, latest=latest), again=False)
         )
+
+    def wait_all(
+        self,
+        works: Iterable[Receipt | str],
+        timeout: float | str | timedelta | None = None,
+    ) -> list[Document]:
+        """Wait for the ends of all of these; return their documents, in the same order.
+
+        Args:
+            works: receipts or ids.
+            timeout: of the whole: seconds, timedelta or ``"5m"``; None to wait for ever.
+
+        Raises:
+            NotFound: there is no such work.
+            WaitTimeout: one of them has not ended in time; all go on.
+        """
+        ids = [work if isinstance(work, str) else work.id for work in works]
+        limit = waiting.Limit(timeout, time.monotonic)
+        documents = []
+        for number, work_id in enumerate(ids, 1):
+            try:
+                documents.append(self.wait(work_id, limit.left()))
+            except WaitTimeout:
+                raise limit.over(work_id, number, len(ids)) from None
+        return documents
 
     @overload
     def run(

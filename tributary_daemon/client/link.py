@@ -34,10 +34,16 @@ class Wiring:
     Attributes:
         url: returns the libpq URL, starting the embedded server if that is what is used.
         prepare: refuses a schema that cannot be used, creates a missing one; given the first connection.
+        listen_url: for LISTEN, past a pooler, where it is another one.
     """
 
     url: Callable[[], str]
     prepare: Callable[[str, Connection], None]
+    listen_url: str | None = None
+
+    def ear(self) -> str:
+        """Return the URL for LISTEN."""
+        return self.listen_url or self.url()
 
 
 def _stale(connection: Connection | AsyncConnection) -> bool:

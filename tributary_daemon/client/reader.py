@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting
+from tributary_daemon.client.awaited import SLOWEST_POLL
 from tributary_daemon.client.fleet_face import FleetFace
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
@@ -13,6 +15,7 @@ from tributary_daemon.client.run_face import RunFace
 from tributary_daemon.client.schedule_face import ScheduleFace
 from tributary_daemon.client.signal_face import SignalFace
 from tributary_daemon.client.steering import Steering
+from tributary_daemon.client.waiter import Waiter
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
         self._link = Link(wiring)
+        self._waiter = Waiter(self._link, wiring.ear)
         self._settings = settings
 
     def __enter__(self) -> Self:
@@ -71,7 +75,8 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
         self._link.open()
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connections; the next call opens another one."""
+        self._waiter.close()
         self._link.close()
 
     def get(self, id: str, *, connection: Caller | None = None) -> Document:  # noqa: A002
@@ -146,7 +151,8 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
         Args:
             id: of the work.
             timeout: seconds, timedelta or ``"5m"``; None to wait for ever.
-            poll: slowest poll in seconds, 0.5 by default; the first ones are quicker.
+            poll: slowest poll in seconds, 0.5 by default, 2 while notifications tell of the end; the first
+                ones are quicker.
             seen: called with every document on the way, the last one excepted.
 
         Raises:
@@ -156,25 +162,36 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
         work_id = self.resolve_id(id)
         pace = waiting.Pace(work_id, timeout, poll, time.monotonic)
         known = False
-        while True:
-            try:
-                if seen is None:
-                    ended = self._link.run(lambda: operations.ended(work_id), again=True)
-                    document = self.get(work_id) if ended else None
-                else:
-                    document = self.get(work_id)
-            except DatabaseUnreachable:
-                # what was never reached is a mistake, what was is on its way back
-                if not known:
-                    raise
-                time.sleep(pace.lost())
-                continue
-            known = True
-            if document is not None and document.ended:
-                return document
-            if document is not None and seen is not None:
-                seen(document)
-            time.sleep(pace.pause())
+        ticket = None
+        try:
+            while True:
+                try:
+                    if seen is None:
+                        ended = self._link.run(lambda: operations.ended(work_id), again=True)
+                        document = self.get(work_id) if ended else None
+                    else:
+                        document = self.get(work_id)
+                except DatabaseUnreachable:
+                    # what was never reached is a mistake, what was is on its way back
+                    if not known:
+                        raise
+                    time.sleep(pace.lost())
+                    continue
+                known = True
+                if document is not None and document.ended:
+                    return document
+                if document is not None and seen is not None:
+                    seen(document)
+                if ticket is None:
+                    ticket = self._waiter.join(work_id, poll if seen is None else math.inf)
+                self._waiter.rest(ticket, pace.left() if seen is None else pace.pause())
+                if ticket.over:
+                    # the client was closed meanwhile, and is opened again by the next look
+                    ticket = None
+                    time.sleep(pace.pause())
+        finally:
+            if ticket is not None:
+                self._waiter.leave(ticket)
 
     def resolve_id(self, text: str) -> str:
         """Return the full id that a head, a tail or ``@latest`` means; a full id is not looked up.
@@ -305,7 +322,7 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
             try:
                 return self._link.run(make, again=True)
             except DatabaseUnreachable:
-                time.sleep(waiting.SLOWEST_POLL)
+                time.sleep(SLOWEST_POLL)
 
     def dead_letters(self, *, limit: int = 50, after: str | None = None) -> Page[DeadLetterDocument]:
         """Read one page of dead letters, newest first."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tributary_daemon.client import options
+from tributary_daemon.client.awaited import FIRST_POLL, GROWTH, SLOWEST_POLL
 from tributary_daemon.errors import InvalidInput, WaitTimeout, WorkFailed
 from tributary_daemon.model import durations
 from tributary_daemon.store.lists import Filter
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from tributary_daemon.client.documents import Document
     from tributary_daemon.client.options import RunAfter, Settings
 
-FIRST_POLL: Final = 0.02
-SLOWEST_POLL: Final = 0.5
-_GROWTH: Final = 1.5
 
 Seen: TypeAlias = "Callable[[Document], None]"
 
@@ -85,9 +83,18 @@ class Pace:
         Raises:
             WaitTimeout: the time is over.
         """
-        pause, self._pause = self._pause, min(self._pause * _GROWTH, self._slowest)
+        pause, self._pause = self._pause, min(self._pause * GROWTH, self._slowest)
+        left = self.left()
+        return pause if left is None else min(pause, left)
+
+    def left(self) -> float | None:
+        """Return how many seconds are left; None for ever.
+
+        Raises:
+            WaitTimeout: the time is over.
+        """
         if self._end is None:
-            return pause
+            return None
         left = self._end - self._now()
         if left <= 0:
             assert self._timeout is not None
@@ -95,12 +102,37 @@ class Pace:
                 f"{self._work_id} has not ended after {durations.text(self._timeout)}",
                 hint="it goes on; wait again, or cancel it",
             )
-        return min(pause, left)
+        return left
 
     def lost(self) -> float:
         """Return for how many seconds to wait before trying a lost database again."""
         self._pause = self._slowest
         return self.pause()
+
+
+class Limit:
+    """One time for several waits, one after the other.
+
+    Args:
+        timeout: seconds or a duration; None for ever.
+        now: reads a monotonic clock.
+    """
+
+    def __init__(self, timeout: float | str | timedelta | None, now: Callable[[], float]) -> None:
+        self._timeout = None if timeout is None else durations.seconds(timeout)
+        self._now = now
+        self._end = None if self._timeout is None else now() + self._timeout
+
+    def left(self) -> float | None:
+        """Return how many seconds are left, none at the least; None for ever."""
+        return None if self._end is None else max(0.0, self._end - self._now())
+
+    def over(self, work_id: str, number: int, of: int) -> WaitTimeout:
+        """Return the error for work that has not ended in time."""
+        return WaitTimeout(
+            f"{work_id}, number {number} of {of}, has not ended after {durations.text(self._timeout or 0.0)}",
+            hint="all of them go on; wait again, or cancel them",
+        )
 
 
 def result_of(document: Document) -> Any:

@@ -14,6 +14,8 @@ from tributary_daemon.store import session
 from tributary_daemon.store.db import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tributary_daemon.store.db import Connection
     from tributary_daemon.store.watched import Watched
 
@@ -28,7 +30,7 @@ _NOTIFY: Final = "select pg_notify(%s, '')"
 
 
 class Listener:
-    """Receives wake-ups, cancels and commands. While it has no connection its owner polls.
+    """Receives notifications: wake-ups, cancels and commands. While it has no connection its owner polls.
 
     A connection that only waits does not notice that nothing can arrive any more. So after a while without
     a notification it has one sent to itself, over another connection, and starts anew when that is lost.
@@ -37,15 +39,24 @@ class Listener:
         url: direct, not through a pooler, which loses notifications: with one it gives up for good and says
             so. None never listens.
         application_name: shown in pg_stat_activity.
+        channels: what it listens to.
         quiet: seconds without a notification after which `probe` asks for one.
         patience: seconds that this one may take.
     """
 
     def __init__(
-        self, url: str | None, application_name: str, *, quiet: float = 10.0, patience: float = 5.0
+        self,
+        url: str | None,
+        application_name: str,
+        *,
+        channels: Sequence[str] = (WAKE, CANCEL, COMMAND),
+        quiet: float = 10.0,
+        patience: float = 5.0,
     ) -> None:
         self._url = url
         self._application_name = application_name
+        self._channels = channels
+        self._failure: str | None = None
         self._quiet = quiet
         self._patience = patience
         self._connection: Watched | None = None
@@ -59,6 +70,16 @@ class Listener:
     def listening(self) -> bool:
         """Whether notifications arrive, as far as is known."""
         return self._connection is not None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there is nothing to listen to: no URL, or a pooler behind it."""
+        return self._url is None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last try to open the connection failed; None when it did not."""
+        return self._failure
 
     def fileno(self) -> int | None:
         """Return the socket to wait on; None without a connection."""
@@ -77,7 +98,9 @@ class Listener:
             return False
         try:
             self._connection = self._open(self._url)
-        except (psycopg.Error, DatabaseUnreachable):
+            self._failure = None
+        except (psycopg.Error, DatabaseUnreachable) as error:
+            self._failure = str(error)
             self._drop()
         return self._connection is not None
 
@@ -86,13 +109,22 @@ class Listener:
 
         It does not wait for the answer; `receive` takes it.
         """
+        if (channel := self.question()) is not None:
+            connection.execute(_NOTIFY, (channel,))
+
+    def question(self) -> str | None:
+        """Return the channel on which the caller has to send an empty notification; None if some came lately.
+
+        From now on this listener expects it.
+        """
         if (
-            self._connection is not None
-            and self._asked_at is None
-            and time.monotonic() - self._heard_at >= self._quiet
+            self._connection is None
+            or self._asked_at is not None
+            or time.monotonic() - self._heard_at < self._quiet
         ):
-            connection.execute(_NOTIFY, (self._channel,))
-            self._asked_at = time.monotonic()
+            return None
+        self._asked_at = time.monotonic()
+        return self._channel
 
     def receive(self) -> list[tuple[str, str]]:
         """Return what has come as (channel, payload); an empty list when the connection was lost."""
@@ -126,7 +158,7 @@ class Listener:
         self._channel = f"{_PROBE}_{connection.info.backend_pid}"
         connection.silence = _SILENCE
         try:
-            for channel in (WAKE, CANCEL, COMMAND, self._channel):
+            for channel in (*self._channels, self._channel):
                 connection.execute(f"LISTEN {channel}".encode())
         except BaseException:
             connection.close()

@@ -1,0 +1,2 @@
+drop table awaited;
+drop table waiters;
