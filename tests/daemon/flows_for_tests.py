@@ -209,6 +209,6 @@ async def pricing(ctx: WorkflowContext, what: str, table: Annotated[dict[str, in
 
 @workflow("f.asks.v1")
 async def asks(ctx: WorkflowContext) -> str:
-    form = {"note": {"type": "string", "required": True}, "count": {"type": "integer"}}
+    form = {"note": {"type": "string", "required": True}, "count": {"type": "integer", "required": False}}
     answer = await ctx.wait_approval("manager", prompt="fine?", form=form)
     return f"{answer['by']}: {answer['answer']['note']}"

@@ -171,7 +171,7 @@ APART = {
     ),
     *("backfill_slot", "disable_schedule", "fire_queued", "fire_schedule", "keep_schedule", "plan_schedule"),
     *("replan_schedules", "trigger_slot", "due_schedules", "due_slots", "register_workflow", "save_revision"),
-    *("register_functions", "is_asked"),
+    *("register_functions", "is_asked", "await_ends", "find_ended", "leave_waiters"),
     *("find_lanes", "survey_lanes", "window_end", "shard_count", "shard_of", "wake", "wake_freed", "clock"),
     *("ended_badly", "first_id", "kept_from", "list_intents", "list_runs", "queue_opens", "rate_text"),
     *("run_state_now", "find_prunable", "write_logs", "forget_unique", "prune_batch", "prune_kept"),
