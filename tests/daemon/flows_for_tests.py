@@ -125,6 +125,30 @@ async def pay_once(connection, run: str) -> str:
     return f"paid by {os.getpid()}"
 
 
+async def no_such_table(connection) -> None:
+    await connection.execute("select from nowhere_at_all")
+
+
+async def cut_off(connection, run: str) -> int:
+    """Lose the connection the first time, in the middle of the transaction."""
+    await connection.execute("insert into effects (id, pid) values (%s, 1)", (run,))
+    if not (HOME / f"cut-{run}").exists():
+        (HOME / f"cut-{run}").touch()
+        await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+    return 1
+
+
+@workflow("f.cut.v1")
+async def cut(ctx: WorkflowContext) -> str:
+    """Transactions that go wrong: by a mistake, which is told, and by a lost connection, which is not."""
+    ctx.log.info("it begins")
+    try:
+        await ctx.transaction(no_such_table)
+    except StepFailed as error:
+        return f"{error.type.rpartition('.')[2]}, {await ctx.transaction(cut_off, ctx.run_id)}"
+    return "?"
+
+
 async def fails_inside(connection, run: str) -> None:
     await connection.execute("insert into effects (id, pid) values (%s, 0)", (run,))
     await connection.execute("select 1/0")

@@ -204,6 +204,15 @@ def test_a_transaction_happens_once_whatever_dies_after_it(flows, dies):
     assert (flows.desk.home / f"died-{run}").exists() == dies
 
 
+def test_a_lost_connection_is_no_failure_of_the_function_and_a_mistake_is(flows):
+    run = flows.start("f.cut.v1")
+    assert flows.ended(run).result == "UndefinedTable, 1"
+    assert flows.desk.one("select count(*) from effects where id = %s", run)[0] == 1
+    begins = [json.loads(line) for line in flows.desk.log().splitlines() if "it begins" in line]
+    assert {(line["run_id"], line["step"]) for line in begins} == {(run, "main")}
+    assert "it begins" in {line.text for line in flows.client.logs(run)}
+
+
 def test_resources_are_given_to_functions_and_to_what_they_do_in_place(flows, here):
     run = flows.start("f.prices.v1", what="x")
     assert flows.ended(run).result == 3 + 30 + 30 + 300

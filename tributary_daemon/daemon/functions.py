@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from tributary_daemon import codec
 from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.engine.failures import outcome_of
 from tributary_daemon.engine.functions import part, run_function, told
 from tributary_daemon.engine.opened import aopened, opened
-from tributary_daemon.errors import HandlerError, ResourceFailed
+from tributary_daemon.errors import CodecError, HandlerError, ResourceFailed
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.handlers.step import Step
 from tributary_daemon.store.histories import SAVE_HISTORY, save_params
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.engine.commands import Command
+    from tributary_daemon.engine.functions import Transacted
     from tributary_daemon.engine.pool import Pool
     from tributary_daemon.engine.replay import Replay
     from tributary_daemon.handlers.registry import Handler
@@ -91,34 +94,41 @@ class _Host:
         with opened(handler.signature.resources, self.step, self._pool) as more:
             return handler.function(**arguments, **more)
 
-    async def transact(self, command: Command, replay: Replay) -> bool:
+    async def transact(self, command: Command, replay: Replay) -> Transacted:
         """Call a function in a transaction that keeps the history with its result."""
         try:
             async with _lent(self._runtime, self._held) as connection:
                 return await self._transact(connection, command, replay)
         except LOST:
-            # whether it was committed is known by the history alone: it is read anew
-            return False
+            return "unknown"
 
-    async def _transact(self, connection: AsyncLent, command: Command, replay: Replay) -> bool:
+    async def _transact(self, connection: AsyncLent, command: Command, replay: Replay) -> Transacted:
         try:
-            event = replay.done(command, self.now(), result=await _result(connection, command))
+            result = await _result(connection, command)
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
+            if connection.broken:
+                return "unknown"
+            replay.did(command, self.now(), error=told(error))
+            return "told"
+        event = replay.done(command, self.now(), result=result)
+        try:
             adding = part(replay, [*replay.to_keep(), event])
             params = save_params(self._held.shard, self._held.token, adding)
             cursor = await connection.execute(SAVE_HISTORY, params)
             if (await cursor.fetchall())[0][0] is not True:
-                return False
+                return "lease lost"
             await connection.commit_step()
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
         except LOST:
             raise
-        except BaseException as error:  # noqa: BLE001 - user code; the function gets it as the failure of a step
+        except (psycopg.Error, CodecError) as error:
+            # its own deferred constraints, or more than a history may hold: nothing was committed
             replay.did(command, self.now(), error=told(error))
         else:
             replay.note(event)
             replay.kept()
-        return True
+        return "told"
 
 
 async def _result(connection: AsyncLent, command: Command) -> Any:

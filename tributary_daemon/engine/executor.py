@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.step import Step
 
+    Marks = tuple[Token[Any], Token[Any], Token[Any]]
+
 # structlog merges every variable named so into each line; bind_contextvars is six times as slow (2.4 µs)
 _RUN: Final[ContextVar[Any]] = ContextVar("structlog_run_id", default=...)
 _STEP: Final[ContextVar[Any]] = ContextVar("structlog_step", default=...)
@@ -43,14 +45,14 @@ def execute_sync(handler: Handler, lease: Lease, step: Step, pool: Pool | None =
         step: what it gets if it asks for its step.
         pool: the resources of the process; of this attempt alone if omitted.
     """
-    marks = _bind(lease)
+    marks = bind(lease)
     try:
         return tell(lease, _attempt(handler, lease, step, pool))
     except (HandlerTimeout, StepCancelled) as error:
         # raised into this thread just before or after the handler's own code
         return tell(lease, outcome_of(error, handler, lease))
     finally:
-        _unbind(marks)
+        unbind(marks)
 
 
 def _attempt(handler: Handler, lease: Lease, step: Step, pool: Pool | None) -> Outcome:
@@ -95,11 +97,11 @@ async def execute_async(handler: Handler, lease: Lease, step: Step, pool: Pool |
     A cancel of the calling task stops the handler and returns `Released`. The arguments are those of
     `execute_sync`.
     """
-    marks = _bind(lease)
+    marks = bind(lease)
     try:
         return tell(lease, await _aattempt(handler, lease, step, pool))
     finally:
-        _unbind(marks)
+        unbind(marks)
 
 
 async def _aattempt(handler: Handler, lease: Lease, step: Step, pool: Pool | None) -> Outcome:
@@ -182,7 +184,8 @@ def _refuse(outcome: Outcome) -> None:
         raise InvalidInput("the result of the handler was refused")
 
 
-def _bind(lease: Lease) -> tuple[Token[Any], Token[Any], Token[Any]]:
+def bind(lease: Lease) -> Marks:
+    """Let log lines carry the ids of an attempt from here on; return what `unbind` takes."""
     if lease.mask is not None:
         masking.BOUND.set(lease.mask)
     return (
@@ -192,7 +195,8 @@ def _bind(lease: Lease) -> tuple[Token[Any], Token[Any], Token[Any]]:
     )
 
 
-def _unbind(marks: tuple[Token[Any], Token[Any], Token[Any]]) -> None:
+def unbind(marks: Marks) -> None:
+    """Undo `bind`."""
     _RUN.reset(marks[0])
     _STEP.reset(marks[1])
     _ATTEMPT.reset(marks[2])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 from tributary_daemon import codec
-from tributary_daemon.engine.executor import tell
+from tributary_daemon.engine.executor import bind, tell, unbind
 from tributary_daemon.engine.failures import record, type_name, unfit
 from tributary_daemon.engine.pool import Pool
 from tributary_daemon.engine.replay import Replay
@@ -21,6 +21,7 @@ from tributary_daemon.model.outcome import (
     Part,
     Recorded,
     Released,
+    Snoozed,
     Suspended,
 )
 from tributary_daemon.model.states import Kind
@@ -39,6 +40,10 @@ MAX_PART: Final = 16 * 1024 * 1024
 """Bytes of what one activation adds to a history."""
 
 
+Transacted = Literal["told", "lease lost", "unknown"]
+_AGAIN: Final = 1.0
+
+
 class Host(Protocol):
     """What the process of a workflow function does for it."""
 
@@ -52,8 +57,8 @@ class Host(Protocol):
         """Do something in place; return its result as JSON text, or raise."""
         ...
 
-    async def transact(self, command: Command, replay: Replay) -> bool:
-        """Do something in a transaction that also keeps the history so far; False: the lease is lost."""
+    async def transact(self, command: Command, replay: Replay) -> Transacted:
+        """Do something in a transaction that also keeps the history so far; say what became of it."""
         ...
 
 
@@ -69,6 +74,16 @@ async def run_function(
         host: does in place what it asks for.
         more: arguments that are no inputs: the resources that it asks for.
     """
+    marks = bind(lease)
+    try:
+        return await _run(lease, handler, history, host, more)
+    finally:
+        unbind(marks)
+
+
+async def _run(
+    lease: Lease, handler: Handler, history: History, host: Host, more: Mapping[str, Any]
+) -> Outcome:
     if lease.kind == Kind.INTENT:
         refusal = InvalidInput(
             f"{lease.name} is a workflow function, which runs as a workflow, not as an intent",
@@ -92,6 +107,7 @@ async def run_function(
 
 async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) -> Outcome:
     doing: dict[asyncio.Task[dict[str, Any]], Command] = {}
+    begun: set[int] = set()
     try:
         while True:
             replay.advance()
@@ -99,7 +115,8 @@ async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) 
                 break
             pending = replay.in_place()
             for command in pending:
-                if command.kind == "in_place" and command not in doing.values():
+                if command.kind == "in_place" and command.number not in begun:
+                    begun.add(command.number)
                     doing[asyncio.ensure_future(_called(command, host))] = command
             if doing:
                 done, _ = await asyncio.wait(doing, return_when=asyncio.FIRST_COMPLETED)
@@ -108,8 +125,14 @@ async def _activate(lease: Lease, handler: Handler, host: Host, replay: Replay) 
                 replay.did(doing.pop(task), host.now(), **task.result())
             elif pending:
                 # alone, as it commits the history with what it does
-                if not await host.transact(pending[0], replay):
-                    return Released("lease_lost")
+                match await host.transact(pending[0], replay):
+                    case "lease lost":
+                        return Released("lease_lost")
+                    case "unknown":
+                        # whether it was committed is known by the history alone: it is read anew
+                        return Snoozed(_AGAIN)
+                    case _:
+                        pass
             else:
                 break
     except NonDeterminism as error:
