@@ -61,6 +61,9 @@ def test_code_is_checked_against_stored_histories_and_answers_queries(waiting, t
     assert "its history has run c.double.v1, but it asks for child c.other.v1" in done.stdout
     done = trib("replay", "--name", "c.nobody.v1", "--import", "./flow.py", cwd=tmp_path)
     assert (done.returncode, "no run of c.nobody.v1 is under way" in done.stderr) == (0, True)
+    drawn = json.loads(trib("graph", waiting, "-o", "json").stdout)
+    states = {node["id"]: node["state"] for node in drawn["nodes"]}
+    assert states == {"main": "waiting", "double": "completed", "more": "waiting"}
     # and queries are answered here, whatever the run does
     done = trib("query", waiting)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"at": "the beginning"})

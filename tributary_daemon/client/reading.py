@@ -219,7 +219,8 @@ def _step_document(
         id=row.step_id,
         name=row.name,
         state=_shown(row.state, row.reason),
-        attempt=row.attempt,
+        # a workflow function that waits has given its attempt's number back, and has begun all the same
+        attempt=row.attempt or int(row.started_at is not None and row.state == "waiting"),
         max_attempts=row.max_attempts,
         result=row.result,
         error=ErrorDocument.from_json(row.error),

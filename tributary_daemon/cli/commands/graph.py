@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +17,14 @@ from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import choice, document, dump, unicode_on
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.spec.sources import is_file
+from tributary_daemon.spec.workflow import StepSpec
 from tributary_daemon.tools import ascii, dot, mermaid  # noqa: A004 - the word of the option
 from tributary_daemon.tools.graphs import graph_of, graph_of_intent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tributary_daemon.spec.workflow import WorkflowSpec
     from tributary_daemon.tools.graphs import Graph
 
 _EPILOG = """\b
@@ -57,7 +62,19 @@ def _graph(target: str) -> Graph:
     plain = document(found.document)
     if found.spec is None:
         return graph_of_intent(plain)
-    return graph_of(found.spec, inputs=plain["inputs"], steps=plain["steps"], state=plain["state"])
+    spec = _with_asked(found.spec, plain["steps"]) if found.spec.function else found.spec
+    return graph_of(spec, inputs=plain["inputs"], steps=plain["steps"], state=plain["state"])
+
+
+def _with_asked(spec: WorkflowSpec, steps: Mapping[str, Mapping[str, Any]]) -> WorkflowSpec:
+    """Return a workflow function with the steps that it has asked for so far."""
+    (main,) = spec.steps
+    asked = [
+        StepSpec(id=step_id, ordinal=number, name=step["name"], needs=(main.id,))
+        for number, (step_id, step) in enumerate(steps.items(), 1)
+        if step_id != main.id and step.get("hook") is None
+    ]
+    return replace(spec, steps=(main, *asked))
 
 
 def _drawn(found: Graph, output: str) -> str:
