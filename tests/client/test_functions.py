@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import BaseModel
 
 from tributary_daemon import WorkflowContext, workflow
 from tributary_daemon.errors import InvalidInput
@@ -43,3 +44,16 @@ def test_a_workflow_of_a_file_that_is_registered_under_its_name_comes_first(clie
     (tmp_path / "taken.yaml").write_text(FILE)
     client.register(str(tmp_path / "taken.yaml"))
     assert set(client.get(client.submit("test.taken.v1", {"n": 1}).id).steps) == {"a"}
+
+
+def test_the_model_that_a_function_takes_starts_it(client):
+    class Loan(BaseModel):
+        amount: int
+
+    async def body(ctx: WorkflowContext, loan: Loan) -> int:
+        return loan.amount
+
+    workflow("test.loan.v1")(body)
+    receipt = client.submit(Loan(amount=3))
+    assert (receipt.kind, receipt.name) == ("run", "test.loan.v1")
+    assert client.get(receipt.id).inputs == {"amount": 3}

@@ -16,7 +16,7 @@ from tributary_daemon.engine.functions import run_function
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.handlers.step_log import Nowhere
 from tributary_daemon.model.history import Ending, History
-from tributary_daemon.model.outcome import Recorded, Suspended
+from tributary_daemon.model.outcome import Discarded, Recorded, Suspended
 
 
 class Host:
@@ -46,10 +46,22 @@ def activate(a_lease):
     """Return a function that runs one activation as a worker does."""
 
     def run(flow, history=None, host=None):
-        lease = a_lease("{}", ordinal=1, name=flow.name)
+        lease = a_lease("{}", ordinal=1, step_id="main", name=flow.name)
         return asyncio.run(run_function(lease, flow, history or History(), host or Host(), {}))
 
     return run
+
+
+def test_a_function_that_a_file_calls_like_a_handler_says_how_to_start_it(a_lease):
+    async def body(ctx: WorkflowContext) -> None:
+        await ctx.run(double, {"x": 1})
+
+    flow = function(body)
+    lease = a_lease("{}", ordinal=1, step_id="pack", name=flow.name)
+    outcome = asyncio.run(run_function(lease, flow, History(), Host(), {}))
+    assert isinstance(outcome, Discarded)
+    assert outcome.error.reason == "workflow_function"
+    assert f"workflow: {flow.name}, instead of task: {flow.name}" in outcome.error.message
 
 
 def test_two_things_done_in_place_at_once_are_replayed_as_they_were(activate):

@@ -84,15 +84,13 @@ def classify(
         case WorkflowSpec():
             return SpecTarget(target, payload, {})
     if (name := name_of(target)) is not None:
-        if (function := function_here(name)) is not None:
-            return SpecTarget(function, payload, {})
-        return IntentTarget(name, payload)
+        return _handled(name, payload)
     if isinstance(target, BaseModel) or (dataclasses.is_dataclass(target) and not isinstance(target, type)):
         if payload is not None:
             raise InvalidInput(
                 f"a {type(target).__qualname__} is a payload already", hint="submit it without another one"
             )
-        return IntentTarget(REGISTRY.find_for_model(type(target)).name, target)
+        return _handled(REGISTRY.find_for_model(type(target)).name, target)
     if callable(target):
         raise InvalidInput(
             f"{getattr(target, '__qualname__', target)!r} is not a handler",
@@ -107,6 +105,11 @@ def classify(
 def function_here(name: str) -> WorkflowSpec | None:
     """Return the workflow that a workflow function of this process is; None where the name has none."""
     return spec_of(REGISTRY.get(name)) if name in REGISTRY and REGISTRY.get(name).durable else None
+
+
+def _handled(name: str, payload: Any) -> IntentTarget | SpecTarget:
+    function = function_here(name)
+    return IntentTarget(name, payload) if function is None else SpecTarget(function, payload, {})
 
 
 def may_want(target: Target) -> bool:

@@ -25,6 +25,7 @@ from tributary_daemon.model.outcome import (
     Suspended,
 )
 from tributary_daemon.model.states import Kind
+from tributary_daemon.spec.functions import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,6 +91,12 @@ async def _run(
             hint=f"submit it once a worker offers it: trib submit {lease.name}",
         )
         return Discarded(unfit(refusal, lease, "workflow_function"))
+    if lease.step_id != MAIN:
+        refusal = InvalidInput(
+            f"{lease.name} is a workflow function, which runs as a run of its own, not as a step's handler",
+            hint=f"start it as a child: workflow: {lease.name}, instead of task: {lease.name}",
+        )
+        return tell(lease, Discarded(unfit(refusal, lease, "workflow_function")))
     try:
         arguments = handler.signature.validate(lease.payload)
     except InvalidInput as error:
