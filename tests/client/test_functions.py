@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from tributary_daemon import WorkflowContext, workflow
-from tributary_daemon.errors import InvalidInput
+from tributary_daemon.errors import InvalidInput, NotFound
 
 FILE = "name: test.taken.v1\ninputs: {n: {type: integer}}\nsteps: {a: {task: test.a.v1}}\n"
 
@@ -57,3 +57,13 @@ def test_the_model_that_a_function_takes_starts_it(client):
     receipt = client.submit(Loan(amount=3))
     assert (receipt.kind, receipt.name) == ("run", "test.loan.v1")
     assert client.get(receipt.id).inputs == {"amount": 3}
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["function", "name"])
+def test_a_schedule_of_it_is_refused_until_a_worker_has_registered_it(client, double, by_name):
+    target = "test.double.v1" if by_name else double
+    with pytest.raises(NotFound, match=r"test\.double\.v1"):
+        client.schedule("nightly", "@daily", target, {"n": 4})
+    with pytest.raises(InvalidInput, match=r"payload\.n: Field required"):
+        client.schedule("nightly", "@daily", target, {"m": 4})
+    assert client.schedules() == ()

@@ -244,6 +244,16 @@ def test_a_retry_goes_on_where_it_failed(flows):
     assert document.steps["double"].attempt == 1, "what had completed did not run again"
 
 
+@pytest.mark.parametrize("by_name", [False, True], ids=["function", "name"])
+def test_a_schedule_starts_it(flows, here, by_name):
+    name = secrets.token_hex(4)
+    target = "f.leaf.v1" if by_name else here.leaf
+    flows.client.schedule(name, "@yearly", target, {"what": "x"})
+    document = flows.ended(flows.client.trigger_schedule(name))
+    assert (document.kind, document.state, document.result) == ("run", "completed", "X")
+    flows.client.unschedule(name)
+
+
 def test_a_name_that_is_submitted_as_an_intent_says_what_it_is(flows):
     intent = flows.desk.submit("f.leaf.v1", {"what": "x"})
     flows.desk.until(intent, "discarded")

@@ -97,6 +97,9 @@ def schedule(
         labels=given.get("labels"),
     )
     what = targets.classify(target, payload)
+    if isinstance(what, targets.SpecTarget) and what.spec.function:
+        # it is under its name that workers register it
+        what = targets.NameTarget(what.spec.name, what.inputs)
     if isinstance(what, targets.SpecTarget):
         raise InvalidInput(
             "a schedule starts a registered workflow or an intent, by name",
@@ -104,7 +107,10 @@ def schedule(
         )
     kind = given.get("kind")
     if kind is None:
-        known = isinstance(what, targets.NameTarget) and (yield from submit.registered(what.name)) is not None
+        known = isinstance(what, targets.NameTarget) and (
+            targets.function_here(what.name) is not None
+            or (yield from submit.registered(what.name)) is not None
+        )
         kind = "run" if known else "intent"
     text = codec.dumps(
         {} if what.payload is None else what.payload,
@@ -113,6 +119,8 @@ def schedule(
     )
     warnings: tuple[str, ...] = ()
     if kind == "run":
+        if targets.function_here(what.name) is not None:
+            submitting.check_payload(what.name, text)
         yield from work_of(kind, what.name, codec.loads(text))
     else:
         if terms.labels:

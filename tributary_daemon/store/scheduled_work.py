@@ -26,10 +26,15 @@ def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
         return Work()
     found = yield from submit.registered(target)
     if found is None:
-        raise NotFound(f"no workflow named '{target}' is registered", hint="register it: trib register FILE")
+        raise NotFound(
+            f"no workflow named '{target}' is registered",
+            hint="register its file: trib register FILE; a workflow function is registered by the first "
+            "worker that offers it",
+        )
     spec = WorkflowSpec.from_plan(found.plan)
     if not isinstance(payload, dict):
         raise InvalidInput("inputs must be an object of names and values", hint='e.g. {"email": "a@b.org"}')
-    inputs = codec.dumps(check_inputs(spec.inputs, payload), what="inputs")
+    # what a function takes is known where its code is
+    inputs = codec.dumps(payload if spec.function else check_inputs(spec.inputs, payload), what="inputs")
     demands = spec if spec.preconditions or spec.concurrency is not None else None
     return Work(found.revision_id, inputs, demands=demands)
