@@ -228,6 +228,15 @@ def test_it_begins_anew_as_often_as_it_likes(flows):
     assert document.inputs == {"left": 0, "seen": 20}
 
 
+@pytest.mark.parametrize("latest", [False, True])
+def test_it_is_submitted_once_more(flows, latest):
+    first = flows.client.submit("f.wide.v1", {"count": 3}, priority=70, labels={"by": "hand"})
+    assert flows.ended(first.id).result == 6
+    again = flows.ended(flows.client.rerun(first.id, latest=latest).id)
+    assert (again.kind, again.result, again.labels) == ("run", 6, {"by": "hand"})
+    assert {step.priority for step in again.steps.values()} == {70}, "what it asks for has it too"
+
+
 def test_a_retry_goes_on_where_it_failed(flows):
     name = secrets.token_hex(4)
     run = flows.start("f.flaky.v1", name=name)
