@@ -27,7 +27,7 @@ begin
         return;
     end if;
     return query
-        select f.run_id, f.fits, f.ended, r.name, r.shown, r.reason, r.priority, r.labels, r.created_at, live.started_at, r.finished_at,
+        select f.run_id, f.fits, f.ended, r.name, r.shown, r.reason, r.priority, r.labels, r.created_at, coalesce(begun.at, live.started_at), r.finished_at,
                live.ended::integer, live.total::integer, r.warnings
         from (
             select k.* from find_runs(p_shard, p_after, p_floor, v_stored, p_name, p_tenant, p_labels, p_since, p_limit, p_window) as k
@@ -44,8 +44,16 @@ begin
         ) as r on f.fits
         left join lateral (
             select min(coalesce(s.started_at, s.claimed_at)) as started_at, count(*) filter (where s.flags & 256 = 0) as total,
-                   count(*) filter (where s.flags & 256 = 0 and s.finished_at is not null) as ended
+                   count(*) filter (where s.flags & 256 = 0 and s.finished_at is not null) as ended,
+                   bool_or(s.flags & 8192 = 8192 and s.ordinal = 1 and s.name <> 'trib.fan.v1') as has_history
             from steps s
             where s.shard = p_shard and s.run_id = f.run_id and s.kind = 'step'
-        ) as live on f.fits;
+        ) as live on f.fits
+        left join lateral (
+            -- a workflow function is claimed anew whenever it goes on
+            select (k.events #>> '{0,at}')::timestamptz as at
+            from history k
+            where live.has_history and k.shard = p_shard and k.run_id = f.run_id
+            order by k.number limit 1
+        ) as begun on true;
 end $$;

@@ -1,12 +1,15 @@
 -- One run as shown: state and start are derived from its steps.
 -- Locks: none.
--- Index: runs_pkey, steps_pkey, attempts_pkey, payloads_pkey, revisions_pkey.
+-- Index: runs_pkey, steps_pkey, attempts_pkey, payloads_pkey, revisions_pkey, history_pkey.
 -- Caller: store.runs.run
 select r.run_id, r.name,
        tributary.run_state_now(r.shard, r.run_id, r.state, r.run_at) as state,
        r.reason, r.priority, r.warnings, r.labels, r.created_at, r.run_at,
-       least(live.started_at, (select min(coalesce(a.started_at, a.claimed_at)) from tributary.attempts as a
-                               where a.shard = r.shard and a.run_id = r.run_id)) as started_at,
+       -- a workflow function is claimed anew whenever it goes on
+       coalesce((select (k.events #>> '{0,at}')::timestamptz from tributary.history as k
+                 where k.shard = r.shard and k.run_id = r.run_id order by k.number limit 1),
+                least(live.started_at, (select min(coalesce(a.started_at, a.claimed_at)) from tributary.attempts as a
+                                        where a.shard = r.shard and a.run_id = r.run_id))) as started_at,
        r.finished_at, r.result, r.error, p.payload as inputs, r.revision_id,
        r.closing_ordinal is not null as has_result, r.idempotency_key, r.tenant_id, r.phase,
        r.ending::text, r.parent_run_id::text, r.deadline,

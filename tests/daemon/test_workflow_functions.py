@@ -83,16 +83,19 @@ def test_an_order_waits_for_its_warehouse_and_is_shipped(flows):
     assert {name: (step.state, step.needs) for name, step in document.steps.items()} == {
         "main": ("waiting", ()), "charge": ("completed", ("main",)), "ready": ("waiting", ("main",)),
     }  # fmt: skip
+    began = document.steps["main"].started_at
+    assert document.started_at == began <= document.steps["charge"].started_at
     assert document.steps["main"].progress == "waiting for the warehouse"
     assert document.steps["ready"].wait["signal"] == "ready"
     assert flows.client.query(run) == "waiting for the warehouse"
     flows.client.signal(run, "ready", payload=True)
     document = flows.ended(run)
+    listed = next(item for item in flows.client.list(name="f.order.v1").items if item.id == run)
+    assert began == document.started_at == listed.started_at, "it goes on: it does not begin again"
     assert document.state == "completed"
     assert document.result["tracking"] == f"T-{document.result['order'][:8]}"
     assert document.steps["main"].attempt == 1
     assert len(flows.notes("charged", customer="ann")) == 1
-    assert document.steps["main"].started_at <= document.steps["charge"].started_at
 
 
 def test_what_fails_undoes_what_it_has_registered(flows):
