@@ -274,6 +274,15 @@ def test_a_name_that_is_submitted_as_an_intent_says_what_it_is(flows):
     assert "`trib submit f.leaf.v1`" in str(reason)
 
 
+def test_a_step_that_calls_it_like_a_handler_says_what_it_is(flows, tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("name: t.wrong.v1\nsteps: {x: {task: f.leaf.v1, with: {what: x}}}\n")
+    run = flows.client.submit(path).id
+    document = flows.ended(run)
+    assert (document.state, document.steps["x"].attempt) == ("failed", 1)
+    assert "`workflow: f.leaf.v1`" in str(flows.client.why(run).reasons)
+
+
 def test_histories_are_replayed_and_queries_answered_where_the_code_is(flows, here):
     receipt = flows.client.submit(here.order, here.Order(customer="dora"))
     flows.until(receipt.id, "ready", "waiting")

@@ -373,14 +373,15 @@ def _skipped(fact: StepFacts, needs: Sequence[Need], reason: Any, trace: Mapping
 def _discarded(fact: StepFacts, reason: Any) -> Reason:
     error = f": {_first_line(fact.error)}" if fact.error else ""
     because = f" ({fact.reason})" if fact.reason else ""
-    made: Reason = reason(
-        "discarded",
-        f"discarded after attempt {fact.attempt} of {fact.max_attempts}{because}{error}",
-        # an intent stays one
-        f"`trib submit {fact.name}` starts it as a workflow"
-        if fact.reason == "workflow_function"
-        else "`trib retry` runs it again once the cause is gone",
-    )
+    hint = "`trib retry` runs it again once the cause is gone"
+    if fact.reason == "workflow_function":
+        # what was recorded stays what it is
+        start = (
+            f"`trib submit {fact.name}`" if fact.step_id is None else f"`workflow: {fact.name}` in its file"
+        )
+        hint = f"{start} starts it as a workflow"
+    message = f"discarded after attempt {fact.attempt} of {fact.max_attempts}{because}{error}"
+    made: Reason = reason("discarded", message, hint)
     return made
 
 
