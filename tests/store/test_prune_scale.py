@@ -59,6 +59,8 @@ def test_old_rows_that_stay_are_passed_once_per_sweep(connection):
     kit.advance(connection, "31 days")
     fill(connection, 100_000, finished=0)
     fill(connection, 2_000, finished=1)
+    # the first call reads the catalogs, as many pages of them as other sessions make it
+    buffers(connection, LOOK, *pruning.START)
     place, touched, pruned = pruning.START, [], 0
     while place is not None:
         touched.append(buffers(connection, LOOK, *place))
@@ -66,8 +68,8 @@ def test_old_rows_that_stay_are_passed_once_per_sweep(connection):
         pruned, place = pruned + batch.intents, batch.next
     assert pruned == 2_000
     assert 102 <= len(touched) <= 106
-    # a window of 1,000 rows, wherever it lies
-    assert max(touched) < 1_500
+    # windows of 1,000 rows, wherever they lie; a look back over what stays would add up to 100 times as many
+    assert sum(touched) < 100 * len(touched)
 
 
 def test_what_is_too_young_is_not_looked_at(connection):
