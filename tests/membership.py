@@ -13,12 +13,12 @@ from psycopg.conninfo import make_conninfo
 from tests.conftest import _fresh
 from tributary_daemon.store.migrations import Migrator, RoleNames
 
-KINDS = ("submit", "read", "worker", "admin")
+KINDS = ("submit", "read", "worker", "admin", "app")
 
 
 @contextmanager
 def logins(server, template):
-    """Yield the URLs of a fresh database by who logs in: owner, the four roles, and a nobody.
+    """Yield the URLs of a fresh database by who logs in: owner, the five roles, and a nobody.
 
     Roles belong to the whole server: their names are random, and they go with the database.
     """

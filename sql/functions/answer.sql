@@ -15,6 +15,7 @@ declare
     v_form jsonb;
     v_now timestamptz;
 begin
+    perform check_sight(id);
     sender := coalesce(sender, session_user);
     perform lock_runs(v_shard, array[id]);
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;

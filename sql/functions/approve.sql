@@ -3,6 +3,7 @@
 -- Raises TR001 when the form refuses the answer, TR003 for an unknown run or step, TR004 when the step asks for no answer.
 create or replace function tributary.approve(id uuid, step text, answer jsonb default null, sender text default null) returns text
 language sql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
     select answer(id, step, true, answer, null, sender)

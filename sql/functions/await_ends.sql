@@ -21,6 +21,7 @@ begin
     returning w.xmax = 0 into v_made;
     insert into awaited (run_id, waiter_id, shard)
     select u.id, p_waiter, shard_of(u.id) from unnest(p_new) as u(id)
+    where sees_work(u.id)
     on conflict do nothing;
     if cardinality(p_done) > 0 then
         delete from awaited a using unnest(p_done) as u(id)

@@ -3,6 +3,7 @@
 -- Locks: root run, then steps. Raises TR003 for an unknown id, TR004 when it has ended.
 create or replace function tributary.cancel(id uuid, reason text default null) returns text
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable
@@ -12,6 +13,7 @@ declare
     v_step steps;
     v_now timestamptz;
 begin
+    perform check_sight(id);
     perform lock_runs(v_shard, array[id]);
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
     if found then

@@ -8,6 +8,7 @@ create or replace function tributary.change(
     step text default null
 ) returns text
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
@@ -26,12 +27,17 @@ declare
     v_run_at timestamptz;
     v_grouped boolean := false;
 begin
+    perform check_sight(id);
     if coalesce(priority::text, queue, run_after::text, payload::text) is null then
         raise exception 'nothing is to be changed' using errcode = 'TR001', hint = 'name a priority, a queue, a time or a payload';
     end if;
     perform check_options(jsonb_build_object('priority', priority, 'queue', queue));
     if payload is not null then
         perform check_payload('the payload', payload);
+    end if;
+    if payload is not null and only_submits() and step is not null then
+        raise exception 'role % may not put payloads in the place of a workflow''s own', quote_literal(invoker_name())
+            using errcode = '42501', hint = 'cancel the run and submit it with other inputs, or use the role of an admin';
     end if;
     perform lock_runs(v_shard, array[id]);
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
@@ -77,6 +83,9 @@ begin
         raise exception '% is running', v_what using errcode = 'TR004', hint = 'only what waits is changed; cancel it, or wait for its end';
     elsif queue is not null and v_step.queue ~ '^[~@]' and (v_step.name <> 'trib.options.v1' or v_step.queue like '@%') then
         raise exception '% is served by one process only', v_what using errcode = 'TR004', hint = 'its queue cannot be changed';
+    end if;
+    if payload is not null and step is null and starts_with(v_step.name, 'trib.') then
+        perform check_submitter(v_step.name, '{}', false);
     end if;
     if payload is not null and step is not null then
         -- what brings a step to its group also evaluates its payload

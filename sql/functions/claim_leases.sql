@@ -1,6 +1,6 @@
 -- Claims up to p_n rows over the given lanes (queue, priority, tenant) in their order, each from its watermark p_lows on.
 -- Refused before register_process. tid is where the claimed row lies: with it finish_leases need not look the row up.
--- Locks: step rows by SKIP LOCKED (lock_lanes), and the counters of limited queues (lock_limited). Pauses, limits and disabled names are
+-- Locks: step rows by SKIP LOCKED (lock_lanes), and the counters of limits (lock_limited). Pauses, limits and disabled names are
 -- read per call, never per row.
 create or replace function tributary.claim_leases(
     p_shard smallint, p_process bigint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
@@ -35,8 +35,8 @@ declare
     v_tids tid[];
     v_now timestamptz;
 begin
-    -- all that is known of the caller, its names and its queues, in one statement
-    select p.runtime, p.beat_at, r.struck, r.others, q.paused, q.limited
+    -- all that is known of the caller, its names, its queues and their tenants, in one statement
+    select p.runtime, p.beat_at, r.struck, r.others, q.paused, q.limited || t.limited
     into v_runtime, v_beat_at, v_struck, v_foreign, v_paused, v_limited
     from processes p
     cross join lateral (
@@ -46,9 +46,13 @@ begin
     ) as r
     cross join (
         select array_agg(k.name) filter (where k.paused) as paused,
-               array_agg(k.name) filter (where k.concurrency is not null or k.rate is not null) as limited
+               coalesce(array_agg(k.name) filter (where k.name = any (p_queues) and (k.concurrency is not null or k.rate is not null)),
+                        '{}') as limited
         from queues k
     ) as q
+    cross join (
+        select array(select 'tenant:' || n.tenant_id from tenants n where n.tenant_id = any (p_tenants)) as limited
+    ) as t
     where p.process_id = p_process;
     if not found then
         raise exception 'process % is not registered', p_process
@@ -66,7 +70,7 @@ begin
         where l.queue <> all (v_paused);
     end if;
     v_foreign := v_foreign or v_struck is not null or v_runtime <> 'python';
-    if v_limited && v_queues then
+    if v_limited <> '{}' then
         v_tids := lock_limited(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n, v_limited);
         v_now := clock();
         if cardinality(v_tids) > 0 then

@@ -9,15 +9,16 @@ as $$
 #variable_conflict use_column
 declare
     v_tid tid;
-    v_queue text;
+    v_keys text[];
+    v_key text;
     v_now timestamptz;
 begin
-    select s.ctid, s.queue into v_tid, v_queue
+    select s.ctid, limit_keys(s.queue, s.tenant_id) into v_tid, v_keys
     from steps s
     where s.shard = p_shard and s.state = 'available' and s.lone_crashes is not null and s.kind = 'intent'
       and s.queue = any (p_queues) and s.name = any (p_names)
-      and not exists (select from queues q
-                      where q.name = s.queue and (q.paused or (q.concurrency is not null or q.rate is not null) and queue_opens(q.name) is distinct from 0))
+      and not exists (select from queues q where q.name = s.queue and q.paused)
+      and not exists (select from unnest(limit_keys(s.queue, s.tenant_id)) as k(key) where queue_opens(k.key) is distinct from 0)
       and not exists (select from registry r
                       where r.name = s.name
                         and (not r.is_enabled or r.runtime <> (select p.runtime from processes p where p.process_id = p_process)))
@@ -25,12 +26,15 @@ begin
     limit 1
     for update skip locked;
     v_now := clock();
-    if exists (select from queues q where q.name = v_queue and (q.concurrency is not null or q.rate is not null)) then
-        if queue_room(v_queue, 1) < 1 then
-            return;
-        end if;
+    v_keys := array(select k from unnest(v_keys) as k where exists (select from limit_of(k)));
+    if cardinality(v_keys) > 0 then
+        foreach v_key in array v_keys loop
+            if queue_room(v_key, 1) < 1 then
+                return;
+            end if;
+        end loop;
         v_now := clock();
-        perform spend_room(p_shard, array[v_queue], array[v_tid], v_now);
+        perform spend_room(p_shard, v_keys, array[v_tid], v_now);
     end if;
     return query
         with claimed as (

@@ -24,6 +24,7 @@ begin
         array[coalesce(extract(epoch from delay)::float8, case when outcome = 'snoozed' then 60 end)], array[0::float8],
         false, '{}', '{}', 0);
     v_stands := not found;
-    perform wake_freed(array(select s.queue from steps s where s.shard = shard_of(run_id) and s.run_id = finish.run_id and s.ordinal = 0));
+    perform wake_freed((select limit_keys(s.queue, s.tenant_id) from steps s
+                        where s.shard = shard_of(run_id) and s.run_id = finish.run_id and s.ordinal = 0));
     return v_stands;
 end $$;

@@ -1,5 +1,5 @@
--- lock_lanes where some of the lanes belong to queues with a limit (p_limited): these give what their queue has room for.
--- The order of the lanes stays; what is taken of the room, the caller spends. Locks: as lock_lanes, and the counters of those queues by SKIP LOCKED, before their rows.
+-- lock_lanes where some of the lanes are under limits (p_limited, keys of limit_of): these give what their queue and their tenant have room for.
+-- The order of the lanes stays; what is taken of the room, the caller spends. Locks: as lock_lanes, and the counters of those limits by SKIP LOCKED, before their rows.
 create or replace function tributary.lock_limited(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     p_names text[], p_python boolean, p_foreign boolean, p_n integer, p_limited text[]
@@ -11,29 +11,35 @@ declare
     v_tids tid[] := '{}';
     v_got tid[];
     v_left integer := p_n;
-    v_known text[] := '{}';
-    v_rooms integer[] := '{}';
-    v_at integer;
+    v_rooms jsonb := '{}';
+    v_keys text[];
+    v_key text;
+    v_room integer;
     i integer := 1;
     j integer;
 begin
     while i <= cardinality(p_queues) and v_left > 0 loop
         j := i;
-        if p_queues[i] = any (p_limited) then
-            v_at := array_position(v_known, p_queues[i]);
-            if v_at is null then
-                v_known := v_known || p_queues[i];
-                v_rooms := v_rooms || queue_room(p_queues[i], v_left);
-                v_at := cardinality(v_known);
-            end if;
+        v_keys := array(select k from unnest(limit_keys(p_queues[i], p_tenants[i])) as k where k = any (p_limited));
+        if cardinality(v_keys) > 0 then
+            v_room := v_left;
+            foreach v_key in array v_keys loop
+                -- asked once: who asks again would count his own claims twice
+                if not v_rooms ? v_key and v_room > 0 then
+                    v_rooms := v_rooms || jsonb_build_object(v_key, queue_room(v_key, v_left));
+                end if;
+                v_room := least(v_room, (v_rooms ->> v_key)::integer);
+            end loop;
             v_got := '{}';
-            if v_rooms[v_at] > 0 then
+            if v_room > 0 then
                 v_got := lock_lanes(p_shard, p_queues[i:i], p_priorities[i:i], p_tenants[i:i], p_lows[i:i],
-                                    p_names, p_python, p_foreign, least(v_left, v_rooms[v_at]));
-                v_rooms[v_at] := v_rooms[v_at] - cardinality(v_got);
+                                    p_names, p_python, p_foreign, v_room);
+                foreach v_key in array v_keys loop
+                    v_rooms := v_rooms || jsonb_build_object(v_key, (v_rooms ->> v_key)::integer - cardinality(v_got));
+                end loop;
             end if;
         else
-            while j < cardinality(p_queues) and p_queues[j + 1] <> all (p_limited) loop
+            while j < cardinality(p_queues) and not limit_keys(p_queues[j + 1], p_tenants[j + 1]) && p_limited loop
                 j := j + 1;
             end loop;
             v_got := lock_lanes(p_shard, p_queues[i:j], p_priorities[i:j], p_tenants[i:j], p_lows[i:j], p_names, p_python, p_foreign, v_left);

@@ -1,6 +1,7 @@
--- How many attempts of a queue with a limit of concurrency run now. Index: queue_slots_pkey, steps_pkey.
+-- How many attempts under a limit of concurrency (limit_of) run now. Index: queue_slots_pkey, steps_pkey.
 create or replace function tributary.queue_held(p_queue text) returns integer
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off

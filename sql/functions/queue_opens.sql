@@ -1,4 +1,4 @@
--- When a limited queue may be claimed from: 0 now, seconds until its rate allows the next attempt, null when it is full and has to wait
+-- When work under a limit (limit_of: a queue's name, or tenant: and a tenant) may be claimed: 0 now, seconds until its rate allows the next attempt, null when it is full and has to wait
 -- for one of its attempts to end. Looks without a lock; claims look again. Index: queues_pkey, queue_counters_pkey, queue_slots_pkey, steps_pkey.
 create or replace function tributary.queue_opens(p_queue text) returns float8
 language plpgsql volatile
@@ -15,11 +15,10 @@ declare
     v_rate float8;
     v_tokens float8;
 begin
-    select q.concurrency, q.rate::float8 / q.rate_per, queue_tokens(c.tokens, c.filled_at, q.rate::float8 / q.rate_per, clock())
+    select l.concurrency, l.rate, queue_tokens(c.tokens, c.filled_at, l.rate, clock())
     into v_concurrency, v_rate, v_tokens
-    from queues q
-    join queue_counters c on c.queue = q.name
-    where q.name = p_queue;
+    from limit_of(p_queue) as l
+    join queue_counters c on c.queue = p_queue;
     if v_concurrency is not null and queue_held(p_queue) >= v_concurrency then
         return null;
     end if;

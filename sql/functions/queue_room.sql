@@ -1,5 +1,5 @@
--- How many of p_want rows a claim may take from this queue now, by its limits over all workers. The caller keeps the counter until its
--- commit, so claims of one limited queue come one after another; 0 as well while another one is at it, which nobody waits for.
+-- How many of p_want rows a claim may take by the limits that this key stands for (limit_of), a queue's or a tenant's, over all workers. The caller keeps the counter until its
+-- commit, so claims under one limit come one after another; 0 as well while another one is at it, which nobody waits for.
 -- Nothing is counted up or down: an attempt counts while its step is running with the seq of its slot. So no slot can leak, and a finish,
 -- a cancel or a rescue frees it by what it does anyway. Slots are looked through only where the limit is near.
 -- Locks: the counter by SKIP LOCKED. Index: queue_counters_pkey, queue_slots_pkey, steps_pkey; in a census steps_running.
@@ -28,18 +28,17 @@ begin
     for no key update skip locked;
     if not found then
         -- another claim is at it, or it has no limit any more
-        return case when exists (select from queues q where q.name = p_queue and (q.concurrency is not null or q.rate is not null))
-                    then 0 else p_want end;
+        return case when exists (select from limit_of(p_queue)) then 0 else p_want end;
     end if;
     -- statements of their own: their snapshots are taken under the lock, and see the claims of all who had it before
-    select q.concurrency, q.rate::float8 / q.rate_per into v_concurrency, v_rate from queues q where q.name = p_queue;
+    select l.concurrency, l.rate into v_concurrency, v_rate from limit_of(p_queue) as l;
     v_now := clock();
     if v_concurrency is not null then
         if clock_timestamp() < v_census_until then
             insert into queue_slots (run_id, seq, ordinal, shard, queue)
-            select s.run_id, s.seq, s.ordinal, s.shard, s.queue
+            select s.run_id, s.seq, s.ordinal, s.shard, p_queue
             from generate_series(0, shard_count() - 1) as n(shard)
-            join steps s on s.shard = n.shard::smallint and s.state = 'running' and s.queue = p_queue
+            join steps s on s.shard = n.shard::smallint and s.state = 'running' and p_queue = any (limit_keys(s.queue, s.tenant_id))
             on conflict (queue, shard, run_id, ordinal) do update set seq = excluded.seq where queue_slots.seq <> excluded.seq;
         end if;
         select count(*) into v_held from queue_slots k where k.queue = p_queue;

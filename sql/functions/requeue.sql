@@ -2,10 +2,12 @@
 -- TR003 when there is none.
 create or replace function tributary.requeue(id uuid, step text default null) returns text
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable
 begin
+    perform check_sight(id);
     if not exists (
             select from dead_letters d left join steps s on s.shard = d.shard and s.run_id = d.run_id and s.ordinal = d.ordinal
             where d.shard = shard_of(id) and d.run_id = id

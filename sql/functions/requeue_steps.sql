@@ -2,6 +2,7 @@
 -- well run again, the others keep their results. Raises what retry and retry_only do.
 create or replace function tributary.requeue_steps(id uuid, steps text[]) returns text
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
 as $$
@@ -10,6 +11,7 @@ declare
     v_shard smallint := shard_of(id);
     v_only text[];
 begin
+    perform check_sight(id);
     select array_agg(coalesce(i.name, u.step)) into v_only
     from unnest(steps) as u(step)
     left join lateral (

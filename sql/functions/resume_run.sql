@@ -2,6 +2,7 @@
 -- Locks: root run, then steps. Raises TR003 for an unknown id, TR004 when it is not paused.
 create or replace function tributary.resume_run(id uuid) returns text
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
 as $$
@@ -13,6 +14,7 @@ declare
     v_queues text[];
     v_child uuid;
 begin
+    perform check_sight(id);
     perform lock_runs(v_shard, array[id]);
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
     if not found then

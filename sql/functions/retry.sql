@@ -3,6 +3,9 @@
 -- their state. An intent that was discarded or cancelled runs again. Returns the new state. Raises TR003 unknown, TR004 not possible.
 create or replace function tributary.retry(id uuid, from_steps text[] default null) returns text
 language sql volatile
+security definer
+set search_path to tributary, pg_temp
 as $$
+    select tributary.check_sight(id);
     select tributary.retry_work(id, from_steps, null)
 $$;

@@ -3,6 +3,9 @@
 -- Raises TR003 unknown, TR004 not possible.
 create or replace function tributary.retry_only(id uuid, steps text[]) returns text
 language sql volatile
+security definer
+set search_path to tributary, pg_temp
 as $$
+    select tributary.check_sight(id);
     select tributary.retry_work(id, null, steps)
 $$;

@@ -5,6 +5,7 @@
 create or replace function tributary.retry_preview(id uuid, from_steps text[] default null, only_steps text[] default null)
 returns table (step_id text, item_key text, state text, again boolean)
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
 as $$
@@ -14,6 +15,7 @@ declare
     v_before integer[];
     v_again integer[];
 begin
+    perform check_sight(id);
     begin
         v_before := array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id and s.finished_at is not null);
         perform retry_work(id, from_steps, only_steps);

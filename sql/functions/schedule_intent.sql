@@ -9,7 +9,7 @@ create or replace function tributary.schedule_intent(
 language sql volatile
 as $$
     select tributary.keep_schedule(
-        name, tenant, 'intent', intent, cron, timezone, coalesce(payload, '{}'),
+        name, tributary.tenant_to_submit(tenant), 'intent', intent, cron, timezone, coalesce(payload, '{}'),
         jsonb_strip_nulls(jsonb_build_object('queue', queue, 'priority', priority, 'max_attempts', max_attempts,
                                              'timeout', timeout, 'retry', retry)),
         '{}', overlap, extract(epoch from catchup)::float8, extract(epoch from jitter)::float8, paused, null)

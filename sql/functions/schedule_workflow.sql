@@ -7,7 +7,7 @@ create or replace function tributary.schedule_workflow(
 language sql volatile
 as $$
     select tributary.keep_schedule(
-        name, tenant, 'run', workflow, cron, timezone, coalesce(inputs, '{}'),
+        name, tributary.tenant_to_submit(tenant), 'run', workflow, cron, timezone, coalesce(inputs, '{}'),
         jsonb_strip_nulls(jsonb_build_object('queue', queue, 'priority', priority)),
         coalesce(labels, '{}'), overlap, extract(epoch from catchup)::float8, extract(epoch from jitter)::float8, paused, null)
 $$;

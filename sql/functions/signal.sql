@@ -5,6 +5,7 @@
 -- id, TR004 for an intent and when the run has ended.
 create or replace function tributary.signal(id uuid, name text, payload jsonb default 'null', key text default null, sender text default null) returns integer
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
 as $$
@@ -17,6 +18,7 @@ declare
     v_ordinal integer;
     v_now timestamptz;
 begin
+    perform check_sight(id);
     payload := coalesce(payload, 'null');
     perform check_name('the name of a signal', name);
     if key is not null then

@@ -1,4 +1,4 @@
--- Takes slots and tokens of limited queues (p_limited) for rows that the caller has locked after queue_room and claims at p_now: the time
+-- Takes slots and tokens of limits (p_limited, keys of limit_of) for rows that the caller has locked after queue_room and claims at p_now: the time
 -- from which the next tokens count, so that also what is preempted between here and there keeps a rate.
 -- Index: queues_pkey, queue_counters_pkey; the rows by ctid.
 create or replace function tributary.spend_room(p_shard smallint, p_limited text[], p_tids tid[], p_now timestamptz) returns void
@@ -15,19 +15,20 @@ declare
     v_spent record;
 begin
     for v_spent in
-        select s.queue, count(*) as n, array_agg(s.run_id) as run_ids, array_agg(s.ordinal) as ordinals, array_agg(s.seq) as seqs
+        select k.key, count(*) as n, array_agg(s.run_id) as run_ids, array_agg(s.ordinal) as ordinals, array_agg(s.seq) as seqs
         from steps s
-        where s.ctid = any (p_tids) and s.shard = p_shard and s.queue = any (p_limited)
-        group by s.queue
+        cross join lateral unnest(limit_keys(s.queue, s.tenant_id)) as k(key)
+        where s.ctid = any (p_tids) and s.shard = p_shard and k.key = any (p_limited)
+        group by k.key
     loop
         insert into queue_slots (run_id, seq, ordinal, shard, queue)
-        select u.run_id, u.seq, u.ordinal, p_shard, v_spent.queue
+        select u.run_id, u.seq, u.ordinal, p_shard, v_spent.key
         from unnest(v_spent.run_ids, v_spent.seqs, v_spent.ordinals) as u(run_id, seq, ordinal)
-        where exists (select from queues q where q.name = v_spent.queue and q.concurrency is not null)
+        where exists (select from limit_of(v_spent.key) as l where l.concurrency is not null)
         on conflict (queue, shard, run_id, ordinal) do update set seq = excluded.seq;
         update queue_counters c
-        set tokens = queue_tokens(c.tokens, c.filled_at, q.rate::float8 / q.rate_per, p_now) - v_spent.n, filled_at = p_now
-        from queues q
-        where c.queue = v_spent.queue and q.name = v_spent.queue and q.rate is not null;
+        set tokens = queue_tokens(c.tokens, c.filled_at, l.rate, p_now) - v_spent.n, filled_at = p_now
+        from limit_of(v_spent.key) as l
+        where c.queue = v_spent.key and l.rate is not null;
     end loop;
 end $$;

@@ -6,6 +6,7 @@
 create or replace function tributary.steer_many(p_shard smallint, p_action text, p_ids uuid[], p_steps text[], p_given jsonb)
 returns table (place integer, state text, code text, message text)
 language plpgsql volatile
+security definer
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
@@ -19,11 +20,12 @@ declare
     v_last uuid;
     v_steps text[];
 begin
-    perform lock_runs(p_shard, p_ids);
+    -- what the session does not see is not locked either; each is refused where its turn comes
+    perform lock_runs(p_shard, array(select u.id from unnest(p_ids) with ordinality as u(id, place) where sees_work(u.id) order by u.place));
     if p_action in ('retry', 'requeue') then
         perform lock_groups(array_agg(r.tenant_id), array_agg(p.options ->> 'group'))
         from unnest(p_ids) as u(id)
-        join runs r on r.shard = p_shard and r.run_id = u.id and r.flags & 64 = 64 and r.finished_at is not null
+        join runs r on r.shard = p_shard and r.run_id = u.id and sees_work(u.id) and r.flags & 64 = 64 and r.finished_at is not null
         join payloads p on p.shard = p_shard and p.run_id = u.id and p.ordinal = 0;
     end if;
     for place, v_id, v_step in select u.place, u.id, u.step from unnest(p_ids, p_steps) with ordinality as u(id, step, place) order by u.place loop
@@ -44,7 +46,7 @@ begin
                     state := case when cardinality(v_steps) > 1 then requeue_steps(v_id, v_steps) else requeue(v_id, v_step) end;
                 when 'drop', 'drop_at' then
                     delete from dead_letters d
-                    where d.shard = p_shard and d.run_id = v_id
+                    where d.shard = p_shard and d.run_id = v_id and sees_work(v_id)
                       and case when p_action = 'drop' then d.step_id is not distinct from v_step else d.ordinal = v_step::integer end;
                     state := 'dropped';
                     if not found then

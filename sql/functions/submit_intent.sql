@@ -14,5 +14,5 @@ as $$
         name, coalesce(payload, '{}'), idempotency_key,
         jsonb_strip_nulls(jsonb_build_object('queue', queue, 'priority', priority, 'max_attempts', max_attempts,
                                              'timeout', timeout, 'retry', retry)),
-        null, run_after, tenant, null, null) as r
+        null, run_after, tributary.tenant_to_submit(tenant), null, null) as r
 $$;

@@ -9,7 +9,8 @@ set search_path to tributary, pg_temp
 as $$
     select spend_submits(coalesce(cardinality(p_payloads), 0)) where only_submits();
     select r.run_id
-    from unnest(p_payloads) with ordinality as u(payload, position)
-    cross join lateral submit_row(p_name, u.payload, null, p_submit, p_config, p_run_at, p_tenant, p_private, null) as r
+    from (select tenant_to_submit(p_tenant) as tenant offset 0) as t
+    cross join unnest(p_payloads) with ordinality as u(payload, position)
+    cross join lateral submit_row(p_name, u.payload, null, p_submit, p_config, p_run_at, t.tenant, p_private, null) as r
     order by u.position
 $$;

@@ -27,5 +27,5 @@ begin
                case when not r.known then array(select g.name from registry g where g.offered_at is not null union all select w.name from workflows w) end,
                null::uuid, null::text, null::jsonb
         from submit_row(p_name, p_payload, p_key, p_submit, p_config, coalesce(p_run_at, clock() + make_interval(secs => p_delay)),
-                        p_tenant, p_private, null) as r;
+                        tenant_to_submit(p_tenant), p_private, null) as r;
 end $$;

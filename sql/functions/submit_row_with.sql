@@ -31,6 +31,7 @@ begin
     if only_submits() then
         perform spend_submits(1);
     end if;
+    p_tenant := tenant_to_submit(p_tenant);
     -- here too: a payload that replaces another one passes by submit_row
     if starts_with(p_name, 'trib.') or p_private is not null or p_config <> '{}' then
         perform check_submitter(p_name, p_config, p_private is not null);

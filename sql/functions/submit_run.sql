@@ -8,6 +8,6 @@ security definer
 set search_path to tributary, pg_temp
 as $$
     select tributary.spend_submits(1) where tributary.only_submits();
-    select * from tributary.record_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, p_run_at, p_labels, p_tenant, p_payloads,
+    select * from tributary.record_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, p_run_at, p_labels, tributary.tenant_to_submit(p_tenant), p_payloads,
                                        p_private, p_runner, null, null, null)
 $$;

@@ -33,6 +33,7 @@ begin
     if only_submits() then
         perform spend_submits(1);
     end if;
+    p_tenant := tenant_to_submit(p_tenant);
     perform check_terms(p_terms, p_key, p_run_at is not null);
     -- only now: text in the place of seconds has its own words
     v_period := make_interval(secs => (v_unique ->> 'period')::float8);

@@ -19,7 +19,8 @@ select s.run_id as intent_id, s.name, coalesce(s.payload, p.payload) as payload,
            where a.shard = s.shard and a.run_id = s.run_id and a.ordinal = 0
            order by a.seq desc limit 1) end as last_error,
        s.result, s.created_at,
-       greatest(s.created_at, s.claimed_at, s.finished_at) as updated_at
+       greatest(s.created_at, s.claimed_at, s.finished_at) as updated_at,
+       s.tenant_id
 from tributary.steps s
 left join tributary.payloads p on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal
 left join tributary.processes owner on owner.process_id = s.process_id

@@ -6,11 +6,12 @@ with recent as materialized (
     select found.run_id, n.shard::smallint as shard
     from generate_series(0, tributary.shard_count() - 1) as n(shard)
     cross join lateral (
-        (select r.run_id from tributary.runs as r where r.shard = n.shard::smallint order by r.run_id desc limit 1000)
+        (select r.run_id, r.tenant_id from tributary.runs as r where r.shard = n.shard::smallint order by r.run_id desc limit 1000)
         union all
-        (select s.run_id from tributary.steps as s
+        (select s.run_id, s.tenant_id from tributary.steps as s
          where s.shard = n.shard::smallint and s.ordinal = 0 and s.kind = 'intent' order by s.run_id desc limit 1000)
     ) as found
+    where %(tenant)s::text is null or found.tenant_id = %(tenant)s::text
 )
 select p.run_id, p.at, p.type, p.step_id, p.ordinal, p.attempt, p.data
 from (

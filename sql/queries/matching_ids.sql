@@ -17,24 +17,26 @@ from (
     select newest.*
     from wanted, shards
     cross join lateral (
-        select r.run_id, 'run' as kind, r.name, r.state::text as state, r.created_at
+        select r.run_id, 'run' as kind, r.name, r.state::text as state, r.created_at, r.tenant_id
         from tributary.runs as r
         where r.shard = shards.shard and (wanted.tail is not null or r.parent_run_id is null)
-        order by r.run_id desc limit %(window)s::integer
+        order by r.run_id desc limit case when %(tenant)s::text is null then %(window)s::integer else 100000 end
     ) as newest
-    where wanted.tail is null or newest.run_id between wanted.low and wanted.high
-       or right(newest.run_id::text, wanted.length) = wanted.tail
+    where (%(tenant)s::text is null or newest.tenant_id = %(tenant)s::text)
+      and (wanted.tail is null or newest.run_id between wanted.low and wanted.high
+           or right(newest.run_id::text, wanted.length) = wanted.tail)
     union all
     select newest.*
     from wanted, shards
     cross join lateral (
-        select s.run_id, 'intent', s.name, s.state::text, s.created_at
+        select s.run_id, 'intent', s.name, s.state::text, s.created_at, s.tenant_id
         from tributary.steps as s
         where s.shard = shards.shard and s.ordinal = 0 and s.kind = 'intent'
-        order by s.run_id desc limit %(window)s::integer
+        order by s.run_id desc limit case when %(tenant)s::text is null then %(window)s::integer else 100000 end
     ) as newest
-    where wanted.tail is null or newest.run_id between wanted.low and wanted.high
-       or right(newest.run_id::text, wanted.length) = wanted.tail
+    where (%(tenant)s::text is null or newest.tenant_id = %(tenant)s::text)
+      and (wanted.tail is null or newest.run_id between wanted.low and wanted.high
+           or right(newest.run_id::text, wanted.length) = wanted.tail)
 ) as found
 order by found.run_id desc
 limit %(limit)s::integer

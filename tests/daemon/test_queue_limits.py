@@ -13,7 +13,7 @@ from tributary_daemon.app import Client
 from tributary_daemon.daemon import claiming
 from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.daemon.limits import Limits
-from tributary_daemon.store.leases import Lane, Opening, Survey
+from tributary_daemon.store.leases import Lane, Opening, Survey, limit_keys
 
 SPANS = """
     select extract(epoch from claimed_at)::float8, extract(epoch from finished_at)::float8
@@ -84,8 +84,8 @@ def test_a_queue_that_gave_too_little_is_not_asked_again_until_there_is_a_reason
     assert queues() == ["heavy", "free"]
     process.exchange(database, [], 50, {}, 5)
     assert queues() == ["free"]
-    process.ended("heavy")
-    process.ended("free")
+    process.ended(limit_keys("heavy", ""))
+    process.ended(limit_keys("free", ""))
     process.exchange(database, [], 50, {}, 5)
     assert queues() == ["heavy", "free"]
     assert database.told == [set()] * 4 + [{"heavy"}], "others are told where it ended, once"
@@ -125,9 +125,9 @@ def test_foreign_names_in_a_limited_queue_are_passed_over_after_a_while():
 def test_a_rate_is_waited_for_only_where_something_is_ready():
     limits = Limits()
     began = time.monotonic()
-    limits.learn([limited(0.001), Opening("slow", True, 60.0)], ["heavy"])
+    limits.learn([limited(0.001), Opening("slow", True, 60.0)], [Lane("heavy", 0, "")])
     assert began + 0.05 <= limits.opens_at <= time.monotonic() + 0.05, "what comes within 50 ms comes at once"
-    assert not limits.open("slow")
+    assert not limits.open(Lane("slow", 0, ""))
     limits.learn([Opening("slow", True, 60.0)], [])
     assert limits.opens_at is None
 

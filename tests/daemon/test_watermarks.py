@@ -15,8 +15,12 @@ def row(seq, queue="default", priority=0, tenant=""):
     return ("id", 0, seq, "intent", "n", None, queue, 1, 3, 0, "{}", 0, None, 0, priority, tenant, None)
 
 
+def asked(marks, queues, most):
+    return marks.request(marks.lanes(queues), most)
+
+
 def test_the_base_lanes_are_always_asked():
-    request = Watermarks(["a", "b"]).request(["a", "b"], 7)
+    request = asked(Watermarks(["a", "b"]), ["a", "b"], 7)
     assert {lane.queue for lane in request.lanes} == {"a", "b"}
     assert request.most == 7
     assert list(request.lows) == [0, 0]
@@ -34,7 +38,7 @@ def test_better_priorities_come_first_and_equals_take_turns():
     marks = Watermarks(["a", "b"])
     marks.sweep([(Lane("a", 5, ""), 1), (Lane("a", -5, ""), 1)], 1)
     orders = {
-        tuple((lane.queue, lane.priority) for lane in marks.request(["a", "b"], 1).lanes) for _ in range(4)
+        tuple((lane.queue, lane.priority) for lane in asked(marks, ["a", "b"], 1).lanes) for _ in range(4)
     }
     assert orders == {
         (("a", 5), ("a", 0), ("b", 0), ("a", -5)),
@@ -60,9 +64,9 @@ def test_a_sweep_asks_for_unknown_lanes_and_for_what_lies_behind():
 def test_lanes_once_used_are_forgotten_but_not_the_base():
     marks = Watermarks(["a"])
     marks.sweep([(Lane("a", n, ""), 1) for n in range(1, MOST_LANES + 10)], 1)
-    assert len(marks.request(["a"], 1).lanes) == MOST_LANES
+    assert len(asked(marks, ["a"], 1).lanes) == MOST_LANES
     marks.forget({Lane("a", 3, ""): 1})
-    assert {lane.priority for lane in marks.request(["a"], 1).lanes} == {0, 3}
+    assert {lane.priority for lane in asked(marks, ["a"], 1).lanes} == {0, 3}
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(["", "t"]), st.integers(1, 1000)), max_size=30))
@@ -75,9 +79,9 @@ def test_no_available_row_stays_hidden_from_a_sweep(found):
         first[lane] = min(seq, first.get(lane, seq))
     before = {lane: marks.low(lane) for lane in first}
     swept = marks.sweep(list(first.items()), 10)
-    asked = dict(zip(swept.lanes, swept.lows, strict=True)) if swept else {}
+    lows = dict(zip(swept.lanes, swept.lows, strict=True)) if swept else {}
     for lane, seq in first.items():
-        assert asked.get(lane, before[lane]) <= seq
+        assert lows.get(lane, before[lane]) <= seq
 
 
 def test_the_pace_follows_what_is_finished(monkeypatch):
@@ -120,3 +124,54 @@ def test_the_pace_is_known_after_one_round(monkeypatch):
     measured.finished(1)
     # what found no slot is not promised again by a single good round
     assert measured.target() == 10
+
+
+def drain(marks, ready, claims, most):
+    """Let claims take from lanes that hold so many rows each; return who got how much, claim by claim."""
+    marks.learn([(Lane("a", 0, tenant), 1) for tenant in ready])
+    got = []
+    for _ in range(claims):
+        left, taken = most, {}
+        for lane in asked(marks, ["a"], most).lanes:
+            count = min(left, ready.get(lane.tenant, 0))
+            if count:
+                taken[lane.tenant] = count
+                ready[lane.tenant] -= count
+                left -= count
+        marks.took([row(1, "a", 0, tenant) for tenant, count in taken.items() for _ in range(count)])
+        got.append(taken)
+    return got
+
+
+def test_a_tenant_with_much_work_delays_another_by_no_claim():
+    marks, ready = Watermarks(["a"]), {"big": 100_000}
+    drain(marks, ready, 20, 100)
+    ready["small"] = 1
+    assert drain(marks, ready, 1, 100) == [{"small": 1, "big": 99}]
+    # also one that comes back again and again, with a little each time
+    for _ in range(50):
+        ready["small"] = 3
+        (taken,) = drain(marks, ready, 1, 100)
+        assert taken == {"small": 3, "big": 97}
+
+
+def test_tenants_with_much_work_share_and_one_that_comes_late_has_no_claim_to_the_past():
+    marks, ready = Watermarks(["a"]), {"one": 100_000, "two": 100_000}
+    drain(marks, ready, 40, 100)
+    assert ready["one"] == ready["two"]
+    ready["late"] = 100_000
+    before = dict(ready)
+    drain(marks, ready, 30, 100)
+    given = {tenant: before[tenant] - left for tenant, left in ready.items()}
+    assert set(given.values()) == {1_000}
+
+
+def test_of_more_tenants_than_a_claim_asks_those_with_work_come_first_and_each_in_its_turn():
+    marks = Watermarks(["a"])
+    ready = {f"t{n}": 10 for n in range(5 * MOST_LANES)}
+    got = drain(marks, ready, 5, 10 * MOST_LANES)
+    assert all(len(taken) == MOST_LANES for taken in got)
+    assert not any(ready.values())
+    # all are known now and none holds anything but one: it is asked for, whoever else is known
+    ready = {"t7": 5}
+    assert drain(marks, ready, 1, 10) == [{"t7": 5}]

@@ -19,29 +19,29 @@ ROUTINES = """select p.oid::regprocedure::text from pg_proc p
 where p.pronamespace = 'tributary'::regnamespace and {} order by 1"""
 
 # what is done: by whom it may be done. {intent} waits, {run} runs.
+READERS = {"read", "worker", "admin", "app"}
+SUBMITTERS = {"submit", "worker", "admin", "app"}
 ACTS = {
     # reading
-    "select payload from tributary.workflow_intent": {"read", "worker", "admin"},
-    "select * from tributary.steps": {"read", "worker", "admin"},
-    "select * from tributary.payloads": {"read", "worker", "admin"},
-    "select * from tributary.log_chunks": {"read", "worker", "admin"},
-    "select * from tributary.events": {"read", "worker", "admin"},
-    "select * from tributary.workflow_executions": {"read", "worker", "admin"},
-    "select intent_id, status, created_at from tributary.workflow_intent": {"read", "worker", "admin"},
-    "select source from tributary.revisions": {"read", "worker", "admin"},
-    "select name, host, queues from tributary.workers": {"read", "worker", "admin"},
+    "select payload from tributary.workflow_intent": READERS,
+    "select * from tributary.steps": READERS,
+    "select * from tributary.payloads": READERS,
+    "select * from tributary.log_chunks": READERS,
+    "select * from tributary.events": READERS,
+    "select * from tributary.workflow_executions": READERS,
+    "select intent_id, status, created_at from tributary.workflow_intent": READERS,
+    "select source from tributary.revisions": READERS,
+    "select name, host, queues from tributary.workers": READERS,
     "select name, is_enabled from tributary.registry": EVERYBODY,
     "select value from tributary.meta": EVERYBODY,
     # submitting
-    "select tributary.submit_intent('t.work.v1', '{{}}')": {"submit", "worker", "admin"},
-    "select * from tributary.submit('t.work.v1', '{{}}', '{{\"unique\": {{\"by\": \"payload\"}}}}')": {
-        "submit", "worker", "admin"},
-    "select tributary.submit_workflow('t.flow.v1')": {"submit", "worker", "admin"},
-    "insert into tributary.workflow_intent (name, payload) values ('t.work.v1', '{{}}') returning intent_id": {
-        "submit", "worker", "admin"},
+    "select tributary.submit_intent('t.work.v1', '{{}}')": SUBMITTERS,
+    "select * from tributary.submit('t.work.v1', '{{}}', '{{\"unique\": {{\"by\": \"payload\"}}}}')": SUBMITTERS,
+    "select tributary.submit_workflow('t.flow.v1')": SUBMITTERS,
+    "insert into tributary.workflow_intent (name, payload) values ('t.work.v1', '{{}}') returning intent_id": SUBMITTERS,
     "insert into tributary.workflow_intent (name, payload) values ('t.work.v1', '{{}}') returning payload": {
-        "worker", "admin"},
-    "select tributary.submit_intent('trib.noop.v1', '{{}}')": {"submit", "worker", "admin"},
+        "worker", "admin", "app"},
+    "select tributary.submit_intent('trib.noop.v1', '{{}}')": SUBMITTERS,
     "select tributary.submit_intent('trib.sql.v1', '{{\"sql\": \"select 1\"}}')": {"worker", "admin"},
     "select tributary.submit_intent('trib.http.v1', '{{\"url\": \"http://[::1]/\"}}')": {"worker", "admin"},
     "select tributary.submit_intent('trib.shell.v1', '{{\"run\": \"id\"}}')": {"worker", "admin"},
@@ -63,10 +63,9 @@ ACTS = {
     "select tributary.release({process}, '{intent}', 1)": {"worker", "admin"},
     "select * from tributary.claim_leases(0::smallint, {process}, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 1)": {
         "worker", "admin"},
-    "select tributary.await_ends('{intent}', array['{intent}']::uuid[], array['{dead}']::uuid[], null)": {
-        "read", "worker", "admin"},
-    "select tributary.find_ended(array['{intent}']::uuid[])": {"read", "worker", "admin"},
-    "select tributary.leave_waiters('{intent}')": {"read", "worker", "admin"},
+    "select tributary.await_ends('{intent}', array['{intent}']::uuid[], array['{dead}']::uuid[], null)": READERS,
+    "select tributary.find_ended(array['{intent}']::uuid[])": READERS,
+    "select tributary.leave_waiters('{intent}')": READERS,
     "select tributary.sweep_waiters()": {"worker", "admin"},
     "delete from tributary.awaited": {"worker", "admin"},
     "insert into tributary.waiters values ('{intent}', now())": {"worker", "admin"},
@@ -74,15 +73,23 @@ ACTS = {
     "select * from tributary.prune_batch(0::smallint, null, null, '1 day', null, null, null, 10)": {
         "worker", "admin"},
     # steering
-    "select tributary.cancel('{intent}')": {"worker", "admin"},
-    "select tributary.signal('{run}', 'go')": {"worker", "admin"},
-    "select tributary.approve('{asks}', 'one')": {"admin"},
-    "select tributary.reject('{asks}', 'one')": {"admin"},
-    "select count(*) from tributary.signals": {"read", "worker", "admin"},
-    "select tributary.change('{intent}', priority => 5)": {"admin"},
-    "select tributary.pause_run('{run}')": {"admin"},
-    "select tributary.retry('{dead}')": {"admin"},
-    "select tributary.requeue('{dead}')": {"admin"},
+    "select tributary.cancel('{intent}')": {"worker", "admin", "app"},
+    "select tributary.signal('{run}', 'go')": {"worker", "admin", "app"},
+    "select tributary.approve('{asks}', 'one')": {"admin", "app"},
+    "select tributary.reject('{asks}', 'one')": {"admin", "app"},
+    "select count(*) from tributary.signals": READERS,
+    "select tributary.change('{intent}', priority => 5)": {"admin", "app"},
+    "select tributary.pause_run('{run}')": {"admin", "app"},
+    "select tributary.retry('{dead}')": {"admin", "app"},
+    "select tributary.requeue('{dead}')": {"admin", "app"},
+    "select tributary.change('{run}', step => 'one', payload => '{{}}')": {"admin"},
+    "select tributary.drop_dead_letter('{dead}', 0)": {"admin", "app"},
+    "select * from tributary.steer_many(0::smallint, 'cancel', array['{intent}']::uuid[], array[null], '{{}}')": {
+        "admin", "app"},
+    "select tributary.set_tenant('acme', concurrency => 1)": {"admin"},
+    "select tributary.set_tenants('nobody', null)": {"admin"},
+    "insert into tributary.tenant_logins values (session_user, array['acme'])": {"admin"},
+    "delete from tributary.tenant_logins": {"admin"},
     "select tributary.set_queue('default', concurrency => 1)": {"admin"},
     "select tributary.limit_submits(session_user, 'none')": {"admin"},
     "select tributary.spend_submits(1)": {"admin"},
@@ -226,7 +233,8 @@ def test_nobody_else_calls_anything(connection):
         row[0]
         for row in connection.execute(ROUTINES.format("has_function_privilege('public', p.oid, 'execute')"))
     ]
-    assert callable_by_all == []
+    # whoever reads a table, by whatever grant, calls what its policies call
+    assert callable_by_all == ["tributary.session_tenants()"]
 
 
 def test_what_runs_with_the_owners_rights_is_listed_and_has_a_fixed_search_path(connection):
@@ -240,7 +248,9 @@ def test_what_runs_with_the_owners_rights_is_listed_and_has_a_fixed_search_path(
     assert set(found) == {
         "submit", "submit_intent", "submit_workflow", "submit_named", "submit_row_with", "submit_run",
         "submit_run_with", "submit_intents", "prepare_many", "workflow_intent_insert", "await_ends", "leave_waiters",
-        "register_functions",
+        "register_functions", "cancel", "signal", "approve", "reject", "change", "retry", "retry_only", "retry_preview",
+        "requeue", "requeue_steps", "pause_run", "resume_run", "steer_many", "drop_dead_letter", "queue_held",
+        "session_tenants",
     }  # fmt: skip
     assert {name for name, config in found.items() if "search_path=tributary, pg_temp" not in config} == set()
 
@@ -278,7 +288,7 @@ def test_what_the_read_role_may_call_writes_nothing(urls):
         }
     assert len(names) > 15
     # for which work it waits
-    for name in names - {"await_ends", "leave_waiters"}:
+    for name in names - {"await_ends", "leave_waiters", "session_tenants"}:
         text = (ROOT / "sql" / "functions" / f"{name}.sql").read_text(encoding="utf-8")
         assert not re.search(
             r"\b(insert into|update \w|delete from|for update|pg_notify|set_config)", text

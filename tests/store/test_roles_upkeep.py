@@ -22,7 +22,7 @@ STALE = "update tributary.meta set value = 'stale' where key = 'functions'"
 def names(server):
     """Names of roles that go with the test, also where a test has added some."""
     mark = secrets.token_hex(6)
-    yield RoleNames(*(f"r_{mark}_{kind}" for kind in ("submit", "read", "worker", "admin")))
+    yield RoleNames(*(f"r_{mark}_{kind}" for kind in ("submit", "read", "worker", "admin", "app")))
     with psycopg.connect(server, autocommit=True) as admin:
         found = admin.execute(
             "select rolname from pg_roles where rolname like %s", (f"r_{mark}%",)
@@ -99,6 +99,20 @@ def test_a_schema_of_another_release_gets_no_roles(granted, names):
         owner.execute(STALE)
         with pytest.raises(SchemaError, match="not that of this release"):
             Migrator(granted).roles(names)
+
+
+def test_roles_of_a_release_without_one_for_applications_are_granted_anew_and_get_it_when_asked(
+    granted, names
+):
+    with psycopg.connect(granted, autocommit=True) as owner:
+        owner.execute(sql.SQL("drop owned by {0}; drop role {0}").format(sql.Identifier(names.app)))
+        owner.execute("update tributary.meta set value = (value::jsonb - 'app')::text where key = 'roles'")
+        owner.execute("drop function tributary.submit_intent")
+        owner.execute(STALE)
+        assert Migrator(granted).up().functions
+        assert owner.execute(MAY, (names.submit,)).fetchone() == (True,)
+        assert Migrator(granted).roles(names) == names
+        assert owner.execute(MAY, (names.app,)).fetchone() == (True,)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ COMMANDS: Final = {
     "health": Entry("commands.health:health", "Ask a worker's health endpoint, as a container does", _FLEET),
     "handlers": Entry("commands.handlers:handlers", "List the handlers that workers have offered", _FLEET),
     "queue": Entry("commands.queue:queue", "List, pause, resume and limit queues", _FLEET),
+    "tenant": Entry("commands.tenant:tenant", "List and limit tenants, bind logins to them", _FLEET),
     "schedule": Entry(
         "commands.schedule:schedule", "Add, list, pause, trigger and backfill what starts by itself", _FLEET
     ),

@@ -13,6 +13,7 @@ from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
 from tributary_daemon.client.async_signal_face import AsyncSignalFace
 from tributary_daemon.client.async_steering import AsyncSteering
+from tributary_daemon.client.async_tenant_face import AsyncTenantFace
 from tributary_daemon.client.async_waiter import AsyncWaiter
 from tributary_daemon.client.awaited import SLOWEST_POLL
 from tributary_daemon.client.link import AsyncLink, Wiring
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace):
+class AsyncReader(
+    AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace, AsyncTenantFace
+):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Tasks of one loop may share it; it holds one connection and does one thing at a time. It connects on
@@ -51,11 +54,11 @@ class AsyncReader(AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFac
 
     Args:
         wiring: how it comes to its database; the composition root provides it.
-        settings: what it adds to all it submits, and whose work it lists.
+        settings: what it adds to all it submits, and whose work it sees.
     """
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
-        self._link = AsyncLink(wiring)
+        self._link = AsyncLink(wiring, settings.sees)
         self._waiter = AsyncWaiter(self._link, wiring.ear)
         self._settings = settings
 

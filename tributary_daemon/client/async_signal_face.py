@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tributary_daemon.client import operations
 from tributary_daemon.client.borrowed import aborrowed
 from tributary_daemon.store import db
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tributary_daemon.client.borrowed import AsyncCaller
     from tributary_daemon.client.link import AsyncLink
+    from tributary_daemon.client.options import Settings
     from tributary_daemon.store.db import Operation
 
 T = TypeVar("T")
@@ -26,6 +28,7 @@ class AsyncSignalFace:
     """
 
     _link: AsyncLink
+    _settings: Settings
 
     async def signal(
         self,
@@ -125,4 +128,4 @@ class AsyncSignalFace:
         if connection is None:
             return await self._link.run(make, again=again)
         async with aborrowed(connection) as lent:
-            return await db.arun(lent, make())
+            return await db.arun(lent, within(self._settings.sees, make()))

@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from tributary_daemon.errors import DatabaseUnreachable
 from tributary_daemon.store import db, faults
+from tributary_daemon.store.sight import within
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
@@ -60,10 +61,16 @@ def _stale(connection: Connection | AsyncConnection) -> bool:
 
 
 class Link:
-    """A connection shared by the threads of a process, one operation at a time."""
+    """A connection shared by the threads of a process, one operation at a time.
 
-    def __init__(self, wiring: Wiring) -> None:
+    Args:
+        wiring: how to come to the database.
+        tenant: whose work is seen; None for all.
+    """
+
+    def __init__(self, wiring: Wiring, tenant: str | None = None) -> None:
         self._wiring = wiring
+        self._tenant = tenant
         self._lock = threading.RLock()
         self._connection: Watched | None = None
         self._prepared = False
@@ -90,12 +97,12 @@ class Link:
         """
         with self._lock:
             try:
-                return db.run(self._bounded(again=again), make())
+                return db.run(self._bounded(again=again), within(self._tenant, make()))
             except DatabaseUnreachable:
                 self.close()
                 if not again:
                     raise
-            return db.run(self._bounded(again=again), make())
+            return db.run(self._bounded(again=again), within(self._tenant, make()))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -135,8 +142,9 @@ class Link:
 class AsyncLink:
     """The same for asyncio: belongs to the loop of its first use."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, tenant: str | None = None) -> None:
         self._wiring = wiring
+        self._tenant = tenant
         self._lock = asyncio.Lock()
         self._connection: AsyncWatched | None = None
         self._prepared = False
@@ -155,12 +163,12 @@ class AsyncLink:
         """Run an operation; as `Link.run`."""
         async with self._lock:
             try:
-                return await db.arun(await self._bounded(again=again), make())
+                return await db.arun(await self._bounded(again=again), within(self._tenant, make()))
             except DatabaseUnreachable:
                 await self._drop()
                 if not again:
                     raise
-            return await db.arun(await self._bounded(again=again), make())
+            return await db.arun(await self._bounded(again=again), within(self._tenant, make()))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

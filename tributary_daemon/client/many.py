@@ -42,7 +42,7 @@ def write(connection: Connection, name: str, texts: list[str], terms: submit.Ter
     prepared = db.run(connection, submit.prepare(name, terms))
     if not prepared.direct:
         return db.run(connection, submit.one_by_one(name, texts, terms, prepared.run_at))
-    batch = copying.Batch(name, terms.tenant, prepared, texts)
+    batch = copying.Batch(name, prepared, texts)
     with _translated(), connection.cursor() as cursor:
         with cursor.copy(copying.COPY_STEPS) as copy:
             for block in batch.steps():
@@ -61,7 +61,7 @@ async def awrite(connection: AsyncConnection, name: str, texts: list[str], terms
     prepared = await db.arun(connection, submit.prepare(name, terms))
     if not prepared.direct:
         return await db.arun(connection, submit.one_by_one(name, texts, terms, prepared.run_at))
-    batch = copying.Batch(name, terms.tenant, prepared, texts)
+    batch = copying.Batch(name, prepared, texts)
     with _translated():
         async with connection.cursor() as cursor:
             async with cursor.copy(copying.COPY_STEPS) as copy:

@@ -159,6 +159,23 @@ def pause_queue(name: str) -> Operation[datetime]:
     return (yield from fleet.pause(queue_name(name)))
 
 
+def at_once(concurrency: int | Literal["none"] | None) -> int | None:
+    """Return a number of attempts at once as SQL takes it: 0 for no limit, None for what is to stay.
+
+    Raises:
+        InvalidInput: it is no such number.
+    """
+    if concurrency is None:
+        return None
+    if concurrency == "none":
+        return 0
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency < 1 << 31:
+        raise InvalidInput(
+            f"{concurrency!r} is not a number of attempts at once", hint="1 or more, or none for no limit"
+        )
+    return concurrency
+
+
 def set_queue(
     name: str, concurrency: int | Literal["none"] | None, rate: str | None
 ) -> Operation[LimitsDocument]:
@@ -167,19 +184,5 @@ def set_queue(
     Raises:
         InvalidInput: no queue can have this name, or there is no such limit.
     """
-    if (
-        concurrency is not None
-        and concurrency != "none"
-        and (
-            isinstance(concurrency, bool)
-            or not isinstance(concurrency, int)
-            or not 1 <= concurrency < 1 << 31
-        )
-    ):
-        raise InvalidInput(
-            f"{concurrency!r} is not a number of attempts at once", hint="1 or more, or none for no limit"
-        )
-    held, started = yield from fleet.limit(
-        queue_name(name), 0 if concurrency == "none" else concurrency, rate
-    )
+    held, started = yield from fleet.limit(queue_name(name), at_once(concurrency), rate)
     return LimitsDocument(name=name, concurrency=held, rate=started)

@@ -29,7 +29,7 @@ class Settings:
 
     Attributes:
         tenant: of what is submitted; empty for none.
-        sees: tenant whose work is listed; None for all.
+        sees: tenant whose work is listed and found by its id; None for all.
         defaults: options at the level ``config``.
         max_payload: bytes.
         private: prefix of the queues of ``trib run``; None for the shared ones.

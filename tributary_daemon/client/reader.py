@@ -15,6 +15,7 @@ from tributary_daemon.client.run_face import RunFace
 from tributary_daemon.client.schedule_face import ScheduleFace
 from tributary_daemon.client.signal_face import SignalFace
 from tributary_daemon.client.steering import Steering
+from tributary_daemon.client.tenant_face import TenantFace
 from tributary_daemon.client.waiter import Waiter
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
+class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on
@@ -50,11 +51,11 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace):
 
     Args:
         wiring: how it comes to its database; the composition root provides it.
-        settings: what it adds to all it submits, and whose work it lists.
+        settings: what it adds to all it submits, and whose work it sees.
     """
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
-        self._link = Link(wiring)
+        self._link = Link(wiring, settings.sees)
         self._waiter = Waiter(self._link, wiring.ear)
         self._settings = settings
 

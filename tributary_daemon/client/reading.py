@@ -22,7 +22,7 @@ from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound, NotPoss
 from tributary_daemon.model import control
 from tributary_daemon.model.control import Flag, hook_of
 from tributary_daemon.model.states import RunState, StepState
-from tributary_daemon.store import intents, lists, runs
+from tributary_daemon.store import intents, lists, runs, sight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -320,14 +320,19 @@ def _summary(row: lists.ListRow) -> Summary:
 def resolve_id(text: str) -> Operation[str]:
     """Return the full id that ``text`` means: itself, ``@latest``, or a unique head or tail.
 
+    A full id is looked up only for a client of one tenant, to whom the work of others is not there.
+
     Raises:
-        NotFound: nothing among the newest 100,000 of each kind fits.
+        NotFound: nothing among the newest 100,000 of each kind fits, or it is another tenant's.
         AmbiguousId: several fit, and the message lists them; or it is too short to tell.
     """
     wanted = text.strip().lower()
     if _FULL.fullmatch(wanted):
         digits = wanted.replace("-", "")
-        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        full = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        if not (yield from sight.sees(full)):
+            raise missing(full)
+        return full
     if wanted == "@latest":
         newest = yield from lists.latest()
         if newest is None:

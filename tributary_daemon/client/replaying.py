@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tributary_daemon import codec
-from tributary_daemon.client.reading import missing
+from tributary_daemon.client.reading import missing, resolve_id
 from tributary_daemon.engine.functions import replayed
 from tributary_daemon.errors import InvalidInput, NonDeterminism, NotPossible
 from tributary_daemon.handlers.registry import REGISTRY
@@ -102,6 +102,7 @@ def recorded(work_id: str) -> Operation[RecordedRun]:
         NotFound: there is no such run.
         NotPossible: it is not one of a workflow function.
     """
+    work_id = yield from resolve_id(work_id)
     found = yield from _function(work_id)
     history = yield from histories.read(work_id)
     return RecordedRun(id=work_id, name=found.handler, inputs=found.inputs, history=history)
@@ -114,7 +115,7 @@ def status(work_id: str) -> Operation[Any]:
         NotFound: there is no such run.
         NotPossible: it is not one of a workflow function.
     """
-    return (yield from _function(work_id)).status
+    return (yield from _function((yield from resolve_id(work_id)))).status
 
 
 def _function(work_id: str) -> Operation[FunctionRun]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tributary_daemon.client import operations
 from tributary_daemon.client.borrowed import borrowed
 from tributary_daemon.store import db
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tributary_daemon.client.borrowed import Caller
     from tributary_daemon.client.link import Link
+    from tributary_daemon.client.options import Settings
     from tributary_daemon.store.db import Operation
 
 T = TypeVar("T")
@@ -26,6 +28,7 @@ class SignalFace:
     """
 
     _link: Link
+    _settings: Settings
 
     def signal(
         self,
@@ -119,4 +122,4 @@ class SignalFace:
         if connection is None:
             return self._link.run(make, again=again)
         with borrowed(connection) as lent:
-            return db.run(lent, make())
+            return db.run(lent, within(self._settings.sees, make()))

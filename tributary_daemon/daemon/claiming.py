@@ -33,7 +33,7 @@ class Claiming:
 
     Attributes:
         more: another claim is likely to find work at once.
-        freed: limited queues in which attempts have ended, which others have to be told.
+        freed: keys of limits under which attempts have ended, which others have to be told.
     """
 
     def __init__(self, shard: int, open_queues: Iterable[str], bounded: Iterable[str]) -> None:
@@ -43,7 +43,7 @@ class Claiming:
         self._bounded = list(bounded)
         self._marks = Watermarks([*self._open, *self._bounded])
         self._limits = Limits()
-        self._looks: dict[str, int] = {}
+        self._looks: dict[Lane, int] = {}
         self._saturated = False
         self._promoted_at = 0.0
         self.freed: set[str] = set()
@@ -57,7 +57,7 @@ class Claiming:
     ) -> tuple[list[Token], list[Row]]:
         """Write outcomes and claim up to ``want`` rows; bounded queues up to their ``room``.
 
-        Of queues with a limit no more is claimed than there are ``free`` slots for: it starts first.
+        Under a limit no more is claimed than there are ``free`` slots for: it starts first.
         Sets ``more`` when another claim is likely to find work at once.
         """
         if want > 0 and time.monotonic() >= self._survey_at:
@@ -75,21 +75,21 @@ class Claiming:
                 self._looks.clear()
             if len(reply) < request.most:
                 short = short or request not in limited or len(limited) == len(requests)
-                self._limits.shut(lane.queue for lane in request.lanes)
+                self._limits.shut(request.lanes)
         self.more = self._saturated = bool(requests) and not short
         return refused, rows
 
-    def ended(self, queue: str) -> None:
-        """An attempt of that queue has ended."""
-        if queue in self._limits:
-            self._limits.freed(queue)
-            self.freed.add(queue)
+    def ended(self, keys: Iterable[str]) -> None:
+        """An attempt under these limits has ended."""
+        if held := self._limits.among(keys):
+            self._limits.freed(held)
+            self.freed.update(held)
 
     def look(self, leases: Leases, want: int, room: Mapping[str, int], free: int) -> list[Row]:
         """Look for lanes and rows that the watermarks hide, and claim them in at most a tenth of the time.
 
         When that share is used up, `deferred` says from when on it is to be asked again; or when the rate of
-        a queue allows the next attempt.
+        a limit allows the next attempt.
         """
         began = time.monotonic()
         self.deferred = self._look_at if began < self._look_at else None
@@ -100,24 +100,21 @@ class Claiming:
         self._promoted_at = began
         self.more = self.more or promoted > 0
         self._note(found)
-        lanes = [item for item in found.lanes if self._limits.open(item[0].queue)]
-        within = {
-            **room,
-            **{
-                lane.queue: min(free, room.get(lane.queue, free))
-                for lane, _ in lanes
-                if lane.queue in self._limits
-            },
-        }
+        lanes = [item for item in found.lanes if self._limits.open(item[0])]
         rows: list[Row] = []
-        sweep = self._marks.sweep([item for item in lanes if within.get(item[0].queue, want) > 0], want)
+        fitting = [
+            item
+            for item in lanes
+            if room.get(item[0].queue, want) > 0 and (free > 0 or not self._limits.holds(item[0]))
+        ]
+        sweep = self._marks.sweep(fitting, want)
         if sweep is not None:
-            _, replies = leases.exchange(self.shard, [], self._within(sweep, within))
+            _, replies = leases.exchange(self.shard, [], self._within(sweep, room, free))
             for reply in replies:
                 rows += reply
             self._pass_over(leases, sweep, rows)
         elif lanes:
-            self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane.queue)])
+            self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane)])
         self._marks.forget(dict(found.lanes))
         spent = time.monotonic() - began
         now = time.monotonic()
@@ -152,40 +149,59 @@ class Claiming:
         self._survey_at = began + max(_SURVEY_EVERY, spent / _DUTY)
 
     def _note(self, found: Survey) -> None:
-        self._limits.learn(found.openings, (lane.queue for lane, _ in found.lanes))
+        self._limits.learn(found.openings, (lane for lane, _ in found.lanes))
 
     def _requests(self, want: int, room: Mapping[str, int]) -> list[ClaimRequest]:
+        """What is under no limit."""
         requests = []
-        unlimited = [queue for queue in self._open if queue not in self._limits]
-        if want > 0 and unlimited:
-            requests.append(self._marks.request(unlimited, want))
+        if want > 0 and (lanes := self._lanes(self._open, held=False)):
+            requests.append(self._marks.request(lanes, want))
         requests += [
-            self._marks.request([queue], room[queue])
+            self._marks.request(self._marks.lanes([queue]), room[queue])
             for queue in self._bounded
-            if room.get(queue, 0) > 0 and queue not in self._limits
+            if room.get(queue, 0) > 0 and not self._holds_some(queue)
         ]
         return requests
 
     def _limited_requests(self, free: int, room: Mapping[str, int]) -> list[ClaimRequest]:
-        asked = [queue for queue in self._open if queue in self._limits and self._limits.open(queue)]
-        requests = [self._marks.request(asked, free)] if asked and free > 0 else []
-        requests += [
-            self._marks.request([queue], min(free, room[queue]))
-            for queue in self._bounded
-            if min(free, room.get(queue, 0)) > 0 and queue in self._limits and self._limits.open(queue)
-        ]
+        """What is under a limit, or shares a bounded queue with what is."""
+        if free <= 0:
+            return []
+        requests = []
+        if lanes := self._lanes(self._open, held=True):
+            requests.append(self._marks.request(lanes, free))
+        for queue in self._bounded:
+            most = min(free, room.get(queue, 0))
+            if most > 0 and self._holds_some(queue):
+                lanes = [lane for lane in self._marks.lanes([queue]) if self._limits.open(lane)]
+                requests += [self._marks.request(lanes, most)] if lanes else []
         return requests
 
-    def _within(self, sweep: ClaimRequest, room: Mapping[str, int]) -> list[ClaimRequest]:
-        """Split a sweep so that bounded queues stay within their room."""
-        split: dict[str, list[int]] = {}
+    def _lanes(self, queues: Iterable[str], *, held: bool) -> list[Lane]:
+        """Return the known lanes that are open, and held by a limit or not."""
+        return [
+            lane
+            for lane in self._marks.lanes(queues)
+            if self._limits.holds(lane) is held and (not held or self._limits.open(lane))
+        ]
+
+    def _holds_some(self, queue: str) -> bool:
+        return any(self._limits.holds(lane) for lane in self._marks.lanes([queue]))
+
+    def _within(self, sweep: ClaimRequest, room: Mapping[str, int], free: int) -> list[ClaimRequest]:
+        """Split a sweep so that bounded queues stay within their room, and limits within what is free."""
+        split: dict[tuple[str, bool], list[int]] = {}
         for index, lane in enumerate(sweep.lanes):
-            split.setdefault(lane.queue if lane.queue in room else "", []).append(index)
+            queue = lane.queue if lane.queue in room else ""
+            held = self._holds_some(queue) if queue else self._limits.holds(lane)
+            split.setdefault((queue, held), []).append(index)
         return [
             type(sweep)(
-                [sweep.lanes[i] for i in at], [sweep.lows[i] for i in at], room.get(queue, sweep.most)
+                [sweep.lanes[i] for i in at],
+                [sweep.lows[i] for i in at],
+                min(room.get(queue, sweep.most), free) if held else room.get(queue, sweep.most),
             )
-            for queue, at in split.items()
+            for (queue, held), at in split.items()
         ]
 
     def _pass_over(self, leases: Leases, sweep: ClaimRequest, rows: Sequence[Row]) -> None:
@@ -197,12 +213,12 @@ class Claiming:
                 self._marks.swept(lane, end)
                 self.more = self.more or end is not None
 
-    def _vain(self, queue: str) -> bool:
-        """Whether what is ready in a queue seems to be foreign; a limited one has other reasons, too."""
-        if queue not in self._limits:
+    def _vain(self, lane: Lane) -> bool:
+        """Whether what is ready in a lane seems to be foreign; one under a limit has other reasons, too."""
+        if not self._limits.holds(lane):
             return True
-        self._looks[queue] = self._looks.get(queue, 0) + 1
-        return self._looks[queue] > _VAIN_LOOKS
+        self._looks[lane] = self._looks.get(lane, 0) + 1
+        return self._looks[lane] > _VAIN_LOOKS
 
     def _skip_foreign(self, leases: Leases, found: Iterable[Lane]) -> None:
         for lane in found:

@@ -170,7 +170,7 @@ class DatabaseThread:
         match message:
             case Finished(held, outcome):
                 if self._holdings.reported(held, outcome):
-                    self._claimings[held.shard].ended(held.queue)
+                    self._claimings[held.shard].ended(held.limits)
                     self._pace.finished(1)
                     self._board.count(1, 0)
             case Wake():
@@ -247,7 +247,7 @@ class DatabaseThread:
         want = self._want() if claiming.more or mine else 0
         room = self._holdings.room(self._bounded) if want > 0 else {}
         for held, _ in mine:
-            claiming.ended(held.queue)
+            claiming.ended(held.limits)
         if not (mine or claiming.freed) and want <= 0:
             return
         free = self._holdings.free
@@ -364,7 +364,7 @@ class DatabaseThread:
     def _lose(self, held: Held) -> None:
         """The token no longer stands: whatever runs under it is told to stop, its answer is dropped."""
         self._holdings.lose(held)
-        self._claimings[held.shard].ended(held.queue)
+        self._claimings[held.shard].ended(held.limits)
         self._crew.stop(held)
 
     def _settle_accounts(self, leases: Leases) -> None:

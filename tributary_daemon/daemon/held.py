@@ -12,6 +12,7 @@ from tributary_daemon.engine.lease import Lease
 from tributary_daemon.model.control import CONTROL_NAMES, Flag
 from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
+from tributary_daemon.store.leases import limit_keys
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +49,7 @@ class Held(Lease):
 
     Attributes:
         shard: where its row lives.
+        tenant: whose work it is.
         handler: the function that runs it; None for a step of the engine's own.
         claimed_at: monotonic seconds when the claim's reply came.
         started_at: monotonic seconds when its handler started; None while it waits for a slot.
@@ -87,6 +89,12 @@ class Held(Lease):
     tid: str = ""
     replayed: Replayed | None = None
     lines: LineBuffer | None = None
+    tenant: str = ""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The keys of the limits that may hold it."""
+        return limit_keys(self.queue, self.tenant)
 
     @property
     def token(self) -> Token:
@@ -154,7 +162,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
-        handler, time.monotonic(), tid=row[18], options=row[12],
+        handler, time.monotonic(), tid=row[18], options=row[12], tenant=row[15],
     )  # fmt: skip
 
 

@@ -19,40 +19,61 @@ MOST_LANES: Final = 64
 class _Mark:
     low: int = 0
     cursor: int = 0
+    served: int = 0
 
 
 class Watermarks:
     """Per lane the seq below which everything is taken (``low``), as far as this process knows.
 
     Rows below it (a transaction that committed late) are found by `sweep`, from what `Leases.survey` reports.
-    A lane is (queue, priority, tenant); every queue's lane of priority 0 is always asked.
+    A lane is (queue, priority, tenant); every queue's lane of priority 0 is always asked. Among equal
+    priorities that lane comes first which has been given least, so that a tenant with much work delays no
+    other's by more than a claim: fair queueing by start times, where a lane that had nothing for a while has
+    no claim to what it did not use.
     """
 
     def __init__(self, queues: Iterable[str]) -> None:
         self._base = [Lane(queue, 0, "") for queue in queues]
         self._marks: dict[Lane, _Mark] = {lane: _Mark() for lane in self._base}
         self._turn = 0
+        self._ready: frozenset[Lane] = frozenset()
+        # by priority: how much that lane had been given which was served last
+        self._level: dict[int, int] = {}
 
-    def request(self, queues: Iterable[str], most: int) -> ClaimRequest:
-        """Return a claim over the lanes of these queues, best priority first."""
+    def lanes(self, queues: Iterable[str]) -> list[Lane]:
+        """Return the known lanes of these queues."""
         wanted = frozenset(queues)
-        lanes = self._ordered(lane for lane in self._marks if lane.queue in wanted)
+        return [lane for lane in self._marks if lane.queue in wanted]
+
+    def request(self, lanes: Iterable[Lane], most: int) -> ClaimRequest:
+        """Return a claim over lanes that `lanes` has named, best priority first."""
+        lanes = self._ordered(lanes)
         return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most)
 
     def took(self, rows: Sequence[Row]) -> None:
         """Move the watermarks up to the lowest seq that a claim brought per lane."""
-        lowest: dict[Lane, int] = {}
+        lowest: dict[tuple[str, int, str], int] = {}
+        counts: dict[tuple[str, int, str], int] = {}
         for row in rows:
-            lane = Lane(row[6], row[14], row[15])
+            place = (row[6], row[14], row[15])
             seq = row[2]
-            if seq < lowest.get(lane, seq + 1):
-                lowest[lane] = seq
-        for lane, seq in lowest.items():
+            counts[place] = counts.get(place, 0) + 1
+            if seq < lowest.get(place, seq + 1):
+                lowest[place] = seq
+        levels: dict[int, int] = {}
+        for place, seq in lowest.items():
+            lane = Lane(*place)
             mark = self._marks.setdefault(lane, _Mark())
             mark.low = max(mark.low, seq)
+            start = self._given(lane)
+            levels[lane.priority] = min(start, levels.get(lane.priority, start))
+            mark.served = start + counts[place]
+        self._level.update(levels)
 
     def learn(self, found: Iterable[tuple[Lane, int]]) -> None:
-        """Take note of lanes unknown so far, with their lowest seq."""
+        """Take note of which lanes hold rows, and of those unknown so far with their lowest seq."""
+        found = list(found)
+        self._ready = frozenset(lane for lane, _ in found)
         for lane, first in found:
             if lane not in self._marks:
                 self._marks[lane] = _Mark(low=first)
@@ -65,6 +86,7 @@ class Watermarks:
             most: rows to claim.
         """
         behind: dict[Lane, int] = {}
+        self._ready = frozenset(lane for lane, _ in found)
         for lane, first in found:
             mark = self._marks.get(lane)
             if mark is None:
@@ -96,8 +118,13 @@ class Watermarks:
             keep = {*self._base, *found}
             self._marks = {lane: mark for lane, mark in self._marks.items() if lane in keep}
 
+    def _given(self, lane: Lane) -> int:
+        """How much a lane has been given; one that had nothing for a while counts from where others are."""
+        mark = self._marks.get(lane)
+        return max(mark.served if mark else 0, self._level.get(lane.priority, 0))
+
     def _ordered(self, lanes: Iterable[Lane]) -> list[Lane]:
-        # equal priorities take turns: no queue and no tenant comes first for ever
+        # equals take turns: no queue and no tenant comes first for ever
         self._turn += 1
         grouped: dict[int, list[Lane]] = {}
         for lane in lanes:
@@ -106,5 +133,11 @@ class Watermarks:
         for priority in sorted(grouped, reverse=True):
             group = grouped[priority]
             start = self._turn % len(group)
-            ordered += group[start:] + group[:start]
+            group = group[start:] + group[:start]
+            if len(group) > MOST_LANES:
+                # not all are asked: those that held nothing a moment ago come last
+                group.sort(key=lambda lane: (lane not in self._ready, self._given(lane)))
+            elif len(group) > 1:
+                group.sort(key=self._given)
+            ordered += group
         return ordered[:MOST_LANES]

@@ -33,7 +33,6 @@ class Batch:
 
     Args:
         name: of the intents.
-        tenant: of the intents.
         prepared: what holds for all of them.
         payloads: JSON texts.
 
@@ -42,10 +41,9 @@ class Batch:
         away: whether there is anything for the second COPY.
     """
 
-    def __init__(self, name: str, tenant: str, prepared: Prepared, payloads: Sequence[str]) -> None:
+    def __init__(self, name: str, prepared: Prepared, payloads: Sequence[str]) -> None:
         self.ids: list[str] = []
         self._name = name
-        self._tenant = tenant
         self._prepared = prepared
         self._payloads = payloads
         # the longest text that lies in its step; -1 is none
@@ -65,7 +63,7 @@ class Batch:
         shards = given.shards
         same = _fields(
             given.now, given.run_at, 0, "intent", given.state, given.priority, given.max_attempts,
-            self._tenant, self._name, given.queue, given.reason,
+            given.tenant, self._name, given.queue, given.reason,
         )  # fmt: skip
         seqs = enumerate(ids.new_ids(len(self._payloads)), given.first_seq)
         for (seq, new), payload in zip(seqs, self._payloads, strict=True):

@@ -60,4 +60,4 @@ def of(work_id: str, step: str | None) -> Operation[list[DeadLetterRow]]:
 def drop(work_id: str, ordinal: int) -> Operation[bool]:
     """Forget a dead letter; False when it was gone already."""
     rows = yield Query(query("drop_dead_letter"), {"id": work_id, "ordinal": ordinal})
-    return bool(rows)
+    return bool(rows[0][0])

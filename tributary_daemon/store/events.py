@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, query
+from tributary_daemon.store.sight import OfTenant
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +44,7 @@ def page(work_id: str | None, after: After | None, limit: int) -> Operation[list
     at, last_id, ordinal, kind = after or (None, None, None, None)
     behind = {"limit": limit, "at": at, "last_id": last_id, "ordinal": ordinal, "type": kind}
     if work_id is None:
-        rows = yield Query(query("events_of_all"), behind)
+        rows = yield OfTenant(query("events_of_all"), {**behind, "tenant": None})
     else:
         rows = yield Query(query("events"), {"id": work_id, **behind})
     return [EventRow(*row) for row in rows]

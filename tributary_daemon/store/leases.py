@@ -60,6 +60,11 @@ _CANCELLED: Final = """
 """
 
 
+def limit_keys(queue: str, tenant: str) -> tuple[str, ...]:
+    """Return the keys of the limits that may hold work of a queue and a tenant; the engine's own has none."""
+    return (queue,) if queue.startswith("~") else (queue, f"tenant:{tenant}")
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """Queue, priority and tenant: rows that a claim takes in one order."""
@@ -67,6 +72,11 @@ class Lane:
     queue: str
     priority: int
     tenant: str
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The keys of the limits that may hold it, as SQL's limit_keys has them."""
+        return limit_keys(self.queue, self.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +89,15 @@ class ClaimRequest:
 
 
 class Opening(NamedTuple):
-    """A queue that is paused or has a limit over all workers.
+    """A queue that is paused or has a limit over all workers, or a tenant with one.
 
     Attributes:
-        queue: its name.
+        key: the name of the queue, or that of the limit (`limit_keys`).
         limited: it has a limit.
         opens_in: seconds until it may be claimed from; None until it is resumed or an attempt of it ends.
     """
 
-    queue: str
+    key: str
     limited: bool
     opens_in: float | None
 
@@ -97,7 +107,7 @@ class Survey(NamedTuple):
 
     Attributes:
         lanes: that hold available rows, each with its lowest seq.
-        openings: of the queues that are paused or limited.
+        openings: of the queues that are paused or limited, and of tenants with a limit.
     """
 
     lanes: list[tuple[Lane, int]]
@@ -165,7 +175,7 @@ class Leases:
             shard: of all of it.
             ended: outcomes.
             claims: what to claim.
-            freed: limited queues in which attempts have ended: others are told of what room is left.
+            freed: keys of limits under which attempts have ended: others are told of what room is left.
 
         Returns:
             the refused tokens (LeaseLost), and for each request its rows in order of seq.

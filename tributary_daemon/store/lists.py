@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, query
+from tributary_daemon.store.sight import OfTenant
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,5 +120,6 @@ def latest() -> Operation[FoundRow | None]:
 
 
 def _newest(part: str | None, window: int, limit: int) -> Operation[list[FoundRow]]:
-    rows = yield Query(query("matching_ids"), {"part": part, "window": window, "limit": limit})
+    given = {"part": part, "window": window, "limit": limit, "tenant": None}
+    rows = yield OfTenant(query("matching_ids"), given)
     return [FoundRow(*row) for row in rows]

@@ -107,7 +107,8 @@ _BLOCK: Final = 1_000
 class Prepared(NamedTuple):
     """Options resolved once for many intents; intent i gets ``first_seq`` + i.
 
-    ``direct``: this user may write the tables, so COPY can be used.
+    ``direct``: this user may write the tables past row-level security, so COPY can be used; ``tenant``: whose
+    the intents are.
     """
 
     shards: int
@@ -122,6 +123,7 @@ class Prepared(NamedTuple):
     wanted: bool
     run_at: datetime | None
     direct: bool
+    tenant: str
 
 
 def intent(name: str, payload: str, terms: Terms) -> Operation[IntentReply]:

@@ -186,7 +186,8 @@ def create(*, name: str, kind: str, directory: Path, output: str) -> int:
     cls=Command,
     epilog="""\b
 Without names these are the roles of the last time, at first tributary_submit,
-tributary_read, tributary_worker and tributary_admin. Later upgrades grant anew.
+tributary_read, tributary_app, tributary_worker and tributary_admin. Later upgrades
+grant anew.
 
 \b
 Examples:
@@ -196,6 +197,7 @@ Examples:
 )
 @click.option("--submit", metavar="ROLE", help="Submits intents and registered workflows, reads nothing.")
 @click.option("--read", metavar="ROLE", help="Reads everything, changes nothing.")
+@click.option("--app", metavar="ROLE", help="Submits, reads, and steers its own work: an application.")
 @click.option("--worker", metavar="ROLE", help="What workers log in as.")
 @click.option("--admin", metavar="ROLE", help="Everything but objects and migrations.")
 @_dry

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 _TABLES = """SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND c.relname <> 'meta' AND c.oid <> %s::regclass LIMIT 1"""
+
+
+# a batch of a loose migration that is a transaction of its own, and waits for no table that is in use
+_GIVES_WAY = re.compile(r"^-- trib:gives-way$", re.MULTILINE)
 
 
 class Target(Protocol):
@@ -163,7 +169,7 @@ class LiveTarget:
         with connection.transaction():
             whole()
 
-    def _patiently(self, work: Callable[[], None]) -> None:
+    def _patiently(self, work: Callable[[], object]) -> None:
         giving_way(
             self.connection, work, patience=self._patience,
             waiting=lambda: self._progress("waiting for tables that are in use"),
@@ -174,7 +180,10 @@ class LiveTarget:
             getattr(module, direction)(self.connection)
             return
         for batch in batches:
-            self.connection.execute(batch.encode())
+            if _GIVES_WAY.search(batch):
+                self._patiently(partial(self.connection.execute, batch.encode()))
+            else:
+                self.connection.execute(batch.encode())
 
     def _note(self, entry: Entry) -> None:
         statement = self._journal.record(entry)

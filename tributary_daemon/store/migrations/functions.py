@@ -47,6 +47,18 @@ WHERE n.nspname = %s
     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 ORDER BY p.proname, 2"""
 
+_CLOSING = """REVOKE ALL ON ALL ROUTINES IN SCHEMA {0} FROM PUBLIC;
+DO $$ DECLARE called text; BEGIN
+  FOR called IN
+    SELECT DISTINCT p.oid::regprocedure::text FROM pg_proc p
+    JOIN pg_depend d
+      ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid AND d.classid = 'pg_policy'::regclass
+    WHERE p.pronamespace = {1}::regnamespace
+  LOOP
+    EXECUTE 'GRANT EXECUTE ON FUNCTION ' || called || ' TO PUBLIC';
+  END LOOP;
+END $$"""
+
 # Views of somebody else on ours: CASCADE must not take them.
 _STRANGERS = """SELECT DISTINCT vn.nspname || '.' || v.relname
 FROM pg_depend d
@@ -103,10 +115,11 @@ class Functions:
 
     @property
     def closing(self) -> sql.Composed:
-        """What takes from everybody the right to call what was created, which PostgreSQL grants by itself."""
-        return sql.SQL("REVOKE ALL ON ALL ROUTINES IN SCHEMA {} FROM PUBLIC").format(
-            sql.Identifier(self._schema)
-        )
+        """What takes from everybody the right to call what was created, which PostgreSQL grants by itself.
+
+        But what policies call is called by whoever reads, with whatever grants.
+        """
+        return sql.SQL(_CLOSING).format(sql.Identifier(self._schema), sql.Literal(self._schema))
 
     def apply(
         self,

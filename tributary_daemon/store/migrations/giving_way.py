@@ -22,7 +22,7 @@ _LONGEST_PAUSE = 2.0
 
 
 def giving_way(
-    connection: db.Connection, work: Callable[[], None], *, patience: float, waiting: Callable[[], None]
+    connection: db.Connection, work: Callable[[], object], *, patience: float, waiting: Callable[[], None]
 ) -> None:
     """Run ``work`` in a transaction, and again from its beginning whenever a lock is not to be had soon.
 

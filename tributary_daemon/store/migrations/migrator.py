@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 import psycopg
@@ -125,7 +126,7 @@ class Migrator:
                     "the schema is not that of this release, so its rights are unknown",
                     hint="run `trib migrate up` first",
                 )
-            chosen = names or remembered(facts) or RoleNames()
+            chosen = names or _with_app(remembered(facts)) or RoleNames()
             check_owner(target.connection, chosen, self._journal.schema)
             target.grant(chosen)
         return chosen
@@ -261,6 +262,11 @@ class Migrator:
             dry_run=self._dry_run,
             notes=(note,) if note else (),
         )
+
+
+def _with_app(names: RoleNames | None) -> RoleNames | None:
+    """Return roles of a release that had none for applications, with one."""
+    return names if names is None or names.app is not None else replace(names, app=RoleNames().app)
 
 
 def _to_roll_back(

@@ -1,4 +1,4 @@
-"""The four roles of `sql/roles.sql`: who they are in this database, and what they are granted."""
+"""The roles of `sql/roles.sql` and `sql/app_role.sql`: who they are here, and what they are granted."""
 
 from __future__ import annotations
 
@@ -32,15 +32,18 @@ class RoleNames:
         read: reads everything, changes nothing.
         worker: what `trib worker` logs in as.
         admin: all that can be said to Tributary; no objects, no migrations.
+        app: an application with work of its own: submits, reads, steers it; None where a release without it
+            made the others.
     """
 
     submit: str = "tributary_submit"
     read: str = "tributary_read"
     worker: str = "tributary_worker"
     admin: str = "tributary_admin"
+    app: str | None = "tributary_app"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be the names of four roles.
+        """Refuse what cannot be the names of roles.
 
         Raises:
             InvalidInput: two are equal, or one is no name of a role.
@@ -48,7 +51,8 @@ class RoleNames:
         names = self.names
         if len(set(names)) < len(names):
             raise InvalidInput(
-                f"four roles need four names, not {', '.join(names)}", hint="give each its own name"
+                f"{len(names)} roles need as many names, not {', '.join(names)}",
+                hint="give each its own name",
             )
         for name in names:
             # a lone surrogate stands for a byte that is no text
@@ -66,8 +70,8 @@ class RoleNames:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The four names."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        """Their names."""
+        return tuple(name for field in fields(self) if (name := getattr(self, field.name)) is not None)
 
     def to_json(self) -> str:
         """Return what ``meta`` remembers."""
@@ -76,7 +80,7 @@ class RoleNames:
 
 def remembered(facts: Mapping[str, str]) -> RoleNames | None:
     """Return the names that ``meta`` remembers; None before the first `trib migrate roles`."""
-    return RoleNames(**json.loads(facts[META])) if META in facts else None
+    return RoleNames(**{"app": None, **json.loads(facts[META])}) if META in facts else None
 
 
 def missing(connection: db.Connection, names: RoleNames) -> tuple[str, ...]:
@@ -105,6 +109,14 @@ def creations(names: tuple[str, ...]) -> list[sql.Composed]:
 
 
 def grants(names: RoleNames) -> sql.Composed:
-    """Return the statements of `sql/roles.sql` for these roles."""
-    text = (db.sql_dir() / "roles.sql").read_text(encoding="utf-8")
-    return sql.SQL(text).format(**{key: sql.Identifier(value) for key, value in asdict(names).items()})
+    """Return the statements of `sql/roles.sql`, and of `sql/app_role.sql`, for these roles."""
+    files = ["roles.sql", *(["app_role.sql"] if names.app is not None else [])]
+    text = "\n".join((db.sql_dir() / name).read_text(encoding="utf-8") for name in files)
+    given: dict[str, sql.Composable] = {
+        key: sql.Identifier(value) for key, value in asdict(names).items() if value is not None
+    }
+    if names.app is not None:
+        # an application submits and reads as others do: no membership, which an owner might not grant
+        for key in ("submit", "read"):
+            given[key] = sql.SQL(", ").join([given[key], sql.Identifier(names.app)])
+    return sql.SQL(text).format(**given)
