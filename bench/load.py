@@ -22,10 +22,11 @@ _ID = """(lpad(to_hex((extract(epoch from clock_timestamp() - %(age)s::interval)
           || '7' || substr(md5(n::text || random()::text), 1, 19))::uuid"""
 _READY = f"""
     insert into tributary.steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority,
-                                 name, queue, payload)
+                                 tenant_id, name, queue, payload)
     select {_ID}, tributary.clock_us() + n, clock_timestamp(), 0, blocked::integer, 'intent',
            case when blocked then 'blocked' else 'available' end::tributary.step_state,
-           0, n %% %(priorities)s, 'bench.noop.v1', 'default', '{{"i": 1}}'
+           0, n %% %(priorities)s,
+           case when %(tenants)s > 0 then 'big' || n %% greatest(%(tenants)s, 1) else '' end, 'bench.noop.v1', 'default', '{{"i": 1}}'
     from (select n, n %% 100 < %(blocked)s from generate_series(1, %(count)s) as n) as rows (n, blocked)
 """
 _FINISHED = f"""
@@ -81,7 +82,7 @@ def _one(connection: psycopg.Connection, sql: str) -> Any:
     return None if row is None else row[0]
 
 
-def ready(url: str, count: int, *, blocked: int = 0, priorities: int = 1) -> None:
+def ready(url: str, count: int, *, blocked: int = 0, priorities: int = 1, tenants: int = 0) -> None:
     """Add intents that may be claimed.
 
     Args:
@@ -89,8 +90,10 @@ def ready(url: str, count: int, *, blocked: int = 0, priorities: int = 1) -> Non
         count: how many rows.
         blocked: of a hundred, how many cannot be claimed.
         priorities: how many of these are in use.
+        tenants: over how many they are spread, ``big0`` and so on; 0 for none.
     """
-    _fill(url, _READY, count, {"age": "0", "blocked": blocked, "priorities": priorities})
+    wanted = {"blocked": blocked, "priorities": priorities, "tenants": tenants}
+    _fill(url, _READY, count, {"age": "0", **wanted})
 
 
 def finished(url: str, count: int, age: str = "1 hour") -> None:

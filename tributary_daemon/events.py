@@ -337,6 +337,7 @@ class StepFailed(Event):
     reason: str | None
     delay: float | None
     traceback: str | None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

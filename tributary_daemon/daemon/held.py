@@ -49,7 +49,6 @@ class Held(Lease):
 
     Attributes:
         shard: where its row lives.
-        tenant: whose work it is.
         handler: the function that runs it; None for a step of the engine's own.
         claimed_at: monotonic seconds when the claim's reply came.
         started_at: monotonic seconds when its handler started; None while it waits for a slot.
@@ -89,7 +88,6 @@ class Held(Lease):
     tid: str = ""
     replayed: Replayed | None = None
     lines: LineBuffer | None = None
-    tenant: str = ""
 
     @property
     def limits(self) -> tuple[str, ...]:

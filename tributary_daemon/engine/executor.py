@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.step import Step
 
-    Marks = tuple[Token[Any], Token[Any], Token[Any]]
+    Marks = tuple[Token[Any], Token[Any], Token[Any], Token[Any] | None]
 
 # structlog merges every variable named so into each line; bind_contextvars is six times as slow (2.4 µs)
 _RUN: Final[ContextVar[Any]] = ContextVar("structlog_run_id", default=...)
 _STEP: Final[ContextVar[Any]] = ContextVar("structlog_step", default=...)
 _ATTEMPT: Final[ContextVar[Any]] = ContextVar("structlog_attempt", default=...)
+_TENANT: Final[ContextVar[Any]] = ContextVar("structlog_tenant", default=...)
 
 
 def execute_sync(handler: Handler, lease: Lease, step: Step, pool: Pool | None = None) -> Outcome:
@@ -185,13 +186,14 @@ def _refuse(outcome: Outcome) -> None:
 
 
 def bind(lease: Lease) -> Marks:
-    """Let log lines carry the ids of an attempt from here on; return what `unbind` takes."""
+    """Let log lines carry the ids and the tenant of an attempt from here on; return what `unbind` takes."""
     if lease.mask is not None:
         masking.BOUND.set(lease.mask)
     return (
         _RUN.set(lease.run_id),
         _STEP.set(lease.step_id or lease.name),
         _ATTEMPT.set(lease.attempt),
+        _TENANT.set(lease.tenant) if lease.tenant else None,
     )
 
 
@@ -200,6 +202,8 @@ def unbind(marks: Marks) -> None:
     _RUN.reset(marks[0])
     _STEP.reset(marks[1])
     _ATTEMPT.reset(marks[2])
+    if marks[3] is not None:
+        _TENANT.reset(marks[3])
     if masking.BOUND.get() is not None:
         masking.BOUND.set(None)
 
@@ -219,6 +223,7 @@ def tell(lease: Lease, outcome: Outcome) -> Outcome:
                 reason=error.reason,
                 delay=outcome.delay if isinstance(outcome, Failed) and not lease.last else None,
                 traceback=error.traceback,
+                tenant=lease.tenant or None,
             )
         )
     return outcome

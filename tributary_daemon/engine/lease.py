@@ -35,6 +35,7 @@ class Lease:
         flags: bits of steps.flags (`model.control.Flag`).
         mask: of the secrets that its payload holds; None for none.
         options: JSON text of its options, with their levels and expressions; None where none are kept.
+        tenant: whose work it is; empty for nobody's in particular.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class Lease:
     flags: int = 0
     mask: Mask | None = field(default=None, kw_only=True)
     options: str | None = field(default=None, kw_only=True)
+    tenant: str = field(default="", kw_only=True)
 
     @property
     def failures(self) -> int:

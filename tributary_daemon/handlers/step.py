@@ -34,6 +34,8 @@ class Attempt(Protocol):
     def name(self) -> str: ...
     @property
     def attempt(self) -> int: ...
+    @property
+    def tenant(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,11 @@ class Step:
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         return self._attempt.attempt
+
+    @property
+    def tenant(self) -> str:
+        """Whose work it is; empty for nobody's in particular."""
+        return self._attempt.tenant
 
     @property
     def idempotency_token(self) -> str:
