@@ -274,17 +274,18 @@ class Check:
 
 
 @cache
-def _own(name: str) -> frozenset[str]:
-    """Return the functions that a function calls, and a mark when it touches a table itself."""
-    statements = list(functions()[name].statements) if name in functions() else []
-    own = any(isinstance(below, dict) and below.get("relname") in tables() for _, below in walk(statements))
-    return frozenset(called(statements)) | ({""} if own else frozenset())
-
-
-def touches(name: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Return whether a function, or one that it calls, reads or writes a table."""
-    calls = _own(name) if name in functions() else frozenset()
-    return "" in calls or any(touches(other, seen | {name}) for other in calls - seen - {name})
+def touching() -> frozenset[str]:
+    """Return the functions that read or write a table, or call one that does."""
+    statements = {name: list(function.statements) for name, function in functions().items()}
+    calls = {name: set(called(of)) for name, of in statements.items()}
+    found = {
+        name
+        for name, of in statements.items()
+        if any(isinstance(below, dict) and below.get("relname") in tables() for _, below in walk(of))
+    }
+    while more := {name for name, others in calls.items() if others & found} - found:
+        found |= more
+    return frozenset(found)
 
 
 def check(statement: Any, rule: Rule) -> list[str]:
@@ -304,7 +305,6 @@ def check(statement: Any, rule: Rule) -> list[str]:
     ]
     found.findings += [
         f"{name}(), which touches tables, beside tables of shards"
-        for name in sorted(set(called(statement)) - KNOWN_BEFORE)
-        if touches(name)
+        for name in sorted(set(called(statement)) & touching() - KNOWN_BEFORE)
     ]
     return found.findings

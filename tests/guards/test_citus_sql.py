@@ -1,4 +1,4 @@
-"""Each table, and each function that takes the shard, is named once in sql/citus.sql. None of it ran on Citus."""
+"""sql/citus.sql names each table once, and each function that takes the shard. None of it ran on Citus."""
 
 from __future__ import annotations
 
