@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.guards.citus_sql import CITUS, FUNCTIONS, TABLES, UNDO, classes, sharded
-from tests.guards.sql_reading import functions, statements_of, tables, walk
+from tests.guards.sql_reading import ROOT, functions, statements_of, tables, walk
 from tests.guards.test_shard_rule import findings
 
 
@@ -65,3 +65,11 @@ def test_delegated_functions_read_nothing_that_is_only_on_the_coordinator():
     away = set(classes()["at_home"])
     delegated = classes()["delegated"]
     assert [name for name in delegated if relations(list(functions()[name].statements)) & away] == []
+
+
+def test_nobody_says_that_it_works():
+    """Until somebody has run it: then this test goes, with the word *prepared*."""
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    said = {path.name: path.read_text(encoding="utf-8").lower() for path in pages}
+    assert [name for name, text in said.items() if "works on citus" in text or "runs on citus" in text] == []
+    assert said["citus.md"].startswith("# citus: prepared, not run")
