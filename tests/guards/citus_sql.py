@@ -24,3 +24,8 @@ def classes() -> dict[str, tuple[str, ...]]:
 def sharded() -> frozenset[str]:
     """Return the tables that are distributed by their shard."""
     return frozenset(classes()["sharded"])
+
+
+def shared() -> frozenset[str]:
+    """Return the tables that all nodes know, and that have no shard."""
+    return frozenset(classes()["everywhere"] + classes()["counters"])

@@ -39,12 +39,14 @@ class Rule:
 
     Attributes:
         sharded: tables that are distributed by their column shard.
+        shared: tables that are the same on all nodes.
         volatility: of a function by its name.
         parameter: the name under which a function has its shard; None: it may have found it itself.
         variables: names that stand for values, beside those that begin with p_ or v_.
     """
 
     sharded: frozenset[str]
+    shared: frozenset[str]
     volatility: Callable[[str], str]
     parameter: str | None
     variables: frozenset[str] = frozenset()
@@ -208,7 +210,7 @@ class Check:
         for condition in conjuncts(node.get("whereClause")):
             level.equals += _shard_of(condition)
         below = self._filtered(level, scope)
-        if written is not None and written["relname"] in self.rule.sharded:
+        if written is not None and written["relname"] in self.rule.sharded | self.rule.shared:
             self._written(kind, node, level)
         done = {"fromClause", "usingClause", "withClause", "relation"}
         self._below([{name: part for name, part in node.items() if name not in done}, inner], below)

@@ -140,6 +140,9 @@ EXCEPTIONS: dict[str, dict[str, dict[str, int]]] = {
         },
         "run_state_now": {"volatile clock() in CASE or COALESCE": 1},
     },
+    "One statement updates, tells workers by what it returns, and is all that a file of sql/queries may hold; Citus refuses the call in RETURNING.": {
+        "query:resume_queue": {"volatile wake() in RETURNING": 1},
+    },
     "Stable only because of the types that it might be given, or of the session's zone that a text of run_after is read in; Citus refuses it in UPDATE and DELETE.": {
         "change_steps": {"stable jsonb_build_object() of columns where it writes": 1},
         "expand_step": {"stable jsonb_build_object() in CASE or COALESCE": 1},

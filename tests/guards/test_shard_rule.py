@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from tests.guards.citus_sql import sharded
+from tests.guards.citus_sql import sharded, shared
 from tests.guards.shard_rule import BUILT_IN, Rule, called, check
 from tests.guards.shard_rule_exceptions import EXCEPTIONS
 from tests.guards.sql_reading import ROOT, functions, functions_in, queries, texts_in
@@ -25,14 +25,16 @@ def volatility(name):
 
 
 def of_function(function):
-    rule = Rule(sharded(), volatility, function.shard, frozenset(name for name, _ in function.parameters))
+    rule = Rule(
+        sharded(), shared(), volatility, function.shard, frozenset(name for name, _ in function.parameters)
+    )
     return Counter(one for statement in function.statements for one in check(statement, rule))
 
 
 @cache
 def findings():
     """Return what is found in each place, as often as it is there."""
-    anywhere = Rule(sharded(), volatility, None)
+    anywhere = Rule(sharded(), shared(), volatility, None)
     found = {name: of_function(function) for name, function in functions().items()}
     found |= {f"query:{name}": Counter(check(statement, anywhere)) for name, statement in queries().items()}
     found |= {
@@ -135,6 +137,7 @@ BROKEN = [
     ("insert into steps (seq, shard) values (coalesce(v_n, nextval('a')), p_shard);", "volatile nextval() in CASE or COALESCE"),
     ("update steps s set seq = greatest(s.seq, clock_us()) where s.shard = p_shard;", "volatile clock_us() where it writes"),
     ("delete from steps s where s.shard = p_shard and s.run_at < clock();", "volatile clock() where it writes"),
+    ("update workers w set beat_at = clock() where w.worker_id = 1;", "volatile clock() where it writes"),
     ("update runs r set result = to_jsonb(r.failed) where r.shard = p_shard;", "stable to_jsonb() of columns where it writes"),
     ("update runs r set failed = 1 where r.shard = p_shard returning clock() into v_row;", "volatile clock() in RETURNING"),
     ("insert into keys (shard, key) values (p_shard, '') on conflict (shard, key) do update set name = now();", "stable now() in DO UPDATE"),
