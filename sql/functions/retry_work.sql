@@ -206,7 +206,7 @@ begin
         unmet = 1 + (select count(*) from edges e join steps n on n.shard = v_shard and n.run_id = id and n.ordinal = e.parent
                      where e.shard = v_shard and e.run_id = id and e.child = s.ordinal and n.flags & 256 = 0),
         flags = s.flags & ~(2 | 64), attempt_base = s.attempt, crashes = 0, lone_crashes = null, result = null, run_at = null, claimed_at = null,
-        started_at = null, finished_at = null, seq = greatest(s.seq + 1, v_us)
+        started_at = null, finished_at = null, seq = greatest(s.seq + 1, v_us + s.ordinal)
     where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7680 <> 0 and s.flags & 256 = 0;
     perform hold_items(v_shard, id, f.ordinal)
     from steps f where f.shard = v_shard and f.run_id = id and f.ordinal = any (v_again) and f.flags & 8192 = 8192;
@@ -217,7 +217,7 @@ begin
     update steps s
     set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,
         unmet = case when cardinality(v_again) = 0 then 0 else 1 end, flags = s.flags & ~64, crashes = 0, lone_crashes = null,
-        finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, v_us)
+        finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, v_us + s.ordinal)
     where s.shard = v_shard and s.run_id = id and s.ordinal = v_run.closing_ordinal
     returning case when s.state = 'available' then s.queue end into v_queue;
     perform wake(array_remove(array[v_queue], null));
