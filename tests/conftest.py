@@ -26,6 +26,7 @@ from tributary_daemon.errors import EmbeddedError
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import Migrator
 
+from . import citus
 from .forgetting import handlers_forgotten
 
 _ROOT = "TRIB_TEST_ROOT"
@@ -44,8 +45,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--postgres",
         default=os.environ.get("TRIB_TEST_POSTGRES", "embedded"),
-        help="embedded (default), system (newest of the system's), testcontainers, or a superuser's URL",
+        help="embedded (default), system (newest of the system's), testcontainers, citus, or a URL",
     )
+    parser.addoption("--citus", default=os.environ.get("TRIB_TEST_CITUS_URL"), metavar="URL", help=citus.HELP)
 
 
 def pytest_configure(config):
@@ -153,7 +155,7 @@ def system_binaries() -> Path:
 @pytest.fixture(scope="session")
 def server(request):
     """URL of the session's server, as superuser."""
-    choice = request.config.getoption("--postgres")
+    choice = citus.choice(request.config)
     if choice == "testcontainers":
         with _container() as url:
             yield url
@@ -162,7 +164,9 @@ def server(request):
         yield choice
         return
     if choice not in {"embedded", "system"}:
-        pytest.exit(f"--postgres={choice}: use embedded, system, testcontainers or a URL", 2)
+        pytest.exit(
+            f"--postgres={choice}: use embedded, system, testcontainers, a URL, or citus with --citus", 2
+        )
     try:
         bin_dir = system_binaries() if choice == "system" else None
         yield embedded.ensure_running(Path(os.environ[_ROOT]) / "server", settings=_SETTINGS, bin_dir=bin_dir)
@@ -232,9 +236,10 @@ def _fresh(server, template):
 
 
 @pytest.fixture
-def database(server, template):
+def database(request, server):
     """URL of a fresh, migrated database."""
-    with _fresh(server, template) as url:
+    on_citus = citus.chosen(request.config)
+    with citus.fresh(server) if on_citus else _fresh(server, request.getfixturevalue("template")) as url:
         yield url
 
 
