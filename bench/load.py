@@ -26,7 +26,8 @@ _READY = f"""
     select {_ID}, tributary.clock_us() + n, clock_timestamp(), 0, blocked::integer, 'intent',
            case when blocked then 'blocked' else 'available' end::tributary.step_state,
            0, n %% %(priorities)s,
-           case when %(tenants)s > 0 then 'big' || n %% greatest(%(tenants)s, 1) else '' end, 'bench.noop.v1', 'default', '{{"i": 1}}'
+           case when %(tenants)s > 0 then 'big' || n %% greatest(%(tenants)s, 1) else '' end,
+           'bench.noop.v1', 'default', '{{"i": 1}}'
     from (select n, n %% 100 < %(blocked)s from generate_series(1, %(count)s) as n) as rows (n, blocked)
 """
 _FINISHED = f"""

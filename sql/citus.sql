@@ -13,7 +13,7 @@ declare
     ];
     -- small, read beside rows of every shard, seldom written: a copy on each node. What another refers to comes first.
     v_everywhere text[] := array[
-        'meta', 'registry', 'revisions', 'workflows', 'workflow_keeps', 'queues', 'workers', 'processes', 'waiters'
+        'meta', 'registry', 'revisions', 'workflows', 'workflow_keeps', 'queues', 'workers', 'processes', 'waiters', 'tenants', 'tenant_logins'
     ];
     -- counters that are locked with SKIP LOCKED, and with a copy on each node would be locked as a whole table: on the coordinator, reached
     -- from all nodes

@@ -20,8 +20,8 @@ _SMALL = """
     from tributary.steps where tenant_id like 'small%' and state = 'completed' order by created_at
 """
 WATCHED = (
-    "Beside the drain a client submits one no-op intent every 100 ms for another tenant. Its delay is started_at less"
-    " created_at, by the database's clock: how long it waited for a slot."
+    "Beside the drain a client submits one no-op intent every 100 ms for another tenant. Its delay is"
+    " started_at less created_at, by the database's clock: how long it waited for a slot."
 )
 
 
@@ -81,10 +81,10 @@ def tenants(at: str, *, count: int, rounds: int) -> Outcome:
                 delays.setdefault(name, []).extend(found)
     alone = {1: rates["one large tenant alone"], 60: rates["60 large tenants alone"]}
     rows = [row(f"drain rate, {name}", found, "/s") for name, found in rates.items()]
-    for name in delays:
+    for name, found in delays.items():
         base = alone[60 if "60" in name else 1]
         lost = [100 * (1 - with_ / without) for without, with_ in zip(base, rates[name], strict=True)]
         rows.append(row(f"rate lost, {name}", lost, "%", at_most=10))
-        rows.append(row(f"delay p50, {name}", load.percentile(delays[name], 50), "ms"))
-        rows.append(row(f"delay p99, {name}", load.percentile(delays[name], 99), "ms", at_most=100))
+        rows.append(row(f"delay p50, {name}", load.percentile(found, 50), "ms"))
+        rows.append(row(f"delay p99, {name}", load.percentile(found, 99), "ms", at_most=100))
     return Outcome(rows, {"rates": rates, "delays": delays}, notes=[WATCHED])

@@ -15,13 +15,13 @@ set jit to off
 as $$
 declare
     v_made boolean;
+    v_new uuid[] := array(select u.id from unnest(p_new) as u(id) where sees_work(u.id));
 begin
     insert into waiters as w (waiter_id, expires_at) values (p_waiter, clock_timestamp() + interval '60 seconds')
     on conflict (waiter_id) do update set expires_at = excluded.expires_at
     returning w.xmax = 0 into v_made;
     insert into awaited (run_id, waiter_id, shard)
-    select u.id, p_waiter, shard_of(u.id) from unnest(p_new) as u(id)
-    where sees_work(u.id)
+    select u.id, p_waiter, shard_of(u.id) from unnest(v_new) as u(id)
     on conflict do nothing;
     if cardinality(p_done) > 0 then
         delete from awaited a using unnest(p_done) as u(id)

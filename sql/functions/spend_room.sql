@@ -13,6 +13,8 @@ set jit to off
 as $$
 declare
     v_spent record;
+    v_concurrency integer;
+    v_rate float8;
 begin
     for v_spent in
         select k.key, count(*) as n, array_agg(s.run_id) as run_ids, array_agg(s.ordinal) as ordinals, array_agg(s.seq) as seqs
@@ -21,14 +23,14 @@ begin
         where s.ctid = any (p_tids) and s.shard = p_shard and k.key = any (p_limited)
         group by k.key
     loop
+        select l.concurrency, l.rate into v_concurrency, v_rate from limit_of(v_spent.key) as l;
         insert into queue_slots (run_id, seq, ordinal, shard, queue)
         select u.run_id, u.seq, u.ordinal, p_shard, v_spent.key
         from unnest(v_spent.run_ids, v_spent.seqs, v_spent.ordinals) as u(run_id, seq, ordinal)
-        where exists (select from limit_of(v_spent.key) as l where l.concurrency is not null)
+        where v_concurrency is not null
         on conflict (queue, shard, run_id, ordinal) do update set seq = excluded.seq;
         update queue_counters c
-        set tokens = queue_tokens(c.tokens, c.filled_at, l.rate, p_now) - v_spent.n, filled_at = p_now
-        from limit_of(v_spent.key) as l
-        where c.queue = v_spent.key and l.rate is not null;
+        set tokens = queue_tokens(c.tokens, c.filled_at, v_rate, p_now) - v_spent.n, filled_at = p_now
+        where c.queue = v_spent.key and v_rate is not null;
     end loop;
 end $$;

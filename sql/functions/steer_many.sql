@@ -19,13 +19,14 @@ declare
     v_step text;
     v_last uuid;
     v_steps text[];
-begin
     -- what the session does not see is not locked either; each is refused where its turn comes
-    perform lock_runs(p_shard, array(select u.id from unnest(p_ids) with ordinality as u(id, place) where sees_work(u.id) order by u.place));
+    v_seen uuid[] := array(select u.id from unnest(p_ids) with ordinality as u(id, place) where sees_work(u.id) order by u.place);
+begin
+    perform lock_runs(p_shard, v_seen);
     if p_action in ('retry', 'requeue') then
         perform lock_groups(array_agg(r.tenant_id), array_agg(p.options ->> 'group'))
-        from unnest(p_ids) as u(id)
-        join runs r on r.shard = p_shard and r.run_id = u.id and sees_work(u.id) and r.flags & 64 = 64 and r.finished_at is not null
+        from unnest(v_seen) as u(id)
+        join runs r on r.shard = p_shard and r.run_id = u.id and r.flags & 64 = 64 and r.finished_at is not null
         join payloads p on p.shard = p_shard and p.run_id = u.id and p.ordinal = 0;
     end if;
     for place, v_id, v_step in select u.place, u.id, u.step from unnest(p_ids, p_steps) with ordinality as u(id, step, place) order by u.place loop
@@ -46,7 +47,7 @@ begin
                     state := case when cardinality(v_steps) > 1 then requeue_steps(v_id, v_steps) else requeue(v_id, v_step) end;
                 when 'drop', 'drop_at' then
                     delete from dead_letters d
-                    where d.shard = p_shard and d.run_id = v_id and sees_work(v_id)
+                    where d.shard = p_shard and d.run_id = v_id and v_id = any (v_seen)
                       and case when p_action = 'drop' then d.step_id is not distinct from v_step else d.ordinal = v_step::integer end;
                     state := 'dropped';
                     if not found then

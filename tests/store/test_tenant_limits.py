@@ -1,4 +1,4 @@
-"""Limits of tenants over all workers and queues: never exceeded, never leaked, paid by their own work alone."""
+"""Limits of tenants over all workers and queues: never exceeded, never leaked, no burden to others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.store import protocol_kit as kit
 
 LIMIT = 3
 RUNNING = """
-    select count(*) from tributary.steps where state = 'running' and tenant_id = 'acme' and queue not like '~%'
+    select count(*) from tributary.steps
+    where state = 'running' and tenant_id = 'acme' and queue not like '~%'
 """
 
 
@@ -220,8 +221,8 @@ def test_who_frees_a_slot_wakes_those_that_wait_for_that_tenant(offered, databas
     submit(offered, 1)
     submit(offered, 1, queue="heavy")
     offered.execute(
-        "insert into tributary.workers (worker_id, started_at, beat_at, pid, concurrency, protocol, name, host,"
-        " version, queues, names) values (1, now(), now(), 1, 1, 1, 'w', 'h', '1', '{heavy:2,default}', '{}')"
+        "insert into tributary.workers (worker_id, started_at, beat_at, pid, concurrency, protocol, name,"
+        " host, version, queues, names) values (1, now(), now(), 1, 1, 1, 'w', 'h', '1', '{heavy:2,default}', '{}')"
     )
     held = take(process, queues=("default",))
     with psycopg.connect(database, autocommit=True) as listener:
