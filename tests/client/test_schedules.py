@@ -246,6 +246,10 @@ def test_a_tenant_has_its_own(database):
         assert acme.get(acme.trigger_schedule("a")).tenant == "acme"
         with pytest.raises(NotPossible, match="there is a schedule named 'a' already"):
             everyone.schedule("a", "@hourly", "test.a.v1")
+        for act in (acme.trigger_schedule, acme.pause_schedule, acme.unschedule):
+            with pytest.raises(NotFound, match="there is no schedule named 'b'"):
+                act("b")
+        everyone.unschedule("b")
 
 
 def test_the_same_for_asyncio(database):

@@ -222,7 +222,8 @@ def test_who_frees_a_slot_wakes_those_that_wait_for_that_tenant(offered, databas
     submit(offered, 1, queue="heavy")
     offered.execute(
         "insert into tributary.workers (worker_id, started_at, beat_at, pid, concurrency, protocol, name,"
-        " host, version, queues, names) values (1, now(), now(), 1, 1, 1, 'w', 'h', '1', '{heavy:2,default}', '{}')"
+        " host, version, queues, names)"
+        " values (1, now(), now(), 1, 1, 1, 'w', 'h', '1', '{heavy:2,default}', '{}')"
     )
     held = take(process, queues=("default",))
     with psycopg.connect(database, autocommit=True) as listener:

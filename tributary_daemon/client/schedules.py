@@ -50,6 +50,7 @@ def remove(name: str) -> Operation[None]:
     Raises:
         NotFound: there is none of that name.
     """
+    yield from row_of(name)
     if not (yield from schedules.remove(name)):
         raise (yield from _missing(name))
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, Row, query
+from tributary_daemon.store.sight import OfTenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -251,8 +252,8 @@ def backfill(name: str, slot: datetime, work: Work) -> Operation[Fired]:
 
 
 def schedules(name: str | None, tenant: str | None) -> Operation[list[ScheduleRow]]:
-    """Read the schedules by name: all, or the one of that name; of a tenant, or of all."""
-    rows = yield Query(query("schedules"), {"name": name, "tenant": tenant})
+    """Read the schedules by name: all, or the one of that name; of a tenant, or of all that are seen."""
+    rows = yield OfTenant(query("schedules"), {"name": name, "tenant": tenant})
     return [ScheduleRow(*_in_utc(row)) for row in rows]
 
 
