@@ -29,7 +29,12 @@ with shards as materialized (
         order by r.run_id desc limit 1)) as lowest
     from cut
 )
-select page.*
+select page.*,
+       -- a look-up by key for each row of the page
+       coalesce(case page.kind when 'run' then (select r.tenant_id from tributary.runs as r
+                                                where r.shard = tributary.shard_of(page.run_id) and r.run_id = page.run_id)
+                else (select s.tenant_id from tributary.steps as s
+                      where s.shard = tributary.shard_of(page.run_id) and s.run_id = page.run_id and s.ordinal = 0) end, '') as tenant
 from (
     select r.run_id, r.fits, r.ended, 'run' as kind, r.name, r.state, r.reason, null::text as queue, null::smallint as attempt,
            null::smallint as max_attempts, r.priority, r.labels, r.created_at, r.started_at, r.finished_at,
@@ -43,6 +48,7 @@ from (
         shards.shard, cut.after, needed.lowest, %(state)s::text, %(name)s::text, %(tenant)s::text, cut.since,
         %(limit)s::integer, shards.share) as s
     where %(kind)s::text is distinct from 'run' and %(labels)s::jsonb is null
+    order by run_id desc, fits desc
+    limit %(limit)s::integer
 ) as page
 order by page.run_id desc, page.fits desc
-limit %(limit)s::integer

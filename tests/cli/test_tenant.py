@@ -63,3 +63,13 @@ def test_the_work_of_another_tenant_is_not_found(trib):
         assert done.returncode == 4, command
         assert "no run or intent has the id" in done.stderr
     assert trib("status", work, "--tenant", "beta").returncode == 0
+
+
+def test_the_list_has_a_column_of_tenants_where_somebody_has_one(trib):
+    trib("submit", "t.unknown.v1")
+    assert "tenant" not in trib("list").stdout
+    trib("submit", "t.unknown.v1", "--tenant", "beta")
+    table = trib("list").stdout.splitlines()
+    assert "tenant" in table[0]
+    assert "beta" in table[1]
+    assert [row["tenant"] for row in json.loads(trib("list", "-o", "json").stdout)] == ["beta", ""]

@@ -331,6 +331,7 @@ class Summary:
     steps_ended: int | None
     steps_total: int | None
     warnings: int
+    tenant: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as ``list`` prints it, without what its kind does not have."""
@@ -342,6 +343,7 @@ class Summary:
             "reason": self.reason,
             "priority": self.priority,
             "labels": self.labels,
+            "tenant": self.tenant,
             "created_at": rfc3339(self.created_at),
             "started_at": rfc3339(self.started_at),
             "finished_at": rfc3339(self.finished_at),

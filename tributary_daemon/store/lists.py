@@ -67,6 +67,7 @@ class ListRow(NamedTuple):
     steps_ended: int | None
     steps_total: int | None
     warnings: int
+    tenant: str
 
 
 class FoundRow(NamedTuple):

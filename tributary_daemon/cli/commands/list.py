@@ -98,8 +98,14 @@ def list_(
 def table(rows: list[dict[str, Any]], *, more: bool) -> Table:
     """Return a table of runs and intents; ``more``: older ones may fit."""
     now, unicode = looks.now(), unicode_on(sys.stdout)
+    # a column only where somebody has one
+    tenants = any(row.get("tenant") for row in rows)
     return Table(
-        ("id", "kind", "name", "state", "progress", "created", "took", "labels"),
+        (
+            *("id", "kind", "name", "state", "progress", "created", "took"),
+            *(("tenant",) if tenants else ()),
+            "labels",
+        ),
         tuple(
             (
                 Span(row["id"][-8:], "id"),
@@ -109,6 +115,7 @@ def table(rows: list[dict[str, Any]], *, more: bool) -> Table:
                 Span(_progress(row)),
                 Span(looks.ago(row["created_at"], now)),
                 Span(looks.took(row.get("started_at"), row.get("finished_at"), now)),
+                *((Span(row.get("tenant") or ""),) if tenants else ()),
                 Span(
                     ", ".join(f"{key}={value}" for key, value in (row.get("labels") or {}).items()), "faint"
                 ),
