@@ -121,7 +121,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     claim_more = precondition(may_claim)(rule(number=numbers, most=st.integers(1, 6))(_claim))
 
     def take(self, process, most):
-        kit.scalar(self.connection, "select tributary.promote(0::smallint, 500)")
+        kit.everywhere(self.connection, "promote", 500)
         self.model.promote()
         self.agree()
         ready = self.model.ready(process.id)[:most]

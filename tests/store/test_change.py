@@ -218,9 +218,9 @@ def test_the_timeout_of_a_run_counts_from_its_new_time(connection, process, minu
     due = f"select (tributary.clock() + interval '{minutes} minutes')::text"
     change(connection, run, run_after=kit.scalar(connection, due))
     kit.advance(connection, f"{max(minutes, 0) + 9} minutes")
-    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 0
+    assert kit.everywhere(connection, "expire_runs", 10) == 0
     kit.advance(connection, "2 minutes")
-    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 1
+    assert kit.everywhere(connection, "expire_runs", 10) == 1
     error = kit.scalar(connection, "select error ->> 'message' from tributary.runs where run_id = %s", run)
     assert "its timeout of 600 s" in error
 

@@ -70,10 +70,10 @@ def test_it_is_cancelled_with_its_reason_and_counts_as_no_failure(connection, pr
         "waiting": lambda: submit(connection, "t.nobody.v1", expires_in=600),
     }[state]()
     assert kit.row(connection, work)["state"] == state
-    connection.execute("select tributary.promote(0::smallint, 500)")
+    kit.everywhere(connection, "promote", 500)
     assert kit.row(connection, work)["state"] == state
     later(connection, process)
-    connection.execute("select tributary.promote(0::smallint, 500)")
+    kit.everywhere(connection, "promote", 500)
     row = kit.row(connection, work)
     assert (row["state"], row["reason"], row["attempt"]) == ("cancelled", "expired", 0)
     assert events(connection, work) == [("step_cancelled", "expired")]
@@ -87,7 +87,7 @@ def test_a_leader_without_other_work_is_told(connection, process):
     assert not kit.scalar(connection, attend, worker)
     later(connection, process)
     assert kit.scalar(connection, attend, worker)
-    connection.execute("select tributary.promote(0::smallint, 500)")
+    kit.everywhere(connection, "promote", 500)
     assert not kit.scalar(connection, attend, worker)
 
 
@@ -147,8 +147,8 @@ def test_what_somebody_holds_is_left_for_the_next_sweep(connection, process, for
         holder.execute("select from tributary.steps where run_id = %s for update", (work,))
         holder.execute("select from tributary.runs where run_id = %s for update", (run,))
         connection.execute("set statement_timeout = '5s'")
-        assert kit.scalar(connection, "select tributary.expire_steps(0::smallint, 100)") == 0
-    assert kit.scalar(connection, "select tributary.expire_steps(0::smallint, 100)") == 2
+        assert kit.everywhere(connection, "expire_steps", 100) == 0
+    assert kit.everywhere(connection, "expire_steps", 100) == 2
 
 
 def test_ten_thousand_expired_rows_do_not_hide_what_can_run(connection, process):

@@ -116,7 +116,7 @@ def test_timers_signals_and_answers_wake_it(connection, worker):
     assert flow.suspend(worker, flow.main(worker), open_=[3, 5]) == []
     set_clock(connection, 61)
     worker.beat()
-    assert kit.scalar(connection, "select tributary.fire_waits(0::smallint, 500)") == 1
+    assert kit.everywhere(connection, "fire_waits", 500) == 1
     assert flow.suspend(worker, flow.main(worker), open_=[5]) == []
     kit.scalar(connection, "select tributary.reject(%s, 'manager', 'no')", run)
     item = flow.main(worker)

@@ -31,7 +31,7 @@ def leave(connection, run_id, ordinal=1):
 
 
 def promote(connection):
-    return kit.scalar(connection, "select tributary.promote_groups(0::smallint, 100)")
+    return kit.everywhere(connection, "promote_groups", 100)
 
 
 def sweep(connection):
@@ -199,7 +199,7 @@ def test_a_handler_that_comes_while_the_run_waits_starts_nothing_of_it(connectio
     assert kit.states(connection, second)["a"] == "waiting"
     leave(connection, first, None)
     promote(connection)
-    assert kit.scalar(connection, "select tributary.release_waiting(0::smallint, 100)") >= 1
+    assert kit.everywhere(connection, "release_waiting", 100) >= 1
     assert kit.states(connection, second)["a"] == "available"
 
 

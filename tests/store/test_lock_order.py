@@ -177,8 +177,8 @@ class Member(special_runs.Worker):
 
     def housekeeping(self):
         special_runs.promote(self.connection)
-        kit.scalar(self.connection, "select tributary.promote(0::smallint, 100)")
-        kit.scalar(self.connection, "select tributary.expire_runs(0::smallint, 100)")
+        kit.everywhere(self.connection, "promote", 100)
+        kit.everywhere(self.connection, "expire_runs", 100)
 
     def prune(self):
         sweep(self.connection, pruning.Retention(keep=0.2, keep_letters=0.2), limit=50)

@@ -206,7 +206,7 @@ def test_a_timeout_tells_what_the_workflow_says_whenever_the_run_began(connectio
     kit.advance(connection, "1 hour")
     kit.scalar(connection, "select tributary.retry(%s)", run)
     kit.advance(connection, "2 minutes")
-    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 1
+    assert kit.everywhere(connection, "expire_runs", 10) == 1
     error = kit.scalar(connection, "select error ->> 'message' from tributary.runs where run_id = %s", run)
     assert error == "the run had not ended after its timeout of 90 s"
 

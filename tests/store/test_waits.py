@@ -53,7 +53,7 @@ def send(connection, run, name="ready", payload=None, key=None):
 
 
 def fire(connection):
-    return kit.scalar(connection, "select tributary.fire_waits(0::smallint, 500)")
+    return kit.everywhere(connection, "fire_waits", 500)
 
 
 def refused(connection, sql, *params):

@@ -209,13 +209,15 @@ def roles(*, dry_run: bool, **given: str | None) -> int:
 
 
 def _migrator(directory: Path | None, table: str | None, *, dry_run: bool = False) -> Migrator:
+    config = settings()
     migrator: Migrator = late("readers:Migrator")(
-        late("readers:database_url")(settings(), say=failures.say),
+        late("readers:database_url")(config, say=failures.say),
         directory=directory,
         table=table or ("user_migrations" if directory else "migrations"),
         dry_run=dry_run,
         out=sys.stdout,
         progress=failures.say,
+        shards=config.shards,
     )
     return migrator
 

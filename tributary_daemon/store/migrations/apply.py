@@ -37,8 +37,8 @@ class Target(Protocol):
 
     connection: db.Connection
 
-    def bootstrap(self) -> None:
-        """Make the bookkeeping tables."""
+    def bootstrap(self, shards: int | None) -> None:
+        """Make the bookkeeping tables; a new schema is told into how many ``shards`` it is split."""
 
     def up(self, file: MigrationFile, group: int, version: str) -> None:
         """Apply one migration; ``version`` is the schema's afterwards."""
@@ -84,11 +84,12 @@ class LiveTarget:
         self._patience = patience
         self._progress = progress
 
-    def bootstrap(self) -> None:
-        """Make the bookkeeping tables."""
+    def bootstrap(self, shards: int | None) -> None:
+        """Make the bookkeeping tables; a new schema is told into how many ``shards`` it is split."""
+        own = self._functions is not None
         try:
             with self.connection.transaction():
-                for statement in self._journal.bootstrap(self.connection, meta=self._functions is not None):
+                for statement in self._journal.bootstrap(self.connection, meta=own, shards=shards):
                     self.connection.execute(statement)
         except psycopg.Error as error:
             raise faults.translate(error) from error

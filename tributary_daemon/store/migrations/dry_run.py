@@ -42,9 +42,10 @@ class ScriptTarget:
         self._out = out or sys.stdout
         self._begun = False
 
-    def bootstrap(self) -> None:
-        """Print the bookkeeping tables that are missing."""
-        statements = self._journal.bootstrap(self.connection, meta=self._functions is not None)
+    def bootstrap(self, shards: int | None) -> None:
+        """Print the bookkeeping tables that are missing, and the number of ``shards`` of a new schema."""
+        own = self._functions is not None
+        statements = self._journal.bootstrap(self.connection, meta=own, shards=shards)
         if statements:
             self._transaction("-- bookkeeping", statements)
 

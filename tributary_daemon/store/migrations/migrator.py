@@ -47,6 +47,7 @@ class Migrator:
         out: where a dry run prints; standard output by default.
         lock_timeout: seconds to wait for another migration to end, and for tables that are in use.
         progress: called with a sentence about what happens.
+        shards: into how many a schema is split that is created now; nothing to one that is there.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Migrator:
         out: TextIO | None = None,
         lock_timeout: float = 900,
         progress: Callable[[str], None] = _silent,
+        shards: int = 1,
     ) -> None:
         if directory is None:
             functions = functions or db.sql_dir() / "functions"
@@ -77,6 +79,7 @@ class Migrator:
         self._out = out
         self._lock_timeout = lock_timeout
         self._progress = progress
+        self._shards = shards
 
     def up(self) -> Report:
         """Apply everything pending as one group, then the functions if anything of them changed.
@@ -197,7 +200,7 @@ class Migrator:
             pending = [file for file in known if file.name not in applied]
             chosen = [file for file in pending if last is None or file.name <= last]
             group = max((entry.group for entry in entries.values()), default=0) + 1
-            target.bootstrap()
+            target.bootstrap(None if applied else self._shards)
             steps = []
             for file in chosen:
                 self._progress(f"applying {file.name}")
