@@ -69,8 +69,17 @@ def everywhere(connection, function, most):
 
 
 def scalar(connection, sql, *params):
-    """Return the one value of a statement."""
-    return connection.execute(sql, params or None).fetchone()[0]
+    """Return the one value of a statement; ``{shard}`` in it is the shard of the first id among its parameters."""
+    return connection.execute(placed(connection, sql, *params), params or None).fetchone()[0]
+
+
+def placed(connection, sql, *params):
+    """Return a statement with the shard of the first id among these in the place of ``{shard}``."""
+    if "{shard}" not in sql:
+        return sql
+    flat = [item for value in params for item in (value if isinstance(value, list) else [value])]
+    identifier = next(item for item in flat if len(str(item)) == 36)
+    return sql.replace("{shard}", f"{shard_of(connection, identifier)}::smallint")
 
 
 def answer(connection, operation):

@@ -214,7 +214,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             assert stands == self.model.save_progress(*token(item))
 
     def save_progress(self, item):
-        asked = "select tributary.save_progress(0::smallint, %s, %s, %s, '{}')"
+        asked = "select tributary.save_progress({shard}, %s, %s, %s, '{}')"
         stands = kit.scalar(self.connection, asked, item.run_id, item.ordinal, item.seq)
         assert stands == self.model.save_progress(*token(item))
 

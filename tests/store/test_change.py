@@ -55,7 +55,14 @@ def test_a_watermark_that_has_passed_its_lane_does_not_hide_it(connection, proce
     claimed = process.claim(3)
     assert {item.run_id for item in claimed} == set(ahead)
     change(connection, low, priority=3)
-    found = process.take(["default"], [3], [""], [max(item.seq for item in claimed) + 1], 10)
+    found = process.take(
+        ["default"],
+        [3],
+        [""],
+        [max(item.seq for item in claimed) + 1],
+        10,
+        shard=kit.shard_of(connection, low),
+    )
     assert [item.run_id for item in found] == [low]
 
 

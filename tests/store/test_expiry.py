@@ -44,7 +44,11 @@ def events(connection, work_id):
 
 def take(process):
     """Claim without the promotion that would cancel what has expired: as if nobody else were there."""
-    return process.take(["default"], [0], [""], [0], 100)
+    return [
+        item
+        for shard in kit.shards(process.connection)
+        for item in process.take(["default"], [0], [""], [0], 100, shard=shard)
+    ]
 
 
 def test_the_claim_itself_passes_over_what_has_expired(connection, process):
@@ -122,7 +126,7 @@ def test_a_run_expires_as_a_whole(connection, process, fork):
 
 def test_a_run_that_has_started_goes_on(connection, process, fork):
     run = submit(connection, fork, expires_in=600)
-    [first] = process.take(["default"], [0], [""], [0], 1)
+    [first] = process.take(["default"], [0], [""], [0], 1, shard=kit.shard_of(connection, run))
     later(connection, process)
     assert take(process) == []
     [second] = process.claim()

@@ -12,6 +12,8 @@ from tests.store import interleaving_kit as meeting
 from tests.store import protocol_kit as kit
 from tests.store import protocol_tables as tables
 
+pytestmark = pytest.mark.one_shard("both calls meet in one shard")
+
 
 @pytest.fixture(scope="module")
 def arena(server, template):

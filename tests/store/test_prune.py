@@ -35,9 +35,7 @@ def process(connection):
 def test_an_intent_goes_with_all_that_belongs_to_it(connection, process):
     done = kit.intent(connection, idempotency_key="k")
     claimed = process.claim()
-    kit.scalar(
-        connection, "select tributary.save_progress(0::smallint, %s, 0, %s, '1')", done, claimed[0].seq
-    )
+    kit.scalar(connection, "select tributary.save_progress({shard}, %s, 0, %s, '1')", done, claimed[0].seq)
     process.finish(claimed, "retry", delay=0)
     assert process.work_off() == 1
     assert set(left(connection, done)) == {"steps", "payloads", "keys", "attempts", "event_log", "progress"}

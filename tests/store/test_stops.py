@@ -169,7 +169,7 @@ def test_a_step_that_gets_the_slot_of_its_group_keeps_to_the_limit_of_its_run(co
     }  # fmt: skip
     running = worker.claim()
     worker.finish(holder)
-    kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, 1)", other)
+    kit.scalar(connection, "select tributary.leave_group({shard}, %s, 1)", other)
     promote(connection)
     assert worker.claim() == []
     worker.finish(running[:1])
@@ -184,7 +184,7 @@ def test_a_step_that_gets_its_slot_while_its_run_is_paused_waits_for_that(connec
     assert group_step(connection, worker, worker.claim()[0]) == "queued"
     kit.scalar(connection, "select tributary.pause_run(%s)", run)
     worker.finish(holder)
-    kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, 1)", other)
+    kit.scalar(connection, "select tributary.leave_group({shard}, %s, 1)", other)
     promote(connection)
     assert kit.row(connection, run, "a")["reason"] == "paused"
     kit.scalar(connection, "select tributary.resume_run(%s)", run)

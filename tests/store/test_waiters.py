@@ -67,7 +67,8 @@ INTENTS = {
     "steered": (
         {},
         lambda connection, _: connection.execute(
-            "select tributary.steer_many(0::smallint, 'cancel', array(select run_id from tributary.steps),"
+            "select tributary.steer_many(tributary.shard_of((select run_id from tributary.steps)), 'cancel',"
+            " array(select run_id from tributary.steps),"
             " array[null::text], '{}')"
         ),
     ),

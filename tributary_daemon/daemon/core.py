@@ -29,6 +29,7 @@ from tributary_daemon.daemon.inbox import (
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.shares import HELP, SERVE
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
 NEIGHBOURS: Final = 10.0
 """Seconds that the neighbours of a stuck thread get before their process is replaced."""
-
-SERVE: Final = "serve "
-HELP: Final = "help "
 
 _MESSAGES: Final[dict[str, Message]] = {
     "wake": Wake(),

@@ -99,6 +99,8 @@ class DatabaseThread:
         self._sign = sign
         self._pace = Pace(setup.slots)
         self._turns = Turns(setup.shards, setup.queues, setup.bounded, setup.process_id)
+        if setup.own:
+            self._turns.serve(setup.own, helps=False)
         self._claimings = self._turns.claimings
         self._contexts = Contexts()
         self._link = Reconnect(
