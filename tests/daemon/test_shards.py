@@ -58,7 +58,9 @@ def test_workers_share_the_shards_and_every_change_is_taken_over_within_15_secon
 
     def spread(*names):
         found = served(split)
-        return set(found) == set(names) and sorted(sum(found.values(), [])) == list(range(SHARDS))
+        return set(found) == set(names) and sorted(shard for own in found.values() for shard in own) == list(
+            range(SHARDS)
+        )
 
     def all_done(ids):
         return split.execute(

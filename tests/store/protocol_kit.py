@@ -69,7 +69,7 @@ def everywhere(connection, function, most):
 
 
 def scalar(connection, sql, *params):
-    """Return the one value of a statement; ``{shard}`` in it is the shard of the first id among its parameters."""
+    """Return the one value of a statement; ``{shard}`` in it is that of the first id among its parameters."""
     return connection.execute(placed(connection, sql, *params), params or None).fetchone()[0]
 
 

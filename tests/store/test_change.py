@@ -49,6 +49,7 @@ def test_priority_and_queue_move_it_to_another_lane_behind_those_who_wait_there(
     ]
 
 
+@pytest.mark.one_shard("a watermark is of one shard")
 def test_a_watermark_that_has_passed_its_lane_does_not_hide_it(connection, process):
     low = kit.intent(connection)
     ahead = [kit.intent(connection, priority=3) for _ in range(3)]

@@ -67,7 +67,8 @@ def finish(process, items, told):
     failed = json.dumps({"type": "Failed", "message": "no"})
     return process.connection.execute(
         f"""select from tributary.finish_steps(
-               {kit.shard_of(process.connection, items[0].run_id)}::smallint, %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+               {kit.shard_of(process.connection, items[0].run_id)}::smallint,
+               %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
                null, null, true, '{{}}', '{{}}', 0)""",
         (
             process.id,

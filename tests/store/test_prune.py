@@ -14,6 +14,8 @@ from tests.store.prune_kit import DAY, MONTH, left, sweep
 from tributary_daemon.errors import KeyConflict
 from tributary_daemon.store import db, pruning
 
+pytestmark = pytest.mark.one_shard("counts the batches of a sweep, which are of one shard each")
+
 LETTERS_TOO = dataclasses.replace(MONTH, keep_letters=30 * DAY)
 ONCE = {"max_attempts": 1}
 CHAIN = {"a": (), "b": ("a",), "c": ("b",)}

@@ -251,10 +251,8 @@ class LiveTarget:
 
         try:
             self._patiently(work)
-            # a submit that waited for these locks may have read the number before
-            shards.outlive(
-                connection, self._patience, lambda: self._progress("waiting for earlier transactions to end")
-            )
+            # who waited for these locks may record by the number before, and then keeps meta locked until it
+            # ends: the second time waits for that, and moves what it has recorded
             self._patiently(work)
         except psycopg.Error as error:
             raise faults.translate(error) from error

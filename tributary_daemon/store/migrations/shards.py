@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
@@ -11,20 +10,13 @@ from tributary_daemon.errors import InvalidInput
 from tributary_daemon.store import db
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 META: Final = "shards"
 """Key of the row of ``meta`` that holds the number; without it there is one shard."""
 
 MOST: Final = 4096
 """An id has 12 bits that lead to a shard."""
-
-_NOW: Final = "SELECT clock_timestamp()"
-# who has begun before may have read the number before, and may be recording by it
-_EARLIER: Final = """SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < %s
-  AND backend_type = 'client backend'"""
-_PAUSE: Final = 0.05
 
 
 def check_number(shards: int) -> None:
@@ -46,26 +38,3 @@ def moves(shards: int) -> sql.Composed:
     """Return the statements that spread all rows over so many shards."""
     text = (db.sql_dir() / "reshard.sql").read_text(encoding="utf-8")
     return sql.SQL(text).format(shards=sql.Literal(shards))
-
-
-def outlive(connection: db.Connection, patience: float, waiting: Callable[[], None]) -> bool:
-    """Wait until all transactions have ended that have begun before now; False: some have not.
-
-    Args:
-        connection: autocommit.
-        patience: seconds to wait at most.
-        waiting: called once, if there is one.
-    """
-    row = connection.execute(_NOW).fetchone()
-    deadline = time.monotonic() + patience
-    told = False
-    while True:
-        found = connection.execute(_EARLIER, row).fetchone()
-        if found is None or found[0] == 0:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        if not told:
-            told = True
-            waiting()
-        time.sleep(_PAUSE)
