@@ -50,7 +50,8 @@ class Turns:
         self.claimings = [Claiming(shard, queues, bounded, alone=self._alone) for shard in range(shards)]
         self._own = list(range(shards))
         self._others: list[int] = []
-        self._at = first % shards
+        # whose turn it is, and how far the two ways of choosing have come
+        self._at = self._ranked = self._plain = first % shards
         self._until = 0.0
         self._turn = 0
         self._asked = not self._alone
@@ -149,21 +150,23 @@ class Turns:
 
     def _choose(self) -> Claiming | None:
         """Return whose turn it is among those that seem to hold work."""
-        current = self.claimings[self._at]
         now = time.monotonic()
-        if current.more and now < self._until:
-            return current
-        count = len(self.claimings)
-        ready = [
-            claiming
-            for step in range(1, count + 1)
-            if (claiming := self.claimings[(self._at + step) % count]).more
-        ]
+        if self.claimings[self._at].more and now < self._until:
+            return self.claimings[self._at]
+        ready = [claiming for claiming in self.claimings if claiming.more]
         if not ready:
             return None
         self._turn += 1
-        # the first of the best: max keeps the order
-        by_priority = self._turn % (_BY_PRIORITY + 1) != 0
-        chosen = max(ready, key=lambda claiming: claiming.urgency) if by_priority else ready[0]
-        self._at, self._until = chosen.shard, now + _TURN
-        return chosen
+        if self._turn % (_BY_PRIORITY + 1):
+            best = max(claiming.urgency for claiming in ready)
+            self._ranked = self._next(self._ranked, [one.shard for one in ready if one.urgency == best])
+            self._at = self._ranked
+        else:
+            self._plain = self._next(self._plain, [one.shard for one in ready])
+            self._at = self._plain
+        self._until = now + _TURN
+        return self.claimings[self._at]
+
+    def _next(self, last: int, shards: Iterable[int]) -> int:
+        """Return the shard that follows the last one among these, in a circle."""
+        return min(shards, key=lambda shard: (shard - last - 1) % len(self.claimings))
