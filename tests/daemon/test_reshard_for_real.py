@@ -9,18 +9,13 @@ pytestmark = pytest.mark.one_shard("begins with one shard, and changes that")
 WAITS = """
 name: t.waits.v1
 steps:
-  - id: ready
-    wait: {signal: go}
-  - id: pause
-    wait: {for: 1s}
-    needs: ready
-  - id: last
-    task: trib.noop.v1
-    needs: pause
+  ready: {wait: {signal: go}}
+  pause: {wait: {for: 1s}, needs: ready}
+  last: {task: trib.noop.v1, needs: pause}
 """
 WRONG = """
     select count(*) from tributary.steps
-    where shard <> ('x' || right(run_id::text, 3))::bit(12)::integer % tributary.shard_count()
+    where shard <> ('x' || right(run_id::text, 3))::bit(12)::integer %% tributary.shard_count()
 """
 
 
@@ -32,7 +27,7 @@ def test_work_in_every_state_goes_on_after_the_number_has_changed(desk, crew, tr
     keyed = [desk.submit("trib.noop.v1", idempotency_key=f"k{n}") for n in range(8)]
     for one in keyed:
         desk.until(one, "completed")
-    later = desk.submit("trib.noop.v1", run_at="infinity")
+    later = desk.submit("trib.noop.v1", run_after="2100-01-01")
     desk.one("select tributary.schedule_intent('tick', '* * * * * *', 'trib.noop.v1')")
     waits = "select count(*) from tributary.waits"
     desk.wait(lambda: desk.one(waits) == (6,), 20, "all runs wait for their signal")
