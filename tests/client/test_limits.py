@@ -81,6 +81,7 @@ def test_what_is_no_limit_is_refused(client, name, more, message):
     assert caught.value.hint
 
 
+@pytest.mark.one_shard("claims a number of rows, of one shard")
 def test_a_sample_tells_depth_and_age(served, hand, connection):
     assert queue(served, "default").sample is None
     served.submit_many("test.a.v1", [{}] * 30)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.one_shard("begins with one shard, and changes that")
+pytestmark = [
+    pytest.mark.one_shard("begins with one shard, and changes that"),
+    pytest.mark.timeout(300),  # three workers, six commands
+]
 
 WAITS = """
 name: t.waits.v1
