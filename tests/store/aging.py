@@ -15,7 +15,8 @@ _OLD = """
         from ids
         returning run_id, shard
     ), kept as (
-        insert into tributary.payloads (run_id, ordinal, shard, payload) select run_id, 0, shard, '{}' from made
+        insert into tributary.payloads (run_id, ordinal, shard, payload)
+        select run_id, 0, shard, '{}' from made
     )
     select run_id::text from made
 """
