@@ -25,6 +25,7 @@ from tributary_daemon.errors import EmbeddedError
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import Migrator
 
+from . import citus
 from .forgetting import handlers_forgotten
 from .worker_process import WorkerProcess, kill_group
 
@@ -44,7 +45,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--postgres",
         default=os.environ.get("TRIB_TEST_POSTGRES", "embedded"),
-        help="embedded (default), system (newest of the system's), testcontainers, or a superuser's URL",
+        help="embedded (default), system (newest of the system's), testcontainers, citus, or a URL",
     )
     parser.addoption(
         "--shards",
@@ -52,6 +53,7 @@ def pytest_addoption(parser):
         default=int(os.environ.get("TRIB_TEST_SHARDS", "1")),
         help="number of shards of the databases that tests get",
     )
+    parser.addoption("--citus", default=os.environ.get("TRIB_TEST_CITUS_URL"), metavar="URL", help=citus.HELP)
 
 
 def pytest_configure(config):
@@ -159,7 +161,7 @@ def system_binaries() -> Path:
 @pytest.fixture(scope="session")
 def server(request):
     """URL of the session's server, as superuser."""
-    choice = request.config.getoption("--postgres")
+    choice = citus.choice(request.config)
     if choice == "testcontainers":
         with _container() as url:
             yield url
@@ -168,7 +170,9 @@ def server(request):
         yield choice
         return
     if choice not in {"embedded", "system"}:
-        pytest.exit(f"--postgres={choice}: use embedded, system, testcontainers or a URL", 2)
+        pytest.exit(
+            f"--postgres={choice}: use embedded, system, testcontainers, a URL, or citus with --citus", 2
+        )
     try:
         bin_dir = system_binaries() if choice == "system" else None
         yield embedded.ensure_running(Path(os.environ[_ROOT]) / "server", settings=_SETTINGS, bin_dir=bin_dir)
@@ -247,10 +251,14 @@ def _fresh(server, template, *, one_shard=False):
 
 
 @pytest.fixture
-def database(request, server, template):
+def database(request, server):
     """URL of a fresh, migrated database; a test marked ``one_shard`` gets one shard in any case."""
-    one_shard = request.node.get_closest_marker("one_shard") is not None
-    with _fresh(server, template, one_shard=one_shard) as url:
+    if citus.chosen(request.config):
+        made = citus.fresh(server)
+    else:
+        one_shard = request.node.get_closest_marker("one_shard") is not None
+        made = _fresh(server, request.getfixturevalue("template"), one_shard=one_shard)
+    with made as url:
         yield url
 
 

@@ -16,6 +16,7 @@ declare
     v_failed integer;
     v_queues text[];
     v_stopped integer[] := '{}';
+    v_us bigint;
 begin
     select p.details into strict v_fan from progress p where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = p_ordinal for update;
     v_first := (v_fan -> 'first')::integer;
@@ -31,13 +32,14 @@ begin
         perform end_rows(p_shard, p_run_id, v_stopped, 'cancelled', 'fail_fast', p_now);
         v_next := v_end;
     elsif v_next < v_end then
+        v_us := clock_us();
         with following as materialized (
             select s.ctid as tid, s.ordinal from steps s
             where s.shard = p_shard and s.run_id = p_run_id and s.ordinal >= v_next and s.ordinal < v_end and s.state = 'blocked'
             order by s.ordinal limit p_ended
         ), released as (
             update steps s
-            set unmet = 0, seq = greatest(s.seq + 1, clock_us() + s.ordinal),
+            set unmet = 0, seq = greatest(s.seq + 1, v_us + s.ordinal),
                 state = case when s.reason = 'no_handler' or s.flags & 192 <> 0 then 'waiting' else 'available' end::step_state,
                 reason = case when s.reason = 'no_handler' then s.reason when s.flags & 64 = 64 then 'paused' when s.flags & 128 = 128 then 'parallel' end
             from following f

@@ -28,7 +28,7 @@ begin
         select s.ordinal, s.step_id, s.item_key, s.finished_at, s.flags & 256 = 256 as is_item,
                case when s.flags & 256 = 256 then coalesce(s.payload, p.payload) end as item
         from steps s
-        left join payloads p on s.flags & 256 = 256 and p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal
+        left join payloads p on s.flags & 256 = 256 and p.shard = p_shard and p.run_id = s.run_id and p.ordinal = s.ordinal
         where s.shard = p_shard and s.run_id = p_run.run_id and s.kind = 'step' and s.state = 'completed' and s.flags & 7680 = 0
     ) as d on d.step_id = x.id and d.is_item = (x.for_each is not null or x.matrix is not null)
     -- what was made of all items is none of them

@@ -17,8 +17,9 @@ declare
     v_priorities smallint[];
     v_tenants text[];
     v_lows bigint[];
+    v_now timestamptz := clock();
 begin
-    update processes p set beat_at = clock() where p.process_id = claim.process;
+    update processes p set beat_at = v_now where p.process_id = claim.process;
     if not found then
         raise exception 'process % is not registered', process
             using errcode = 'TR004', hint = 'call tributary.register_process first; a process that was silent too long registers anew';

@@ -12,6 +12,7 @@ declare
         where s.shard = p_shard and s.run_id = p_step.run_id and is_asked(s.flags) order by s.ordinal);
     v_inputs jsonb := p_terms -> 'inputs';
     v_next integer;
+    v_us bigint;
 begin
     perform leave_asked(p_shard, p_step.run_id, null, p_now);
     delete from edges e where e.shard = p_shard and e.run_id = p_step.run_id and e.parent = any (v_gone);
@@ -28,10 +29,11 @@ begin
     values (p_step.run_id, p_now, 0, p_shard, p_step.tenant_id,
             jsonb_build_array(jsonb_build_object('type', 'continued', 'count', p_terms -> 'count', 'first', v_next)));
     update payloads p set payload = v_inputs where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal in (0, p_step.ordinal);
+    v_us := clock_us();
     update steps s
     set state = case when s.flags & 64 = 64 then 'waiting' else 'available' end::step_state, reason = case when s.flags & 64 = 64 then 'paused' end,
         process_id = null, attempt = s.attempt_base, run_at = null, crashes = 0, lone_crashes = null, unmet = 0, flags = (s.flags | 8192 | 4) & ~2,
-        payload = case when s.payload is not null then v_inputs end, started_at = coalesce(s.started_at, s.claimed_at), seq = greatest(s.seq + 1, clock_us())
+        payload = case when s.payload is not null then v_inputs end, started_at = coalesce(s.started_at, s.claimed_at), seq = greatest(s.seq + 1, v_us)
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;
     perform wake(array[p_step.queue]) where p_step.flags & 64 = 0;
 end $$;

@@ -19,6 +19,7 @@ declare
     v_run_at timestamptz := greatest(p_step.run_at, due_at(p_values -> 'run_after', v_since));
     v_state step_state;
     v_queue text;
+    v_us bigint;
 begin
     select p.options, p.options ->> 'name' into strict v_options, v_name from payloads p
     where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal = p_step.ordinal;
@@ -36,12 +37,13 @@ begin
     v_state := case when not v_known or p_step.flags & 64 = 64 then 'waiting' when v_run_at > p_now then 'scheduled' else 'available' end;
     v_queue := private_queue(case when p_step.queue like '@%' then p_step.queue end,
                              case when only_waits(v_name) then p_step.queue else coalesce(v_options #>> '{queue,value}', 'default') end);
+    v_us := clock_us();
     update steps s
     set name = v_name, state = v_state, queue = v_queue, run_at = v_run_at, process_id = null, claimed_at = null, started_at = null,
         reason = case when not v_known then 'no_handler' when v_state = 'waiting' then 'paused' end,
         priority = coalesce((v_options #>> '{priority,value}')::smallint, 0),
         max_attempts = coalesce((v_options #>> '{max_attempts,value}')::smallint, builtin_attempts(v_name)),
-        attempt = s.attempt - 1, lone_crashes = null, seq = greatest(s.seq + 1, clock_us())
+        attempt = s.attempt - 1, lone_crashes = null, seq = greatest(s.seq + 1, v_us)
     where s.shard = p_shard and s.run_id = p_step.run_id and s.ordinal = p_step.ordinal;
     if v_state = 'available' then
         perform wake(array[v_queue]);

@@ -9,6 +9,7 @@ as $$
 declare
     v_room integer;
     v_queues text[];
+    v_us bigint;
 begin
     select p_most - count(*) into v_room
     from steps s
@@ -17,6 +18,7 @@ begin
             or exists (select from group_slots g where g.shard = p_shard and g.run_id = p_run_id and g.ordinal = -1 and g.state = 'waiting') then
         return '{}';
     end if;
+    v_us := clock_us();
     with next as materialized (
         select s.ctid as tid, row_number() over (order by s.ordinal) as i from steps s
         where s.shard = p_shard and s.run_id = p_run_id and s.reason = 'parallel' and s.state = 'waiting' and s.flags & 64 = 0
@@ -24,7 +26,7 @@ begin
     ), released as (
         update steps s
         set state = case when s.run_at > p_now then 'scheduled' else 'available' end::step_state, reason = null,
-            seq = greatest(s.seq + 1, clock_us() + n.i)
+            seq = greatest(s.seq + 1, v_us + n.i)
         from next n
         where s.ctid = n.tid and s.shard = p_shard
         returning s.queue, s.state

@@ -32,6 +32,7 @@ declare
     v_ends smallint[] := '{}';
     v_suspended integer[] := '{}';
     i integer;
+    v_us bigint;
 begin
     if 'started' = any (p_outcomes) then
         perform lock_groups(array_agg(s.tenant_id), array_agg(coalesce(nullif(u.child ->> 'group', ''), v.plan #>> '{concurrency,group}')))
@@ -166,6 +167,7 @@ begin
                 v_delay := least(5 * power(2, least(v_step.attempt - v_step.attempt_base - 1, 10)), 300);
             end if;
             v_next := case when v_step.flags & 64 = 64 then 'waiting' when v_delay > 0 then 'scheduled' else 'available' end;
+            v_us := clock_us();
             update steps s
             set state = v_next, process_id = null, started_at = null,
                 run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
@@ -173,7 +175,7 @@ begin
                 crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,
                 reason = case when v_next = 'waiting' then 'paused' when v_outcome = 'parked' then 'nondeterminism'
                               when v_outcome not in ('released', 'returned') then v_outcome end,
-                seq = greatest(s.seq + 1, clock_us() + i)
+                seq = greatest(s.seq + 1, v_us + i)
             where s.ctid = p_tids[i] and s.shard = p_shard;
             if v_next = 'available' then
                 perform wake(array[v_step.queue]);

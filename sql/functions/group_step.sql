@@ -13,6 +13,7 @@ declare
     v_step record;
     v_state text;
     v_parallel integer;
+    v_us bigint;
 begin
     -- whoever holds a counter may wait for this row, so nobody with this row alone may wait for the counter
     perform lock_runs(p_shard, array[p_run_id]);
@@ -25,9 +26,10 @@ begin
     end if;
     v_state := enter_group(p_shard, v_step.tenant_id, p_group, p_limit, p_on_limit, p_run_id, p_ordinal);
     if v_state = 'queued' then
+        v_us := clock_us();
         update steps s
         set state = 'waiting', reason = 'group', process_id = null, attempt = s.attempt - 1, started_at = null,
-            seq = greatest(s.seq + 1, clock_us())
+            seq = greatest(s.seq + 1, v_us)
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p_ordinal;
         if v_parallel is not null then
             perform wake(fill_run(p_shard, p_run_id, v_parallel, clock()));

@@ -6,8 +6,10 @@ language plpgsql volatile
 set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_variable
+declare
+    v_now timestamptz := clock();
 begin
-    update processes p set beat_at = clock() where p.process_id = heartbeat.process;
+    update processes p set beat_at = v_now where p.process_id = heartbeat.process;
     if not found then
         raise exception 'process % is not registered', process
             using errcode = 'TR004', hint = 'it was silent too long; stop its work and call tributary.register_process again';

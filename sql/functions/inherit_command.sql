@@ -5,10 +5,12 @@ set search_path to tributary, pg_temp
 as $$
 declare
     v_command text;
+    v_now timestamptz;
 begin
     select w.command into v_command from workers w where w.worker_id = p_former for update;
     if not found then
         v_command := p_known;
     end if;
-    update workers w set command = v_command, commanded_at = clock() where w.worker_id = p_worker and v_command is not null;
+    v_now := clock();
+    update workers w set command = v_command, commanded_at = v_now where w.worker_id = p_worker and v_command is not null;
 end $$;

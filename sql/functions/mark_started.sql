@@ -14,6 +14,7 @@ as $$
 #variable_conflict use_column
 declare
     v_tids tid[];
+    v_now timestamptz;
 begin
     select array_agg(held.tid) into v_tids
     from unnest(p_run_ids, p_ordinals, p_seqs) as t(run_id, ordinal, seq)
@@ -23,8 +24,9 @@ begin
         for update offset 0
     ) as held
     where held.state = 'running' and held.seq = t.seq;
+    v_now := clock();
     return query
-        update steps s set started_at = clock()
+        update steps s set started_at = v_now
         where s.ctid = any (v_tids) and s.shard = p_shard
         returning s.run_id, s.ordinal, s.seq;
 end $$;

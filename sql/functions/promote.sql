@@ -14,11 +14,13 @@ set jit to off
 as $$
 declare
     v_tids tid[];
+    v_us bigint;
 begin
     perform expire_steps(p_shard, p_limit);
     v_tids := due_steps(p_shard, clock(), p_limit);
     if cardinality(v_tids) > 0 then
-        update steps s set state = 'available', seq = greatest(s.seq + 1, clock_us() + due.i)
+        v_us := clock_us();
+        update steps s set state = 'available', seq = greatest(s.seq + 1, v_us + due.i)
         from unnest(v_tids) with ordinality as due(tid, i)
         where s.ctid = due.tid and s.shard = p_shard;
     end if;

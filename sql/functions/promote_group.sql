@@ -13,6 +13,7 @@ declare
     v_slots integer;
     v_held integer;
     v_first record;
+    v_now timestamptz;
     v_how text;
     v_given integer := 0;
     v_busy boolean := false;
@@ -30,15 +31,16 @@ begin
         order by s.rank limit 1;
         exit when not found;
         -- whoever has it locked is leaving
-        perform from group_slots s where s.ctid = v_first.tid for update skip locked;
+        perform from group_slots s where s.ctid = v_first.tid and s.shard = v_first.shard for update skip locked;
         v_how := case when found then release_member(v_first.shard, v_first.run_id, v_first.ordinal, clock()) else 'busy' end;
         if v_how = 'busy' then
             v_busy := true;
             exit;
         elsif v_how = 'gone' then
-            delete from group_slots s where s.ctid = v_first.tid;
+            delete from group_slots s where s.ctid = v_first.tid and s.shard = v_first.shard;
         else
-            update group_slots s set state = 'held', held_at = clock() where s.ctid = v_first.tid;
+            v_now := clock();
+            update group_slots s set state = 'held', held_at = v_now where s.ctid = v_first.tid and s.shard = v_first.shard;
             v_held := v_held + 1;
             v_given := v_given + 1;
         end if;

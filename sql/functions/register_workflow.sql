@@ -5,6 +5,7 @@ set search_path to tributary, pg_temp
 as $$
 declare
     v_before uuid;
+    v_now timestamptz;
 begin
     perform check_name('a workflow''s name', p_name);
     perform set_keep(p_name, (select r.plan -> 'keep' from revisions r where r.revision_id = p_revision));
@@ -20,7 +21,8 @@ begin
     if v_before = p_revision then
         return 'unchanged';
     end if;
-    update workflows w set revision_id = p_revision, description = p_description, registered_at = clock()
+    v_now := clock();
+    update workflows w set revision_id = p_revision, description = p_description, registered_at = v_now
     where w.name = p_name;
     return 'revised';
 end $$;

@@ -15,6 +15,7 @@ declare
     v_tids tid[];
     v_failed boolean[];
     v_queues text[];
+    v_us bigint;
 begin
     select array_agg(held.tid), array_agg(u.state = 'failed') into v_tids, v_failed
     from unnest(p_run_ids, p_ordinals, p_states) as u(run_id, ordinal, state)
@@ -24,11 +25,12 @@ begin
         for update offset 0
     ) as held
     where held.state = 'blocked';
+    v_us := clock_us();
     with released as (
         update steps s
         set unmet = 0, state = case when u.failed then 'skipped' else 'available' end::step_state,
             reason = case when u.failed then 'upstream' end, finished_at = case when u.failed then p_now end,
-            seq = greatest(s.seq + 1, clock_us() + u.i)
+            seq = greatest(s.seq + 1, v_us + u.i)
         from unnest(v_tids, v_failed) with ordinality as u(tid, failed, i)
         where s.ctid = u.tid and s.shard = p_shard
         returning s.queue, s.state

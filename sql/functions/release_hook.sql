@@ -6,7 +6,9 @@ set plan_cache_mode to force_custom_plan
 as $$
 declare
     v_queues text[];
+    v_us bigint;
 begin
+    v_us := clock_us();
     with begun as materialized (
         select s.ctid as tid, row_number() over (order by s.ordinal) as i,
                case when s.flags & 16 = 16 and s.unmet = 1
@@ -17,7 +19,7 @@ begin
         where s.shard = p_shard and s.run_id = p_run_id and s.state = 'blocked' and s.flags & 7680 = p_bit
     ), released as (
         update steps s
-        set unmet = s.unmet - 1, run_at = b.run_at, seq = greatest(s.seq + 1, clock_us() + b.i),
+        set unmet = s.unmet - 1, run_at = b.run_at, seq = greatest(s.seq + 1, v_us + b.i),
             state = case when s.unmet > 1 then 'blocked'
                          when s.reason = 'no_handler' or s.flags & 64 = 64 then 'waiting'
                          when b.run_at > p_now then 'scheduled' else 'available' end::step_state,

@@ -16,6 +16,7 @@ declare
     v_tids tid[];
     v_step record;
     v_queues text[];
+    v_us bigint;
 begin
     select r.root_id, r.state, case when p_ordinal >= 0 then r.max_parallel end into v_root, v_state, v_parallel from runs r where r.shard = p_shard and r.run_id = p_run_id;
     if p_ordinal < 0 and (v_state is null or v_state not in ('running', 'paused')) then
@@ -51,12 +52,13 @@ begin
             v_tids := array[v_step.tid];
         end if;
     end if;
+    v_us := clock_us();
     with released as (
         update steps s
         set state = case when v_paused or s.flags & 64 = 64 or (v_parallel is not null and s.flags & 128 = 128) then 'waiting'
                          when s.run_at > p_now then 'scheduled' else 'available' end::step_state,
             reason = case when v_paused or s.flags & 64 = 64 then 'paused' when v_parallel is not null and s.flags & 128 = 128 then 'parallel' end,
-            seq = greatest(s.seq + 1, clock_us() + u.i)
+            seq = greatest(s.seq + 1, v_us + u.i)
         from unnest(v_tids) with ordinality as u(tid, i)
         where s.ctid = u.tid and s.shard = p_shard
         returning s.queue, s.state

@@ -8,7 +8,9 @@ as $$
 declare
     v_queues text[];
     v_count integer;
+    v_us bigint;
 begin
+    v_us := clock_us();
     with parked as materialized (
         select s.ctid as tid, row_number() over () as i
         from (
@@ -17,7 +19,7 @@ begin
             for update skip locked
         ) as s
     ), again as (
-        update steps s set state = 'available', reason = null, run_at = null, seq = greatest(s.seq + 1, clock_us() + p.i)
+        update steps s set state = 'available', reason = null, run_at = null, seq = greatest(s.seq + 1, v_us + p.i)
         from parked p
         where s.ctid = p.tid and s.shard = p_shard
         returning s.queue

@@ -7,8 +7,10 @@ set plan_cache_mode to force_custom_plan
 as $$
 declare
     v_queue text;
+    v_us bigint;
 begin
-    update steps s set state = 'available', reason = null, run_at = null, seq = greatest(s.seq + 1, clock_us())
+    v_us := clock_us();
+    update steps s set state = 'available', reason = null, run_at = null, seq = greatest(s.seq + 1, v_us)
     where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = 1 and s.reason = 'nondeterminism' and s.state = 'scheduled'
     returning s.queue into v_queue;
     perform wake(array_remove(array[v_queue], null));

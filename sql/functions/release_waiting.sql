@@ -8,6 +8,8 @@ as $$
 declare
     v_tids tid[];
     v_queues text[];
+    v_us bigint;
+    v_now timestamptz;
 begin
     v_tids := array(
         select locked.tid
@@ -25,6 +27,8 @@ begin
     if cardinality(v_tids) = 0 then
         return 0;
     end if;
+    v_us := clock_us();
+    v_now := clock();
     with resolved as materialized (
         select s.ctid as tid, s.run_id, s.ordinal, own.private, row_number() over (order by s.seq) as i,
                coalesce(p.options, '{}') || option_levels(r.options, 'handler')
@@ -42,12 +46,12 @@ begin
     ), moved as (
         update steps s
         set reason = case when s.state <> 'blocked' and s.flags & 64 = 64 then 'paused' when s.state <> 'blocked' and s.flags & 128 = 128 then 'parallel' end,
-            state = case when s.state = 'blocked' then 'blocked' when s.flags & 192 <> 0 then 'waiting' when s.run_at > clock() then 'scheduled'
+            state = case when s.state = 'blocked' then 'blocked' when s.flags & 192 <> 0 then 'waiting' when s.run_at > v_now then 'scheduled'
                          else 'available' end::step_state,
             queue = private_queue(n.private, coalesce(n.options #>> '{queue,value}', 'default')),
             priority = coalesce((n.options #>> '{priority,value}')::smallint, 0),
             max_attempts = coalesce((n.options #>> '{max_attempts,value}')::smallint, builtin_attempts(s.name)),
-            seq = greatest(s.seq + 1, clock_us() + n.i)
+            seq = greatest(s.seq + 1, v_us + n.i)
         from resolved n
         where s.ctid = n.tid and s.shard = p_shard
         returning s.queue, s.state

@@ -20,6 +20,7 @@ declare
     v_options jsonb;
     v_state step_state;
     v_priority smallint;
+    v_us bigint;
 begin
     select * into v_step from steps s where s.shard = p_shard and s.run_id = p_id and s.ordinal = 0 and s.kind = 'intent' for update;
     if v_step.state is null or v_step.state not in ('scheduled', 'available', 'waiting') then
@@ -37,13 +38,14 @@ begin
     on conflict (shard, run_id, ordinal) do update set payload = excluded.payload, options = excluded.options;
     -- what its attempts have reported was about the payload that is gone
     delete from progress p where p.shard = p_shard and p.run_id = p_id and p.ordinal = 0;
+    v_us := clock_us();
     update steps s
     set state = v_state, run_at = p_run_at, queue = replace_intent.queue, priority = v_priority, payload = null,
         max_attempts = coalesce((v_options #>> '{max_attempts,value}')::smallint, builtin_attempts(s.name)),
         attempt_base = s.attempt, crashes = 0, lone_crashes = null, claimed_at = null, started_at = null, expires_at = p_expires_at,
         reason = case when not known then 'no_handler' end,
         seq = case when s.state = v_state and s.queue = replace_intent.queue and s.priority = v_priority then s.seq
-                   else greatest(s.seq + 1, clock_us()) end
+                   else greatest(s.seq + 1, v_us) end
     where s.shard = p_shard and s.run_id = p_id and s.ordinal = 0;
     insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
     values (p_id, v_now, 0, v_step.attempt, p_shard, v_step.tenant_id, 'step_changed',

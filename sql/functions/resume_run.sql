@@ -12,6 +12,7 @@ declare
     v_now timestamptz;
     v_queues text[];
     v_child uuid;
+    v_us bigint;
 begin
     perform lock_runs(v_shard, array[id]);
     select * into v_run from runs r where r.shard = v_shard and r.run_id = id;
@@ -21,6 +22,7 @@ begin
         raise exception 'run % is not paused: it is %', id, v_run.state using errcode = 'TR004', hint = 'trib status shows what it waits for';
     end if;
     v_now := clock();
+    v_us := clock_us();
     with held as materialized (
         select s.ctid as tid, s.state, s.reason, s.flags, s.run_at, row_number() over (order by s.ordinal) as i from steps s
         where s.shard = v_shard and s.run_id = id and s.finished_at is null
@@ -31,7 +33,7 @@ begin
                          when h.flags & 128 = 128 then 'waiting'
                          when h.run_at > v_now then 'scheduled' else 'available' end::step_state,
             reason = case when h.reason is distinct from 'paused' then h.reason when h.flags & 128 = 128 then 'parallel' end,
-            seq = case when h.reason = 'paused' and h.state = 'waiting' then greatest(s.seq + 1, clock_us() + h.i) else s.seq end
+            seq = case when h.reason = 'paused' and h.state = 'waiting' then greatest(s.seq + 1, v_us + h.i) else s.seq end
         from held h
         where s.ctid = h.tid and s.shard = v_shard
         returning s.queue, s.state

@@ -21,6 +21,8 @@ declare
     v_plan jsonb;
     v_undone integer[];
     v_function boolean;
+    v_us bigint;
+    v_now timestamptz;
 begin
     from_steps := nullif(from_steps, '{}');
     only_steps := nullif(only_steps, '{}');
@@ -183,11 +185,12 @@ begin
     perform drop_items(v_shard, id, array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id
                                             and s.name = 'trib.fan.v1' and s.flags & 7680 <> 0));
     perform start_over(v_shard, id, v_again || coalesce(v_items, '{}'));
+    v_now := clock();
     update runs r
     set state = 'running', finished_at = null, reason = null, error = null, result = null, ending = null,
         phase = case when cardinality(v_again) = 0 then 'closing' else 'steps' end,
         remaining = cardinality(v_again) + coalesce(cardinality(v_items), 0),
-        deadline = clock() + make_interval(secs => (select (v.plan ->> 'timeout')::float8 from revisions v where v.revision_id = r.revision_id)),
+        deadline = v_now + make_interval(secs => (select (v.plan ->> 'timeout')::float8 from revisions v where v.revision_id = r.revision_id)),
         -- what stays cancelled or aborted keeps the run from completing
         failed = (select count(*) from steps s where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7936 = 0
                   and ended_badly(s.state, s.flags, s.reason) and s.reason is distinct from 'upstream' and not is_asked(s.flags)),
@@ -195,6 +198,7 @@ begin
                     and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')
     where r.shard = v_shard and r.run_id = id;
     perform undecide_steps(v_shard, id, array(select s.ordinal from steps s where s.shard = v_shard and s.run_id = id and s.flags & 7680 <> 0));
+    v_us := clock_us();
     update steps s
     set state = 'blocked', reason = case when exists (select from registry k where k.name = s.name and k.offered_at is not null)
                                            or is_control(s.name)
@@ -202,17 +206,18 @@ begin
         unmet = 1 + (select count(*) from edges e join steps n on n.shard = v_shard and n.run_id = id and n.ordinal = e.parent
                      where e.shard = v_shard and e.run_id = id and e.child = s.ordinal and n.flags & 256 = 0),
         flags = s.flags & ~(2 | 64), attempt_base = s.attempt, crashes = 0, lone_crashes = null, result = null, run_at = null, claimed_at = null,
-        started_at = null, finished_at = null, seq = greatest(s.seq + 1, clock_us())
+        started_at = null, finished_at = null, seq = greatest(s.seq + 1, v_us + s.ordinal)
     where s.shard = v_shard and s.run_id = id and s.kind = 'step' and s.flags & 7680 <> 0 and s.flags & 256 = 0;
     perform hold_items(v_shard, id, f.ordinal)
     from steps f where f.shard = v_shard and f.run_id = id and f.ordinal = any (v_again) and f.flags & 8192 = 8192;
     if v_run.max_parallel is not null then
         perform wake(fill_run(v_shard, id, v_run.max_parallel, clock()));
     end if;
+    v_us := clock_us();
     update steps s
     set state = (case when cardinality(v_again) = 0 then 'available' else 'blocked' end)::step_state,
         unmet = case when cardinality(v_again) = 0 then 0 else 1 end, flags = s.flags & ~64, crashes = 0, lone_crashes = null,
-        finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, clock_us())
+        finished_at = null, started_at = null, claimed_at = null, reason = null, attempt_base = s.attempt, seq = greatest(s.seq + 1, v_us + s.ordinal)
     where s.shard = v_shard and s.run_id = id and s.ordinal = v_run.closing_ordinal
     returning case when s.state = 'available' then s.queue end into v_queue;
     perform wake(array_remove(array[v_queue], null));

@@ -18,6 +18,7 @@ declare
     v_unmet integer;
     v_queue text;
     v_name text;
+    v_us bigint;
 begin
     -- conditions are looked at, not searched by: no partial index is a better way to a row than its key
     select r.ctid, r.state in ('running', 'paused') and r.remaining > 1 and r.flags = 0 and r.parent_run_id is null and r.ending is null
@@ -39,7 +40,8 @@ begin
         elsif v_unmet > 1 then
             update steps s set unmet = s.unmet - 1 where s.ctid = v_child and s.shard = p_shard;
         else
-            update steps s set unmet = 0, state = 'available', seq = greatest(s.seq + 1, clock_us() + 1)
+            v_us := clock_us();
+            update steps s set unmet = 0, state = 'available', seq = greatest(s.seq + 1, v_us + 1)
             where s.ctid = v_child and s.shard = p_shard;
             if p_free < 1 or v_queue <> all (p_queues) or v_name <> all (p_names) then
                 perform wake(array[v_queue]);

@@ -16,6 +16,7 @@ declare
     v_number integer;
     v_ordinal integer;
     v_now timestamptz;
+    v_sender text := coalesce(sender, session_user);
 begin
     payload := coalesce(payload, 'null');
     perform check_name('the name of a signal', name);
@@ -50,7 +51,7 @@ begin
     insert into signals (run_id, sent_at, taken_at, number, taken_by, shard, tenant_id, name, key, sender, payload)
     values (id, v_now, case when v_ordinal is not null then v_now end,
             coalesce((select g.number from signals g where g.shard = v_shard and g.run_id = id order by g.number desc limit 1), 0) + 1,
-            v_ordinal, v_shard, v_run.tenant_id, name, key, coalesce(sender, session_user), payload)
+            v_ordinal, v_shard, v_run.tenant_id, name, key, v_sender, payload)
     returning number into v_number;
     insert into event_log (run_id, at, shard, tenant_id, type, data)
     values (id, v_now, v_shard, v_run.tenant_id, 'run_signalled', jsonb_strip_nulls(jsonb_build_object('signal', name, 'number', v_number, 'sender', sender)));

@@ -8,11 +8,13 @@ set plan_cache_mode to force_custom_plan
 as $$
 declare
     v_queues text[];
+    v_us bigint;
 begin
     delete from progress p using steps s
     where p.shard = p_shard and p.run_id = p_run_id and p.ordinal = any (p_ordinals)
       and s.shard = p_shard and s.run_id = p_run_id and s.ordinal = p.ordinal and s.state = 'completed' and s.name <> 'trib.fan.v1';
     perform undecide_steps(p_shard, p_run_id, p_ordinals);
+    v_us := clock_us();
     with counted as materialized (
         select s.ordinal, row_number() over (order by s.ordinal) as i,
                (select count(*)::integer from edges e
@@ -29,7 +31,7 @@ begin
             reason = case when not c.known then 'no_handler' when c.unmet > 0 and s.flags & 8192 = 8192 then case s.name when 'trib.fan.v1' then 'items' else 'steps' end
                           when c.unmet = 0 and s.flags & 128 = 128 then 'parallel' end,
             run_at = null, expires_at = null, claimed_at = null, started_at = null, finished_at = null, process_id = null,
-            seq = greatest(s.seq + 1, clock_us() + c.i)
+            seq = greatest(s.seq + 1, v_us + c.i)
         from counted c
         where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = c.ordinal
         returning s.queue, s.state, s.ordinal, s.attempt, s.tenant_id

@@ -29,6 +29,7 @@ declare
     v_came_runs uuid[] := '{}';
     v_ended integer[];
     v_bad boolean[];
+    v_us bigint;
 begin
     select array_agg(r.tid), array_agg(c.n), min(format('run %s would get its step %s as %s', c.run_id, c.first, r.next_ordinal)) filter (where c.first <> r.next_ordinal)
     into v_run_tids, v_counts, v_misfit
@@ -126,6 +127,7 @@ begin
         ) as e
         where e.state >= 'completed'
     ) as o on true;
+    v_us := clock_us();
     with turn as materialized (
         select u.tid, u.i, u.bad or u.ended >= (u.terms::jsonb -> 'unmet')::integer as goes_on, (u.terms::jsonb -> 'unmet')::integer - u.ended as unmet
         from unnest(p_tids, p_terms, v_ended, v_bad) with ordinality as u(tid, terms, ended, bad, i)
@@ -135,7 +137,7 @@ begin
             reason = case when not t.goes_on then 'steps' when s.flags & 64 = 64 then 'paused' end,
             unmet = case when t.goes_on then 0 else t.unmet end, process_id = null, attempt = s.attempt_base, run_at = null, crashes = 0, lone_crashes = null,
             started_at = coalesce(s.started_at, s.claimed_at), flags = (s.flags | 8192 | 4) & ~2,
-            seq = case when t.goes_on then greatest(s.seq + 1, clock_us() + t.i) else s.seq end
+            seq = case when t.goes_on then greatest(s.seq + 1, v_us + t.i) else s.seq end
         from turn t
         where s.ctid = t.tid and s.shard = p_shard
         returning s.queue, s.state

@@ -6,8 +6,9 @@ set search_path to tributary, pg_temp
 as $$
 declare
     v_gone uuid[];
+    v_now timestamptz := clock_timestamp();
 begin
-    with gone as (delete from waiters w where w.expires_at < clock_timestamp() returning w.waiter_id)
+    with gone as (delete from waiters w where w.expires_at < v_now returning w.waiter_id)
     select array_agg(g.waiter_id) into v_gone from gone g;
     if v_gone is not null then
         delete from awaited a where a.waiter_id = any (v_gone);

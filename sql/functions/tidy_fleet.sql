@@ -8,9 +8,10 @@ as $$
 declare
     v_gone integer := 0;
     v_id uuid;
+    v_old timestamptz := clock() - p_silent;
 begin
-    delete from workers w where w.beat_at < clock() - p_silent;
-    delete from processes p where p.beat_at < clock() - p_silent;
+    delete from workers w where w.beat_at < v_old;
+    delete from processes p where p.beat_at < v_old;
     perform sweep_waiters();
     for v_id in
         (select r.run_id from runs r

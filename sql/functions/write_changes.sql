@@ -16,7 +16,9 @@ declare
     -- what becomes of rows whose time is changed
     v_state step_state := case when p_run_at > p_now then 'scheduled' else 'available' end;
     v_queues text[];
+    v_us bigint;
 begin
+    v_us := clock_us();
     with written as (
         update steps s
         set priority = coalesce(p_priority, s.priority),
@@ -29,7 +31,7 @@ begin
             flags = s.flags & ~(case when p_literal then 8 else 0 end
                                 | case when p_run_at is not null and not (p_all and s.unmet > 0) then 16 else 0 end),
             seq = case when s.state = 'available' and coalesce(p_priority, s.priority) = s.priority and coalesce(p_queue, s.queue) = s.queue
-                       then s.seq else greatest(s.seq + 1, clock_us() + s.ordinal) end
+                       then s.seq else greatest(s.seq + 1, v_us + s.ordinal) end
         where s.ctid = any (p_tids) and s.shard = p_shard
         returning s.state, s.queue
     )
