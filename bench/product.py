@@ -49,10 +49,10 @@ WRITTEN = """
 """
 
 
-def database(at: str) -> str:
-    """Return the URL of a fresh database with the schema."""
+def database(at: str, *, shards: int = 1) -> str:
+    """Return the URL of a fresh database with the schema, split into so many shards."""
     url = fresh_database(at, "bench_tributary")
-    Migrator(url).up()
+    Migrator(url, shards=shards).up()
     return url
 
 
@@ -109,22 +109,22 @@ def wait(probe: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
-def intents(at: str, *, count: int, processes: int) -> float:
-    """Drain ``count`` intents; return their rate per second."""
-    url = database(at)
+def intents(at: str, *, count: int, processes: int, shards: int = 1) -> float:
+    """Drain ``count`` intents of a database with so many shards; return their rate per second."""
+    url = database(at, shards=shards)
     with Client(url) as client:
         client.submit_many("bench.noop.v1", ({"i": i} for i in range(count)))
     return drain(url, UNFINISHED_INTENTS, count, processes)
 
 
-def chains(at: str, *, runs: int, steps: int, processes: int) -> float:
+def chains(at: str, *, runs: int, steps: int, processes: int, shards: int = 1) -> float:
     """Drain ``runs`` chains of ``steps`` steps; return the rate of steps per second."""
-    return drain_runs(shaped(at, shapes.chain(steps), runs), runs * steps, processes)
+    return drain_runs(shaped(at, shapes.chain(steps), runs, shards=shards), runs * steps, processes)
 
 
-def shaped(at: str, shape: shapes.Shape, runs: int) -> str:
+def shaped(at: str, shape: shapes.Shape, runs: int, *, shards: int = 1) -> str:
     """Return the URL of a fresh database that holds ``runs`` runs of a shape."""
-    url = database(at)
+    url = database(at, shards=shards)
     with Client(url) as client:
         client.register(shapes.workflow("bench.shape.v1", shape))
     with psycopg.connect(url) as connection:

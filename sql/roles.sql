@@ -31,7 +31,7 @@ grant execute on routine tributary.clock, tributary.faked_clock, tributary.invok
     tributary.first_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
     tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
     tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
-    tributary.schedule_works, tributary.is_control, tributary.only_waits, tributary.is_asked, tributary.find_ended,
+    tributary.schedule_works, tributary.is_control, tributary.only_waits, tributary.is_asked, tributary.find_ended, tributary.served_shards,
     -- whoever may read may wait: these two write ids of what is waited for, and nothing else
     tributary.await_ends, tributary.leave_waiters, tributary.limit_of, tributary.sees_work, tributary.find_lanes
     to {read};

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +27,7 @@ from tributary_daemon.store.migrations import Migrator
 
 from . import citus
 from .forgetting import handlers_forgotten
+from .worker_process import WorkerProcess, kill_group
 
 _ROOT = "TRIB_TEST_ROOT"
 _PREFIX = "trib-tests-"
@@ -46,6 +46,12 @@ def pytest_addoption(parser):
         "--postgres",
         default=os.environ.get("TRIB_TEST_POSTGRES", "embedded"),
         help="embedded (default), system (newest of the system's), testcontainers, citus, or a URL",
+    )
+    parser.addoption(
+        "--shards",
+        type=int,
+        default=int(os.environ.get("TRIB_TEST_SHARDS", "1")),
+        help="number of shards of the databases that tests get",
     )
     parser.addoption("--citus", default=os.environ.get("TRIB_TEST_CITUS_URL"), metavar="URL", help=citus.HELP)
 
@@ -206,7 +212,13 @@ def _template_name():
 
 
 @pytest.fixture(scope="session")
-def template(server):
+def shards(request):
+    """Into how many shards the databases of this session are split."""
+    return request.config.getoption("--shards")
+
+
+@pytest.fixture(scope="session")
+def template(server, shards):
     """Name of a migrated database that tests clone; shared by all processes of the session."""
     name = _template_name()
     with _session_lock("template"):
@@ -217,19 +229,22 @@ def template(server):
             _drop(server, fresh)
             with _admin(server) as admin:
                 admin.execute(f"CREATE DATABASE {fresh}")
-            Migrator(url_of(server, fresh)).up()
+            Migrator(url_of(server, fresh), shards=shards).up()
             with _admin(server) as admin:
                 admin.execute(f"ALTER DATABASE {fresh} RENAME TO {name}")
     return name
 
 
 @contextmanager
-def _fresh(server, template):
+def _fresh(server, template, *, one_shard=False):
     name = f"test_{secrets.token_hex(6)}"
     with _admin(server) as admin:
         # copying files needs a checkpoint, which is cheap without fsync and cheaper than logging every page
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
+        if one_shard:
+            with psycopg.connect(url_of(server, name), autocommit=True) as connection:
+                connection.execute("delete from tributary.meta where key = 'shards'")
         yield url_of(server, name)
     finally:
         _drop(server, name)
@@ -237,9 +252,13 @@ def _fresh(server, template):
 
 @pytest.fixture
 def database(request, server):
-    """URL of a fresh, migrated database."""
-    on_citus = citus.chosen(request.config)
-    with citus.fresh(server) if on_citus else _fresh(server, request.getfixturevalue("template")) as url:
+    """URL of a fresh, migrated database; a test marked ``one_shard`` gets one shard in any case."""
+    if citus.chosen(request.config):
+        made = citus.fresh(server)
+    else:
+        one_shard = request.node.get_closest_marker("one_shard") is not None
+        made = _fresh(server, request.getfixturevalue("template"), one_shard=one_shard)
+    with made as url:
         yield url
 
 
@@ -319,40 +338,6 @@ def trib(trib_env, tmp_path):
     return run
 
 
-@dataclass
-class WorkerProcess:
-    """A running ``trib worker``."""
-
-    process: subprocess.Popen
-    log_path: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def log(self) -> str:
-        """Return what it has written to stderr and stdout so far."""
-        return self.log_path.read_text(errors="replace")
-
-    def stop(self, how: int = signal.SIGTERM, timeout: float = 30) -> int:
-        """Send a signal, wait for the end, return the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(timeout)
-
-    def kill(self) -> None:
-        """Kill the supervisor and its children at once."""
-        _kill_group(self.process.pid)
-        self.process.wait(10)
-
-
-def _kill_group(pid):
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
 @pytest.fixture
 def worker(trib_env, tmp_path, eventually):
     """Return a function that starts ``trib worker ARGS`` and waits until it says that it is ready."""
@@ -392,7 +377,7 @@ def worker(trib_env, tmp_path, eventually):
         except subprocess.TimeoutExpired:
             print(f"worker {running.pid} did not drain")
         # its children, if it died without them
-        _kill_group(running.pid)
+        kill_group(running.pid)
         running.process.wait(10)
         # shown by pytest for failed tests only
         print(f"--- log of worker {running.pid}\n{running.log()}")

@@ -17,7 +17,8 @@ declare
     v_now timestamptz := clock_timestamp();
     v_shard smallint;
     v_queues text[];
-    v_left integer := p_most;
+    v_left integer := 0;
+    v_shards integer := shard_count();
     v_cap integer;
     v_lanes integer;
     v_count bigint;
@@ -30,7 +31,9 @@ declare
     v_rough boolean[] := '{}';
     v_of text[] := '{}';
 begin
-    for v_shard in select generate_series(0, shard_count() - 1) loop
+    for v_shard in select generate_series(0, v_shards - 1) loop
+        -- every shard gets its share, and what those before it have left
+        v_left := v_left + p_most / v_shards;
         v_queues := array(
             with recursive ready (queue) as (
                 select min(s.queue) from steps s where s.shard = v_shard and s.state = 'available'

@@ -21,7 +21,8 @@ select w.worker_id, w.name, w.host, w.pid, w.state, w.beat_at > present.now - in
        w.command, w.commanded_at, w.processes, w.patterns, present.now,
        o.process_id, o.pid as process_pid, o.runtime, o.name as process_name, o.started_at as process_started_at,
        o.beat_at as process_beat_at, coalesce(h.running, 0)::integer as running,
-       o.slots, o.rss, coalesce(o.current, h.current, '[]') as current
+       o.slots, o.rss, coalesce(o.current, h.current, '[]') as current,
+       case when w.spreads or w.shards is not null then tributary.served_shards(w.worker_id) end as shards, w.spreads
 from present
 cross join tributary.workers as w
 left join tributary.processes as o on o.worker_id = w.worker_id

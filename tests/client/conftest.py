@@ -55,12 +55,13 @@ class Hand:
         return self.sql(
             """
             select * from tributary.finish_steps(
-                0::smallint, %s, array[%s]::uuid[], array[%s]::integer[], array[%s]::bigint[],
-                array[%s]::text[],
+                tributary.shard_of(%s::uuid), %s, array[%s]::uuid[], array[%s]::integer[],
+                array[%s]::bigint[], array[%s]::text[],
                 array[%s]::text[], array[%s]::text[], array[%s]::float8[], array[0.0]::float8[],
                 true, '{}', '{}', 0)
             """,
             [
+                run_id,
                 self.process,
                 run_id,
                 ordinal,

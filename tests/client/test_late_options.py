@@ -90,7 +90,10 @@ def test_a_handler_that_is_offered_meanwhile_has_its_say(hand, submit):
     assert row(hand, first)[:5] == ("test.a.v1", "fixed", "waiting", "no_handler", 2)
     offered = {"name": "test.a.v1", "options": {"priority": 4, "timeout": 5, "max_attempts": 2}}
     hand.sql("select tributary.register_handlers('python', %s)", [json.dumps([offered])])
-    hand.sql("select tributary.release_waiting(0::smallint, 100)")
+    hand.sql(
+        "select tributary.release_waiting(tributary.shard_of(id), 100) from unnest(%s::uuid[]) as id",
+        [[first, second]],
+    )
     assert row(hand, first) == ("test.a.v1", "fixed", "available", None, 4, 0, 6)
     assert options(hand, first)["timeout"] == {"value": 60.0, "level": "step"}
     # offered before it is decided
@@ -131,7 +134,7 @@ def test_whoever_dies_while_it_decides_leaves_it_to_others(hand, submit):
         claimed = hand.claim()
         assert claimed is not None
         hand.sql("update tributary.processes set beat_at = tributary.clock() - interval '1 hour'")
-        hand.sql("select tributary.rescue(0::smallint, '10 seconds', 100)")
+        hand.sql("select tributary.rescue(tributary.shard_of(%s), '10 seconds', 100)", [run_id])
         assert row(hand, run_id)[:3] == ("trib.options.v1", "~closing", "available")
         assert len(hand.finish(claimed, "decided", result={"priority": 7})) == 1
         hand.offer("test.a.v1")

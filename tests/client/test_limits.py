@@ -35,8 +35,8 @@ def claim(hand, queue):
     """Claim as a worker does, within the limits; return how many rows."""
     return len(
         hand.sql(
-            "select run_id from"
-            " tributary.claim_leases(0::smallint, %s, array[%s], '{0}', array[''], '{0}', %s, 9)",
+            "select c.run_id from generate_series(0, tributary.shard_count() - 1) as n cross join lateral"
+            " tributary.claim_leases(n::smallint, %s, array[%s], '{0}', array[''], '{0}', %s, 9) as c",
             [hand.process, queue, hand.names],
         )
     )
@@ -81,6 +81,7 @@ def test_what_is_no_limit_is_refused(client, name, more, message):
     assert caught.value.hint
 
 
+@pytest.mark.one_shard("claims a number of rows, of one shard")
 def test_a_sample_tells_depth_and_age(served, hand, connection):
     assert queue(served, "default").sample is None
     served.submit_many("test.a.v1", [{}] * 30)
@@ -138,7 +139,7 @@ def test_why_says_who_holds_the_group_and_who_comes_first(client, hand, diamond)
     hand.offer("test.a.v1")
     runs = [client.submit(diamond).id for _ in range(3)]
     for run in runs:
-        hand.sql("select tributary.group_run(0::smallint, %s, 'etl-prod', 1, 'queue')", [run])
+        hand.sql("select tributary.group_run(tributary.shard_of(%s), %s, 'etl-prod', 1, 'queue')", [run, run])
     roots = [reason for reason in client.why(runs[2]).reasons if reason.code == "group"]
     assert roots
     assert "its run waits for the group etl-prod: 1 of 1 slots held by" in roots[0].message

@@ -153,7 +153,9 @@ def test_a_worker_that_dies_twice_with_a_step_makes_it_a_suspect(desk, rough):
         worker.kill()
         desk.sql.execute("update tributary.processes set beat_at = beat_at - interval '20 seconds'")
         desk.sql.execute("update tributary.leaders set expires_at = expires_at - interval '1 minute'")
-        desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100)")
+        desk.sql.execute(
+            "select tributary.rescue(n::smallint, '10 seconds', 100) from generate_series(0, 15) as n"
+        )
         assert desk.one(query, run)[0] == (None if death == 1 else 0)
     rough("--name", "w3")
     desk.noted("began", run, count=3)

@@ -73,7 +73,9 @@ def rescue(desk: Desk) -> int:
     """Take what the killed worker held; nobody waits for its lease to end."""
     desk.sql.execute("update tributary.processes set beat_at = beat_at - interval '20 seconds'")
     desk.sql.execute("delete from tributary.leaders")
-    return desk.one("select tributary.rescue(0::smallint, interval '10 seconds', 500)")[0]
+    return desk.one(
+        "select sum(tributary.rescue(n::smallint, '10 seconds', 500)) from generate_series(0, 15) as n"
+    )[0]
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ def test_a_supervisor_stopped_beyond_its_lease_is_refused_and_starts_anew(desk, 
         desk.noted("began", run, count=2)
         desk.wait(lambda: "lease lost" in first.log(), 20, "the child hears of it while its parent stands")
     assert desk.row(run)[1] == 2
-    desk.sql.execute("select tributary.rescue(0::smallint, '10 seconds', 100)")
+    desk.sql.execute(
+        "select tributary.rescue(n::smallint, '10 seconds', 100) from generate_series(0, 15) as n"
+    )
     desk.open()
     desk.until(run, "completed")
     assert desk.row(run)[1] == 2

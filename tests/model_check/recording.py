@@ -179,9 +179,7 @@ class Recorder:
         return self.note(("reconcile", number, tuple(held)), self.those(row[1:] for row in lost))
 
     def promote(self):
-        return self.note(
-            ("promote",), kit.scalar(self.connection, "select tributary.promote(0::smallint, 500)")
-        )
+        return self.note(("promote",), kit.everywhere(self.connection, "promote", 500))
 
     def beat(self, number):
         return self.note(("beat", number), self.kit[number].beat())

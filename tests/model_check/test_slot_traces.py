@@ -10,6 +10,8 @@ from tests.model_check.slot_mutants import NoFence, NoVersion, QueuedIgnoresWork
 from tests.model_check.slot_traces import SlotRecorder, SlotTrace, judge_slots
 from tests.model_check.slots import Slot
 
+pytestmark = pytest.mark.one_shard("the model is of one shard")
+
 
 @pytest.mark.timeout(3600)  # many round trips, and the machine may be busy
 def test_random_traces_of_schedules_are_allowed(connection, traces):

@@ -10,6 +10,8 @@ from tests.model_check.mutants import MUTANTS
 from tests.model_check.recording import PLANS, Recorder, Stage
 from tests.model_check.replay import Refused, judge
 
+pytestmark = pytest.mark.one_shard("the model is of one shard")
+
 PARTS = 4
 SOME = 160
 MANY = 4_000

@@ -55,8 +55,8 @@ def wait(ordinal, step, **terms):
 def keep(connection, item, number, events, *, status=None, left=None, locked=()):
     """Add to a history as a finish does before it; return whether the token stands."""
     rows = connection.execute(
-        "select * from tributary.keep_history(0::smallint, %s::uuid[], %s::int[], %s::bigint[], %s::int[],"
-        " %s::text[], %s::text[], %s::text[], %s::uuid[])",
+        f"select * from tributary.keep_history({kit.shard_of(connection, item.run_id)}::smallint,"
+        " %s::uuid[], %s::int[], %s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[], %s::uuid[])",
         (
             [item.run_id], [item.ordinal], [item.seq], [number], [json.dumps(events)],
             [None if status is None else json.dumps(status)], [None if left is None else json.dumps(left)],

@@ -161,7 +161,7 @@ class Scene:
             asked = "select tributary.heartbeat(%s, %s, %s, '{}')"
             return kit.scalar(caller.connection, asked, caller.holder.id, self.run, self.token.seq)
         caller.holder.beat()
-        asked = "select tributary.save_progress(0::smallint, %s, %s, %s, '{}')"
+        asked = "select tributary.save_progress({shard}, %s, %s, %s, '{}')"
         return kit.scalar(caller.connection, asked, self.run, self.token.ordinal, self.token.seq)
 
     def _expect_heartbeat(self, caller):

@@ -6,9 +6,15 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tributary_daemon.model.states import STEP_TRANSITIONS, StepState
+from tests.store.invariants import (  # noqa: F401 - for those who use the kit
+    INVARIANTS,
+    check_invariants,
+    check_transitions,
+    watch_transitions,
+)
+from tributary_daemon.model.ids import slot_of
 from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 from tributary_daemon.store import db
 
@@ -39,14 +45,41 @@ def offer(connection, *names, **options):
     """Publish handlers as a Python worker does, and release what waited for them."""
     handlers = [{"name": name, "options": options} for name in names or (NAME,)]
     new = scalar(connection, "select tributary.register_handlers('python', %s::jsonb)", json.dumps(handlers))
-    while scalar(connection, "select tributary.release_waiting(0::smallint, 1000)"):
+    while everywhere(connection, "release_waiting", 1000):
         pass
     return new
 
 
+def shards(connection):
+    """Return the numbers of the shards of this database."""
+    return range(scalar(connection, "select tributary.shard_count()"))
+
+
+def shard_of(connection, run_id):
+    """Return the shard where the rows of an id are."""
+    return slot_of(str(run_id)) % len(shards(connection))
+
+
+def everywhere(connection, function, most):
+    """Call a function that takes a shard and a limit on each shard; return the sum of its answers."""
+    return sum(
+        scalar(connection, f"select tributary.{function}(%s::smallint, %s)", shard, most)
+        for shard in shards(connection)
+    )
+
+
 def scalar(connection, sql, *params):
-    """Return the one value of a statement."""
-    return connection.execute(sql, params or None).fetchone()[0]
+    """Return the one value of a statement; ``{shard}`` in it is that of the first id among its parameters."""
+    return connection.execute(placed(connection, sql, *params), params or None).fetchone()[0]
+
+
+def placed(connection, sql, *params):
+    """Return a statement with the shard of the first id among these in the place of ``{shard}``."""
+    if "{shard}" not in sql:
+        return sql
+    flat = [item for value in params for item in (value if isinstance(value, list) else [value])]
+    identifier = next(item for item in flat if len(str(item)) == 36)
+    return sql.replace("{shard}", f"{shard_of(connection, identifier)}::smallint")
 
 
 def answer(connection, operation):
@@ -156,23 +189,30 @@ class Process:
         return scalar(self.connection, "select tributary.heartbeat(%s)", self.id)
 
     def claim(self, most=100):
-        """Claim over all lanes of the queues."""
-        self.connection.execute("select tributary.promote(0::smallint, 500)")
-        lanes = self.connection.execute(
-            """select array_agg(queue), array_agg(priority), array_agg(tenant_id), array_agg(first_seq)
-               from (select * from tributary.find_lanes(0::smallint, %s) order by priority desc) as lanes""",
-            (self.queues,),
-        ).fetchone()
-        return self.take(*lanes, most)
+        """Claim over all lanes of the queues, the shard with the best lane first."""
+        lanes = []
+        for shard in shards(self.connection):
+            self.connection.execute("select tributary.promote(%s::smallint, 500)", (shard,))
+            found = self.connection.execute(
+                "select queue, priority, tenant_id, first_seq from tributary.find_lanes(%s::smallint, %s)",
+                (shard, self.queues),
+            ).fetchall()
+            lanes += [(-row[1], row[3], shard, row) for row in found]
+        lanes.sort(key=lambda lane: lane[:2])
+        claimed = []
+        for shard in dict.fromkeys(lane[2] for lane in lanes):
+            mine = zip(*(lane[3] for lane in lanes if lane[2] == shard), strict=True)
+            claimed += self.take(*map(list, mine), most - len(claimed), shard=shard)
+        return sorted(claimed, key=lambda item: (item.seq, item.ordinal))
 
-    def take(self, queues, priorities, tenants, lows, most):
-        """Claim from the given lanes."""
+    def take(self, queues, priorities, tenants, lows, most, shard=0):
+        """Claim from the given lanes of a shard."""
         rows = self.connection.execute(
             """select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
                       payload, options, lone_crashes, tid::text
-               from tributary.claim_leases(0::smallint, %s, %s::text[], %s::smallint[], %s::text[],
+               from tributary.claim_leases(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[],
                                           %s::bigint[], %s::text[], %s) order by seq, ordinal""",
-            (self.id, queues, priorities, tenants, lows, self.names, most),
+            (shard, self.id, queues, priorities, tenants, lows, self.names, most),
         ).fetchall()
         return [Claimed(*found) for found in rows]
 
@@ -184,45 +224,57 @@ class Process:
             # as a worker does: in the order of the locks, with the places where the claim has left the rows
             claimed = sorted(claimed, key=lambda item: (item.run_id, item.ordinal, item.seq))
         failed = {"type": "Failed", "message": "no"} if error is None else error
-        rows = self.connection.execute(
-            """select run_id::text, ordinal, seq
-               from tributary.finish_leases(0::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
-                                            %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
-                                            %s, %s, %s, 100)""",
-            (
-                self.id,
-                [item.tid for item in claimed] if usual else None,
-                [item.run_id for item in claimed],
-                [item.ordinal for item in claimed],
-                [item.seq for item in claimed],
-                None if usual else outcomes,
-                [result] * len(claimed),
-                [
-                    json.dumps(failed) if word in {"retry", "discarded", "aborted"} or error else None
-                    for word in outcomes
-                ],
-                [delay] * len(claimed),
-                [elapsed] * len(claimed),
-                any(item.kind != "intent" for item in claimed),
-                self.queues,
-                self.names,
-            ),
-        ).fetchall()
-        return [tuple(refused) for refused in rows]
+        count = len(shards(self.connection))
+        refused = []
+        for shard in range(count):
+            at = [index for index, item in enumerate(claimed) if slot_of(item.run_id) % count == shard]
+            if not at:
+                continue
+            mine, words = [claimed[index] for index in at], [outcomes[index] for index in at]
+            refused += self.connection.execute(
+                """select run_id::text, ordinal, seq
+                   from tributary.finish_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[],
+                                                %s::bigint[], %s::text[], %s::text[], %s::text[],
+                                                %s::float8[], %s::float8[], %s, %s, %s, 100)""",
+                (
+                    shard,
+                    self.id,
+                    [item.tid for item in mine] if usual else None,
+                    [item.run_id for item in mine],
+                    [item.ordinal for item in mine],
+                    [item.seq for item in mine],
+                    None if usual else words,
+                    [result] * len(mine),
+                    [
+                        json.dumps(failed) if word in {"retry", "discarded", "aborted"} or error else None
+                        for word in words
+                    ],
+                    [delay] * len(mine),
+                    [elapsed] * len(mine),
+                    any(item.kind != "intent" for item in mine),
+                    self.queues,
+                    self.names,
+                ),
+            ).fetchall()
+        return refused
 
     def reconcile(self, held=()):
         """Tell what is held; return the lost tokens."""
-        rows = self.connection.execute(
-            """select run_id::text, ordinal, seq
-               from tributary.reconcile(0::smallint, %s, %s::uuid[], %s::int[], %s::bigint[])""",
-            (
-                self.id,
-                [item.run_id for item in held],
-                [item.ordinal for item in held],
-                [item.seq for item in held],
-            ),
-        ).fetchall()
-        return [tuple(lost) for lost in rows]
+        lost = []
+        for shard in shards(self.connection):
+            mine = [item for item in held if shard_of(self.connection, item.run_id) == shard]
+            lost += self.connection.execute(
+                """select run_id::text, ordinal, seq
+                   from tributary.reconcile(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[])""",
+                (
+                    shard,
+                    self.id,
+                    [item.run_id for item in mine],
+                    [item.ordinal for item in mine],
+                    [item.seq for item in mine],
+                ),
+            ).fetchall()
+        return lost
 
     def fall_silent(self):
         """Make its last beat an old one."""
@@ -242,7 +294,10 @@ class Process:
 
 def rescue(connection):
     """Take the attempts of silent processes away; return how many."""
-    return scalar(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500)")
+    return sum(
+        scalar(connection, "select tributary.rescue(%s::smallint, interval '10 seconds', 500)", shard)
+        for shard in shards(connection)
+    )
 
 
 @contextmanager
@@ -278,123 +333,3 @@ def waits(observer, pid):
     return scalar(
         observer, "select coalesce(wait_event_type = 'Lock', false) from pg_stat_activity where pid = %s", pid
     )
-
-
-_ENDED = "('completed', 'skipped', 'cancelled', 'discarded')"
-# a workflow function decides what the failure of a step means that it has asked for
-_ASKED = "(s.flags & 24576 = 16384)"
-_ILL = "s.state = 'cancelled' or s.reason = 'aborted' or (s.state = 'discarded' and s.flags & 1 = 0)"
-_BAD = f"(not {_ASKED} and ({_ILL}))"
-INVARIANTS = {
-    "remaining is the number of unended steps": f"""
-        select r.run_id from tributary.runs r where r.remaining <> (
-            select count(*) from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.kind = 'step'
-              and s.state not in {_ENDED})""",
-    "an ended run has no unended row": f"""
-        select r.run_id from tributary.runs r
-        join tributary.steps s on s.shard = r.shard and s.run_id = r.run_id
-        where r.state not in ('running', 'paused') and s.state not in {_ENDED}""",
-    "a run at work has work": f"""
-        select r.run_id from tributary.runs r where r.state in ('running', 'paused') and not exists (
-            select from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.state <> 'blocked'
-              and s.state not in {_ENDED})""",
-    "failed counts what ended badly": f"""
-        select r.run_id from tributary.runs r
-        where r.state in ('running', 'paused', 'completed') and r.failed <> (
-            select count(*) from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.kind = 'step' and {_BAD})""",
-    "a failed run has a reason": """
-        select run_id from tributary.runs
-        where state = 'failed' and failed = 0 and reason is distinct from 'result'""",
-    "a completed run failed nowhere": """
-        select run_id from tributary.runs where state = 'completed' and failed > 0""",
-    "warnings counts what was tolerated": """
-        select r.run_id from tributary.runs r where r.warnings <> (
-            select count(*) from tributary.steps s
-            where s.shard = r.shard and s.run_id = r.run_id and s.kind = 'step'
-              and s.state = 'discarded' and s.flags & 1 = 1 and s.reason <> 'aborted')""",
-    "blocked means unmet": f"""
-        select run_id from tributary.steps
-        where state not in {_ENDED} and (state = 'blocked' or reason = 'steps') <> (unmet > 0)""",
-    "unmet counts the needs that have not ended": f"""
-        select s.run_id from tributary.steps s where s.state = 'blocked' and s.kind = 'step' and s.unmet <> (
-            select count(*) from tributary.edges e
-            join tributary.steps p on p.shard = e.shard and p.run_id = e.run_id and p.ordinal = e.parent
-            where e.shard = s.shard and e.run_id = s.run_id and e.child = s.ordinal
-              and p.state not in {_ENDED})""",
-    "nothing starts below a need that ended badly": f"""
-        select c.run_id from tributary.steps c
-        join tributary.edges e on e.shard = c.shard and e.run_id = c.run_id and e.child = c.ordinal
-        join tributary.steps s on s.shard = e.shard and s.run_id = e.run_id and s.ordinal = e.parent
-        where c.state in ('available', 'scheduled', 'running', 'completed', 'discarded')
-          and not {_ASKED} and (s.state not in {_ENDED} or {_BAD})""",
-    "discarded rows have their dead letter": f"""
-        select s.run_id from tributary.steps s
-        where s.kind <> 'closing' and not {_ASKED}
-          and (s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')) <> exists (
-            select from tributary.dead_letters d
-            where d.shard = s.shard and d.run_id = s.run_id and d.ordinal = s.ordinal)""",
-    "discarded rows have their attempt": """
-        select s.run_id from tributary.steps s where s.state = 'discarded' and not exists (
-            select from tributary.attempts a
-            where a.shard = s.shard and a.run_id = s.run_id and a.ordinal = s.ordinal
-              and a.attempt = s.attempt and a.outcome in ('discarded', 'aborted'))""",
-    "who waits for a handler is not claimable": """
-        select run_id from tributary.steps
-        where reason = 'no_handler' and state in ('available', 'scheduled', 'running', 'completed')""",
-    "attempts are counted on from their base": """
-        select run_id from tributary.steps
-        where attempt - attempt_base < crashes or attempt_base < 0 or max_attempts < 1
-           or crashes < 0 or lone_crashes not between 0 and crashes""",
-    "what runs was claimed at some time": """
-        select run_id from tributary.steps where state = 'running' and claimed_at is null""",
-    "keys lead to their row": """
-        select k.run_id from tributary.keys k where not exists (
-            select from tributary.steps s where s.shard = k.shard and s.run_id = k.run_id)""",
-    "steps have their payload": """
-        select s.run_id from tributary.steps s where s.kind <> 'closing' and (s.payload is null) <> exists (
-            select from tributary.payloads p
-            where p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal)""",
-}
-
-
-def check_invariants(connection) -> None:
-    """Assert what must hold between any two transactions."""
-    broken: dict[str, Any] = {}
-    for rule, sql in INVARIANTS.items():
-        if found := connection.execute(sql + " limit 3").fetchall():
-            broken[rule] = [
-                connection.execute(
-                    "select ordinal, state::text, reason, unmet, flags, attempt from tributary.steps"
-                    " where run_id = %s order by ordinal limit 20",
-                    (run_id,),
-                ).fetchall()
-                for (run_id,) in found
-            ]
-    assert broken == {}
-
-
-def watch_transitions(connection) -> None:
-    """Log every change of a step's state from now on."""
-    connection.execute("""
-        create table public.transitions (run_id uuid, ordinal int, old text, new text, renewed boolean);
-        create function public.log_transition() returns trigger language plpgsql as $$
-        begin
-            insert into public.transitions
-            values (new.run_id, new.ordinal, old.state::text, new.state::text, new.seq > old.seq);
-            return null;
-        end $$;
-        create trigger watched after update on tributary.steps for each row
-            when (old.state is distinct from new.state) execute function public.log_transition()
-    """)
-
-
-def check_transitions(connection) -> set[tuple[StepState, StepState]]:
-    """Assert that the model knows every logged transition, and that what became available has a new seq."""
-    rows = connection.execute("select distinct old, new, renewed from public.transitions").fetchall()
-    assert [found for found in rows if found[1] == "available" and not found[2]] == []
-    seen = {(StepState(old), StepState(new)) for old, new, _ in rows}
-    assert {(old, new) for old, new in seen if new not in STEP_TRANSITIONS[old]} == set()
-    return seen

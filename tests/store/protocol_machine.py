@@ -121,7 +121,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     claim_more = precondition(may_claim)(rule(number=numbers, most=st.integers(1, 6))(_claim))
 
     def take(self, process, most):
-        kit.scalar(self.connection, "select tributary.promote(0::smallint, 500)")
+        kit.everywhere(self.connection, "promote", 500)
         self.model.promote()
         self.agree()
         ready = self.model.ready(process.id)[:most]
@@ -214,7 +214,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             assert stands == self.model.save_progress(*token(item))
 
     def save_progress(self, item):
-        asked = "select tributary.save_progress(0::smallint, %s, %s, %s, '{}')"
+        asked = "select tributary.save_progress({shard}, %s, %s, %s, '{}')"
         stands = kit.scalar(self.connection, asked, item.run_id, item.ordinal, item.seq)
         assert stands == self.model.save_progress(*token(item))
 

@@ -34,12 +34,14 @@ class Swept(NamedTuple):
 
 
 def sweep(connection, retention=MONTH, *, limit=1_000, act=pruning.prune):
-    """Sweep shard 0 with windows of ``limit`` steps."""
-    place, runs, intents, batches = pruning.START, 0, 0, 0
-    while place is not None:
-        batch = db.run(connection, act(0, retention, place, limit))
-        runs, intents, batches = runs + batch.runs, intents + batch.intents, batches + 1
-        place = batch.next
+    """Sweep all shards with windows of ``limit`` steps."""
+    runs = intents = batches = 0
+    for shard in kit.shards(connection):
+        place = pruning.START
+        while place is not None:
+            batch = db.run(connection, act(shard, retention, place, limit))
+            runs, intents, batches = runs + batch.runs, intents + batch.intents, batches + 1
+            place = batch.next
     return Swept(runs, intents, batches)
 
 

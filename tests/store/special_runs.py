@@ -155,11 +155,11 @@ FANS = st.fixed_dictionaries(
 def promote(connection):
     """Do what maintenance does for groups and limits."""
     connection.execute("select tributary.sweep_groups(500, null)")
-    connection.execute("select tributary.promote_groups(0::smallint, 100)")
-    connection.execute("select tributary.fire_waits(0::smallint, 100)")
-    while kit.scalar(connection, "select tributary.release_waiting(0::smallint, 1000)"):
+    kit.everywhere(connection, "promote_groups", 100)
+    kit.everywhere(connection, "fire_waits", 100)
+    while kit.everywhere(connection, "release_waiting", 1000):
         pass
-    connection.execute("select tributary.fill_waiting(0::smallint, 1000)")
+    kit.everywhere(connection, "fill_waiting", 1000)
 
 
 class Worker:

@@ -49,13 +49,21 @@ def test_priority_and_queue_move_it_to_another_lane_behind_those_who_wait_there(
     ]
 
 
+@pytest.mark.one_shard("a watermark is of one shard")
 def test_a_watermark_that_has_passed_its_lane_does_not_hide_it(connection, process):
     low = kit.intent(connection)
     ahead = [kit.intent(connection, priority=3) for _ in range(3)]
     claimed = process.claim(3)
     assert {item.run_id for item in claimed} == set(ahead)
     change(connection, low, priority=3)
-    found = process.take(["default"], [3], [""], [max(item.seq for item in claimed) + 1], 10)
+    found = process.take(
+        ["default"],
+        [3],
+        [""],
+        [max(item.seq for item in claimed) + 1],
+        10,
+        shard=kit.shard_of(connection, low),
+    )
     assert [item.run_id for item in found] == [low]
 
 
@@ -218,9 +226,9 @@ def test_the_timeout_of_a_run_counts_from_its_new_time(connection, process, minu
     due = f"select (tributary.clock() + interval '{minutes} minutes')::text"
     change(connection, run, run_after=kit.scalar(connection, due))
     kit.advance(connection, f"{max(minutes, 0) + 9} minutes")
-    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 0
+    assert kit.everywhere(connection, "expire_runs", 10) == 0
     kit.advance(connection, "2 minutes")
-    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 1
+    assert kit.everywhere(connection, "expire_runs", 10) == 1
     error = kit.scalar(connection, "select error ->> 'message' from tributary.runs where run_id = %s", run)
     assert "its timeout of 600 s" in error
 

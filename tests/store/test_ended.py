@@ -12,6 +12,8 @@ from tests.store import protocol_kit as kit
 from tests.store.ends import hold_ends
 from tributary_daemon.model.states import RUN_ENDED, STEP_ENDED
 
+pytestmark = pytest.mark.one_shard("calls every function for the shard where its rows are, by number")
+
 GUARDS = Path(__file__).resolve().parents[1] / "guards"
 RETRIES = {"retry", "retry_only", "requeue", "requeue_steps"}
 ROWS = """

@@ -44,7 +44,11 @@ def events(connection, work_id):
 
 def take(process):
     """Claim without the promotion that would cancel what has expired: as if nobody else were there."""
-    return process.take(["default"], [0], [""], [0], 100)
+    return [
+        item
+        for shard in kit.shards(process.connection)
+        for item in process.take(["default"], [0], [""], [0], 100, shard=shard)
+    ]
 
 
 def test_the_claim_itself_passes_over_what_has_expired(connection, process):
@@ -70,10 +74,10 @@ def test_it_is_cancelled_with_its_reason_and_counts_as_no_failure(connection, pr
         "waiting": lambda: submit(connection, "t.nobody.v1", expires_in=600),
     }[state]()
     assert kit.row(connection, work)["state"] == state
-    connection.execute("select tributary.promote(0::smallint, 500)")
+    kit.everywhere(connection, "promote", 500)
     assert kit.row(connection, work)["state"] == state
     later(connection, process)
-    connection.execute("select tributary.promote(0::smallint, 500)")
+    kit.everywhere(connection, "promote", 500)
     row = kit.row(connection, work)
     assert (row["state"], row["reason"], row["attempt"]) == ("cancelled", "expired", 0)
     assert events(connection, work) == [("step_cancelled", "expired")]
@@ -87,7 +91,7 @@ def test_a_leader_without_other_work_is_told(connection, process):
     assert not kit.scalar(connection, attend, worker)
     later(connection, process)
     assert kit.scalar(connection, attend, worker)
-    connection.execute("select tributary.promote(0::smallint, 500)")
+    kit.everywhere(connection, "promote", 500)
     assert not kit.scalar(connection, attend, worker)
 
 
@@ -122,7 +126,7 @@ def test_a_run_expires_as_a_whole(connection, process, fork):
 
 def test_a_run_that_has_started_goes_on(connection, process, fork):
     run = submit(connection, fork, expires_in=600)
-    [first] = process.take(["default"], [0], [""], [0], 1)
+    [first] = process.take(["default"], [0], [""], [0], 1, shard=kit.shard_of(connection, run))
     later(connection, process)
     assert take(process) == []
     [second] = process.claim()
@@ -147,8 +151,8 @@ def test_what_somebody_holds_is_left_for_the_next_sweep(connection, process, for
         holder.execute("select from tributary.steps where run_id = %s for update", (work,))
         holder.execute("select from tributary.runs where run_id = %s for update", (run,))
         connection.execute("set statement_timeout = '5s'")
-        assert kit.scalar(connection, "select tributary.expire_steps(0::smallint, 100)") == 0
-    assert kit.scalar(connection, "select tributary.expire_steps(0::smallint, 100)") == 2
+        assert kit.everywhere(connection, "expire_steps", 100) == 0
+    assert kit.everywhere(connection, "expire_steps", 100) == 2
 
 
 def test_ten_thousand_expired_rows_do_not_hide_what_can_run(connection, process):

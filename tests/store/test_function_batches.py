@@ -18,6 +18,7 @@ def worker(connection):
     return flow.process(connection)
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 @pytest.mark.parametrize("outcome", ["discarded", "continued"])
 def test_a_function_ends_in_the_batch_that_retries_one_of_its_steps(connection, worker, outcome):
     run = flow.begin(connection)
@@ -44,6 +45,7 @@ def finish_all(connection, worker, entries):
     )  # fmt: skip
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 def test_histories_are_kept_in_the_order_of_locks(connection, worker, database, eventually):
     """One batch: the function of the later run, a step of the earlier one; another: the reverse."""
     early, late = sorted([flow.begin(connection), flow.begin(connection)])
@@ -133,6 +135,7 @@ def test_a_suspended_function_frees_its_place_in_a_limited_queue(connection, wor
     assert kit.run_row(connection, run)[0] == "completed"
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 def test_a_step_that_is_left_and_ends_in_the_same_batch_is_refused(connection, worker):
     run = flow.begin(connection)
     assert flow.suspend(worker, flow.main(worker), [flow.run(3, "a"), flow.run(4, "b")]) == []

@@ -112,8 +112,9 @@ def test_code_that_does_not_fit_parks_the_run_with_growing_pauses(connection, wo
     assert kinds == [("step_parked",)] * 3
     item = flow.main(worker)
     assert worker.finish([item], "parked", error={"type": "NonDeterminism", "message": "changed"}) == []
-    assert kit.scalar(connection, "select tributary.release_parked(0::smallint, array['other.v1'])") == 0
-    assert kit.scalar(connection, f"select tributary.release_parked(0::smallint, array['{flow.NAME}'])") == 1
+    released = "select tributary.release_parked(tributary.shard_of(%s), %s)"
+    assert kit.scalar(connection, released, run, ["other.v1"]) == 0
+    assert kit.scalar(connection, released, run, [flow.NAME]) == 1
     item = flow.main(worker)
     worker.finish([item], "parked", error={"type": "NonDeterminism", "message": "changed"})
     assert kit.scalar(connection, "select tributary.retry(%s)", run) == "running", (

@@ -31,7 +31,7 @@ def test_a_run_is_submitted_by_name_with_its_inputs_as_they_are(connection, work
     assert json.loads(item.payload) == {"order": {"items": [1, 2]}, "x" * 200: 1}
     assert worker.finish([item], result='{"fine": true}') == []
     assert kit.run_row(connection, run)[:2] == ("completed", 0)
-    assert kit.scalar(connection, "select tributary.leaf_results(0::smallint, %s)", run) == {"fine": True}
+    assert kit.scalar(connection, "select tributary.leaf_results({shard}, %s)", run) == {"fine": True}
     assert flow.refused(connection, f"select tributary.submit_workflow('{flow.NAME}', '[1]')")[0] == "TR001"
 
 
@@ -116,7 +116,7 @@ def test_timers_signals_and_answers_wake_it(connection, worker):
     assert flow.suspend(worker, flow.main(worker), open_=[3, 5]) == []
     set_clock(connection, 61)
     worker.beat()
-    assert kit.scalar(connection, "select tributary.fire_waits(0::smallint, 500)") == 1
+    assert kit.everywhere(connection, "fire_waits", 500) == 1
     assert flow.suspend(worker, flow.main(worker), open_=[5]) == []
     kit.scalar(connection, "select tributary.reject(%s, 'manager', 'no')", run)
     item = flow.main(worker)

@@ -66,9 +66,10 @@ def finish(process, items, told):
     """Finish a batch with an outcome and a result of each."""
     failed = json.dumps({"type": "Failed", "message": "no"})
     return process.connection.execute(
-        """select from tributary.finish_steps(
-               0::smallint, %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-               null, null, true, '{}', '{}', 0)""",
+        f"""select from tributary.finish_steps(
+               {kit.shard_of(process.connection, items[0].run_id)}::smallint,
+               %s, %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+               null, null, true, '{{}}', '{{}}', 0)""",
         (
             process.id,
             [item.run_id for item in items],
@@ -98,6 +99,7 @@ def test_two_batches_that_start_children_in_the_same_groups(crowd, connection, e
     assert connection.execute(held).fetchall() == [("g", 2), ("h", 2)]
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 def test_two_operators_who_retry_runs_of_the_same_groups(crowd, connection, eventually):
     ids = []
     for group in "ghhg":
@@ -140,7 +142,7 @@ def test_who_gives_a_slot_back_waits_for_nobody(crowd, connection):
     (item,) = worker.claim()
     assert group_step(connection, worker, item, group="g") == "held"
     worker.finish([item])
-    leave = "select tributary.leave_ended(0::smallint, %s::uuid[], %s)"
+    leave = f"select tributary.leave_ended({kit.shard_of(connection, item.run_id)}::smallint, %s::uuid[], %s)"
     crowd[0].execute("set lock_timeout = '1s'")
     with crowd[1].transaction():
         crowd[1].execute("select from tributary.group_slots for update")

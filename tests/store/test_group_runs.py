@@ -60,7 +60,7 @@ def test_what_belongs_to_a_holder_works_under_its_slot(offered):
     child = kit.workflow("w.child.v1", {"a": (), "b": ("a",)}, concurrency=ousting)
     run = kit.start(offered, parent)
     stranger = kit.start(offered, child)
-    enter = "select tributary.enter_group(0::smallint, '', 'etl', 1, 'queue', %s, %s)"
+    enter = "select tributary.enter_group({shard}, '', 'etl', 1, 'queue', %s, %s)"
     assert kit.scalar(offered, enter, run, 1) == "held", "a step of a run that holds it"
     below = kit.scalar(
         offered,

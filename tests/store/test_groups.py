@@ -21,17 +21,17 @@ def offered(connection):
 
 def enter(connection, run_id, ordinal=1, *, group="etl", limit=1, on_limit="queue", tenant=""):
     return kit.scalar(
-        connection, "select tributary.enter_group(0::smallint, %s, %s, %s, %s, %s, %s)",
+        connection, "select tributary.enter_group({shard}, %s, %s, %s, %s, %s, %s)",
         tenant, group, limit, on_limit, run_id, ordinal,
     )  # fmt: skip
 
 
 def leave(connection, run_id, ordinal=1):
-    return kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, %s)", run_id, ordinal)
+    return kit.scalar(connection, "select tributary.leave_group({shard}, %s, %s)", run_id, ordinal)
 
 
 def promote(connection):
-    return kit.scalar(connection, "select tributary.promote_groups(0::smallint, 100)")
+    return kit.everywhere(connection, "promote_groups", 100)
 
 
 def sweep(connection):
@@ -53,7 +53,7 @@ def begin(connection, **more):
     with connection.transaction():
         run_id = kit.start(connection, SPEC)
         state = kit.scalar(
-            connection, "select tributary.group_run(0::smallint, %s, %s, %s, %s)",
+            connection, "select tributary.group_run({shard}, %s, %s, %s, %s)",
             run_id, values["group"], values["limit"], values["on_limit"],
         )  # fmt: skip
     return run_id, state
@@ -62,7 +62,7 @@ def begin(connection, **more):
 def group_step(connection, worker, claimed, **more):
     values = {"group": "etl", "limit": 1, "on_limit": "queue", **more}
     return kit.scalar(
-        connection, "select tributary.group_step(0::smallint, %s, %s, %s, %s, %s, %s, %s)",
+        connection, "select tributary.group_step({shard}, %s, %s, %s, %s, %s, %s, %s)",
         worker.id, claimed.run_id, claimed.ordinal, claimed.seq,
         values["group"], values["limit"], values["on_limit"],
     )  # fmt: skip
@@ -160,7 +160,7 @@ def test_a_whole_run_waits_with_its_roots_and_starts_when_the_slot_is_free(offer
     assert state == "queued"
     assert kit.states(offered, second) == {"a": "waiting", "b": "blocked"}
     assert kit.row(offered, second, "a")["reason"] == "group"
-    shown = "select tributary.run_state_now(0::smallint, %s, 'running', null)"
+    shown = "select tributary.run_state_now({shard}, %s, 'running', null)"
     assert kit.scalar(offered, shown, second) == "waiting"
     worker = kit.Process(offered)
     assert worker.work_off() == 2
@@ -199,7 +199,7 @@ def test_a_handler_that_comes_while_the_run_waits_starts_nothing_of_it(connectio
     assert kit.states(connection, second)["a"] == "waiting"
     leave(connection, first, None)
     promote(connection)
-    assert kit.scalar(connection, "select tributary.release_waiting(0::smallint, 100)") >= 1
+    assert kit.everywhere(connection, "release_waiting", 100) >= 1
     assert kit.states(connection, second)["a"] == "available"
 
 

@@ -12,11 +12,17 @@ from tests.store import interleaving_kit as meeting
 from tests.store import protocol_kit as kit
 from tests.store import protocol_tables as tables
 
+pytestmark = pytest.mark.one_shard("both calls meet in one shard")
+
 
 @pytest.fixture(scope="module")
 def arena(server, template):
     """Two callers, an observer and a thread, in a database that all pairs share."""
-    with _fresh(server, template) as url, kit.connections(url, 3) as opened, ThreadPoolExecutor(1) as pool:
+    with (
+        _fresh(server, template, one_shard=True) as url,
+        kit.connections(url, 3) as opened,
+        ThreadPoolExecutor(1) as pool,
+    ):
         one, two, observer = opened
         kit.offer(one)
         # with a worker of our own in the fleet, a public claim leaves the dead to it

@@ -37,8 +37,8 @@ def finished(connection, process, spec, count, days=0.0):
     return made
 
 
-def sweep(connection, *, limit=None, act=True, letters=None, shards=1):
-    under = keeping.KeepSweep(shards, keep_letters=letters, act=act)
+def sweep(connection, *, limit=None, act=True, letters=None):
+    under = keeping.KeepSweep(len(kit.shards(connection)), keep_letters=letters, act=act)
     batches = 0
     while not under.ended:
         if limit is not None:

@@ -10,6 +10,8 @@ from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
 from tributary_daemon.store.leases import ClaimRequest, Ended, Lane, Leases
 
+pytestmark = pytest.mark.one_shard("an exchange is of one shard")
+
 WRITERS = "select distinct xmin::text from tributary.steps where state in ('running', 'completed')"
 ALL = ClaimRequest([Lane("default", 0, "")], [0], 10)
 LEVEL = "alter database {} set default_transaction_isolation = '{}'"

@@ -13,6 +13,10 @@ from tests.store.prune_kit import sweep
 from tests.store.test_groups import group_step
 from tributary_daemon.store import pruning
 
+pytestmark = pytest.mark.one_shard(
+    "who locks in one order does so within a shard, and more shards only part the crowd"
+)
+
 CONNECTIONS = 8
 QUEUES = (*kit.QUEUES, "heavy")
 # a run in its group waits for its children, these for theirs, and then for steps: nobody waits in a circle
@@ -171,14 +175,14 @@ class Member(special_runs.Worker):
     def progress(self):
         for item in [item for item in self.held if item.name == kit.NAME][:2]:
             kit.scalar(
-                self.connection, "select tributary.save_progress(0::smallint, %s, %s, %s, '{}')",
+                self.connection, "select tributary.save_progress({shard}, %s, %s, %s, '{}')",
                 item.run_id, item.ordinal, item.seq,
             )  # fmt: skip
 
     def housekeeping(self):
         special_runs.promote(self.connection)
-        kit.scalar(self.connection, "select tributary.promote(0::smallint, 100)")
-        kit.scalar(self.connection, "select tributary.expire_runs(0::smallint, 100)")
+        kit.everywhere(self.connection, "promote", 100)
+        kit.everywhere(self.connection, "expire_runs", 100)
 
     def prune(self):
         sweep(self.connection, pruning.Retention(keep=0.2, keep_letters=0.2), limit=50)

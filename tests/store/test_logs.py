@@ -37,6 +37,12 @@ def a_chunk(work_id, part=0, *, ordinal=0, seq=1, attempt=1, drop=(None, None), 
     )
 
 
+def write(connection, chunks):
+    """Write chunks, those of each shard for themselves, as a worker does."""
+    for shard in {kit.shard_of(connection, chunk.run_id) for chunk in chunks}:
+        logs.write(connection, shard, [c for c in chunks if kit.shard_of(connection, c.run_id) == shard])
+
+
 def parts(connection, work_id):
     rows = connection.execute(
         "select part from tributary.log_chunks where run_id = %s order by ordinal, seq, part", [work_id]
@@ -46,16 +52,16 @@ def parts(connection, work_id):
 
 def test_a_chunk_is_written_once_however_often_it_comes(connection, process):
     work = kit.intent(connection)
-    logs.write(connection, 0, [a_chunk(work), a_chunk(work, 1)])
-    logs.write(connection, 0, [a_chunk(work, 1), a_chunk(work, 2)])
+    write(connection, [a_chunk(work), a_chunk(work, 1)])
+    write(connection, [a_chunk(work, 1), a_chunk(work, 2)])
     assert parts(connection, work) == [0, 1, 2]
 
 
 def test_new_chunks_take_the_place_of_old_ones_of_their_attempt_only(connection, process):
     work, other = kit.intent(connection), kit.intent(connection)
-    logs.write(connection, 0, [a_chunk(work, n) for n in range(6)])
-    logs.write(connection, 0, [a_chunk(work, n, seq=2) for n in range(6)] + [a_chunk(other, 3)])
-    logs.write(connection, 0, [a_chunk(work, 6, drop=(2, 4)), a_chunk(other, 4)])
+    write(connection, [a_chunk(work, n) for n in range(6)])
+    write(connection, [a_chunk(work, n, seq=2) for n in range(6)] + [a_chunk(other, 3)])
+    write(connection, [a_chunk(work, 6, drop=(2, 4)), a_chunk(other, 4)])
     assert parts(connection, work) == [0, 1, 5, 6, 0, 1, 2, 3, 4, 5]
     assert parts(connection, other) == [3, 4]
 
@@ -63,8 +69,8 @@ def test_new_chunks_take_the_place_of_old_ones_of_their_attempt_only(connection,
 def test_what_waited_together_is_as_bounded_as_what_was_written_one_by_one(connection, process):
     work, other = kit.intent(connection), kit.intent(connection)
     said = [a_chunk(work, n, drop=(n - 2, n - 2) if n > 2 else (None, None)) for n in range(9)]
-    logs.write(connection, 0, said[:4])
-    logs.write(connection, 0, [*said[4:], a_chunk(other, 5), a_chunk(work, 5, seq=2)])
+    write(connection, said[:4])
+    write(connection, [*said[4:], a_chunk(other, 5), a_chunk(work, 5, seq=2)])
     assert parts(connection, work) == [0, 7, 8, 5]
     assert parts(connection, other) == [5]
 
@@ -72,7 +78,7 @@ def test_what_waited_together_is_as_bounded_as_what_was_written_one_by_one(conne
 def test_the_tenant_is_that_of_the_work_and_nothing_is_written_for_work_that_is_gone(connection, process):
     work = kit.intent(connection, tenant="acme")
     gone = "0199aaaa-0000-7000-8000-000000000000"
-    logs.write(connection, 0, [a_chunk(work), a_chunk(gone)])
+    write(connection, [a_chunk(work), a_chunk(gone)])
     assert connection.execute("select run_id::text, tenant_id from tributary.log_chunks").fetchall() == [
         (str(work), "acme")
     ]
@@ -81,13 +87,13 @@ def test_the_tenant_is_that_of_the_work_and_nothing_is_written_for_work_that_is_
 def test_what_is_no_json_is_refused(connection, process):
     work = kit.intent(connection)
     with pytest.raises(psycopg.Error):
-        logs.write(connection, 0, [a_chunk(work)._replace(entries="[nonsense")])
+        write(connection, [a_chunk(work)._replace(entries="[nonsense")])
 
 
 def test_pages_go_forth_and_back(connection, process):
     run = kit.start(connection, kit.workflow("w", {"a": (), "b": ("a",)}))
     for part in range(4):
-        logs.write(connection, 0, [a_chunk(run, part, ordinal=1), a_chunk(run, part, ordinal=2)])
+        write(connection, [a_chunk(run, part, ordinal=1), a_chunk(run, part, ordinal=2)])
     everything = db.run(connection, logs.behind(Wanted(run), None, 100))
     assert [(row.ordinal, row.part, row.step_id) for row in everything] == [
         (ordinal, part, step) for part in range(4) for ordinal, step in ((1, "a"), (2, "b"))
@@ -116,10 +122,10 @@ def test_pages_go_forth_and_back(connection, process):
 
 def test_logs_go_with_their_work_in_bounded_batches(connection, process):
     work, run = kit.intent(connection), kit.start(connection, kit.workflow("w", {"a": (), "b": ("a",)}))
-    logs.write(connection, 0, [a_chunk(work, n) for n in range(70)])
-    logs.write(connection, 0, [a_chunk(run, n, ordinal=o) for n in range(70) for o in (1, 2)])
+    write(connection, [a_chunk(work, n) for n in range(70)])
+    write(connection, [a_chunk(run, n, ordinal=o) for n in range(70) for o in (1, 2)])
     stays = kit.intent(connection, run_after="9999-01-01T00:00:00Z")
-    logs.write(connection, 0, [a_chunk(stays)])
+    write(connection, [a_chunk(stays)])
     process.work_off()
     assert sweep(connection) == (0, 0, 2)
     kit.advance(connection, "31 days")
@@ -134,10 +140,10 @@ def test_logs_go_with_their_work_in_bounded_batches(connection, process):
 def test_another_attempt_keeps_the_lines_of_the_first(connection, process):
     work = kit.intent(connection)
     first = process.claim()
-    logs.write(connection, 0, [a_chunk(work, seq=first[0].seq)])
+    write(connection, [a_chunk(work, seq=first[0].seq)])
     process.finish(first, "retry", delay=0)
     second = process.claim()
-    logs.write(connection, 0, [a_chunk(work, seq=second[0].seq, attempt=2)])
+    write(connection, [a_chunk(work, seq=second[0].seq, attempt=2)])
     process.finish(second, "discarded")
     kit.scalar(connection, "select tributary.requeue(%s)", work)
     process.work_off()

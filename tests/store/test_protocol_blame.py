@@ -30,7 +30,8 @@ def take(process, run_id):
 
 def mark_started(connection, claimed):
     connection.execute(
-        "select from tributary.mark_started(0::smallint, %s::uuid[], %s::int[], %s::bigint[])",
+        f"select from tributary.mark_started({kit.shard_of(connection, claimed.run_id)}::smallint,"
+        " %s::uuid[], %s::int[], %s::bigint[])",
         ([claimed.run_id], [claimed.ordinal], [claimed.seq]),
     )
 
@@ -140,7 +141,7 @@ def test_other_runtimes_get_a_suspect_only_while_they_hold_nothing_and_then_noth
     for crash in (1, 2):
         assert [row[0] for row in claim()] == [str(bad)]
         connection.execute("delete from tributary.processes where process_id = %s", (mine,))
-        connection.execute("select tributary.rescue(0::smallint, '10 seconds', 10)")
+        kit.rescue(connection)
         mine = kit.scalar(
             connection, "select tributary.register_process('sh', 'shell', %s)", ["t.shell.v1", "t.other.v1"]
         )
@@ -149,7 +150,7 @@ def test_other_runtimes_get_a_suspect_only_while_they_hold_nothing_and_then_noth
     assert [row[0] for row in claim()] == [str(bad)], "alone, whatever else is ready"
     assert claim() == [], "and nothing beside it"
     connection.execute("delete from tributary.processes where process_id = %s", (mine,))
-    connection.execute("select tributary.rescue(0::smallint, '10 seconds', 10)")
+    kit.rescue(connection)
     assert step(connection, bad)[2:4] == (3, 1), "its start came with the claim: this was its own crash"
     mine = kit.scalar(
         connection, "select tributary.register_process('sh', 'shell', %s)", ["t.shell.v1", "t.other.v1"]
@@ -171,7 +172,7 @@ def test_a_beat_from_the_future_is_that_of_the_dead(connection, process):
     run = kit.intent(connection)
     take(process, run)
     connection.execute("update tributary.processes set beat_at = beat_at + interval '1 hour'")
-    assert kit.scalar(connection, "select tributary.rescue(0::smallint, '10 seconds', 10)") == 1
+    assert kit.rescue(connection) == 1
     assert step(connection, run)[0] == "available"
 
 

@@ -32,6 +32,7 @@ def token(claimed):
     return (claimed.run_id, claimed.ordinal, claimed.seq)
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 def test_a_cut_between_claim_and_reply_leaves_nothing_behind(database, connection, process, eventually):
     for _ in range(50):
         kit.intent(connection)
@@ -266,7 +267,7 @@ def test_a_progress_write_at_the_same_time_does_not_spoil_a_finish(database, con
         with other.transaction():
             assert kit.scalar(
                 other,
-                "select tributary.save_progress(0::smallint, %s, 0, %s, '{}')",
+                "select tributary.save_progress({shard}, %s, 0, %s, '{}')",
                 claimed.run_id,
                 claimed.seq,
             )

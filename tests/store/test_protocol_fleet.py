@@ -136,7 +136,7 @@ def test_the_limit_of_a_run_holds_nobody_back_for_a_handler_that_has_come(connec
     connection.execute("select tributary.register_handlers('python', %s::jsonb)", (handlers,))
     assert membership.release_waiting(connection, 1) == 2
     assert sorted(kit.row(connection, run, step)["state"] for step in ("a", "b")) == ["available", "waiting"]
-    connection.execute("select tributary.fill_waiting(0::smallint, 1000)")
+    kit.everywhere(connection, "fill_waiting", 1000)
     assert sorted(kit.row(connection, run, step)["state"] for step in ("a", "b")) == ["available", "waiting"]
     kit.check_invariants(connection)
 

@@ -10,6 +10,8 @@ from tests.store import protocol_kit as kit
 from tests.store.ends import hold_ends
 from tests.store.protocol_machine import SECOND, ProtocolMachine
 
+pytestmark = pytest.mark.one_shard("its batches are of one shard, as every batch is")
+
 
 @pytest.mark.timeout(900)
 def test_random_histories_are_as_the_model_says(connection, histories):

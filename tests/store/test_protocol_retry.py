@@ -213,7 +213,7 @@ def test_what_failed_goes_on_from_its_progress_and_what_had_completed_begins_ane
     run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ("a",)}))
     for outcome in ("completed", "discarded"):
         (claimed,) = process.claim()
-        done = "select tributary.save_progress(0::smallint, %s, %s, %s, '7')"
+        done = "select tributary.save_progress({shard}, %s, %s, %s, '7')"
         assert kit.scalar(connection, done, claimed.run_id, claimed.ordinal, claimed.seq) is True
         assert process.finish([claimed], outcome) == []
     connection.execute(again, (run,))

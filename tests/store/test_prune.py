@@ -14,6 +14,8 @@ from tests.store.prune_kit import DAY, MONTH, left, sweep
 from tributary_daemon.errors import KeyConflict
 from tributary_daemon.store import db, pruning
 
+pytestmark = pytest.mark.one_shard("counts the batches of a sweep, which are of one shard each")
+
 LETTERS_TOO = dataclasses.replace(MONTH, keep_letters=30 * DAY)
 ONCE = {"max_attempts": 1}
 CHAIN = {"a": (), "b": ("a",), "c": ("b",)}
@@ -35,9 +37,7 @@ def process(connection):
 def test_an_intent_goes_with_all_that_belongs_to_it(connection, process):
     done = kit.intent(connection, idempotency_key="k")
     claimed = process.claim()
-    kit.scalar(
-        connection, "select tributary.save_progress(0::smallint, %s, 0, %s, '1')", done, claimed[0].seq
-    )
+    kit.scalar(connection, "select tributary.save_progress({shard}, %s, 0, %s, '1')", done, claimed[0].seq)
     process.finish(claimed, "retry", delay=0)
     assert process.work_off() == 1
     assert set(left(connection, done)) == {"steps", "payloads", "keys", "attempts", "event_log", "progress"}

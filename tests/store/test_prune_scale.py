@@ -9,6 +9,8 @@ from tests.store.prune_kit import DAY, MONTH
 from tests.store.test_traps_scale import buffers
 from tributary_daemon.store import db, pruning
 
+pytestmark = pytest.mark.one_shard("pages and bounds of batches, which are of one shard each")
+
 BATCH = "select * from tributary.prune_batch(0::smallint, %s, %s, interval '30 days', null, null, null, 1000)"
 LOOK = (
     "select * from tributary.find_prunable(0::smallint, %s, %s, interval '30 days', null, null, null, 1000)"

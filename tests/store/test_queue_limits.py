@@ -229,6 +229,7 @@ def test_workers_of_other_runtimes_are_bound_by_it_and_wake_others(offered, data
         assert [note.payload for note in listener.notifies(timeout=5, stop_after=1)] == ["heavy"]
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 def test_suspects_are_claimed_within_the_limit(offered):
     limit(offered, concurrency=1)
     runs = submit(offered, 2)

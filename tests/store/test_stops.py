@@ -169,7 +169,7 @@ def test_a_step_that_gets_the_slot_of_its_group_keeps_to_the_limit_of_its_run(co
     }  # fmt: skip
     running = worker.claim()
     worker.finish(holder)
-    kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, 1)", other)
+    kit.scalar(connection, "select tributary.leave_group({shard}, %s, 1)", other)
     promote(connection)
     assert worker.claim() == []
     worker.finish(running[:1])
@@ -184,7 +184,7 @@ def test_a_step_that_gets_its_slot_while_its_run_is_paused_waits_for_that(connec
     assert group_step(connection, worker, worker.claim()[0]) == "queued"
     kit.scalar(connection, "select tributary.pause_run(%s)", run)
     worker.finish(holder)
-    kit.scalar(connection, "select tributary.leave_group(0::smallint, %s, 1)", other)
+    kit.scalar(connection, "select tributary.leave_group({shard}, %s, 1)", other)
     promote(connection)
     assert kit.row(connection, run, "a")["reason"] == "paused"
     kit.scalar(connection, "select tributary.resume_run(%s)", run)
@@ -206,7 +206,7 @@ def test_a_timeout_tells_what_the_workflow_says_whenever_the_run_began(connectio
     kit.advance(connection, "1 hour")
     kit.scalar(connection, "select tributary.retry(%s)", run)
     kit.advance(connection, "2 minutes")
-    assert kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)") == 1
+    assert kit.everywhere(connection, "expire_runs", 10) == 1
     error = kit.scalar(connection, "select error ->> 'message' from tributary.runs where run_id = %s", run)
     assert error == "the run had not ended after its timeout of 90 s"
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.store import protocol_kit as kit
 
+pytestmark = pytest.mark.one_shard("plans and bounds of claims over one shard")
+
 OTHER = "t.other.v1"
 FILL = """
     with made as (

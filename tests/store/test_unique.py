@@ -260,6 +260,7 @@ def test_terms_that_make_no_sense_are_refused(connection, process, unique, optio
     assert kit.scalar(connection, "select count(*) from tributary.steps") == 0
 
 
+@pytest.mark.one_shard("a sweep goes shard by shard, by number")
 def test_a_sweep_forgets_keys_of_ended_work_and_no_others(connection, process):
     ended = submit(connection, {"key": "ended"})[0]
     process.finish(process.claim())
@@ -278,6 +279,7 @@ def test_a_sweep_forgets_keys_of_ended_work_and_no_others(connection, process):
     assert submit(connection, {"key": "ended"})[0] != ended
 
 
+@pytest.mark.one_shard("a sweep goes shard by shard, by number")
 def test_a_sweep_waits_for_the_longest_period_that_somebody_has_asked_for(connection, process):
     first = submit(connection, {"key": "k"})[0]
     for period in (60, 3600, 60):
@@ -295,7 +297,7 @@ def test_what_the_replaced_payload_had_come_to_is_not_told_to_the_new_one(connec
     unique = {"key": "k", "on_conflict": "replace"}
     submit(connection, unique)
     [claimed] = process.claim()
-    beat = "select tributary.save_progress(0::smallint, %s, 0, %s, %s::jsonb)"
+    beat = "select tributary.save_progress({shard}, %s, 0, %s, %s::jsonb)"
     assert kit.scalar(connection, beat, claimed.run_id, claimed.seq, '{"done": 57}')
     process.finish([claimed], "retry", delay=60)
     submit(connection, unique, payload={"n": 2})

@@ -29,7 +29,7 @@ def told(connection):
 def expire(connection):
     """Let the time pass of what expires, and have the leader come by."""
     kit.advance(connection, "11 minutes")
-    kit.scalar(connection, "select tributary.expire_steps(0::smallint, 100)")
+    kit.everywhere(connection, "expire_steps", 100)
 
 
 def three_crashes(connection, process):
@@ -67,7 +67,8 @@ INTENTS = {
     "steered": (
         {},
         lambda connection, _: connection.execute(
-            "select tributary.steer_many(0::smallint, 'cancel', array(select run_id from tributary.steps),"
+            "select tributary.steer_many(tributary.shard_of((select run_id from tributary.steps)), 'cancel',"
+            " array(select run_id from tributary.steps),"
             " array[null::text], '{}')"
         ),
     ),
@@ -140,7 +141,7 @@ RUNS = {
         {"timeout": 60.0},
         lambda connection, _: (
             kit.advance(connection, "2 minutes"),
-            kit.scalar(connection, "select tributary.expire_runs(0::smallint, 10)"),
+            kit.everywhere(connection, "expire_runs", 10),
         ),
     ),
 }

@@ -53,7 +53,7 @@ def send(connection, run, name="ready", payload=None, key=None):
 
 
 def fire(connection):
-    return kit.scalar(connection, "select tributary.fire_waits(0::smallint, 500)")
+    return kit.everywhere(connection, "fire_waits", 500)
 
 
 def refused(connection, sql, *params):
@@ -349,6 +349,7 @@ def test_a_wait_that_is_retried_counts_anew(connection, process):
     assert ended(connection, run)[0] == "completed"
 
 
+@pytest.mark.one_shard("a batch of one shard is full of what is held")
 def test_a_run_that_is_held_does_not_hold_up_the_others(connection, process, database):
     steps = {f"w{n}": {"name": WAIT} for n in range(30)}
     held = kit.start(connection, kit.workflow("w.many.v1", steps))

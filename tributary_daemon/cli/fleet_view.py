@@ -46,7 +46,7 @@ def _worker(row: dict[str, Any]) -> tuple[Span, ...]:
     slots = sum(process["slots"] or row["concurrency"] for process in processes)
     missing = (row["wanted"] or 0) - len(processes)
     only = f"  names {','.join(row['patterns'])}" if row["patterns"] else ""
-    where = f"{row['host']}  {','.join(row['queues'])}{only}  {row['version']}"
+    where = f"{row['host']}  {','.join(row['queues'])}{only}{_shards(row)}  {row['version']}"
     return (
         Span(row["name"], "name"),
         Span(_state(row), _STYLES.get(row["state"], "")),
@@ -58,6 +58,20 @@ def _worker(row: dict[str, Any]) -> tuple[Span, ...]:
         if missing > 0
         else Span(where, "faint"),
     )
+
+
+def _shards(row: dict[str, Any]) -> str:
+    """Return which shards a worker serves, as ``--shards`` takes them; nothing for all."""
+    if row["shards"] is None:
+        return ""
+    spans: list[list[int]] = []
+    for shard in row["shards"]:
+        if spans and spans[-1][1] == shard - 1:
+            spans[-1][1] = shard
+        else:
+            spans.append([shard, shard])
+    numbers = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
+    return f"  shards {numbers}{' (auto)' if row['spreads'] else ''}"
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -84,6 +84,8 @@ class WorkerDocument:
         protocol: that it speaks.
         names: what it claims; empty until it knows.
         patterns: of the names that it was told to claim; empty for all that it has.
+        shards: that it serves now; None for all.
+        spreads: it shares them with other workers that serve the same.
         concurrency: slots of each process.
         wanted: how many processes it is to have; None until it has said so.
         failures: modules that did not import.
@@ -103,6 +105,8 @@ class WorkerDocument:
     queues: tuple[str, ...]
     names: tuple[str, ...]
     patterns: tuple[str, ...]
+    shards: tuple[int, ...] | None
+    spreads: bool
     concurrency: int
     wanted: int | None
     started_at: datetime
@@ -127,6 +131,8 @@ class WorkerDocument:
             "queues": list(self.queues),
             "names": list(self.names),
             "patterns": list(self.patterns),
+            "shards": None if self.shards is None else list(self.shards),
+            "spreads": self.spreads,
             "concurrency": self.concurrency,
             "wanted": self.wanted,
             "started_at": rfc3339(self.started_at),

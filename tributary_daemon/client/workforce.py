@@ -71,6 +71,8 @@ def _worker(row: fleet.WorkerRow, processes: tuple[ProcessDocument, ...]) -> Wor
         queues=tuple(row.queues),
         names=tuple(row.names),
         patterns=tuple(row.patterns),
+        shards=None if row.shards is None else tuple(row.shards),
+        spreads=row.spreads,
         concurrency=row.concurrency,
         wanted=row.processes,
         started_at=row.started_at,

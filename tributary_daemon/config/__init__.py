@@ -74,6 +74,10 @@ class Config:
         default=(),
         metadata=_meta(parse.names, "handler names a worker claims, e.g. billing.%; empty for all"),
     )
+    worker_shards: str = field(
+        default="all",
+        metadata=_meta(parse.shards, "shards a worker serves: all, auto for a share of them, or e.g. 0-3,7"),
+    )
     processes: int | None = field(
         default=None,
         metadata=_meta(parse.whole(1, 1024), "child processes of a worker; unset: the usable cores"),

@@ -21,6 +21,7 @@ DEFAULTS = ("queue", "priority", "max_attempts", "timeout", "retry")
 
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _LAST_PORT = 65_535
+_MOST_SHARDS = 4096
 # libpq takes ? and # in a password as they are, so everything up to the last @ may belong to it
 _MASKED_URL = re.compile(r"(?P<head>[a-z][a-z0-9+]*://[^/?#\s:@]*:)\S*(?P<tail>@)", re.IGNORECASE)
 _MASKED_KEY = re.compile(
@@ -125,6 +126,32 @@ def names(value: Any) -> tuple[str, ...]:
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise Refused("a list of names, or names joined by commas, is expected")
     return tuple(part.strip() for part in parts if part.strip())
+
+
+EVERY, SPREAD = "all", "auto"
+_RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
+
+
+def shards(value: Any) -> str:
+    """Parse which shards a worker serves: ``all``, ``auto``, or numbers like ``0-3,7``."""
+    written = text(value).replace(" ", "")
+    if written not in (EVERY, SPREAD):
+        for part in written.split(","):
+            found = _RANGE.fullmatch(part)
+            if found is None or not int(found[1]) <= int(found[2] or found[1]) < _MOST_SHARDS:
+                raise Refused("all, auto, or numbers of shards like 0-3,7 are expected")
+    return written
+
+
+def shard_numbers(written: str) -> tuple[int, ...] | None:
+    """Return the numbers that `shards` has accepted; None for all."""
+    if written in (EVERY, SPREAD):
+        return None
+    found: set[int] = set()
+    for part in written.split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(found))
 
 
 def size(value: Any) -> int:

@@ -30,15 +30,21 @@ class Claiming:
         shard: its number.
         open_queues: queues without a bound of their own.
         bounded: queue -> slots of this process in it.
+        alone: there is no other shard; otherwise it looks only where a scout for all has found work.
 
     Attributes:
         more: another claim is likely to find work at once.
+        urgency: the best priority that the last scout has found, of queues that may be claimed from.
         freed: keys of limits under which attempts have ended, which others have to be told.
     """
 
-    def __init__(self, shard: int, open_queues: Iterable[str], bounded: Iterable[str]) -> None:
+    def __init__(
+        self, shard: int, open_queues: Iterable[str], bounded: Iterable[str], *, alone: bool = True
+    ) -> None:
         self.shard = shard
-        self.more = True
+        self.more = alone
+        self.urgency = 0
+        self._alone = self._promising = alone
         self._open = list(open_queues)
         self._bounded = list(bounded)
         self._marks = Watermarks([*self._open, *self._bounded])
@@ -60,7 +66,7 @@ class Claiming:
         Under a limit no more is claimed than there are ``free`` slots for: it starts first.
         Sets ``more`` when another claim is likely to find work at once.
         """
-        if want > 0 and time.monotonic() >= self._survey_at:
+        if want > 0 and self._alone and time.monotonic() >= self._survey_at:
             self._survey(leases)
         limited = self._limited_requests(min(want, free), room)
         requests = [*limited, *self._requests(want, room)]
@@ -93,8 +99,9 @@ class Claiming:
         """
         began = time.monotonic()
         self.deferred = self._look_at if began < self._look_at else None
-        if self.deferred is not None or want <= 0:
+        if self.deferred is not None or want <= 0 or not self._promising:
             return []
+        self._promising = self._alone
         promoted, found = leases.promote_and_survey(self.shard)
         self._survey_at = time.monotonic() + _SURVEY_EVERY
         self._promoted_at = began
@@ -133,6 +140,15 @@ class Claiming:
         self._look_at = min(self._look_at, max(time.monotonic() + 0.002, self._hurried_at))
         self._limits.doubt()
         self._saturated = False
+
+    def note(self, found: Survey) -> None:
+        """A scout has found lanes here."""
+        self._note(found)
+        self._marks.learn(found.lanes)
+        ready = [lane.priority for lane, _ in found.lanes if self._limits.open(lane)]
+        self.urgency = max(ready, default=0)
+        self.more = self._promising = bool(ready)
+        self.deferred = self._limits.opens_at
 
     def _survey(self, leases: Leases) -> None:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority."""

@@ -14,10 +14,22 @@ from tributary_daemon.daemon.closing import close_within
 from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.endings import Exit
-from tributary_daemon.daemon.inbox import Check, Drain, Finished, GivenUp, Inbox, Message, Pause, Unhold, Wake
+from tributary_daemon.daemon.inbox import (
+    Check,
+    Drain,
+    Finished,
+    GivenUp,
+    Inbox,
+    Message,
+    Pause,
+    Serve,
+    Unhold,
+    Wake,
+)
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
+from tributary_daemon.daemon.shares import HELP, SERVE
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
@@ -102,15 +114,20 @@ class ProcessCore:
         self._thread.start()
 
     def obey(self, do: str) -> None:
-        """Do what a supervisor says: wake, check, pause, resume, unhold or drain.
+        """Do what a supervisor says: wake, check, pause, resume, unhold, drain, serve 0,3 or help 0,3.
 
         wake: there may be work; check: something held may have been cancelled; pause: claim nothing until
         resume, what runs goes on; unhold: claim from queues with slots too; drain: claim nothing new,
-        finish what runs, then end.
+        finish what runs, then end; serve and help: claim from these shards, and as help also what has been
+        left lying in others.
         """
         message = _MESSAGES.get(do)
         if message is not None:
             self._inbox.put(message)
+        elif do.startswith((SERVE, HELP)):
+            word, _, numbers = do.partition(" ")
+            shards = frozenset(int(number) for number in numbers.split(",") if number)
+            self._inbox.put(Serve(shards, helps=f"{word} " == HELP))
 
     def wake(self) -> None:
         """There may be work."""

@@ -11,7 +11,6 @@ import psycopg
 
 from tributary_daemon import events
 from tributary_daemon.daemon import grouping, losses
-from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.daemon.facts import load_facts
 from tributary_daemon.daemon.held import from_row
 from tributary_daemon.daemon.holdings import Holdings
@@ -23,6 +22,7 @@ from tributary_daemon.daemon.inbox import (
     Message,
     Pause,
     Progress,
+    Serve,
     Unhold,
     Wake,
 )
@@ -30,6 +30,7 @@ from tributary_daemon.daemon.outage import Outage
 from tributary_daemon.daemon.outcomes import RETURNED, ended
 from tributary_daemon.daemon.pace import Pace
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
+from tributary_daemon.daemon.turns import Turns
 from tributary_daemon.engine.failures import record, retried
 from tributary_daemon.errors import NotPossible, TributaryError
 from tributary_daemon.model.outcome import Released, Snoozed
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tributary_daemon.daemon.board import Board
+    from tributary_daemon.daemon.claiming import Claiming
     from tributary_daemon.daemon.crew import Crew
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.inbox import Inbox
@@ -96,7 +98,10 @@ class DatabaseThread:
         self._board = board
         self._sign = sign
         self._pace = Pace(setup.slots)
-        self._claimings = [Claiming(shard, setup.queues, setup.bounded) for shard in range(setup.shards)]
+        self._turns = Turns(setup.shards, setup.queues, setup.bounded, setup.process_id)
+        if setup.own:
+            self._turns.serve(setup.own, helps=False)
+        self._claimings = self._turns.claimings
         self._contexts = Contexts()
         self._link = Reconnect(
             setup.url, f"trib {setup.label}", prepare=setup.prepare, outage=Outage(setup.label)
@@ -136,7 +141,7 @@ class DatabaseThread:
                 linger=_LINGER if backlog else 0.0,
                 enough=max(1, holdings.handed // 2) if backlog else 1,
             )
-            self._sign(any(claiming.more for claiming in self._claimings), self._link.trouble)
+            self._sign(self._turns.more, self._link.trouble)
             for message in messages:
                 self._absorb(message)
             if self._link.pause > 0:
@@ -154,10 +159,12 @@ class DatabaseThread:
         """Seconds until something has to be done without being told."""
         if (pause := self._link.pause) > 0:
             return min(pause, 1.0)
-        if self._holdings.ended or (any(claiming.more for claiming in self._claimings) and self._want() > 0):
+        if self._holdings.ended or (self._turns.more and self._want() > 0):
             return 0.0
         now = time.monotonic()
         until = [1.0]
+        if (scouts := self._turns.due_in(now)) is not None and self._want() > 0:
+            until.append(scouts)
         if self._rescans:
             until.append(self._rescans[0] - now)
         if self._holdings.held or now < self._wary_until:
@@ -188,6 +195,8 @@ class DatabaseThread:
                     self._recall()
                 else:
                     self._wake()
+            case Serve(shards, helps):
+                self._turns.serve(shards, helps=helps)
             case Unhold():
                 self._bounded = self._setup.bounded
                 self._wake()
@@ -203,9 +212,7 @@ class DatabaseThread:
 
     def _wake(self) -> None:
         now = time.monotonic()
-        for claiming in self._claimings:
-            claiming.more = True
-            claiming.hurry()
+        self._turns.hurry()
         # a transaction may have notified before its rows became visible to our snapshot
         self._rescans = [now + after for after in _RESCANS]
         heapq.heapify(self._rescans)
@@ -229,22 +236,27 @@ class DatabaseThread:
         now = time.monotonic()
         while self._rescans and self._rescans[0] <= now:
             heapq.heappop(self._rescans)
-            for claiming in self._claimings:
-                claiming.more = True
+            self._turns.again()
         self._save_progress(connection)
         if now >= self._reconcile_at and (self._holdings.held or now < self._wary_until):
             self._reconcile(leases)
-        for claiming in self._claimings:
-            self._exchange(leases, claiming)
+        if self._want() > 0 and (opens := self._turns.scout(leases)) is not None:
+            self._scan_at(opens)
+        for claiming, claims in self._turns.order({held.shard for held, _ in self._holdings.ended}):
+            self._exchange(leases, claiming, claims=claims)
         if self._holdings.ready:
             self._give(leases)
         if self._holdings.once:
             self._start_once(leases)
 
-    def _exchange(self, leases: Leases, claiming: Claiming) -> None:
+    def _scan_at(self, at: float) -> None:
+        if at not in self._rescans:
+            heapq.heappush(self._rescans, at)
+
+    def _exchange(self, leases: Leases, claiming: Claiming, *, claims: bool = True) -> None:
         mine = [item for item in self._holdings.ended if item[0].shard == claiming.shard]
         # a finish may have released what comes next, so a claim goes with it whenever there is room
-        want = self._want() if claiming.more or mine else 0
+        want = self._want() if claims and (claiming.more or mine) else 0
         room = self._holdings.room(self._bounded) if want > 0 else {}
         for held, _ in mine:
             claiming.ended(held.limits)
@@ -270,8 +282,10 @@ class DatabaseThread:
                 if row[6] in room:
                     room[row[6]] -= 1
             self._hand_over(claiming.shard, claiming.look(leases, want - len(rows), room, free - len(rows)))
-            if claiming.deferred is not None and claiming.deferred not in self._rescans:
-                heapq.heappush(self._rescans, claiming.deferred)
+            if claiming.deferred is not None:
+                self._scan_at(claiming.deferred)
+            if mine or rows:
+                self._turns.ask()
 
     def _account(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token]) -> None:
         """Forget what is written, or refused."""
@@ -351,14 +365,12 @@ class DatabaseThread:
                 self._reconcile_at = 0.0
 
     def _reconcile(self, leases: Leases) -> None:
-        for claiming in self._claimings:
-            mine = self._holdings.of_shard(claiming.shard)
-            lost = leases.reconcile(claiming.shard, [held.token for held in mine])
+        for shard, lost in leases.reconcile_all(self._holdings.by_shard(len(self._claimings))).items():
             for token in lost:
                 held = self._holdings.held.get(token[:2])
                 if held is not None and held.token == token:
                     self._lose(held)
-            losses.tell(leases, claiming.shard, lost)
+            losses.tell(leases, shard, lost)
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
 
     def _lose(self, held: Held) -> None:

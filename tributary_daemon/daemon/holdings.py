@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
-    from tributary_daemon.store.leases import Ended
+    from tributary_daemon.store.leases import Ended, Token
 
 _WAITS: Final = 0.06
 _LOOKS_AGAIN: Final = 0.015
@@ -59,9 +59,12 @@ class Holdings:
         """Slots that nothing waits for or runs in."""
         return max(0, self._slots - len(self.held) + len(self.ended))
 
-    def of_shard(self, shard: int) -> list[Held]:
-        """Return what is held of one shard."""
-        return [held for held in self.held.values() if held.shard == shard]
+    def by_shard(self, shards: int) -> dict[int, list[Token]]:
+        """Return the tokens that are held of each shard."""
+        found: dict[int, list[Token]] = {shard: [] for shard in range(shards)}
+        for held in self.held.values():
+            found[held.shard].append(held.token)
+        return found
 
     def handed_over(self) -> list[Held]:
         """Return what the crew has got and has not reported yet."""

@@ -35,6 +35,14 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """Claim from these shards; of others what has been left lying there, if it ``helps``."""
+
+    shards: frozenset[int]
+    helps: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unhold:
     """The process that this one replaces is gone: claim from queues with slots too."""
 
@@ -62,7 +70,7 @@ class Finished:
     outcome: Outcome | None
 
 
-Message = Wake | Check | Drain | Pause | Unhold | GivenUp | Progress | Finished
+Message = Wake | Check | Drain | Pause | Serve | Unhold | GivenUp | Progress | Finished
 
 
 class Inbox:

@@ -20,6 +20,7 @@ class WorkerOptions:
     Attributes:
         queues: queue -> how many of its steps run at once over the whole worker; None for no such bound.
         names: patterns of handler names it claims (``billing.%``); empty for every name it has.
+        shards: ``all``, ``auto`` for a share of them, or numbers like ``0-3,7``.
         processes: children that run handlers; None for the usable cores.
         concurrency: slots per process.
         imports: modules or ``./files.py`` whose handlers it offers, beside the entry points.
@@ -34,6 +35,7 @@ class WorkerOptions:
 
     queues: Mapping[str, int | None]
     names: tuple[str, ...] = ()
+    shards: str = "all"
     processes: int | None = None
     concurrency: int = 10
     imports: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class WorkerOptions:
         return cls(
             queues=parse_queues(config.queues),
             names=config.names,
+            shards=config.worker_shards,
             processes=config.processes,
             concurrency=config.concurrency,
             imports=config.handlers,

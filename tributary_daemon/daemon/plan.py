@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tributary_daemon.config.values import SPREAD, shard_numbers
 from tributary_daemon.daemon.recycling import Recycling
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.model.control import CONTROL_QUEUE
@@ -34,6 +35,8 @@ class WorkerPlan:
         bounded: queue -> slots over the whole worker.
         closing: queue of closing steps.
         names: patterns of the names that it claims; empty for all it has.
+        shards: that it serves; None for all.
+        spreads: whether it shares them with other workers that serve the same.
         processes: children.
         concurrency: slots per process.
         imports: modules or files with handlers.
@@ -65,6 +68,8 @@ class WorkerPlan:
     bounded: dict[str, int]
     closing: str
     names: tuple[str, ...]
+    shards: tuple[int, ...] | None
+    spreads: bool
     processes: int
     concurrency: int
     imports: tuple[str, ...]
@@ -113,6 +118,7 @@ class WorkerPlan:
             queues=tuple(dict.fromkeys((*self.queues, self.closing))),
             bounded={queue: share for queue, share in shares.items() if share},
             slots=self.concurrency,
+            own=self.shards or (),
             step_connections=self.step_connections,
             imports=self.imports,
             enable_shell=self.enable_shell,
@@ -136,6 +142,8 @@ class WorkerPlan:
             closing=queue,
             enable_shell=True,
             names=(),
+            shards=None,
+            spreads=False,
             directory=directory,
             retention=None,
             tends=False,
@@ -167,6 +175,8 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         bounded=bounded,
         closing=CONTROL_QUEUE,
         names=options.names,
+        shards=shard_numbers(options.shards),
+        spreads=options.shards == SPREAD,
         processes=options.processes or cores,
         concurrency=options.concurrency,
         imports=options.imports,

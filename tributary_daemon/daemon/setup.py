@@ -19,6 +19,7 @@ class ProcessSetup:
         process_id: registered by the supervisor; 0 until it says start.
         label: name for logs, e.g. ``web1/2``.
         shards: number of shards.
+        own: those that its worker was told to serve; empty for all.
         names: handler names it claims.
         queues: queues without a bound.
         bounded: queue -> slots of this process in it.
@@ -43,6 +44,7 @@ class ProcessSetup:
     label: str
     process_id: int = 0
     shards: int = 1
+    own: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     queues: tuple[str, ...] = ("default",)
     bounded: dict[str, int] = field(default_factory=dict)

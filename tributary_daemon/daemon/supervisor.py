@@ -23,6 +23,7 @@ from tributary_daemon.daemon.pruner import pruners
 from tributary_daemon.daemon.reconnect import LOST, TROUBLE, Reconnect
 from tributary_daemon.daemon.sdnotify import ServiceManager
 from tributary_daemon.daemon.settlement import Death, forget, settle
+from tributary_daemon.daemon.shares import Shares
 from tributary_daemon.daemon.stops import Stops
 from tributary_daemon.daemon.vitals import VitalSigns
 from tributary_daemon.errors import TributaryError
@@ -78,7 +79,7 @@ class Supervisor:
         self._settle_at = self._poll_at = self._status_at = 0.0
         self._worker_id = 0
         self._owns_process = False
-        self._shards = 1
+        self._shares = Shares(plan)
         self._answered_at = time.monotonic()
         self._wake_at: float | None = None
         self._deadline: float | None = None
@@ -102,9 +103,9 @@ class Supervisor:
             DatabaseUnreachable: no connection.
         """
         connection = self._link.connection()
-        self._shards = membership.shard_count(connection)
-        pruner = pruners(self._plan, self._shards)
-        self._maintenance = Maintenance(self._shards, self._plan.lease, self._clock, pruner)
+        shards = self._shares.found(membership.shard_count(connection))
+        pruner = pruners(self._plan, shards)
+        self._maintenance = Maintenance(shards, self._plan.lease, self._clock, pruner)
         self._register(connection)
 
     def stop(self) -> None:
@@ -204,6 +205,7 @@ class Supervisor:
                 case "ready":
                     events.emit(events.ProcessStarted(process=member.setup.label, pid=member.pid))
                     self._family.claims(member)
+                    self._shares.tell(member)
                     self._tell_ready()
                 case "retiring":
                     self._family.retires(member)
@@ -214,7 +216,7 @@ class Supervisor:
         """Start those who have offered; while the database is away they wait."""
         if not self._draining and self._link.pause == 0:
             self._admission.admit(
-                self._link.connection, lambda: self._worker_id, self._shards, register=self._register,
+                self._link.connection, lambda: self._worker_id, self._shares.count, register=self._register,
                 holds_bounded=self._family.holds_bounded, paused=self._orders.paused,
             )  # fmt: skip
 
@@ -245,14 +247,14 @@ class Supervisor:
         while self._deaths and self._link.pause == 0:
             death = self._deaths.pop(0)
             try:
-                settle(self._link.connection(), death, self._shards)
+                settle(self._link.connection(), death, self._shares.count)
             except LOST:
                 self._deaths.append(death)
                 self._settle_at = time.monotonic() + _SETTLE_AGAIN
                 raise
             except TributaryError as error:
                 events.emit(events.SettlementFailed(process=death.label, error=error.message))
-                forget(self._link.connection(), death, self._shards)
+                forget(self._link.connection(), death, self._shares.count)
             if not self._deaths and self._maintenance is not None:
                 self._maintenance.rescue(self._link.connection())
 
@@ -266,13 +268,11 @@ class Supervisor:
         if not self._family.saturated:
             self._saturated_since = None
             if not self._wants_wake:
-                self._wants_wake = True
-                self._poll_at = 0.0
+                self._wants_wake, self._poll_at = True, 0.0
         elif self._saturated_since is None:
             self._saturated_since = now
         elif self._wants_wake and now - self._saturated_since > _SATURATED_FOR:
-            self._wants_wake = False
-            self._poll_at = 0.0
+            self._wants_wake, self._poll_at = False, 0.0
 
     # --- database ---------------------------------------------------------------------------------
 
@@ -281,6 +281,7 @@ class Supervisor:
             connection, name=self._plan.name, host=self._plan.host, pid=os.getpid(),
             version=self._plan.version, queues=self._plan.served, names=self._admission.names or [],
             concurrency=self._plan.concurrency, failures=self._admission.failures, patterns=self._plan.names,
+            shards=self._plan.shards, spreads=self._plan.spreads,
         )  # fmt: skip
         self._waits = False
         if previous:
@@ -301,6 +302,7 @@ class Supervisor:
         pulse = membership.beat_worker(
             connection, self._worker_id, self._vitals.of(started, self._clock), self._plan.claimed,
             wants_wake=waits, state=self._orders.state(draining=self._draining), wanted=self._plan.processes,
+            shares=self._shares.asks,
         )  # fmt: skip
         if waits and not self._waits:
             # who submitted between this beat's look and its commit woke nobody: the next one finds that
@@ -313,11 +315,12 @@ class Supervisor:
             # after an outage, or a jump of the server's clock, all are to beat first
             self._maintenance.spare()
         if not pulse.alive or pulse.beaten < len(started):
-            self._fenced(connection)
+            self._fenced()
             return
         if self._orders.take(pulse.command):
             # the next beat, at once, says that it is done
             self._stops.count, self._poll_at = max(self._stops.count, self._orders.stops), 0.0
+        self._shares.take(pulse.shards, self._family)
         if not self._draining:
             if pulse.ready - pulse.paused:
                 self._orders.wake()
@@ -327,14 +330,15 @@ class Supervisor:
         if self._maintenance is not None:
             self._maintenance.tick(connection, self._worker_id)
 
-    def _fenced(self, connection: Connection) -> None:
+    def _fenced(self) -> None:
         """Others have taken over what this worker held: its processes must stop before new ones start."""
         events.emit(events.WorkerFenced(name=self._plan.name))
         self._health.fenced()
         self._mourn(self._family.kill())
         self._settle()
         self._admission.anew()
-        self._register(connection)
+        # they may have spread the rows over another number of shards meanwhile
+        self.join_database()
 
     def _hear(self) -> None:
         notes = 0
@@ -375,11 +379,8 @@ class Supervisor:
         if not self.ready.is_set():
             self.ready.set()
             self._manager.ready()
-            events.emit(
-                events.WorkerStarted(
-                    name=self._plan.name, queues=self._plan.served, names=len(self._admission.names or [])
-                )
-            )
+            names = len(self._admission.names or [])
+            events.emit(events.WorkerStarted(name=self._plan.name, queues=self._plan.served, names=names))
 
     def _report(self) -> None:
         """Tell the service manager and the health endpoint that the loop has turned, and what it saw."""

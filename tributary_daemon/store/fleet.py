@@ -42,6 +42,8 @@ class WorkerRow(NamedTuple):
     slots: int | None
     rss: int | None
     current: list[dict[str, Any]]
+    shards: list[int] | None
+    spreads: bool
 
 
 class HandlerRow(NamedTuple):

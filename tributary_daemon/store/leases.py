@@ -13,7 +13,7 @@ from tributary_daemon.store.db import reads_committed
 from tributary_daemon.store.histories import KEEP_HISTORY, history_params
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tributary_daemon.model.outcome import Part
     from tributary_daemon.store.db import Connection, Row
@@ -38,6 +38,10 @@ _FINISH: Final = """
 _LANES: Final = """
     select queue, priority, tenant_id, first_seq, limited, opens_in
     from tributary.survey_lanes(%s::smallint, %s::text[], 1000)
+"""
+_SHARDS: Final = """
+    select shard, queue, priority, tenant_id, first_seq, limited, opens_in, waited
+    from tributary.survey_shards(%s::smallint[], %s::text[])
 """
 _FREED: Final = "select tributary.wake_freed(%s::text[])"
 _WINDOW: Final = "select tributary.window_end(%s::smallint, %s, %s::smallint, %s, %s)"
@@ -112,6 +116,20 @@ class Survey(NamedTuple):
 
     lanes: list[tuple[Lane, int]]
     openings: list[Opening]
+
+
+class Scouted(NamedTuple):
+    """Where work is, of several shards.
+
+    Attributes:
+        surveys: shard -> what is ready there; shards without anything are left out.
+        waited: shard -> seconds that the first of its rows has been ready.
+        due: shards in which something is to be promoted.
+    """
+
+    surveys: dict[int, Survey]
+    waited: dict[int, float]
+    due: list[int]
 
 
 class Ended(NamedTuple):
@@ -220,6 +238,18 @@ class Leases:
         """Return what is ready, and what is not to be claimed."""
         return _survey(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
 
+    def survey_shards(self, shards: Sequence[int]) -> Scouted:
+        """Return what is ready in these shards, and where something is due."""
+        rows = self.connection.execute(_SHARDS, (numbers(shards), self._queues)).fetchall()
+        openings = {row[1]: Opening(row[1], row[5], row[6]) for row in rows if row[0] is None}
+        found = Scouted({}, {}, [row[0] for row in rows if row[0] is not None and row[1] is None])
+        for shard, queue, priority, tenant, first, _, _, waited in rows:
+            if shard is not None and queue is not None:
+                survey = found.surveys.setdefault(shard, Survey([], list(openings.values())))
+                survey.lanes.append((Lane(queue, priority, tenant), first))
+                found.waited[shard] = max(waited, found.waited.get(shard, 0.0))
+        return found
+
     def promote_and_survey(self, shard: int) -> tuple[int, Survey]:
         """End due waits, make due rows and heirs of groups available; return how many, and a survey."""
         with self.connection.pipeline() as pipeline:
@@ -249,6 +279,21 @@ class Leases:
         """Return which held tokens are lost; what this process owns without holding it is released."""
         rows = self.connection.execute(_RECONCILE, (shard, self._process_id, *_columns(tokens))).fetchall()
         return [(row[0], row[1], row[2]) for row in rows]
+
+    def reconcile_all(self, held: Mapping[int, Sequence[Token]]) -> dict[int, list[Token]]:
+        """Return what `reconcile` does for each of several shards: one round trip, a transaction for each."""
+        if len(held) == 1:
+            return {shard: self.reconcile(shard, tokens) for shard, tokens in held.items()}
+        with self.connection.pipeline() as pipeline:
+            cursors = {}
+            for shard, tokens in held.items():
+                params = (shard, self._process_id, *_columns(tokens))
+                cursors[shard] = self.connection.execute(_RECONCILE, params)
+                pipeline.sync()
+        return {
+            shard: [(row[0], row[1], row[2]) for row in cursor.fetchall()]
+            for shard, cursor in cursors.items()
+        }
 
     def cancelled(self, shard: int, lost: Sequence[Token]) -> set[Token]:
         """Return those of the lost tokens whose step somebody has cancelled."""

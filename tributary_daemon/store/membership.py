@@ -35,6 +35,7 @@ class Pulse:
         paused: served queues that are paused.
         command: what an operator wants of the worker: pause, drain, stop; None for nothing.
         now: the database's time.
+        shards: that the worker serves; None: it was not asked.
     """
 
     alive: bool
@@ -44,6 +45,7 @@ class Pulse:
     paused: frozenset[str]
     command: str | None
     now: datetime
+    shards: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,13 @@ class Chores:
 def register_worker(
     connection: Connection, *, name: str, host: str, pid: int, version: str, queues: Sequence[str],
     names: Sequence[str], concurrency: int, failures: Sequence[Mapping[str, Any]],
-    patterns: Sequence[str] = (),
+    patterns: Sequence[str] = (), shards: Sequence[int] | None = None, spreads: bool = False,
 ) -> int:  # fmt: skip
-    """Add the row of a supervisor and return its id; ``patterns``: of the names that it was told to claim."""
+    """Add the row of a supervisor and return its id.
+
+    ``patterns``: of the names that it was told to claim. ``shards``: that it was told to serve, None for all.
+    ``spreads``: it shares them with others that serve the same.
+    """
     row = connection.execute(
         "select tributary.register_worker(%s, %s, %s, %s, %s, %s::text[], %s::text[], %s, %s::jsonb)",
         (
@@ -107,10 +113,11 @@ def register_worker(
         ),
     ).fetchone()
     assert row is not None
-    if patterns:
+    if patterns or shards is not None or spreads:
         connection.execute(
-            "update tributary.workers set patterns = %s::text[] where worker_id = %s",
-            (list(patterns), row[0]),
+            "update tributary.workers set patterns = %s::text[], shards = %s::smallint[], spreads = %s"
+            " where worker_id = %s",
+            (list(patterns), None if shards is None else list(shards), spreads, row[0]),
         )
     return int(row[0])
 
@@ -151,13 +158,19 @@ def release_waiting(connection: Connection, shards: int) -> int:
 
 def beat_worker(
     connection: Connection, worker_id: int, processes: Sequence[Vitals], queues: Sequence[str], *,
-    wants_wake: bool, state: str, wanted: int,
+    wants_wake: bool, state: str, wanted: int, shares: bool = False,
 ) -> Pulse:  # fmt: skip
-    """Beat for the worker and its processes, keep what these say of themselves, and look for work."""
+    """Beat for the worker and its processes, keep what these say of themselves, and look for work.
+
+    With ``shares`` it also brings which shards the worker serves now.
+    """
     row = connection.execute(
-        "select alive, beaten, ready, due_in, paused, command, now from tributary.beat_worker("
+        "select alive, beaten, ready, due_in, paused, command, now,"
+        " case when alive and %s then tributary.served_shards(%s) end from tributary.beat_worker("
         "%s, %s, %s, %s, %s::text[], %s::bigint[], %s::integer[], %s::bigint[], %s::text[]::jsonb[])",
         (
+            shares,
+            worker_id,
             worker_id,
             state,
             wanted,
@@ -170,7 +183,8 @@ def beat_worker(
         ),
     ).fetchone()
     assert row is not None
-    return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]), row[5], row[6])
+    shards = None if row[7] is None else tuple(row[7])
+    return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]), row[5], row[6], shards)
 
 
 def inherit_command(connection: Connection, worker_id: int, former: int, known: str | None) -> None:

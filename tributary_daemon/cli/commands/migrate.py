@@ -33,6 +33,7 @@ _ENTRIES: Final = {
     "version": Entry("commands.migrate:version", "Print the newest applied migration"),
     "missing": Entry("commands.migrate:missing", "List applied migrations whose file is gone"),
     "roles": Entry("commands.migrate:roles", "Create the group roles, and grant what they may do"),
+    "shards": Entry("commands.migrate:shards", "Spread all rows over another number of shards"),
     "create": Entry("commands.migrate:create", "Create the empty files of a migration of your own"),
 }
 _STYLES: Final = {
@@ -210,14 +211,36 @@ def roles(*, dry_run: bool, **given: str | None) -> int:
     return failures.COMPLETED
 
 
+@click.command(
+    cls=Command,
+    epilog="""\b
+Workers have to be stopped, and producers should be: those that submit meanwhile wait.
+A database with 10 million steps takes minutes. docs/shards.md says when to do this.
+
+\b
+Examples:
+  trib migrate shards 4
+  trib migrate shards 4 --dry-run | psql mydb""",
+)
+@click.argument("number", type=click.IntRange(1, 4096))
+@_dry
+def shards(*, number: int, dry_run: bool) -> int:
+    """Spread all rows over another number of shards."""
+    before, now = _migrator(None, None, dry_run=dry_run).reshard(number)
+    failures.say(f"{'would be ' if dry_run else ''}spread over {now} shards; it was {before}")
+    return failures.COMPLETED
+
+
 def _migrator(directory: Path | None, table: str | None, *, dry_run: bool = False) -> Migrator:
+    config = settings()
     migrator: Migrator = late("readers:Migrator")(
-        late("readers:database_url")(settings(), say=failures.say),
+        late("readers:database_url")(config, say=failures.say),
         directory=directory,
         table=table or ("user_migrations" if directory else "migrations"),
         dry_run=dry_run,
         out=sys.stdout,
         progress=failures.say,
+        shards=config.shards,
     )
     return migrator
 

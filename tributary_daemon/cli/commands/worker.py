@@ -36,6 +36,11 @@ Examples:
     help="Claim only such names, e.g. 'billing.%'; repeatable.",
 )
 @click.option(
+    "--shards",
+    metavar="SHARDS",
+    help="Shards to serve: all, auto for a share of them, or e.g. 0-3,7 [env: TRIB_WORKER_SHARDS].",
+)
+@click.option(
     "--processes", type=click.IntRange(1, 1024), metavar="N", help="Processes; default: usable cores."
 )
 @click.option(
@@ -83,6 +88,7 @@ def worker(
     *,
     queues: str | None,
     names: tuple[str, ...],
+    shards: str | None,
     processes: int | None,
     concurrency: int | None,
     imports: tuple[str, ...],
@@ -98,6 +104,7 @@ def worker(
     config = settings(
         queues=queues,
         names=tuple(part for given in names for part in given.split(",")),
+        worker_shards=shards,
         processes=processes,
         concurrency=concurrency,
         handlers=imports,

@@ -13,7 +13,7 @@ import psycopg
 
 from tributary_daemon.errors import DatabaseError, SchemaError, TributaryError
 from tributary_daemon.store import db, faults
-from tributary_daemon.store.migrations import roles
+from tributary_daemon.store.migrations import roles, shards
 from tributary_daemon.store.migrations.giving_way import giving_way
 from tributary_daemon.store.migrations.records import Entry
 
@@ -43,8 +43,8 @@ class Target(Protocol):
 
     connection: db.Connection
 
-    def bootstrap(self) -> None:
-        """Make the bookkeeping tables."""
+    def bootstrap(self, number: int | None) -> None:
+        """Make the bookkeeping tables; a new schema is told its number of shards."""
 
     def up(self, file: MigrationFile, group: int, version: str) -> None:
         """Apply one migration; ``version`` is the schema's afterwards."""
@@ -57,6 +57,9 @@ class Target(Protocol):
 
     def grant(self, names: roles.RoleNames) -> None:
         """Create the roles that are missing, and grant them what they may do."""
+
+    def reshard(self, number: int) -> None:
+        """Spread all rows over another number of shards."""
 
     def drop_functions(self) -> None:
         """Drop the functions and views."""
@@ -90,11 +93,12 @@ class LiveTarget:
         self._patience = patience
         self._progress = progress
 
-    def bootstrap(self) -> None:
-        """Make the bookkeeping tables."""
+    def bootstrap(self, number: int | None) -> None:
+        """Make the bookkeeping tables; a new schema is told its number of shards."""
+        own = self._functions is not None
         try:
             with self.connection.transaction():
-                for statement in self._journal.bootstrap(self.connection, meta=self._functions is not None):
+                for statement in self._journal.bootstrap(self.connection, meta=own, shards=number):
                     self.connection.execute(statement)
         except psycopg.Error as error:
             raise faults.translate(error) from error
@@ -238,6 +242,27 @@ class LiveTarget:
                 self.connection.execute(self._journal.remember(roles.META, names.to_json()))
         except psycopg.errors.InsufficientPrivilege as error:
             raise _ungranted(error, gone) from error
+        except psycopg.Error as error:
+            raise faults.translate(error) from error
+
+    def reshard(self, number: int) -> None:
+        """Spread all rows over another number of shards, in one transaction that gives way.
+
+        Raises:
+            NotPossible: workers are at work.
+            SchemaError: a table was in use all the time.
+        """
+        self._lock.verify()
+        connection = self.connection
+
+        def work() -> None:
+            connection.execute(shards.moves(number))
+
+        try:
+            self._patiently(work)
+            # who waited for these locks may record by the number before, and then keeps meta locked until it
+            # ends: the second time waits for that, and moves what it has recorded
+            self._patiently(work)
         except psycopg.Error as error:
             raise faults.translate(error) from error
 

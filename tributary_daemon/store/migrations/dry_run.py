@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from tributary_daemon.store.migrations import roles
+from tributary_daemon.store.migrations import roles, shards
 from tributary_daemon.store.migrations.records import Entry
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ class ScriptTarget:
         self._out = out or sys.stdout
         self._begun = False
 
-    def bootstrap(self) -> None:
-        """Print the bookkeeping tables that are missing."""
-        statements = self._journal.bootstrap(self.connection, meta=self._functions is not None)
+    def bootstrap(self, number: int | None) -> None:
+        """Print the bookkeeping tables that are missing, and the number of shards of a new schema."""
+        own = self._functions is not None
+        statements = self._journal.bootstrap(self.connection, meta=own, shards=number)
         if statements:
             self._transaction("-- bookkeeping", statements)
 
@@ -113,6 +114,10 @@ class ScriptTarget:
             "-- what the roles may do",
             [roles.grants(names), self._journal.remember(roles.META, names.to_json())],
         )
+
+    def reshard(self, number: int) -> None:
+        """Print what spreads all rows over another number of shards."""
+        self._transaction(f"-- {number} shards", [shards.moves(number)])
 
     def drop_functions(self) -> None:
         """Print what drops the functions and views."""

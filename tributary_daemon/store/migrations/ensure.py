@@ -55,7 +55,7 @@ def ensure_schema(url: str, config: Config, *, connection: db.Connection | None 
             )
     else:
         return status
-    Migrator(url).up()
+    Migrator(url, shards=config.shards).up()
     return _status(url, connection)
 
 

@@ -44,12 +44,15 @@ class Journal:
         self.table = sql.Identifier(schema, table)
         self.meta = sql.Identifier(schema, "meta")
 
-    def bootstrap(self, connection: db.Connection, *, meta: bool) -> list[sql.Composed]:
+    def bootstrap(
+        self, connection: db.Connection, *, meta: bool, shards: int | None = None
+    ) -> list[sql.Composed]:
         """Return the statements that make what is missing of the bookkeeping.
 
         Args:
             connection: used for reading only.
             meta: whether the table ``meta`` belongs to it.
+            shards: into how many a schema is split that is created now; None: it is there already.
         """
         statements = []
         # the server checks the right to create a schema even where IF NOT EXISTS finds it
@@ -58,8 +61,12 @@ class Journal:
             statements.append(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
         if not self._has(connection, self.table):
             statements.append(sql.SQL(_TABLE).format(table=self.table))
-        if meta and not self._has(connection, self.meta):
+        found_meta = self._has(connection, self.meta)
+        if meta and not found_meta:
             statements.append(sql.SQL(_META).format(meta=self.meta))
+        # what nothing is said of has one; what was rolled back to nothing may have been told another number
+        if meta and shards is not None and (found_meta or shards != 1):
+            statements.append(self.remember("shards", str(shards)))
         return statements
 
     @staticmethod

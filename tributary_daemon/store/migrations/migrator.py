@@ -11,7 +11,7 @@ import psycopg
 
 from tributary_daemon.errors import InvalidInput, SchemaError
 from tributary_daemon.store import db, faults
-from tributary_daemon.store.migrations import check, files
+from tributary_daemon.store.migrations import check, files, shards
 from tributary_daemon.store.migrations.apply import LiveTarget, Target
 from tributary_daemon.store.migrations.dry_run import ScriptTarget
 from tributary_daemon.store.migrations.functions import Functions
@@ -48,6 +48,7 @@ class Migrator:
         out: where a dry run prints; standard output by default.
         lock_timeout: seconds to wait for another migration to end, and for tables that are in use.
         progress: called with a sentence about what happens.
+        shards: into how many a schema is split that is created now; nothing to one that is there.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Migrator:
         out: TextIO | None = None,
         lock_timeout: float = 900,
         progress: Callable[[str], None] = _silent,
+        shards: int = 1,
     ) -> None:
         if directory is None:
             functions = functions or db.sql_dir() / "functions"
@@ -78,6 +80,7 @@ class Migrator:
         self._out = out
         self._lock_timeout = lock_timeout
         self._progress = progress
+        self._shards = shards
 
     def up(self) -> Report:
         """Apply everything pending as one group, then the functions if anything of them changed.
@@ -116,20 +119,39 @@ class Migrator:
             InvalidInput: these are not Tributary's own migrations, or the owner is one of the roles.
             SchemaError: the schema is not that of this release, or a right is lacking.
         """
-        if self._functions is None:
-            raise InvalidInput("roles belong to Tributary's own schema", hint="leave out --dir")
         with self._target() as target:
-            facts = self._journal.facts(target.connection)
-            status = check.judge(facts)
-            if status.verdict != "ok" or not status.functions_current:
-                raise SchemaError(
-                    "the schema is not that of this release, so its rights are unknown",
-                    hint="run `trib migrate up` first",
-                )
+            facts = self._current(target, "roles")
             chosen = names or _with_app(remembered(facts)) or RoleNames()
             check_owner(target.connection, chosen, self._journal.schema)
             target.grant(chosen)
         return chosen
+
+    def reshard(self, number: int) -> tuple[int, int]:
+        """Spread all rows over another number of shards; return the number before, and the one now.
+
+        Raises:
+            InvalidInput: there cannot be so many, or these are not Tributary's own migrations.
+            NotPossible: workers are at work.
+            SchemaError: the schema is not that of this release, or a table was in use all the time.
+        """
+        shards.check_number(number)
+        with self._target() as target:
+            before = shards.remembered(self._current(target, "shards"))
+            target.reshard(number)
+        return before, number
+
+    def _current(self, target: Target, what: str) -> dict[str, str]:
+        """Return the rows of ``meta`` of a schema that is exactly that of this release."""
+        if self._functions is None:
+            raise InvalidInput(f"{what} belong to Tributary's own schema", hint="leave out --dir")
+        facts = self._journal.facts(target.connection)
+        status = check.judge(facts)
+        if status.verdict != "ok" or not status.functions_current:
+            raise SchemaError(
+                f"the schema is not that of this release, so its {what} are left alone",
+                hint="run `trib migrate up` first",
+            )
+        return facts
 
     def status(self) -> tuple[MigrationStatus, ...]:
         """Return every migration known to the directory or the database, oldest first."""
@@ -198,7 +220,7 @@ class Migrator:
             pending = [file for file in known if file.name not in applied]
             chosen = [file for file in pending if last is None or file.name <= last]
             group = max((entry.group for entry in entries.values()), default=0) + 1
-            target.bootstrap()
+            target.bootstrap(None if applied else self._shards)
             steps = []
             for file in chosen:
                 self._progress(f"applying {file.name}")

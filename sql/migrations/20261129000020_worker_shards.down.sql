@@ -1,0 +1,2 @@
+alter table workers drop column shards;
+alter table workers drop column spreads;
