@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from tributary_daemon.model.outcome import Part
-    from tributary_daemon.store.db import Connection, Row
+    from tributary_daemon.store.db import AsyncConnection, Connection, Row
 
 Token = tuple[str, int, int]
 """run_id, ordinal and seq at claim: the fence of an attempt."""
@@ -35,6 +35,16 @@ _FINISH: Final = """
                                  %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
                                  %s::text[], %s::text[], %s)
 """
+# the setting comes first, as the function needs it. A statement of its own would be another round trip, and in
+# a pipeline the server forgets that it waits: what psycopg sends behind the end of one stops the clock
+_FINISH_ON: Final = """
+    select run_id::text, ordinal, seq
+    from pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true) as waits (wait)
+    cross join lateral tributary.finish_leases(
+        %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+        %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s + 0 * pg_catalog.length(waits.wait))
+"""
+_COMMIT_WITHIN: Final = "5s"
 _LANES: Final = """
     select queue, priority, tenant_id, first_seq, limited, opens_in
     from tributary.survey_lanes(%s::smallint, %s::text[], 1000)
@@ -274,14 +284,22 @@ def save_progress(connection: Connection, shard: int, token: Token, details: str
 
 
 def finish_on(connection: Connection, shard: int, process_id: int, ended: Ended) -> bool:
-    """Finish one step inside an open transaction; False when its token no longer stands."""
-    statement, params = finish_params(shard, process_id, ended)
-    return not connection.execute(statement, params).fetchall()
+    """Finish one step inside an open transaction; False when its token no longer stands.
+
+    From then on that transaction has locked the step and its run, so the server does not wait for long for
+    the commit: one whose host has been cut off in between would keep others from both, and a rescue too.
+    """
+    return not connection.execute(_FINISH_ON, _params_on(shard, process_id, ended)).fetchall()
 
 
-def finish_params(shard: int, process_id: int, ended: Ended) -> tuple[str, tuple[Any, ...]]:
-    """Return statement and parameters of `finish_on`, for an async connection."""
-    return _FINISH, _finish_params(shard, process_id, [ended], ("{}", "{}", 0))
+async def afinish_on(connection: AsyncConnection, shard: int, process_id: int, ended: Ended) -> bool:
+    """Do what `finish_on` does."""
+    cursor = await connection.execute(_FINISH_ON, _params_on(shard, process_id, ended))
+    return not await cursor.fetchall()
+
+
+def _params_on(shard: int, process_id: int, ended: Ended) -> tuple[Any, ...]:
+    return _COMMIT_WITHIN, *_finish_params(shard, process_id, [ended], ("{}", "{}", 0))
 
 
 def _finish_params(
