@@ -86,7 +86,9 @@ class Network:
         self._part = Random().randrange(1, 255)
         self.address = f"{_NETWORK}.{self._part}.1"
         self.addresses = f"{_NETWORK}.{self._part}.0/24"
-        ip("link", "add", self._bridge, "type", "bridge", "forward_delay", "0")
+        # with an address of its own: else it takes the lowest of its cables, another one whenever they change
+        hardware = f"02:54:52:00:{self._part:02x}:01"
+        ip("link", "add", self._bridge, "address", hardware, "type", "bridge", "forward_delay", "0")
         try:
             ip("address", "add", f"{self.address}/24", "dev", self._bridge)
             ip("link", "set", self._bridge, "up")

@@ -35,8 +35,8 @@ _FINISH: Final = """
                                  %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
                                  %s::text[], %s::text[], %s)
 """
-# the setting comes first, as the function needs it. A statement of its own would be another round trip, and in
-# a pipeline the server forgets that it waits: what psycopg sends behind the end of one stops the clock
+# the setting comes first, as the function needs it. A statement of its own would be another round trip, and
+# in a pipeline the server forgets that it waits: what psycopg sends behind the end of one stops the clock
 _FINISH_ON: Final = """
     select run_id::text, ordinal, seq
     from pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true) as waits (wait)
@@ -62,11 +62,11 @@ _RECONCILE: Final = """
     select run_id::text, ordinal, seq
     from tributary.reconcile(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[])
 """
-_CANCELLED: Final = """
+_EXPLAINED: Final = """
     select h.run_id::text, h.ordinal, h.seq
     from unnest(%s::uuid[], %s::int[], %s::bigint[]) as h(run_id, ordinal, seq)
     join tributary.steps as s on s.shard = %s::smallint and s.run_id = h.run_id and s.ordinal = h.ordinal
-    where s.state = 'cancelled'
+    where s.state = 'cancelled' or (s.state = 'completed' and s.seq = h.seq)
 """
 
 
@@ -250,9 +250,13 @@ class Leases:
         rows = self.connection.execute(_RECONCILE, (shard, self._process_id, *_columns(tokens))).fetchall()
         return [(row[0], row[1], row[2]) for row in rows]
 
-    def cancelled(self, shard: int, lost: Sequence[Token]) -> set[Token]:
-        """Return those of the lost tokens whose step somebody has cancelled."""
-        rows = self.connection.execute(_CANCELLED, (*_columns(lost), shard)).fetchall()
+    def explained(self, shard: int, lost: Sequence[Token]) -> set[Token]:
+        """Return those of the lost tokens that are no surprise.
+
+        Somebody has cancelled their step, or they have completed it themselves, on the step's connection, and
+        whoever did so had not said it yet.
+        """
+        rows = self.connection.execute(_EXPLAINED, (*_columns(lost), shard)).fetchall()
         return {(row[0], row[1], row[2]) for row in rows}
 
     def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> tuple[Any, ...]:
