@@ -31,7 +31,10 @@ from bench.server import fresh_database, server
 from tributary_daemon import Client, Migrator
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
+
+    from bench.fleet_probe import Figures
 
 
 SCENES = ("rest", "submits", "steps")
@@ -55,10 +58,16 @@ class Seen(NamedTuple):
     Attributes:
         row: of the table.
         note: more of it, as a sentence.
+        counts: round trips by kind, and rows claimed.
+        heard: wake-ups that arrived, each at one worker.
+        figures: of the server.
     """
 
     row: Sequence[str]
     note: str
+    counts: Counter[str]
+    heard: int
+    figures: Figures
 
 
 class Submitter(threading.Thread):
@@ -172,6 +181,9 @@ def see(at: str, scene: str, workers: int, options: argparse.Namespace) -> Seen:
             ", ".join(f"{what} {100 * share:.0f}%" for what, share in figures.waits),
         ),
         note,
+        counts,
+        heard,
+        figures,
     )  # fmt: skip
 
 
