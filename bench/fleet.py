@@ -118,7 +118,13 @@ def see(at: str, scene: str, workers: int, options: argparse.Namespace) -> Seen:
     steps = scene == "steps"
     work = workers * options.processes * SLOTS / options.steps if steps else options.work
     crowd = Crowd(
-        url, workers=workers, processes=options.processes, lanes=options.connections, slots=SLOTS, work=work
+        url,
+        workers=workers,
+        processes=options.processes,
+        lanes=options.connections,
+        slots=SLOTS,
+        work=work,
+        poll=options.poll,
     )
     if steps:
         backlog = (
@@ -223,6 +229,7 @@ def asked(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--connections", type=int, default=50, help="that carry the statements of all workers"
     )
     parser.add_argument("--no-listen", dest="listen", action="store_false", help="nobody listens, all poll")
+    parser.add_argument("--poll", type=float, default=1, help="seconds: TRIB_POLL_INTERVAL of the workers")
     parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
     parser.add_argument("--submits", type=float, default=5, help="intents a second")
     parser.add_argument("--work", type=float, default=0.05, help="seconds that each of those takes")

@@ -43,6 +43,7 @@ RESCANS: Final = (0.005, 0.02, 0.1)
 _LEASE: Final = 10.0
 _LEADS: Final = 6.0
 _SILENT: Final = 60.0
+_NOTIFY: Final = "select pg_notify(%s, '')"
 _RANDOM: Final = Random()
 
 
@@ -160,12 +161,21 @@ class Crowd:
         lanes: connections for all of them.
         slots: of each process.
         work: seconds that a step takes.
+        poll: seconds between two beats, as TRIB_POLL_INTERVAL has it.
     """
 
     def __init__(
-        self, url: str, *, workers: int, processes: int, lanes: int, slots: int, work: float
+        self,
+        url: str,
+        *,
+        workers: int,
+        processes: int,
+        lanes: int,
+        slots: int,
+        work: float,
+        poll: float = BEAT,
     ) -> None:
-        self._slots, self._work = slots, work
+        self._slots, self._work, self._beat = slots, work, poll
         self._names = [NAME]
         self.lanes = [Lane(url, self) for _ in range(min(lanes, workers))]
         self.workers: list[tuple[Lane, Worker]] = []
@@ -183,8 +193,8 @@ class Crowd:
         began = time.monotonic()
         for number, (lane, worker) in enumerate(self.workers):
             # workers that were started at different times beat at different times
-            first = began + BEAT * number / workers
-            worker.attend_at = first + (TICK - BEAT) * (number % 2)
+            first = began + poll * number / workers
+            worker.attend_at = first + BEAT * (number % 2)
             lane.at(first, partial(self._poll, lane, worker))
 
     def start(self) -> None:
@@ -242,7 +252,7 @@ class Crowd:
         began = time.monotonic()
         worker.poll, worker.polled_at = worker.poll + 1, began
         turn = worker.poll
-        lane.at(began + BEAT, lambda: self._poll(lane, worker) if worker.poll == turn else None)
+        lane.at(began + self._beat, lambda: self._poll(lane, worker) if worker.poll == turn else None)
         vitals = [Vitals(process.process_id) for process in worker.processes]
         pulse = lane.timed(
             "beat",
@@ -256,8 +266,8 @@ class Crowd:
         if pulse.ready:
             for process in worker.processes:
                 self._wake(lane, process)
-        if worker.ears is not None:
-            lane.timed("probe", partial(worker.ears.probe, lane.connection))
+        if worker.ears is not None and (channel := worker.ears.question()) is not None:
+            lane.timed("probe", partial(lane.connection.execute, _NOTIFY, (channel,)))
         if began >= worker.attend_at:
             worker.attend_at = began + TICK
             self._attend(lane, worker, began)

@@ -71,6 +71,15 @@ def test_who_does_not_lead_locks_nothing_and_waits_for_nobody(connection, databa
             assert kit.scalar(other, "select pg_current_xact_id_if_assigned()") is None
 
 
+def test_a_beat_waits_for_no_flush_and_nothing_else_does(connection, worker):
+    with connection.transaction():
+        membership.beat_worker(
+            connection, worker, [], ["default"], wants_wake=True, state="running", wanted=1
+        )
+        assert kit.scalar(connection, "show synchronous_commit") == "off"
+    assert kit.scalar(connection, "show synchronous_commit") == "on"
+
+
 def test_workers_that_wait_for_the_same_queues_are_counted(connection, worker):
     def waiting(*queues):
         return membership.count_waiting(connection, queues)
