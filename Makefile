@@ -18,7 +18,7 @@ unexport PYTHONHOME PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test plans histories outages fuzz lint docs check bench bench-full faults graphs image image-test model soak upgrade chaos constraints clean
+.PHONY: help run test plans histories outages fuzz lint docs check bench bench-full faults fleet graphs image image-test model soak upgrade chaos constraints clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,9 +36,10 @@ plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready an
 histories: $(VENV)/.test ## try 1,000 random histories of the protocol against its model, and let a crowd look for deadlocks (ten minutes; HISTORIES=5000 tries more)
 	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_random_runs.py tests/store/test_lock_order.py
 
-outages: $(VENV)/.test ## take databases away from workers in every way (three minutes; a full disk needs root, a wrong clock cc)
+outages: $(VENV)/.test ## take databases and networks away from workers in every way (four minutes; a full disk and hosts need root, a wrong clock cc)
 	@$(BIN)/python -m pytest -q -n 2 --outages --timeout 600 $(ARGS) \
-	  tests/daemon/test_unusable.py tests/daemon/test_wal_disk.py tests/daemon/test_restored.py tests/daemon/test_skewed_clock.py tests/daemon/test_failover.py
+	  tests/daemon/test_unusable.py tests/daemon/test_wal_disk.py tests/daemon/test_restored.py tests/daemon/test_skewed_clock.py tests/daemon/test_failover.py \
+	  tests/daemon/test_many_machines.py
 
 fuzz: $(VENV)/.test ## throw 200,000 random files, expressions, durations, cron and JSON texts, and command lines at their readers (two minutes; ARGS='--inputs 1000000 --seed 7')
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -73,6 +74,9 @@ soak: $(VENV)/.bench ## an hour of steady mixed load with pruning: does anything
 
 upgrade: $(VENV)/.test ## upgrade under a longer load, and try the commands of this release and the one before on each other's work
 	@$(BIN)/python -m pytest -q --upgrade --timeout 600 $(ARGS) tests/upgrade
+
+fleet: $(VENV)/.bench ## simulate the load of 10 to 1,000 workers on one PostgreSQL, for docs/scale-out.md (ten minutes; ARGS='--workers 300 --scenes rest')
+	@$(BIN)/python -m bench.fleet --connections 200 $(ARGS)
 
 graphs: $(VENV)/.bench ## run graphs of real workflows, and one of 20,000 steps (two minutes; GRAPHS=FOLDER names the files of WfInstances)
 	@$(BIN)/python -m bench.graphs $(GRAPHS) $(ARGS)

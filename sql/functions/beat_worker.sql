@@ -13,6 +13,8 @@ declare
     v_beat record;
     v_command text;
 begin
+    -- what a crash of the server takes of it, the next beat brings; and a thousand workers at rest wait for no flush
+    perform set_config('synchronous_commit', 'off', true);
     -- rarely true, and bounded by its caller: each is a second version of the row
     update processes p
     set slots = coalesce(v.slots, p.slots), rss = coalesce(v.rss, p.rss), current = coalesce(v.current, p.current)

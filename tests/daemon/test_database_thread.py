@@ -72,7 +72,7 @@ class FakeLeases:
         self._perhaps_die()
         return dict.fromkeys(held, self.lost)
 
-    def cancelled(self, shard, lost):
+    def explained(self, shard, lost):
         return self.gone
 
     def _perhaps_die(self):

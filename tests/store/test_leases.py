@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
+
 import psycopg
 import pytest
 
 from tests.store import protocol_kit as kit
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
+from tributary_daemon.store import leases as module
 from tributary_daemon.store.leases import ClaimRequest, Ended, Lane, Leases
 
 pytestmark = pytest.mark.one_shard("an exchange is of one shard")
@@ -73,4 +77,58 @@ def test_which_of_the_lost_leases_somebody_has_cancelled(own):
     )
     lost = leases.reconcile(0, list(tokens.values()))
     assert sorted(lost) == sorted(tokens.values())
-    assert leases.cancelled(0, lost) == {tokens[str(cancelled)]}
+    assert leases.explained(0, lost) == {tokens[str(cancelled)]}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_server_waits_for_the_commit_of_a_finished_step_for_a_moment_only(
+    connection, database, monkeypatch, eventually, is_async
+):
+    kit.offer(connection)
+    process = kit.Process(connection)
+    run = kit.intent(connection)
+    _, (rows,) = Leases(connection, process.id, [kit.NAME], ["default"]).exchange(0, [], [ALL])
+    (item,) = claimed(rows)
+    assert module._COMMIT_WITHIN == "5s"
+    monkeypatch.setattr(module, "_COMMIT_WITHIN", "200ms")
+
+    async def left_open():
+        lent = await db.alend(database, application_name="test step")
+        assert await module.afinish_on(lent, 0, process.id, item)
+        return lent
+
+    if is_async:
+        lent = asyncio.run(left_open())
+    else:
+        lent = db.lend(database, application_name="test step")
+        assert module.finish_on(lent, 0, process.id, item)
+    locked = (
+        "select count(*) from (select from tributary.steps where run_id = %s for update skip locked) as free"
+    )
+    assert kit.scalar(connection, locked, run) == 0
+    # what others need is free again, and nothing of it has happened
+    eventually(lambda: kit.scalar(connection, locked, run) == 1, 10, "its lock is gone")
+    assert kit.row(connection, run)["state"] == "running"
+    closed = lent.close()
+    if closed is not None:
+        asyncio.run(closed)
+
+
+def test_a_lost_token_is_no_surprise_where_its_own_attempt_has_completed_the_step(connection, database):
+    kit.offer(connection)
+    process = kit.Process(connection)
+    runs = [kit.intent(connection) for _ in range(3)]
+    held = Leases(connection, process.id, [kit.NAME], ["default"])
+    _, (rows,) = held.exchange(0, [], [ALL])
+    tokens = {row[0]: tuple(row[:3]) for row in rows}
+    done, cancelled, taken = (tokens[str(run)] for run in runs)
+    with closing(db.lend(database, application_name="test step")) as lent:
+        assert module.finish_on(lent, 0, process.id, next(i for i in claimed(rows) if i[:3] == done))
+        lent.commit_step()
+
+    connection.execute("select tributary.cancel(%s)", (cancelled[0],))
+    process.fall_silent()
+    kit.rescue(connection)
+    lost = held.reconcile(0, list(tokens.values()))
+    assert set(lost) == {done, cancelled, taken}
+    assert held.explained(0, lost) == {done, cancelled}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.store import protocol_kit as kit
-from tributary_daemon.store import membership
+from tributary_daemon.store import db, membership
 
 
 @pytest.fixture
@@ -57,6 +57,42 @@ def test_one_worker_leads_until_its_lease_ends(connection):
     assert not kit.scalar(connection, lead, 1, 60)
     connection.execute("select tributary.leave(2, '{}')")
     assert kit.scalar(connection, lead, 1, 60)
+
+
+def test_who_does_not_lead_locks_nothing_and_waits_for_nobody(connection, database):
+    lead = "select tributary.lead('maintenance', %s, 6)"
+    assert kit.scalar(connection, lead, 1)
+    with db.connect(database, application_name="test") as other, connection.transaction():
+        # the leader renews its lease, and its commit takes a while
+        assert kit.scalar(connection, lead, 1)
+        other.execute("set lock_timeout to '100ms'")
+        with other.transaction():
+            assert not kit.scalar(other, lead, 2)
+            assert kit.scalar(other, "select pg_current_xact_id_if_assigned()") is None
+
+
+def test_a_beat_waits_for_no_flush_and_nothing_else_does(connection, worker):
+    with connection.transaction():
+        membership.beat_worker(
+            connection, worker, [], ["default"], wants_wake=True, state="running", wanted=1
+        )
+        assert kit.scalar(connection, "show synchronous_commit") == "off"
+    assert kit.scalar(connection, "show synchronous_commit") == "on"
+
+
+def test_workers_that_wait_for_the_same_queues_are_counted(connection, worker):
+    def waiting(*queues):
+        return membership.count_waiting(connection, queues)
+
+    served = kit.scalar(connection, "select queues from tributary.workers")
+    assert waiting(*served) == 1
+    assert waiting("unserved") == 0
+    connection.execute("update tributary.workers set wants_wake = false")
+    assert waiting(*served) == 0
+    connection.execute(
+        "update tributary.workers set wants_wake = true, beat_at = beat_at - interval '11 seconds'"
+    )
+    assert waiting(*served) == 0
 
 
 def test_runs_whose_runner_is_gone_are_cancelled(connection, worker):

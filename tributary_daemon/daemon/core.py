@@ -15,6 +15,8 @@ from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.inbox import (
+    HELP,
+    SERVE,
     Check,
     Drain,
     Finished,
@@ -29,7 +31,6 @@ from tributary_daemon.daemon.inbox import (
 from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
-from tributary_daemon.daemon.shares import HELP, SERVE
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out

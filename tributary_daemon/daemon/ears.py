@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import selectors
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.store import membership
 from tributary_daemon.store.notify import Listener
 
 if TYPE_CHECKING:
@@ -12,8 +14,14 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Connection
 
 
+_COUNT_EVERY: Final = 30.0
+
+
 class Ears:
     """Keeps a LISTEN connection registered with the loop's selector, through its losses.
+
+    Attributes:
+        waiting: how many workers hear of the same work and wait for it, as of a while ago.
 
     Args:
         plan: of the worker.
@@ -23,6 +31,9 @@ class Ears:
     def __init__(self, plan: WorkerPlan, selector: selectors.BaseSelector) -> None:
         self._listener = Listener(plan.listen_url, f"trib {plan.name} listen")
         self._selector = selector
+        self._queues = plan.served
+        self.waiting = 1
+        self._count_at = 0.0
         self._registered: int | None = None
 
     @property
@@ -31,8 +42,11 @@ class Ears:
         return self._listener.listening
 
     def probe(self, connection: Connection) -> None:
-        """Have a notification sent over ``connection``, if none has come for a while."""
+        """Have a notification sent over ``connection``, if none has come for a while; count who waits."""
         self._listener.probe(connection)
+        if self.listening and (now := time.monotonic()) >= self._count_at:
+            self._count_at = now + _COUNT_EVERY
+            self.waiting = membership.count_waiting(connection, self._queues)
 
     def tend(self) -> bool:
         """Open what is missing; True when it was just opened: notifications were lost meanwhile."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
+
+SERVE: Final = "serve "
+HELP: Final = "help "
+"""The orders of a supervisor that become `Serve`, before the numbers of the shards."""
 
 
 @dataclass(frozen=True, slots=True)

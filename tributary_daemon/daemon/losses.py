@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def tell(leases: Leases, shard: int, lost: Sequence[Token]) -> None:
-    """Report lost leases, but those of steps that somebody has cancelled: that is no surprise."""
+    """Report lost leases, but those that are no surprise."""
     if not lost:
         return
-    cancelled = leases.cancelled(shard, lost)
+    explained = leases.explained(shard, lost)
     for run_id, ordinal, seq in lost:
-        if (run_id, ordinal, seq) not in cancelled:
+        if (run_id, ordinal, seq) not in explained:
             events.emit(events.LeaseLost(run_id=run_id, ordinal=ordinal))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
 
 # a process that is woken has claimed by then, so that the others do not slow it down
 _STAGGER: Final = 0.004
+# of all workers that wait, so many look at once for each notification
+_FEW: Final = 4
+# and the others within so many seconds for each of them, a second at most, which is how often all look anyhow
+_SPREAD: Final = 0.005
+_LONGEST: Final = 1.0
+_RANDOM: Final = Random()  # noqa: S311 - a lot, not a secret
 
 
 class Orders:
@@ -30,6 +37,7 @@ class Orders:
         self._name = name
         self._family = family
         self._others_at: float | None = None
+        self._looks_at = 0.0
 
     @property
     def due_in(self) -> float:
@@ -56,15 +64,24 @@ class Orders:
         if not self.paused:
             self._family.send("wake")
 
-    def nudge(self, notes: int) -> None:
+    def nudge(self, notes: int, waiting: int = 1) -> float:
         """Work was submitted, ``notes`` times: one process looks at once, the others a moment later.
 
-        One intent is started sooner by one process than by several that claim it from each other.
+        One intent is started sooner by one process than by several that claim it from each other. For the
+        same reason few of ``waiting`` workers do so, whom the lot chooses.
+
+        Returns:
+            the monotonic time at which the supervisor is to look; infinite where its processes do.
         """
+        if notes and _RANDOM.random() * waiting >= _FEW * notes:
+            if self._looks_at <= (now := time.monotonic()):
+                self._looks_at = now + _RANDOM.uniform(0, min(_SPREAD * waiting, _LONGEST))
+            return self._looks_at
         if notes > 1 or (notes and self._others_at is not None):
             self.wake()
         elif notes and not self.paused and self._family.wake_next():
             self._others_at = time.monotonic() + _STAGGER
+        return float("inf")
 
     def follow_up(self) -> None:
         """Wake the others, once it is time."""

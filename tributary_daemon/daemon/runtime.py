@@ -255,9 +255,7 @@ class ProcessRuntime:
                 if _meets_full_disk(outcome, connection):
                     return Snoozed(_SPACE)
                 return _judge(outcome, await _aask(connection)) if _meets_read_only(outcome) else outcome
-            statement, params = leases.finish_params(held.shard, self._process_id, ended(held, outcome))
-            cursor = await connection.execute(statement, params)
-            if not await cursor.fetchall():
+            if await leases.afinish_on(connection, held.shard, self._process_id, ended(held, outcome)):
                 await connection.commit_step()
                 return None
             return Released("lease_lost")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from tributary_daemon.daemon.inbox import HELP, SERVE
 from tributary_daemon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.family import Family
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.plan import WorkerPlan
-
-SERVE: Final = "serve "
-HELP: Final = "help "
 
 
 class Shares:

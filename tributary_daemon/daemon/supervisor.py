@@ -352,7 +352,7 @@ class Supervisor:
                     self._poll_at = 0.0
             elif payload in self._plan.claimed:
                 notes += 1
-        self._orders.nudge(notes)
+        self._poll_at = min(self._poll_at, self._orders.nudge(notes, self._ears.waiting))
 
     # --- the end ----------------------------------------------------------------------------------
 

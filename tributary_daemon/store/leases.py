@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tributary_daemon.model.outcome import Part
-    from tributary_daemon.store.db import Connection, Row
+    from tributary_daemon.store.db import AsyncConnection, Connection, Row
 
 Token = tuple[str, int, int]
 """run_id, ordinal and seq at claim: the fence of an attempt."""
@@ -35,6 +35,16 @@ _FINISH: Final = """
                                  %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
                                  %s::text[], %s::text[], %s)
 """
+# the setting comes first, as the function needs it. A statement of its own would be another round trip, and
+# in a pipeline the server forgets that it waits: what psycopg sends behind the end of one stops the clock
+_FINISH_ON: Final = """
+    select run_id::text, ordinal, seq
+    from pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true) as waits (wait)
+    cross join lateral tributary.finish_leases(
+        %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+        %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s + 0 * pg_catalog.length(waits.wait))
+"""
+_COMMIT_WITHIN: Final = "5s"
 _LANES: Final = """
     select queue, priority, tenant_id, first_seq, limited, opens_in
     from tributary.survey_lanes(%s::smallint, %s::text[], 1000)
@@ -56,11 +66,11 @@ _RECONCILE: Final = """
     select run_id::text, ordinal, seq
     from tributary.reconcile(%s::smallint, %s, %s::uuid[], %s::int[], %s::bigint[])
 """
-_CANCELLED: Final = """
+_EXPLAINED: Final = """
     select h.run_id::text, h.ordinal, h.seq
     from unnest(%s::uuid[], %s::int[], %s::bigint[]) as h(run_id, ordinal, seq)
     join tributary.steps as s on s.shard = %s::smallint and s.run_id = h.run_id and s.ordinal = h.ordinal
-    where s.state = 'cancelled'
+    where s.state = 'cancelled' or (s.state = 'completed' and s.seq = h.seq)
 """
 
 
@@ -295,9 +305,13 @@ class Leases:
             for shard, cursor in cursors.items()
         }
 
-    def cancelled(self, shard: int, lost: Sequence[Token]) -> set[Token]:
-        """Return those of the lost tokens whose step somebody has cancelled."""
-        rows = self.connection.execute(_CANCELLED, (*_columns(lost), shard)).fetchall()
+    def explained(self, shard: int, lost: Sequence[Token]) -> set[Token]:
+        """Return those of the lost tokens that are no surprise.
+
+        Somebody has cancelled their step, or they have completed it themselves, on the step's connection, and
+        whoever did so had not said it yet.
+        """
+        rows = self.connection.execute(_EXPLAINED, (*_columns(lost), shard)).fetchall()
         return {(row[0], row[1], row[2]) for row in rows}
 
     def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> tuple[Any, ...]:
@@ -329,14 +343,22 @@ def save_progress(connection: Connection, shard: int, token: Token, details: str
 
 
 def finish_on(connection: Connection, shard: int, process_id: int, ended: Ended) -> bool:
-    """Finish one step inside an open transaction; False when its token no longer stands."""
-    statement, params = finish_params(shard, process_id, ended)
-    return not connection.execute(statement, params).fetchall()
+    """Finish one step inside an open transaction; False when its token no longer stands.
+
+    From then on that transaction has locked the step and its run, so the server does not wait for long for
+    the commit: one whose host has been cut off in between would keep others from both, and a rescue too.
+    """
+    return not connection.execute(_FINISH_ON, _params_on(shard, process_id, ended)).fetchall()
 
 
-def finish_params(shard: int, process_id: int, ended: Ended) -> tuple[str, tuple[Any, ...]]:
-    """Return statement and parameters of `finish_on`, for an async connection."""
-    return _FINISH, _finish_params(shard, process_id, [ended], ("{}", "{}", 0))
+async def afinish_on(connection: AsyncConnection, shard: int, process_id: int, ended: Ended) -> bool:
+    """Do what `finish_on` does."""
+    cursor = await connection.execute(_FINISH_ON, _params_on(shard, process_id, ended))
+    return not await cursor.fetchall()
+
+
+def _params_on(shard: int, process_id: int, ended: Ended) -> tuple[Any, ...]:
+    return _COMMIT_WITHIN, *_finish_params(shard, process_id, [ended], ("{}", "{}", 0))
 
 
 def _finish_params(

@@ -187,6 +187,16 @@ def beat_worker(
     return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]), row[5], row[6], shards)
 
 
+def count_waiting(connection: Connection, queues: Sequence[str]) -> int:
+    """Return how many workers of these queues wait for notifications."""
+    row = connection.execute(
+        "select count(*) from tributary.workers"
+        " where wants_wake and queues && %s::text[] and beat_at > tributary.clock() - interval '10 seconds'",
+        (list(queues),),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def inherit_command(connection: Connection, worker_id: int, former: int, known: str | None) -> None:
     """Take over what an operator wanted of a worker that registers anew; ``known`` if its row is gone."""
     connection.execute("select tributary.inherit_command(%s, %s, %s)", (worker_id, former, known))

@@ -33,7 +33,8 @@ class Listener:
     """Receives notifications: wake-ups, cancels and commands. While it has no connection its owner polls.
 
     A connection that only waits does not notice that nothing can arrive any more. So after a while without
-    a notification it has one sent to itself, over another connection, and starts anew when that is lost.
+    a notification it has one sent, over another connection, and starts anew when that is lost. All listeners
+    hear it: the server takes every notification to each of them anyhow, so one of them asks for all.
 
     Args:
         url: direct, not through a pooler, which loses notifications: with one it gives up for good and says
@@ -60,7 +61,6 @@ class Listener:
         self._quiet = quiet
         self._patience = patience
         self._connection: Watched | None = None
-        self._channel = _PROBE
         self._retry_at = 0.0
         self._wait = _FIRST_WAIT
         self._heard_at = 0.0
@@ -105,7 +105,7 @@ class Listener:
         return self._connection is not None
 
     def probe(self, connection: Connection) -> None:
-        """Send a notification to this listener over ``connection``, if none has come for a while.
+        """Send a notification to all listeners over ``connection``, if none has come for a while.
 
         It does not wait for the answer; `receive` takes it.
         """
@@ -124,7 +124,7 @@ class Listener:
         ):
             return None
         self._asked_at = time.monotonic()
-        return self._channel
+        return _PROBE
 
     def receive(self) -> list[tuple[str, str]]:
         """Return what has come as (channel, payload); an empty list when the connection was lost."""
@@ -137,7 +137,7 @@ class Listener:
             return []
         if notes:
             self._heard_at, self._asked_at = time.monotonic(), None
-        return [note for note in notes if note[0] != self._channel]
+        return [note for note in notes if note[0] != _PROBE]
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -154,11 +154,9 @@ class Listener:
             self._url = None
             events.emit(events.ListenPooled(name=self._application_name))
             return None
-        # of its own for each session: nobody else is woken by it
-        self._channel = f"{_PROBE}_{connection.info.backend_pid}"
         connection.silence = _SILENCE
         try:
-            for channel in (*self._channels, self._channel):
+            for channel in (*self._channels, _PROBE):
                 connection.execute(f"LISTEN {channel}".encode())
         except BaseException:
             connection.close()
