@@ -39,7 +39,8 @@ from tributary_daemon.model import durations
 from tributary_daemon.model.control import CONTROL_NAMES
 from tributary_daemon.store import db, functions, membership
 from tributary_daemon.store.contexts import Contexts
-from tributary_daemon.store.leases import ClaimRequest, Leases, save_progress
+from tributary_daemon.store.lanes import ClaimRequest
+from tributary_daemon.store.leases import Leases, save_progress
 from tributary_daemon.store.migrations import Migrator
 from tributary_daemon.store.scratch import ScratchDatabase
 from tributary_daemon.wiring import database_url

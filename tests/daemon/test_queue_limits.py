@@ -13,7 +13,7 @@ from tributary_daemon.app import Client
 from tributary_daemon.daemon import claiming
 from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.daemon.limits import Limits
-from tributary_daemon.store.leases import Lane, Opening, Survey, limit_keys
+from tributary_daemon.store.lanes import Lane, Opening, Survey, limit_keys
 
 SPANS = """
     select extract(epoch from claimed_at)::float8, extract(epoch from finished_at)::float8

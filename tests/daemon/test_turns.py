@@ -9,7 +9,7 @@ import pytest
 
 from tributary_daemon.daemon import claiming, turns
 from tributary_daemon.daemon.turns import Turns
-from tributary_daemon.store.leases import Lane, Scouted, Survey
+from tributary_daemon.store.lanes import Lane, Scouted, Survey
 
 
 class Scouts:

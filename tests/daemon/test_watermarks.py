@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tributary_daemon.daemon import pace
 from tributary_daemon.daemon.watermarks import MOST_LANES, Watermarks
-from tributary_daemon.store.leases import Lane
+from tributary_daemon.store.lanes import Lane
 
 
 def row(seq, queue="default", priority=0, tenant=""):

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tributary_daemon.store.db import Row
-    from tributary_daemon.store.leases import ClaimRequest, Ended, Lane, Leases, Survey, Token
+    from tributary_daemon.store.lanes import ClaimRequest, Lane, Survey
+    from tributary_daemon.store.leases import Ended, Leases, Token
 
 _DUTY: Final = 0.1
 _LOOK_EVERY: Final = 0.1

@@ -12,7 +12,7 @@ from tributary_daemon.engine.lease import Lease
 from tributary_daemon.model.control import CONTROL_NAMES, Flag
 from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
-from tributary_daemon.store.leases import limit_keys
+from tributary_daemon.store.lanes import limit_keys
 
 if TYPE_CHECKING:
     from datetime import datetime

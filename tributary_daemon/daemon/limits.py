@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tributary_daemon.store.leases import Lane, Opening
+    from tributary_daemon.store.lanes import Lane, Opening
 
 # a rate that lets more start is asked this often, and gives what has come together meanwhile
 _LEAST: Final = 0.05

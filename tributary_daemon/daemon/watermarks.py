@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tributary_daemon.store.leases import ClaimRequest, Lane
+from tributary_daemon.store.lanes import ClaimRequest, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
