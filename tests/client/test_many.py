@@ -13,6 +13,7 @@ from tributary_daemon.errors import CodecError, InvalidInput
 from tributary_daemon.handlers.declare import handler
 from tributary_daemon.handlers.registry import REGISTRY
 
+TENANT = "\\N é\\.\\\\\u2028'\""
 ODD = "\\N é\t\\.\r\n\\\\\u2028'\""
 
 
@@ -39,14 +40,14 @@ def test_submit_many_stores_all_or_nothing(client, database):
 
 
 def test_submit_many_keeps_every_character(database):
-    with app.Client(database, tenant=ODD) as client:
+    with app.Client(database, tenant=TENANT) as client:
         payloads = [{"text": ODD, ODD: [ODD]}, ODD, None, 1.5, "\\N"]
         retry = {"delay": 7}
         ids = client.submit_many("test.\\N.v1", payloads, queue="a\\tb", retry=retry, run_after="1h")
         found = [client.get(one) for one in ids]
     assert [document.payload for document in found] == [{"text": ODD, ODD: [ODD]}, ODD, {}, 1.5, "\\N"]
     assert {document.name for document in found} == {"test.\\N.v1"}
-    assert {(document.queue, document.tenant) for document in found} == {("a\\tb", ODD)}
+    assert {(document.queue, document.tenant) for document in found} == {("a\\tb", TENANT)}
     stored_options = rows(
         database, "select distinct options #>> '{retry,value,delay}' from tributary.payloads"
     )

@@ -164,6 +164,10 @@ APART = {
     *("submit_run", "submit_run_alone", "submit_run_with", "prepare_many"),
     *(
         "limit_submits",
+        "set_tenant",
+        "set_tenants",
+        "tenant_to_submit",
+        "drop_dead_letter",
         "schedule_intent",
         "schedule_workflow",
         "unschedule",
