@@ -16,12 +16,13 @@ from tributary_daemon.cli.main import main
 from tributary_daemon.errors import DatabaseError
 
 FLOW = "name: t.flow.v1\nsteps:\n  one: {task: t.work.v1}\n"
-LOOKING = ("read", "worker", "admin")
+LOOKING = ("read", "app", "worker", "admin")
+SUBMITTING = ("submit", "app", "worker", "admin")
 # by whom; {intent} and {run} wait, {file} is a workflow
 COMMANDS = {
-    "submit t.work.v1 --payload {{}}": ("submit", "worker", "admin"),
-    "submit t.flow.v1": ("submit", "worker", "admin"),
-    "submit t.work.v1 --payload {{}} --key once": ("submit", "worker", "admin"),
+    "submit t.work.v1 --payload {{}}": SUBMITTING,
+    "submit t.flow.v1": SUBMITTING,
+    "submit t.work.v1 --payload {{}} --key once": SUBMITTING,
     "submit trib.sql.v1 -i sql=select": ("worker", "admin"),
     "submit {file}": ("admin",),
     "register {file}": ("admin",),
@@ -37,11 +38,14 @@ COMMANDS = {
     "schedule list": LOOKING,
     "workers": LOOKING,
     "handlers": KINDS,
-    "change {intent} --priority 3": ("admin",),
-    "cancel {intent}": ("worker", "admin"),
-    "pause {run}": ("admin",),
+    "change {intent} --priority 3": ("app", "admin"),
+    "cancel {intent}": ("app", "worker", "admin"),
+    "pause {run}": ("app", "admin"),
     "queue pause default": ("admin",),
     "queue set default --concurrency 3": ("admin",),
+    "tenant list": LOOKING,
+    "tenant set acme --concurrency 3": ("admin",),
+    "tenant unbind nobody_here": ("admin",),
     "schedule add s --cron @daily --intent t.work.v1": ("admin",),
     "prune --older-than 1d": ("worker", "admin"),
     "migrate roles": (),
@@ -138,7 +142,7 @@ def test_the_roles_command_prints_what_it_would_do(trib_as, urls):
     assert "would be granted: x y, tributary_read" in said.stderr
     again = trib_as("owner", ["migrate", "roles", "--submit", "a", "--read", "a", "--dry-run"])
     assert again.returncode != 0
-    assert "four names" in again.stderr
+    assert "as many names" in again.stderr
 
 
 def test_the_answers_of_a_reader_are_whole(trib_as, known):

@@ -13,8 +13,8 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "sql" / "functions"
 WRONG = {
     "no fence": ("finish_steps", "held.state = 'running' and held.seq = t.seq", "held.state = 'running'"),
     "a rescue does not count": ("rescue_dead", "array_fill('crashed'::text", "array_fill('released'::text"),
-    "a rescue keeps the token": ("finish_mixed", "seq = greatest(s.seq + 1, clock_us() + i)", "seq = s.seq"),
-    "a retry keeps the token": ("start_over", "seq = greatest(s.seq + 1, clock_us() + c.i)", "seq = s.seq"),
+    "a rescue keeps the token": ("finish_mixed", "seq = greatest(s.seq + 1, v_us + i)", "seq = s.seq"),
+    "a retry keeps the token": ("start_over", "seq = greatest(s.seq + 1, v_us + c.i)", "seq = s.seq"),
     "a retry keeps the crashes": ("start_over", "crashes = 0,", "crashes = s.crashes,"),
     "a child of a failed step waits": ("settle_steps", "then 'skipped'", "then held.state"),
     "the only child is not counted": (

@@ -30,7 +30,7 @@ def tenant() -> None:
 @click.command("list", cls=Command)
 @output_option
 def list_(output: str) -> int:
-    """List tenants that have work at hand, a limit or a login."""
+    """List tenants: what is ready and runs, limits, logins."""
     with opened() as client:
         rows = document(client.tenants())
     show(View(rows, [row["name"] for row in rows], lambda: [_table(rows)]), output)
