@@ -7,7 +7,7 @@ revoke all on all tables in schema tributary from public, {submit}, {read}, {wor
 revoke all on all sequences in schema tributary from public, {submit}, {read}, {worker}, {admin};
 revoke all on all routines in schema tributary from public, {submit}, {read}, {worker}, {admin};
 -- policies call it for whoever reads, with whatever grants
-grant execute on routine tributary.session_tenants to public;
+grant execute on routine tributary.session_tenants, tributary.sees_row, tributary.sees_schedule to public;
 
 grant usage on schema tributary to {submit}, {read}, {worker}, {admin};
 grant select on tributary.meta to {submit}, {read}, {worker}, {admin};
@@ -67,6 +67,7 @@ do $workers$ declare called text; begin
         where c.relnamespace = 'tributary'::regnamespace and c.relrowsecurity
           and not exists (select from pg_policy p
                           where p.polrelid = c.oid and p.polname = 'workers' and p.polroles = array[$role${worker}$role$::regrole::oid])
+        order by c.relname
     loop
         execute format('drop policy if exists workers on tributary.%I', called);
         execute format('create policy workers on tributary.%I to %s using (true) with check (true)', called, $role${worker}$role$);

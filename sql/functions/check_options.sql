@@ -13,9 +13,9 @@ begin
     end if;
     if v_options ? 'queue' then
         perform check_name('a queue''s name', v_options ->> 'queue');
-        if v_options ->> 'queue' ~ '^[~@]' then
+        if v_options ->> 'queue' ~ '^([~@]|tenant:)' then
             raise exception '% is no queue for work', quote_literal(v_options ->> 'queue')
-                using errcode = 'TR001', hint = 'queues that start with ~ or @ are internal';
+                using errcode = 'TR001', hint = 'names that start with ~, @ or tenant: are internal';
         end if;
     end if;
     select o.key || ' must be ' || o.wanted || ', not ' || left(o.value::text, 60) into v_fault

@@ -11,6 +11,9 @@ set enable_bitmapscan to off
 set jit to off
 as $$
 begin
+    if p_queue like 'tenant:%' and substr(p_queue, 8) <> all (session_tenants()) then
+        return 0;  -- another's
+    end if;
     return (
         select count(*)::integer
         from queue_slots k

@@ -12,6 +12,8 @@ begin
         return true;
     end if;
     v_shard := shard_of(p_id);
-    return exists (select from runs r where r.shard = v_shard and r.run_id = p_id and r.tenant_id = any (v_tenants))
-        or exists (select from steps s where s.shard = v_shard and s.run_id = p_id and s.ordinal = 0 and s.tenant_id = any (v_tenants));
+    -- where there is a run it decides alone
+    return coalesce((select r.tenant_id = any (v_tenants) from runs r where r.shard = v_shard and r.run_id = p_id),
+                    (select s.tenant_id = any (v_tenants) from steps s
+                     where s.shard = v_shard and s.run_id = p_id and s.ordinal = 0 and s.kind = 'intent'), false);
 end $$;

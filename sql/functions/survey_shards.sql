@@ -38,7 +38,7 @@ begin
     where q.name = any (p_queues) and (q.paused or q.concurrency is not null or q.rate is not null);
     return query
         with recursive lane as (
-            (select n.shard, q.name as queue, first.priority, first.tenant_id, first.seq, 1 as place
+            (select n.shard, q.name as queue, first.priority, first.tenant_id, first.seq, 1 as place, 1 as probes
              from unnest(p_shards) as n(shard)
              cross join unnest(p_queues) as q(name)
              cross join lateral (
@@ -47,7 +47,9 @@ begin
                  order by s.priority desc, s.tenant_id, s.seq limit 1
              ) as first)
             union all
-            select lane.shard, lane.queue, next.priority, next.tenant_id, next.seq, lane.place + 1
+            select lane.shard, lane.queue, next.priority, next.tenant_id, next.seq,
+                   -- as in find_lanes: who is full must not hide others
+                   lane.place + case when exists (select from tenants t where t.tenant_id = next.tenant_id) then 0 else 1 end, lane.probes + 1
             from lane
             cross join lateral (
                 (select s.priority, s.tenant_id, s.seq from steps s
@@ -60,7 +62,7 @@ begin
                  order by s.priority desc, s.tenant_id, s.seq limit 1)
                 limit 1
             ) as next
-            where lane.place < 64
+            where lane.place < 64 and lane.probes < 256
         )
         select lane.shard, lane.queue, lane.priority, lane.tenant_id, lane.seq, coalesce(k.limited, false),
                case when k.name is null then 0 else k.opens_in end, greatest(0, (v_us - lane.seq) / 1000000.0)::float8

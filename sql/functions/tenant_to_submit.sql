@@ -11,7 +11,7 @@ begin
     if p_tenant <> '' then
         perform check_name('a tenant''s name', p_tenant);
     end if;
-    if v_tenants is null or p_tenant = any (v_tenants) then
+    if v_tenants is null or (p_tenant <> '' and p_tenant = any (v_tenants)) then
         return p_tenant;
     elsif p_tenant <> '' then
         raise exception '% acts for tenant %, not for %', quote_literal(invoker_name()), array_to_string(v_tenants, ', '), quote_literal(p_tenant)

@@ -9,6 +9,9 @@ set enable_bitmapscan to off
 set enable_sort to off
 set jit to off
 as $$
+declare
+    v_open text[];
+    v_queues text[];
 begin
     perform wake(array(
         select q.name
@@ -20,15 +23,16 @@ begin
                                   limit 1) as found)
           and queue_opens(q.name) = 0));
     -- whose tenant it is may wait in any queue that somebody serves who waits
-    if exists (select from unnest(p_queues) as u(key) where u.key like 'tenant:%') then
+    v_open := array(select substr(u.key, 8) from unnest(p_queues) as u(key) where u.key like 'tenant:%' and exists (
+        select from limit_of(u.key) as m where m.concurrency is not null));
+    v_open := array(select t from unnest(v_open) as t where queue_opens('tenant:' || t) = 0);
+    if cardinality(v_open) > 0 then
+        v_queues := array(select distinct split_part(served, ':', 1)
+                          from workers w cross join unnest(w.queues) as served where w.wants_wake);
         perform wake(array(
             select distinct l.queue
-            from unnest(p_queues) as u(key)
-            cross join lateral limit_of(u.key) as m
-            cross join (select array_agg(distinct split_part(served, ':', 1)) as names
-                        from workers w cross join unnest(w.queues) as served where w.wants_wake) as queues
-            cross join generate_series(0, shard_count() - 1) as n(shard)
-            cross join lateral find_lanes(n.shard::smallint, queues.names, 1000) as l
-            where u.key like 'tenant:%' and m.concurrency is not null and l.tenant_id = substr(u.key, 8) and queue_opens(u.key) = 0));
+            from generate_series(0, shard_count() - 1) as n(shard)
+            cross join lateral find_lanes(n.shard::smallint, v_queues, 100) as l
+            where l.tenant_id = any (v_open)));
     end if;
 end $$;

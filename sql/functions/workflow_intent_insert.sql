@@ -15,6 +15,11 @@ begin
         raise exception 'payload must not be null' using errcode = 'TR001', hint = 'an intent without data has the payload {}';
     elsif new.status is not null and new.status <> 'pending' then
         raise exception 'a new intent is pending, not %', quote_literal(new.status) using errcode = 'TR001', hint = 'leave status out';
+    elsif new.intent_id is not null and session_tenants() is not null then
+        -- whether the id is another tenant's could be told from the answer
+        raise exception 'an intent of a session that acts for tenants chooses its id itself' using errcode = 'TR001', hint = 'leave intent_id out';
+    elsif exists (select from runs r where r.shard = shard_of(new.intent_id) and r.run_id = new.intent_id) then
+        raise exception 'a run has the id % already', new.intent_id using errcode = 'TR001', hint = 'leave intent_id out';
     elsif new.intent_id is not null and new.idempotency_key is not null
           and shard_of(new.intent_id) <> (slot_of_key(v_tenant, new.idempotency_key) % shard_count()) then
         raise exception 'an intent with an idempotency key chooses its id itself' using errcode = 'TR001', hint = 'leave intent_id out';

@@ -1,5 +1,23 @@
 -- trib:no-transaction
--- What the release before knows: tenants are a name.
+-- What the release before knows: tenants are a name. Whoever is bound to one would see all, so nobody may be bound any more.
+do $$ begin
+    if exists (select from tributary.tenant_logins) then
+        raise exception 'logins are bound to tenants, and would see the work of all without this migration'
+            using hint = 'revoke their roles, then unbind them: trib tenant unbind LOGIN';
+    end if;
+end $$;
+--bun:split
+-- The release before does not know the role for applications, and would leave it all that it has.
+do $$ declare
+    v_app text := (select m.value::jsonb ->> 'app' from tributary.meta m where m.key = 'roles');
+begin
+    if exists (select from pg_roles r where r.rolname = v_app) then
+        execute format('revoke all on all tables in schema tributary from %I', v_app);
+        execute format('revoke all on all routines in schema tributary from %I', v_app);
+        execute format('revoke all on schema tributary from %I', v_app);
+    end if;
+end $$;
+--bun:split
 -- trib:gives-way
 alter table tributary.runs disable row level security;
 drop policy if exists tenants on tributary.runs;
@@ -115,8 +133,13 @@ alter table tributary.awaited disable row level security;
 drop policy if exists tenants on tributary.awaited;
 drop policy if exists workers on tributary.awaited;
 --bun:split
+alter table tributary.queue_counters disable row level security;
+drop policy if exists tenants on tributary.queue_counters;
+drop policy if exists workers on tributary.queue_counters;
 drop table if exists tributary.tenants;
 drop table if exists tributary.tenant_logins;
+drop function if exists tributary.sees_row(smallint, uuid);
+drop function if exists tributary.sees_schedule(text);
 drop function if exists tributary.session_tenants();
 delete from tributary.queue_counters where queue like 'tenant:%';
 delete from tributary.queue_slots where queue like 'tenant:%';

@@ -53,6 +53,25 @@ begin
     return v_bound;
 end $$;
 --bun:split
+-- Whether rows of a run or an intent are seen where the session acts for tenants: for tables without a tenant of their own. With the
+-- owner's rights, as whoever reads these may have no right to others.
+create or replace function tributary.sees_row(p_shard smallint, p_run_id uuid) returns boolean
+language sql stable parallel safe security definer
+set search_path to tributary, pg_temp
+as $$
+    select coalesce((select r.tenant_id = any (tributary.session_tenants()) from tributary.runs r where r.shard = p_shard and r.run_id = p_run_id),
+                    (select s.tenant_id = any (tributary.session_tenants()) from tributary.steps s
+                     where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = 0), false)
+$$;
+--bun:split
+-- The same for what became of the slots of a schedule.
+create or replace function tributary.sees_schedule(p_name text) returns boolean
+language sql stable parallel safe security definer
+set search_path to tributary, pg_temp
+as $$
+    select coalesce((select s.tenant_id = any (tributary.session_tenants()) from tributary.schedules s where s.name = p_name), false)
+$$;
+--bun:split
 -- trib:gives-way
 -- Rows that carry their tenant.
 drop policy if exists tenants on tributary.runs;
@@ -127,38 +146,27 @@ alter table tributary.tenants enable row level security;
 -- trib:gives-way
 -- Rows that belong to a row that does: seen with it, by its key. A column of their own would be written with each submit.
 drop policy if exists tenants on tributary.payloads;
-create policy tenants on tributary.payloads using (
-    (select tributary.session_tenants()) is null
-    or exists (select from tributary.steps s where s.shard = payloads.shard and s.run_id = payloads.run_id and s.ordinal = payloads.ordinal)
-    or exists (select from tributary.runs r where r.shard = payloads.shard and r.run_id = payloads.run_id));
+create policy tenants on tributary.payloads using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
 alter table tributary.payloads enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.edges;
-create policy tenants on tributary.edges using (
-    (select tributary.session_tenants()) is null
-    or exists (select from tributary.runs r where r.shard = edges.shard and r.run_id = edges.run_id));
+create policy tenants on tributary.edges using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
 alter table tributary.edges enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.progress;
-create policy tenants on tributary.progress using (
-    (select tributary.session_tenants()) is null
-    or exists (select from tributary.steps s where s.shard = progress.shard and s.run_id = progress.run_id and s.ordinal = progress.ordinal));
+create policy tenants on tributary.progress using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
 alter table tributary.progress enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.waits;
-create policy tenants on tributary.waits using (
-    (select tributary.session_tenants()) is null
-    or exists (select from tributary.runs r where r.shard = waits.shard and r.run_id = waits.run_id));
+create policy tenants on tributary.waits using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
 alter table tributary.waits enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.schedule_fires;
-create policy tenants on tributary.schedule_fires using (
-    (select tributary.session_tenants()) is null
-    or exists (select from tributary.schedules s where s.name = schedule_fires.schedule));
+create policy tenants on tributary.schedule_fires using ((select tributary.session_tenants()) is null or tributary.sees_schedule(schedule));
 alter table tributary.schedule_fires enable row level security;
 --bun:split
 -- trib:gives-way
@@ -191,3 +199,11 @@ alter table tributary.waiters enable row level security;
 drop policy if exists tenants on tributary.awaited;
 create policy tenants on tributary.awaited using ((select tributary.session_tenants()) is null);
 alter table tributary.awaited enable row level security;
+--bun:split
+-- trib:gives-way
+-- How queues are paced is everybody's, how tenants are is not.
+drop policy if exists tenants on tributary.queue_counters;
+create policy tenants on tributary.queue_counters using (
+    (select tributary.session_tenants()) is null or queue not like 'tenant:%'
+    or substr(queue, 8) = any ((select tributary.session_tenants())::text[]));
+alter table tributary.queue_counters enable row level security;

@@ -140,6 +140,7 @@ def test_who_cannot_be_bound(site):
         (worker, "array['acme']", "TR001"),
         (admin, "array['acme']", "TR001"),
         ("x", "'{}'::text[]", "TR001"),
+        (user_of(site.urls["app"]).replace("u_", "t_", 1), "array['acme']", "TR003"),
         (user_of(site.urls["nobody"]), "array[E'a\\nb']", "TR001"),
     ):
         assert refusal(site.owner, f"select tributary.set_tenants('{login}', {tenants})").sqlstate == state, (
@@ -191,3 +192,58 @@ def test_an_application_leads_nothing_to_act_with_the_rights_of_a_worker(site):
             refusal(connection, f"select tributary.change('{site.acme.intent}', payload => '{{\"a\": 1}}')")
             is None
         )
+
+
+@pytest.mark.parametrize("kind", ["app", "submit"])
+def test_no_intent_takes_the_id_of_somebody_elses_work(site, kind):
+    """Beside a run it would stand for it, beside an intent the refusal would tell of it."""
+    insert = (
+        "insert into tributary.workflow_intent (intent_id, name, payload) values ('{}', 't.work.v1', '{{}}')"
+    )
+    with session(site, kind) as connection:
+        answers = {
+            str(refusal(connection, insert.format(id_)))
+            for id_ in (site.beta.run, site.beta.intent, "01890000-0000-7000-8000-000000000000")
+        }
+        assert len(answers) == 1
+        assert "chooses its id itself" in answers.pop()
+    with session(site, "owner") as connection:
+        assert refusal(connection, insert.format(site.beta.run)).sqlstate == "TR001"
+        # even where a row had got there: the run decides
+        connection.execute(
+            "insert into tributary.steps (run_id, seq, created_at, ordinal, kind, state, shard, name, tenant_id, run_at)"
+            " values (%s, 1, now(), 0, 'intent', 'scheduled', 0, 't.work.v1', 'acme', now())",
+            (site.beta.run,),
+        )
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(user_of(site.urls["app"]))))
+        assert refusal(connection, f"select tributary.pause_run('{site.beta.run}')").sqlstate == "TR003"
+        seen = connection.execute(
+            "select count(*) from tributary.payloads where run_id = %s", (site.beta.run,)
+        )
+        assert seen.fetchone() == (0,)
+
+
+def test_a_login_that_could_become_a_worker_is_not_bound(site):
+    user = user_of(site.urls["nobody"])
+    worker = user_of(site.urls["worker"]).replace("u_", "t_", 1)
+    with session(site, "owner") as connection:
+        connection.execute(sql.SQL("alter role {} noinherit").format(sql.Identifier(user)))
+        connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(worker), sql.Identifier(user)))
+        assert (
+            refusal(connection, f"select tributary.set_tenants('{user}', array['acme'])").sqlstate == "TR001"
+        )
+
+
+def test_of_no_tenant_and_another_one_says_which(site):
+    user = user_of(site.urls["app"])
+    with session(site, "owner") as connection:
+        scalar(connection, "select tributary.set_tenants(%s, array['', 'acme'])", user)
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(user)))
+        assert "several tenants" in str(refusal(connection, "select tributary.submit_intent('t.work.v1')"))
+        assert refusal(connection, "select tributary.submit_intent('t.work.v1', tenant => 'acme')") is None
+
+
+def test_no_queue_is_named_like_the_limit_of_a_tenant(site):
+    with session(site, "app") as connection:
+        refused = refusal(connection, "select tributary.submit_intent('t.work.v1', queue => 'tenant:beta')")
+        assert (refused.sqlstate, "is no queue for work" in str(refused)) == ("TR001", True)

@@ -216,6 +216,33 @@ def test_a_survey_tells_of_limited_tenants_that_have_work(offered, process):
     assert offered.execute(survey).fetchall()[-1] == ("tenant:acme", None, True, None)
 
 
+def test_who_is_full_hides_nobody_behind_priorities(offered, process):
+    limit(offered, concurrency=1)
+    offered.execute(
+        "insert into tributary.steps"
+        " (run_id, seq, created_at, ordinal, kind, state, shard, priority, name, queue, tenant_id)"
+        " select tributary.new_id(), n, now(), 0, 'intent', 'available', 0, n, 't.work.v1', 'default', 'acme'"
+        " from generate_series(1, 1100) as n"
+    )
+    (single,) = submit(offered, 1, tenant="beta")
+    for survey in (
+        "survey_lanes(0::smallint, '{default}', 1000)",
+        "find_lanes(0::smallint, '{default}', 300)",
+    ):
+        found = offered.execute(
+            f"select tenant_id from tributary.{survey} where tenant_id = 'beta'"
+        ).fetchall()
+        assert found == [("beta",)]
+    offered.execute("delete from tributary.steps where priority > 200")
+    found = offered.execute("select tenant_id from tributary.survey_shards('{0}', '{default}')").fetchall()
+    assert ("beta",) in found
+    got = offered.execute(
+        "select run_id::text from tributary.claim(%s, '{default}', '{t.work.v1}', 10)", (process.id,)
+    ).fetchall()
+    assert (single,) in got
+    assert len(got) == 2
+
+
 def test_who_frees_a_slot_wakes_those_that_wait_for_that_tenant(offered, database, process):
     limit(offered, concurrency=1)
     submit(offered, 1)

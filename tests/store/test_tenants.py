@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import secrets
+
 import psycopg
 import pytest
 from psycopg import sql
 
+from tests.conftest import _fresh
 from tests.store.protocol_kit import scalar
 from tests.store.tenant_kit import refusal, session, site, tables, user_of
+from tributary_daemon.errors import SchemaError
+from tributary_daemon.store.migrations import Migrator
 
 __all__ = ["site"]
 
 # tables that hold nobody's work in particular: shared by all tenants
 SHARED = {
-    "registry", "revisions", "workflows", "workflow_keeps", "queues", "queue_counters", "queue_stats", "workers",
+    "registry", "revisions", "workflows", "workflow_keeps", "queues", "queue_stats", "workers",
     "leaders", "meta", "migrations",
 }  # fmt: skip
 
@@ -133,3 +138,45 @@ def test_an_open_session_is_bound_from_the_next_statement_on(site):
             assert scalar(connection, count) == 1
             scalar(owner, "select tributary.set_tenants(%s, null)", user)
             assert scalar(connection, count) == 2
+
+
+def test_who_reads_by_grants_of_its_own_goes_on(site):
+    """A dashboard that was granted one table needs no right to others for its policy."""
+    user = user_of(site.urls["nobody"])
+    with site.owner.transaction(force_rollback=True):
+        site.owner.execute(sql.SQL("grant usage on schema tributary to {}").format(sql.Identifier(user)))
+        for name in ("payloads", "edges", "waits", "progress", "schedule_fires", "queue_counters"):
+            grant = sql.SQL("grant select on tributary.{} to {}").format(
+                sql.Identifier(name), sql.Identifier(user)
+            )
+            site.owner.execute(grant)
+        site.owner.execute(sql.SQL("set local role {}").format(sql.Identifier(user)))
+        for name in ("payloads", "edges", "waits", "progress", "schedule_fires", "queue_counters"):
+            count = sql.SQL("select count(*) from tributary.{}").format(sql.Identifier(name))
+            assert site.owner.execute(count).fetchone()[0] > 0, name
+
+
+def test_how_a_tenant_is_paced_is_not_told_to_others(site):
+    with session(site, "read") as connection:
+        assert connection.execute("select queue from tributary.queue_counters").fetchall() == [
+            ("tenant:acme",)
+        ]
+        assert scalar(connection, "select tributary.queue_held('tenant:beta')") == 0
+
+
+def test_a_rollback_that_would_open_all_is_refused(server, template):
+    with _fresh(server, template) as url, psycopg.connect(url, autocommit=True) as owner:
+        user = f"u_{secrets.token_hex(6)}"
+        owner.execute(sql.SQL("create role {} login").format(sql.Identifier(user)))
+        try:
+            scalar(owner, "select tributary.set_tenants(%s, array['acme'])", user)
+            with pytest.raises(SchemaError, match="logins are bound to tenants"):
+                Migrator(url).down_to("20261128000020_awaiting")
+            scalar(owner, "select tributary.set_tenants(%s, null)", user)
+            Migrator(url).down_to("20261128000020_awaiting")
+            guarded = "select count(*) from pg_class where relnamespace = 'tributary'::regnamespace and relrowsecurity"
+            assert scalar(owner, guarded) == 0
+            Migrator(url).up()
+            assert scalar(owner, guarded) > 20
+        finally:
+            owner.execute(sql.SQL("drop role {}").format(sql.Identifier(user)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.daemon.limits import Limits
 from tributary_daemon.daemon.watermarks import Watermarks
+from tributary_daemon.store.lanes import limit_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.1
 _PROMOTE_EVERY: Final = 0.5
 _VAIN_LOOKS: Final = 10
+_MOST_BORNE: Final = 1_000
 # how many times as long as a look took the next one waits, however much it is hurried
 _BREATH: Final = 3.0
 
@@ -54,6 +56,7 @@ class Claiming:
         self._saturated = False
         self._promoted_at = 0.0
         self.freed: set[str] = set()
+        self._borne: set[str] = set()
         self._look_at = 0.0
         self._hurried_at = 0.0
         self._survey_at = 0.0
@@ -77,6 +80,7 @@ class Claiming:
         short = False
         for request, reply in zip(requests, replies, strict=True):
             self._marks.took(reply)
+            self._bear(reply)
             rows += reply
             if reply and request in limited:
                 self._looks.clear()
@@ -88,9 +92,18 @@ class Claiming:
 
     def ended(self, keys: Iterable[str]) -> None:
         """An attempt under these limits has ended."""
-        if held := self._limits.among(keys):
+        keys = list(keys)
+        # also what no survey names any more: here nothing of it is ready, elsewhere somebody may wait for it
+        if held := {*self._limits.among(keys), *self._borne.intersection(keys)}:
             self._limits.freed(held)
             self.freed.update(held)
+
+    def _bear(self, rows: Iterable[Row]) -> None:
+        """Remember the limits under which something was claimed."""
+        if self._limits:
+            if len(self._borne) > _MOST_BORNE:
+                self._borne.clear()
+            self._borne.update(self._limits.among(key for row in rows for key in limit_keys(row[6], row[15])))
 
     def look(self, leases: Leases, want: int, room: Mapping[str, int], free: int) -> list[Row]:
         """Look for lanes and rows that the watermarks hide, and claim them in at most a tenth of the time.
@@ -119,6 +132,7 @@ class Claiming:
         if sweep is not None:
             _, replies = leases.exchange(self.shard, [], self._within(sweep, room, free))
             for reply in replies:
+                self._bear(reply)
                 rows += reply
             self._pass_over(leases, sweep, rows)
         elif lanes:

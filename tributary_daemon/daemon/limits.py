@@ -43,6 +43,10 @@ class Limits:
             for opening in found
         }
 
+    def __bool__(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self._limited)
+
     def among(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys that have a limit."""
         return [key for key in keys if key in self._limited] if self._limited else []

@@ -193,7 +193,7 @@ grant anew.
 \b
 Examples:
   trib migrate roles
-  trib migrate roles --submit shop_submit --worker shop_worker
+  trib migrate roles --submit shop_submit --read shop_read --app shop_app --worker shop_worker
   trib migrate roles --dry-run | psql mydb""",
 )
 @click.option("--submit", metavar="ROLE", help="Submits intents and registered workflows, reads nothing.")

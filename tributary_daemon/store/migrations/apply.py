@@ -235,11 +235,8 @@ class LiveTarget:
         self._lock.verify()
         gone = roles.missing(self.connection, names)
         try:
-            with self.connection.transaction():
-                for statement in roles.creations(gone):
-                    self.connection.execute(statement)
-                self.connection.execute(roles.grants(names))
-                self.connection.execute(self._journal.remember(roles.META, names.to_json()))
+            # the policies of workers lock tables that are in use
+            self._patiently(partial(self._grant, names, gone))
         except psycopg.errors.InsufficientPrivilege as error:
             raise _ungranted(error, gone) from error
         except psycopg.Error as error:
@@ -265,6 +262,12 @@ class LiveTarget:
             self._patiently(work)
         except psycopg.Error as error:
             raise faults.translate(error) from error
+
+    def _grant(self, names: roles.RoleNames, gone: Sequence[str]) -> None:
+        for statement in roles.creations(tuple(gone)):
+            self.connection.execute(statement)
+        self.connection.execute(roles.grants(names))
+        self.connection.execute(self._journal.remember(roles.META, names.to_json()))
 
     def drop_functions(self) -> None:
         """Drop the functions and views in one transaction."""

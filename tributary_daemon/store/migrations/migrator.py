@@ -287,8 +287,12 @@ class Migrator:
 
 
 def _with_app(names: RoleNames | None) -> RoleNames | None:
-    """Return roles of a release that had none for applications, with one."""
-    return names if names is None or names.app is not None else replace(names, app=RoleNames().app)
+    """Return roles of a release that had none for applications, with one, unless their names are their own.
+
+    Roles belong to the server: the usual name may be in use by another database.
+    """
+    usual = RoleNames()
+    return usual if names is not None and names == replace(usual, app=None) else names
 
 
 def _to_roll_back(
