@@ -42,6 +42,7 @@ def claim(hand, queue):
     )
 
 
+@pytest.mark.one_shard("claims the one row that is first, of one shard")
 def test_limits_are_set_shown_and_explained(served, hand):
     assert served.set_queue("heavy", concurrency=2, rate="5000/h").to_json() == {
         "name": "heavy", "concurrency": 2, "rate": "5000/h",

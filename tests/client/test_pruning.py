@@ -37,6 +37,7 @@ def test_what_ended_longer_ago_goes(client, sql):
     assert client.get(young[0]).state == "completed"
 
 
+@pytest.mark.one_shard("claims rows in the order of their submits, which holds within a shard")
 def test_by_state_and_with_dead_letters(client, sql):
     aging.finished(sql, 1, "40 days", "cancelled")
     letter = aging.finished(sql, 1, "50 days", "discarded")[0]
