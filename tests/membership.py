@@ -17,7 +17,7 @@ KINDS = ("submit", "read", "worker", "admin", "app")
 
 
 @contextmanager
-def logins(server, template):
+def logins(server, template, *, one_shard=False):
     """Yield the URLs of a fresh database by who logs in: owner, the five roles, and a nobody.
 
     Roles belong to the whole server: their names are random, and they go with the database.
@@ -26,7 +26,7 @@ def logins(server, template):
     names = RoleNames(**{kind: f"t_{mark}_{kind}" for kind in KINDS})
     users = [f"u_{mark}_{kind}" for kind in (*KINDS, "nobody")]
     try:
-        with _fresh(server, template) as url:
+        with _fresh(server, template, one_shard=one_shard) as url:
             Migrator(url).roles(names)
             with psycopg.connect(url, autocommit=True) as owner:
                 for user, group in zip(users, (*asdict(names).values(), None), strict=True):

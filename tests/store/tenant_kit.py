@@ -71,7 +71,10 @@ def fill(owner, tenant, revision):
 @pytest.fixture(scope="module")
 def site(server, template):
     """A database with work of two tenants and logins that are bound: app and read to acme."""
-    with logins(server, template) as urls, psycopg.connect(urls["owner"], autocommit=True) as owner:
+    with (
+        logins(server, template, one_shard=True) as urls,
+        psycopg.connect(urls["owner"], autocommit=True) as owner,
+    ):
         offer(owner, "t.work.v1")
         revision = save(owner, workflow("t.flow.v1", {"one": (), "two": ("one",)}))
         scalar(owner, "select tributary.register_workflow('t.flow.v1', %s, null)", revision)

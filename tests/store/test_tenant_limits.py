@@ -10,6 +10,8 @@ import pytest
 
 from tests.store import protocol_kit as kit
 
+# limits hold over shards by what test_queue_limits shows of queues: tenants are keys beside these
+pytestmark = pytest.mark.one_shard("claims from lanes of shard 0")
 LIMIT = 3
 RUNNING = """
     select count(*) from tributary.steps
