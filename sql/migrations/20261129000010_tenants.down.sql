@@ -138,7 +138,7 @@ drop policy if exists tenants on tributary.queue_counters;
 drop policy if exists workers on tributary.queue_counters;
 drop table if exists tributary.tenants;
 drop table if exists tributary.tenant_logins;
-drop function if exists tributary.sees_row(smallint, uuid);
+drop function if exists tributary.sees_row(uuid, smallint);
 drop function if exists tributary.sees_schedule(text);
 drop function if exists tributary.session_tenants();
 delete from tributary.queue_counters where queue like 'tenant:%';

@@ -55,7 +55,7 @@ end $$;
 --bun:split
 -- Whether rows of a run or an intent are seen where the session acts for tenants: for tables without a tenant of their own. With the
 -- owner's rights, as whoever reads these may have no right to others.
-create or replace function tributary.sees_row(p_shard smallint, p_run_id uuid) returns boolean
+create or replace function tributary.sees_row(p_run_id uuid, p_shard smallint) returns boolean
 language sql stable parallel safe security definer
 set search_path to tributary, pg_temp
 as $$
@@ -146,22 +146,22 @@ alter table tributary.tenants enable row level security;
 -- trib:gives-way
 -- Rows that belong to a row that does: seen with it, by its key. A column of their own would be written with each submit.
 drop policy if exists tenants on tributary.payloads;
-create policy tenants on tributary.payloads using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
+create policy tenants on tributary.payloads using ((select tributary.session_tenants()) is null or tributary.sees_row(run_id, shard));
 alter table tributary.payloads enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.edges;
-create policy tenants on tributary.edges using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
+create policy tenants on tributary.edges using ((select tributary.session_tenants()) is null or tributary.sees_row(run_id, shard));
 alter table tributary.edges enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.progress;
-create policy tenants on tributary.progress using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
+create policy tenants on tributary.progress using ((select tributary.session_tenants()) is null or tributary.sees_row(run_id, shard));
 alter table tributary.progress enable row level security;
 --bun:split
 -- trib:gives-way
 drop policy if exists tenants on tributary.waits;
-create policy tenants on tributary.waits using ((select tributary.session_tenants()) is null or tributary.sees_row(shard, run_id));
+create policy tenants on tributary.waits using ((select tributary.session_tenants()) is null or tributary.sees_row(run_id, shard));
 alter table tributary.waits enable row level security;
 --bun:split
 -- trib:gives-way
