@@ -20,7 +20,7 @@ def login(database):
 
 
 def test_tenants_are_limited_and_listed(trib):
-    assert trib("tenant", "list").stdout == "no tenant has work at hand, a limit or a login\n"
+    assert trib("tenant", "list").stdout == "no tenant has work that is ready or runs, a limit or a login\n"
     done = trib("tenant", "set", "acme", "beta", "--concurrency", 4, "--rate", "5000/h")
     assert done.stdout == "acme  at most 4 at once, 5000/h\nbeta  at most 4 at once, 5000/h\n"
     assert json.loads(trib("tenant", "set", "beta", "--rate", "none", "-o", "json").stdout) == [

@@ -58,7 +58,7 @@ class Shares:
             self._own = tuple(shard for shard in self._told if shard < count)
             if not self._own:
                 raise ConfigError(
-                    f"the database has {count} shards, none of {', '.join(map(str, self._told))}",
+                    f"the database has {count} shard{'s' * (count != 1)}, none of {', '.join(map(str, self._told))}",
                     hint="--shards all, or numbers from 0 on",
                 )
         return count

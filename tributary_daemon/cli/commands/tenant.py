@@ -141,7 +141,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             for row in rows
         ),
         frozenset({"available", "running", "oldest"}),
-        "no tenant has work at hand, a limit or a login",
+        "no tenant has work that is ready or runs, a limit or a login",
     )
 
 
