@@ -57,8 +57,9 @@ class Shares:
         if self._told is not None:
             self._own = tuple(shard for shard in self._told if shard < count)
             if not self._own:
+                has = f"{count} shard{'s' * (count != 1)}"
                 raise ConfigError(
-                    f"the database has {count} shard{'s' * (count != 1)}, none of {', '.join(map(str, self._told))}",
+                    f"the database has {has}, none of {', '.join(map(str, self._told))}",
                     hint="--shards all, or numbers from 0 on",
                 )
         return count
