@@ -7,7 +7,12 @@ create or replace function tributary.signal(id uuid, name text, payload jsonb de
 language plpgsql volatile
 security definer
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_variable
 declare
