@@ -27,6 +27,7 @@ from tributary_daemon.store.migrations import Migrator
 
 from . import citus
 from .forgetting import handlers_forgotten
+from .nursery import Nursery
 from .worker_process import WorkerProcess, kill_group
 
 _ROOT = "TRIB_TEST_ROOT"
@@ -319,15 +320,28 @@ def trib_env(database, tmp_path):
     }
 
 
+@pytest.fixture(scope="session")
+def nursery():
+    """Forks child processes of a process that has imported everything."""
+    opened = Nursery(Path(os.environ[_ROOT]))
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def trib(trib_env, tmp_path):
+def trib(trib_env, tmp_path, nursery):
     """Return a function that runs ``trib`` to its end: ``trib("list", "-o", "json") -> CompletedProcess``."""
 
     def run(*args, input=None, env=None, cwd=None, timeout=60):  # noqa: A002 - as subprocess.run has it
+        environment = {**trib_env, **(env or {})}
+        if nursery.fits(environment):
+            return nursery.run(
+                list(map(str, args)), input=input, env=environment, cwd=cwd or tmp_path, timeout=timeout
+            )
         return subprocess.run(
             [sys.executable, "-m", "tributary_daemon", *map(str, args)],
             input=input,
-            env={**trib_env, **(env or {})},
+            env=environment,
             cwd=cwd or tmp_path,
             capture_output=True,
             text=True,
@@ -339,22 +353,30 @@ def trib(trib_env, tmp_path):
 
 
 @pytest.fixture
-def worker(trib_env, tmp_path, eventually):
+def worker(trib_env, tmp_path, nursery, eventually):
     """Return a function that starts ``trib worker ARGS`` and waits until it says that it is ready."""
     started = []
 
     def start(*args, env=None, cwd=None, wait=True, timeout=30):
         path = tmp_path / f"worker-{len(started)}.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tributary_daemon", "worker", *map(str, args)],
-                env={**trib_env, **(env or {})},
-                cwd=cwd or tmp_path,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        words = ["worker", *map(str, args)]
+        environment = {**trib_env, **(env or {})}
+        directory = cwd or tmp_path
+        with path.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            if nursery.fits(environment):
+                process = nursery.start(
+                    words, env=environment, cwd=directory, streams=(nothing, log, log), session=True
+                )
+            else:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "tributary_daemon", *words],
+                    env=environment,
+                    cwd=directory,
+                    stdin=nothing,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
         running = WorkerProcess(process, path)
         started.append(running)
         if wait:

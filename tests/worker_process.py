@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+    from .nursery import Forked
+
 
 @dataclass
 class WorkerProcess:
     """A running ``trib worker``."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | Forked
     log_path: Path
 
     @property

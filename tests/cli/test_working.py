@@ -136,9 +136,9 @@ def test_workers_and_handlers_are_listed(trib, worker, eventually):
     assert rows[0]["pid"] == running.pid
     assert all(process["pid"] for process in rows[0]["processes"])
     assert re.search(r"^w1 ", trib("workers").stdout, re.MULTILINE)
+    eventually(lambda: _workers(trib)()[0]["processes"], 20, "its process is registered")
     assert "trib.noop.v1" in trib("handlers").stdout
     assert "ok    workers" in trib("doctor").stdout
-    eventually(lambda: _workers(trib)()[0]["processes"], 20, "its process is registered")
     (line,) = [row for row in _doctor(trib) if row["check"] == "fleet connections"]
     assert line["level"] == "ok"
     assert "1 worker alive: 5, up to 15 with step.connection()" in line["message"]

@@ -55,14 +55,14 @@ def test_the_worker_under_timeout_drains(desk, crew, trib_env):
     crew().stop()
     run = desk.submit("t.hold.v1", {"gate": "gate"})
     process = subprocess.Popen(
-        ["timeout", "-s", "TERM", "600", sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1",
-         "--import", "./handlers_for_tests.py"],
+        ["timeout", "-s", "TERM", "600", sys.executable, "-m", "tributary_daemon", "worker",
+         "--processes", "1", "--import", "./handlers_for_tests.py"],
         env=trib_env, cwd=desk.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, start_new_session=True,
     )  # fmt: skip
     try:
         desk.noted("began", run)
-        # told so, it does what it does when its time is up: the signal goes to the worker, and to its whole group
+        # told so, it does what it does when its time is up: it signals the worker, and then its whole group
         process.terminate()
         desk.wait(
             lambda: desk.one("select state from tributary.workers where state = 'draining'"),
