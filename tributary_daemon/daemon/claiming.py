@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DUTY: Final = 0.1
 _LOOK_EVERY: Final = 0.1
-_SURVEY_EVERY: Final = 0.1
+_SURVEY_EVERY: Final = 0.05
 _PROMOTE_EVERY: Final = 0.5
 _VAIN_LOOKS: Final = 10
 _MOST_BORNE: Final = 1_000
