@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -189,6 +190,15 @@ def test_ids_by_head_tail_and_latest(client):
         client.resolve_id("abc")
     with pytest.raises(NotFound, match="no run or intent has the id"):
         client.get("01234567-89ab-7def-8123-456789abcdef")
+
+
+def test_what_is_no_text_is_no_id_and_the_message_says_what_is(client):
+    receipt = client.submit("test.a.v1")
+    with pytest.raises(InvalidInput, match="an id is text, not a Receipt") as refused:
+        client.wait(receipt)
+    assert "receipt.wait()" in refused.value.hint
+    with pytest.raises(InvalidInput, match="not a UUID"):
+        client.cancel(UUID(receipt.id))
 
 
 def test_every_head_and_tail_that_is_long_enough_means_its_id(client, diamond):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tributary_daemon.client.documents import (
     AttemptDocument,
@@ -325,7 +325,13 @@ def resolve_id(text: str) -> Operation[str]:
     Raises:
         NotFound: nothing among the newest 100,000 of each kind fits, or it is another tenant's.
         AmbiguousId: several fit, and the message lists them; or it is too short to tell.
+        InvalidInput: it is no text.
     """
+    if not isinstance(cast("object", text), str):
+        raise InvalidInput(
+            f"an id is text, not a {type(text).__name__}",
+            hint="a receipt has it as receipt.id, and waits itself: receipt.wait(); of a UUID it is str(...)",
+        )
     wanted = text.strip().lower()
     if _FULL.fullmatch(wanted):
         digits = wanted.replace("-", "")
