@@ -6,7 +6,7 @@ create or replace function tributary.beat_worker(
 ) returns table (alive boolean, beaten integer, ready text[], due_in float8, paused text[], command text, now timestamptz)
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare

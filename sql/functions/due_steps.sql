@@ -4,7 +4,7 @@
 create or replace function tributary.due_steps(p_shard smallint, p_now timestamptz, p_limit integer) returns tid[]
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off

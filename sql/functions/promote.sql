@@ -4,7 +4,7 @@
 create or replace function tributary.promote(p_shard smallint, p_limit integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_hashjoin to off
 set enable_mergejoin to off
 set enable_seqscan to off

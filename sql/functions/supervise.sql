@@ -5,7 +5,7 @@ create or replace function tributary.supervise(
 ) returns table (alive boolean, beaten integer, ready text[], due_in float8, paused text[])
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 set enable_bitmapscan to off
 set enable_seqscan to off
 set enable_sort to off
@@ -29,11 +29,13 @@ begin
     return query
         select v_alive, v_beaten,
                array(select q.name
-                     from generate_series(0, shard_count() - 1) as n(shard)
-                     cross join unnest(p_queues) as q(name)
+                     from unnest(p_queues) as q(name)
                      -- a probe each: asked whether any exists, a planner that knows of many reads them all
-                     cross join lateral (select from steps s where s.shard = n.shard::smallint and s.queue = q.name and s.state = 'available'
-                                         limit 1) as found
+                     cross join lateral (
+                         select from generate_series(0, shard_count() - 1) as n(shard)
+                         cross join lateral (select from steps s where s.shard = n.shard::smallint and s.queue = q.name and s.state = 'available'
+                                             limit 1) as probe
+                         limit 1) as found
                      where q.name <> all (v_shut)),
                (select extract(epoch from min(next.at) - v_now)::float8
                 from generate_series(0, shard_count() - 1) as n(shard)

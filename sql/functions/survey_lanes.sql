@@ -4,7 +4,7 @@ create or replace function tributary.survey_lanes(p_shard smallint, p_queues tex
 returns table (queue text, priority smallint, tenant_id text, first_seq bigint, limited boolean, opens_in float8)
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare

@@ -160,7 +160,7 @@ def test_events_of_all(look):
 
 def test_dead_letters(look):
     # each of the 50 asks its step once for the key of an item
-    assert look.pages_of(dead_letters.page(50, None, None)) < 300
+    assert look.pages_of(dead_letters.page(50, None, None)) < 400
     assert look.pages_of(dead_letters.of(an_id(look, "discarded"), None)) < 50
 
 
