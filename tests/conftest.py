@@ -28,7 +28,7 @@ from tributary_daemon.store.migrations import Migrator
 from . import citus
 from .forgetting import handlers_forgotten
 from .nursery import Nursery
-from .worker_process import WorkerProcess, kill_group
+from .worker_process import WorkerProcess, kill_group, launch
 
 _ROOT = "TRIB_TEST_ROOT"
 _PREFIX = "trib-tests-"
@@ -359,24 +359,9 @@ def worker(trib_env, tmp_path, nursery, eventually):
 
     def start(*args, env=None, cwd=None, wait=True, timeout=30):
         path = tmp_path / f"worker-{len(started)}.log"
-        words = ["worker", *map(str, args)]
-        environment = {**trib_env, **(env or {})}
-        directory = cwd or tmp_path
-        with path.open("wb") as log, Path(os.devnull).open("rb") as nothing:
-            if nursery.fits(environment):
-                process = nursery.start(
-                    words, env=environment, cwd=directory, streams=(nothing, log, log), session=True
-                )
-            else:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "tributary_daemon", *words],
-                    env=environment,
-                    cwd=directory,
-                    stdin=nothing,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+        process = launch(
+            nursery, ["worker", *map(str, args)], {**trib_env, **(env or {})}, cwd or tmp_path, path
+        )
         running = WorkerProcess(process, path)
         started.append(running)
         if wait:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from .nursery import Forked
+    from .nursery import Forked, Nursery
 
 
 @dataclass
@@ -47,3 +49,21 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def launch(
+    nursery: Nursery, words: Sequence[str], env: dict[str, str], cwd: Path, log_path: Path
+) -> subprocess.Popen | Forked:
+    """Start ``trib`` in a session of its own, its output in a file; forked where its environment allows."""
+    with log_path.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+        if nursery.fits(env):
+            return nursery.start(words, env=env, cwd=cwd, streams=(nothing, log, log), session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "tributary_daemon", *words],
+            env=env,
+            cwd=cwd,
+            stdin=nothing,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

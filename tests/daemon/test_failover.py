@@ -122,6 +122,7 @@ def test_a_standby_is_passed_over_and_named_when_it_is_all_there_is(pair):
     assert "promote" in caught.value.hint
 
 
+@pytest.mark.one_shard("over several a process without work only reads, and loses nothing")
 @pytest.mark.parametrize("name", ["t.late.v1", "t.alate.v1"])
 def test_a_server_that_only_reads_is_no_reason_to_fail_an_attempt(desk, crew, name):
     worker = crew("--name", "reads")

@@ -125,7 +125,9 @@ def test_a_paused_queue_rests_until_it_is_resumed(shared):
     shared.until(run, "completed")
 
 
-def test_higher_priorities_come_first(shared):
+def test_higher_priorities_come_first(shared, shards):
+    if shards > 1:
+        pytest.skip("over several shards every fourth turn is the next one's, whatever its priorities")
     shared.sql.execute(
         "insert into tributary.queues (name, paused) values ('single', true)"
         " on conflict (name) do update set paused = true"

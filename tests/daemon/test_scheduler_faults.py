@@ -71,6 +71,7 @@ def test_what_this_version_cannot_read_disables_its_schedule_alone(leader):
     assert leader.fired("b") == ["12:01"]
 
 
+@pytest.mark.one_shard("takes a key in shard 0")
 def test_a_fault_of_the_moment_is_tried_again(leader, database):
     leader.intent("a")
     leader.intent("b")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.model_check.damages import scripted
 from tests.model_check.recording import PLANS, Recorder, Stage
 from tests.model_check.replay import Refused, judge
 from tests.model_check.slot_traces import SlotRecorder, SlotTrace, judge_slots
+
+pytestmark = pytest.mark.one_shard("the model is of one shard")
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "sql" / "functions"
 WRONG = {

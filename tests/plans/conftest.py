@@ -44,6 +44,8 @@ def _make(admin, server, template, names, size):
         admin.execute(f"drop database if exists {name}")
     admin.execute(f"create database {unknown} template {template} strategy file_copy")
     with psycopg.connect(url_of(server, unknown), autocommit=True) as connection:
+        # the bounds are those of one shard, and everything is in it
+        connection.execute("delete from tributary.meta where key = 'shards'")
         processes = load(connection, size)
         connection.execute("create table public.held (process_id bigint)")
         connection.execute("insert into public.held select unnest(%s::bigint[])", (processes,))

@@ -52,6 +52,7 @@ def runs(connection):
     return [str(row[0]) for row in connection.execute("select run_id from tributary.runs order by run_id")]
 
 
+@pytest.mark.one_shard("writes what was said to shard 0")
 def test_the_newest_stay_and_the_rest_goes_with_all_that_belongs_to_it(connection, process):
     other = finished(connection, process, flow("t.other.v1"), 2)
     made = finished(connection, process, flow(runs=3), 8)

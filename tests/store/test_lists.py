@@ -148,6 +148,7 @@ def expected(connection, *, state=None, kind=None, name=None, labels=None, tenan
     ]
 
 
+@pytest.mark.one_shard("its windows are of one shard: each has its share of them")
 @pytest.mark.parametrize(
     ("window", "limit"), [(60, 7), (60, 50), (1_700, 50), (WHOLE, 7), (WHOLE, 50), (WHOLE, 10_000)]
 )
@@ -170,6 +171,7 @@ def test_a_page_whose_window_is_full_says_from_where_to_go_on(filled, monkeypatc
     assert all(str(row.work_id) >= after for row in rows)
 
 
+@pytest.mark.one_shard("its windows are of one shard: each has its share of them")
 def test_a_name_that_was_never_offered_is_not_looked_for_in_history(filled, monkeypatch):
     monkeypatch.setattr(lists, "LOOKED_AT", 900)
     assert ask(filled, name="t.nothing.v1", kind="intent") == ([], None)
@@ -177,6 +179,7 @@ def test_a_name_that_was_never_offered_is_not_looked_for_in_history(filled, monk
     assert (len(rows), after) == (10, None)
 
 
+@pytest.mark.one_shard("its windows are of one shard: each has its share of them")
 def test_wide_runs_do_not_fill_the_window(filled, monkeypatch):
     monkeypatch.setattr(lists, "LOOKED_AT", 2_000)
     filled.execute("delete from tributary.steps where kind = 'intent'")
@@ -186,6 +189,7 @@ def test_wide_runs_do_not_fill_the_window(filled, monkeypatch):
     assert [len(page) for page in pages(filled, limit=100)] == [100] * 5 + [0]
 
 
+@pytest.mark.one_shard("all its rows are in one shard, whose share of the window they fill")
 def test_since_ends_the_search_and_is_judged_by_the_time_of_the_row(filled):
     # made by somebody whose clock is behind, at a time that is asked for
     filled.execute(

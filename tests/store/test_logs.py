@@ -120,6 +120,7 @@ def test_pages_go_forth_and_back(connection, process):
     assert len(db.run(connection, logs.behind(Wanted(run, since=3_600.0), None, 100))) == 8
 
 
+@pytest.mark.one_shard("counts the batches of a sweep, which are of one shard each")
 def test_logs_go_with_their_work_in_bounded_batches(connection, process):
     work, run = kit.intent(connection), kit.start(connection, kit.workflow("w", {"a": (), "b": ("a",)}))
     write(connection, [a_chunk(work, n) for n in range(70)])

@@ -66,6 +66,7 @@ def test_a_clock_that_has_jumped_makes_nobody_look_dead(connection, worker):
         assert not attend(connection, worker, expected=expected).dead
 
 
+@pytest.mark.one_shard("promotes and releases one shard")
 def test_what_is_due_and_what_waits_for_a_name_that_came(connection, worker):
     later = kit.scalar(connection, "select clock_timestamp() + interval '1 hour'")
     kit.offer(connection)

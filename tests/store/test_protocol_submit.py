@@ -358,6 +358,7 @@ def test_bad_submits_of_workflows_store_nothing(connection, call, code):
     assert refused(connection, code, f"select tributary.submit_workflow({call})").message_hint
 
 
+@pytest.mark.one_shard("over several shards a key chooses the shard, and so the id")
 def test_a_repeated_insert_with_id_and_key_returns_its_row(connection):
     insert = (
         "insert into tributary.workflow_intent (intent_id, name, payload, idempotency_key)"

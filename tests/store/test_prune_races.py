@@ -49,6 +49,7 @@ def again(connection, kind, key):
     return kit.intent(connection, idempotency_key=key)
 
 
+@pytest.mark.one_shard("counts the batches of a sweep, which are of one shard each")
 def test_what_is_being_retried_stays_and_nobody_waits(pair, cancelled):
     pruner, operator = pair
     before = left(pruner, cancelled)
@@ -93,6 +94,7 @@ def test_a_prune_that_is_rolled_back_has_removed_nothing(pair, cancelled):
     assert retry(operator, cancelled) in {"available", "running"}
 
 
+@pytest.mark.one_shard("counts the batches of a sweep, which are of one shard each")
 def test_a_requeue_before_a_prune_keeps_the_work(pair, connection):
     pruner, operator = pair
     process = kit.Process(connection)
@@ -105,6 +107,7 @@ def test_a_requeue_before_a_prune_keeps_the_work(pair, connection):
     assert kit.row(connection, work)["state"] == "available"
 
 
+@pytest.mark.one_shard("counts the batches of a sweep, which are of one shard each")
 @pytest.mark.parametrize("kind", ["intent", "run"])
 def test_a_late_finish_holds_its_work_back_and_is_refused_afterwards(pair, connection, kind):
     pruner, worker = pair

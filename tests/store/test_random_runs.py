@@ -86,6 +86,7 @@ class World(special_runs.Worker):
                 self.steer(f"select tributary.{operation}(%s)", self.runs[number % len(self.runs)])
 
 
+@pytest.mark.one_shard("its batches are of one shard, as every batch is")
 @pytest.mark.timeout(900)
 def test_random_histories_of_special_runs(connection, histories):
     hold_ends(connection)

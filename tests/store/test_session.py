@@ -104,6 +104,7 @@ def cycle(connection):
     return run
 
 
+@pytest.mark.one_shard("claims from shard 0")
 def test_a_worker_works_whatever_the_defaults_are(odd):
     with db.connect(odd, application_name="test", limits=session.OWN) as connection:
         run = cycle(connection)
@@ -118,6 +119,7 @@ def test_a_worker_works_whatever_the_defaults_are(odd):
         assert {item.id for item in client.list().items} == {document.id, receipt.id}
 
 
+@pytest.mark.one_shard("claims from shard 0")
 @pytest.mark.parametrize("setting", ["DateStyle", "array_nulls", "search_path", "client_encoding"])
 def test_each_alone_did_harm(database, setting):
     with psycopg.connect(database, autocommit=True) as admin:
@@ -152,6 +154,7 @@ def test_what_is_usual_costs_no_statement():
     assert usual.mends({}) == {}
 
 
+@pytest.mark.one_shard("claims from shard 0")
 def test_commands_show_what_there_is(odd, tmp_path):
     with db.connect(odd, application_name="test", limits=session.OWN) as connection:
         cycle(connection)

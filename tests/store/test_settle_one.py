@@ -57,6 +57,7 @@ def outcome(connection, finish, *changes):
         return steps, connection.execute(RUNS).fetchall(), *told
 
 
+@pytest.mark.one_shard("its batches are of one shard, as every batch is")
 @pytest.mark.timeout(600)
 def test_both_ways_lead_to_the_same(connection, histories):
     asked = 0

@@ -180,6 +180,7 @@ def test_the_ends_of_a_child_and_of_its_parent_are_told(connection, process, tol
     assert sorted(told.heard()) == sorted([parent, made])
 
 
+@pytest.mark.one_shard("its batch is of one shard, as every batch is")
 def test_a_batch_is_told_in_a_few_notifications(connection, process, told):
     notes = []
     connection.add_notify_handler(notes.append)

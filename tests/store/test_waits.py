@@ -291,6 +291,7 @@ def test_a_limit_of_steps_at_once_does_not_count_what_waits(connection, process)
     assert [item.step_id for item in process.claim()] == ["b"]
 
 
+@pytest.mark.one_shard("prunes one shard")
 def test_signals_go_with_their_run(connection, process):
     run = kit.start(connection, kit.workflow("w.v1", CHAIN))
     send(connection, run)
