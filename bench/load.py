@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any
@@ -153,13 +154,15 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-class Prober:
-    """A process more, that claims like the others and notes how long each claim took."""
+class Beside(ABC):
+    """What goes on in a thread of its own while a block runs.
 
-    def __init__(self, url: str, pause: float = 0.04) -> None:
-        self.seconds: list[float] = []
+    Args:
+        url: of the database.
+    """
+
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._pause = pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -170,6 +173,23 @@ class Prober:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Go on until ``_stop`` is set."""
+
+
+class Prober(Beside):
+    """A process more, that claims like the others and notes how long each claim took.
+
+    Attributes:
+        seconds: of each claim.
+    """
+
+    def __init__(self, url: str, pause: float = 0.04) -> None:
+        super().__init__(url)
+        self.seconds: list[float] = []
+        self._pause = pause
 
     def _run(self) -> None:
         with opened(self._url) as connection:

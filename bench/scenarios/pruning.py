@@ -65,26 +65,14 @@ class Prune:
         self.windows = list(pairwise(marks))
 
 
-class Waits:
+class Waits(load.Beside):
     """Watches how long anybody waits for a lock.
 
     Attributes:
         longest: in seconds.
     """
 
-    def __init__(self, url: str) -> None:
-        self.longest = 0.0
-        self._url = url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    longest = 0.0
 
     def _run(self) -> None:
         with load.opened(self._url) as connection:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import TYPE_CHECKING
 
 from bench import load, product
 from bench.scenario import Outcome, row, scenario
 from bench.server import settle
 from tributary_daemon import Client
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _EVERY = 0.1
 _SMALL = """
@@ -25,22 +20,12 @@ WATCHED = (
 )
 
 
-class Submitter:
+class Submitter(load.Beside):
     """Submits one intent every 100 ms, for one small tenant or for a new one each time."""
 
     def __init__(self, url: str, *, new: bool) -> None:
-        self._url = url
+        super().__init__(url)
         self._new = new
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         due = time.monotonic()

@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 
 import click
 
-from tributary_daemon.cli import failures, looks, values
+from tributary_daemon.cli import failures, looks
 from tributary_daemon.cli.blocks import Lines, Span, Table, line
+from tributary_daemon.cli.limits import limit_options, limits_text, opens, set_limits
 from tributary_daemon.cli.loader import Entry, LazyGroup
 from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import View, document, output_option, show
@@ -84,44 +85,19 @@ Examples:
 What is not given stays as it is. What runs counts, also what began before.""",
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option(
-    "--concurrency", metavar="N|none", type=values.at_once, help="How many run at once, over all workers."
-)
-@click.option(
-    "--rate",
-    metavar="N/s|m|h|d|none",
-    type=values.rate,
-    help="How many start in that span, over all workers.",
-)
+@limit_options
 @output_option
 def set_(
     names: tuple[str, ...], concurrency: int | Literal["none"] | None, rate: str | None, output: str
 ) -> int:
     """Limit queues over all workers."""
-    if concurrency is None and rate is None:
-        raise click.UsageError("nothing to set: give --concurrency, --rate or both")
-    with opened() as client:
-        rows = [document(client.set_queue(name, concurrency=concurrency, rate=rate)) for name in names]
-    lines = tuple(line(Span(row["name"], "name"), "  ", Span(_limits(row) or "no limit")) for row in rows)
-    show(View(rows, names, lambda: [Lines(lines)]), output)
-    return failures.COMPLETED
+    return set_limits(names, concurrency, rate, output, lambda client: client.set_queue)
 
 
 def _changed(names: tuple[str, ...], *, paused: bool) -> View:
     rows = [{"name": name, "paused": paused} for name in names]
     word = Span("paused", "paused") if paused else Span("resumed", "good")
     return View(rows, names, lambda: [Lines(tuple(line(word, "  ", Span(name, "name")) for name in names))])
-
-
-def _limits(row: dict[str, Any]) -> str:
-    """Return the limits of a queue, with its use where that is known."""
-    parts = []
-    if row["concurrency"] is not None:
-        used = f"{row['running']}/" if "running" in row else "at most "
-        parts.append(f"{used}{row['concurrency']} at once")
-    if row["rate"] is not None:
-        parts.append(row["rate"])
-    return ", ".join(parts)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -136,7 +112,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
                 Span(str(row["running"])),
                 Span(_sampled(row, "scheduled")),
                 _oldest(row),
-                Span(_limits(row)),
+                Span(limits_text(row)),
                 Span(str(row["workers"]), "" if row["workers"] or not row["available"] else "bad"),
             )
             for row in rows
@@ -149,11 +125,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _state(row: dict[str, Any], now: Any) -> Span:
     if row["paused"]:
         return Span(f"paused {looks.ago(row.get('paused_at'), now)}".rstrip(), "paused")
-    if row["opens_in"] is None:
-        return Span("full", "warning")
-    if row["opens_in"] > 0:
-        return Span(f"next in {durations.text(row['opens_in'])}", "warning")
-    return Span("open", "good")
+    return opens(row)
 
 
 def _available(row: dict[str, Any]) -> str:

@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 
 import click
 
-from tributary_daemon.cli import failures, values
+from tributary_daemon.cli import failures
 from tributary_daemon.cli.blocks import Lines, Span, Table, line
+from tributary_daemon.cli.limits import limit_options, limits_text, opens, set_limits
 from tributary_daemon.cli.loader import Entry, LazyGroup
 from tributary_daemon.cli.opening import opened
 from tributary_daemon.cli.output import View, document, output_option, show
@@ -49,27 +50,13 @@ Examples:
 What is not given stays as it is. What runs counts, also what began before.""",
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option(
-    "--concurrency", metavar="N|none", type=values.at_once, help="How many run at once, over all workers."
-)
-@click.option(
-    "--rate",
-    metavar="N/s|m|h|d|none",
-    type=values.rate,
-    help="How many start in that span, over all workers.",
-)
+@limit_options
 @output_option
 def set_(
     names: tuple[str, ...], concurrency: int | Literal["none"] | None, rate: str | None, output: str
 ) -> int:
     """Limit tenants over all workers and queues."""
-    if concurrency is None and rate is None:
-        raise click.UsageError("nothing to set: give --concurrency, --rate or both")
-    with opened() as client:
-        rows = [document(client.set_tenant(name, concurrency=concurrency, rate=rate)) for name in names]
-    lines = tuple(line(Span(_name(row), "name"), "  ", Span(_limits(row) or "no limit")) for row in rows)
-    show(View(rows, names, lambda: [Lines(lines)]), output)
-    return failures.COMPLETED
+    return set_limits(names, concurrency, rate, output, lambda client: client.set_tenant)
 
 
 @click.command(
@@ -110,32 +97,17 @@ def unbind(logins: tuple[str, ...], output: str) -> int:
     return failures.COMPLETED
 
 
-def _name(row: dict[str, Any]) -> str:
-    return row["name"] or "(none)"
-
-
-def _limits(row: dict[str, Any]) -> str:
-    """Return the limits of a tenant, with their use where that is known."""
-    parts = []
-    if row["concurrency"] is not None:
-        used = f"{row['running']}/" if "running" in row else "at most "
-        parts.append(f"{used}{row['concurrency']} at once")
-    if row["rate"] is not None:
-        parts.append(row["rate"])
-    return ", ".join(parts)
-
-
 def _table(rows: list[dict[str, Any]]) -> Table:
     return Table(
         ("tenant", "available", "running", "oldest", "limit", "state", "logins"),
         tuple(
             (
-                Span(_name(row), "name"),
+                Span(row["name"] or "(none)", "name"),
                 Span(f"{row['available']:,}" + ("+" if row["more"] else "")),
                 Span(f"{row['running']:,}"),
                 Span("" if row["oldest_age"] is None else durations.text(row["oldest_age"])),
-                Span(_limits(row)),
-                _state(row),
+                Span(limits_text(row)),
+                opens(row),
                 Span(", ".join(row["logins"])),
             )
             for row in rows
@@ -143,11 +115,3 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         frozenset({"available", "running", "oldest"}),
         "no tenant has work that is ready or runs, a limit or a login",
     )
-
-
-def _state(row: dict[str, Any]) -> Span:
-    if row["opens_in"] is None:
-        return Span("full", "warning")
-    if row["opens_in"] > 0:
-        return Span(f"next in {durations.text(row['opens_in'])}", "warning")
-    return Span("open", "good")
