@@ -15,6 +15,8 @@ find_python = for p in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 unexport PYTHONHOME PIP_TARGET PIP_PREFIX
+# what was compiled once is kept: tests start some thousand processes
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -28,6 +30,8 @@ run: $(VENV)/.run ## run the main job: a census of Python's standard library, re
 	@printf '\nReports:\n  %s\n  %s\n' "$(abspath $(OUT))/stdlib_census.html" "$(abspath $(OUT))/stdlib_census.json"
 
 test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spec ARGS='-k name' narrow it)
+	@# all processes would compile the tests at once, each for itself
+	@[ -d tests/__pycache__ ] || $(BIN)/python -m pytest -q --collect-only $(ARGS) $(TESTS) >/dev/null
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS) $(TESTS)
 
 plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready and 5M finished rows (two minutes, 5 GB)
