@@ -90,7 +90,7 @@ def test_as_pid_1_it_reaps_orphans_and_drains_on_sigterm(desk, trib_env):
             env=trib_env, cwd=desk.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        desk.until(desk.submit("r.good.v1"), "completed", timeout=30)
+        desk.until(desk.submit("r.good.v1"), "completed", timeout=90)
         (init,) = _children(process.pid)
         # its parent ends at once: the sleeper becomes a child of PID 1, which nobody waits for
         run = desk.submit("r.orphan.v1", {"seconds": 0.2})

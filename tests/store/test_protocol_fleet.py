@@ -165,6 +165,7 @@ def test_a_retry_while_trib_run_still_serves_it_stays_with_it(connection, worker
     assert kit.row(connection, run, "a")["queue"] == "@here"
 
 
+@pytest.mark.one_shard("releases one shard")
 def test_the_limit_of_a_run_holds_nobody_back_for_a_handler_that_has_come(connection, worker):
     run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ()}, max_parallel=1))
     assert {kit.row(connection, run, step)["reason"] for step in ("a", "b")} == {"no_handler"}
