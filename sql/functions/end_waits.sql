@@ -19,6 +19,8 @@ declare
     v_outcomes text[];
     v_errors text[];
     v_results text[];
+    v_nobody float8[] := array_fill(null::float8, array[cardinality(p_run_ids)]);
+    v_ends smallint[];
 begin
     select array_agg(held.tid order by u.i), array_agg(held.kind order by u.i),
            array_agg(case when u.error is null then 'completed' else 'discarded' end order by u.i),
@@ -34,9 +36,11 @@ begin
             select w.ctid as tid from waits w where w.shard = p_shard and w.run_id = u.run_id and w.ordinal = u.ordinal offset 0
         ) as w);
     delete from waits w where w.ctid = any (v_waits) and w.shard = p_shard;
-    perform settle_ended(
-        p_shard, p_run_ids, p_ordinals, v_kinds,
-        finish_mixed(p_shard, v_tids, v_outcomes, v_results, v_errors, array_fill(null::float8, array[cardinality(v_tids)]),
-                     array_fill(null::float8, array[cardinality(v_tids)]), p_now),
-        v_results, v_errors, p_now, '{}', '{}', 0);
+    if num_nonnulls(variadic p_errors) = 0 then
+        v_ends := array_fill(0::smallint, array[cardinality(v_tids)]);
+        perform complete_waits(p_shard, v_tids, v_results::jsonb[], p_now);
+    else
+        v_ends := finish_mixed(p_shard, v_tids, v_outcomes, v_results, v_errors, v_nobody, v_nobody, p_now);
+    end if;
+    perform settle_ended(p_shard, p_run_ids, p_ordinals, v_kinds, v_ends, v_results, v_errors, p_now, '{}', '{}', 0);
 end $$;
