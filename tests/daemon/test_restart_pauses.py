@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tributary_daemon.daemon.board import Board, Entry
 from tributary_daemon.daemon.family import Family
 
 
@@ -27,15 +28,15 @@ class Members:
         pair = socket.socketpair()
         self._ends += pair
         return Member(
-            number=number, pid=1, process_id=1, setup=SimpleNamespace(label="w/1"), started_at=0.0,
-            board=SimpleNamespace(counts=(0, 0)), fileno=pair[0].fileno, exit_code=lambda: 9,
+            number=number, pid=1, process_id=1, setup=SimpleNamespace(label="w/1", slots=1), started_at=0.0,
+            board=Board(2), fileno=pair[0].fileno, exit_code=lambda: 9,
             close=lambda: None,
         )  # fmt: skip
 
     def live_and_die(self, *, finished=0, running=(), lived=0.0):
         self.family._start(0, self.family._members)
         (member,) = self.family
-        member.board.counts = (finished, 0)
+        member.board.count(finished, 0)
         member.started_at = time.monotonic() - lived
         self.family._remove(member, 9, planned=False, entries=running)
 
@@ -52,7 +53,10 @@ def members():
 
 
 def entry():
-    return SimpleNamespace(group=0, running=True)
+    return Entry(
+        ("r", 0, 1), 0, "t.x.v1", 1, running=True, isolated=False, timed_out=False, silent=False, final=False,
+        claimed_at=0.0, started_at=0.0, deadline=1.0, allowed=1.0, group=0, queue="other",
+    )  # fmt: skip
 
 
 def test_who_dies_at_its_start_again_and_again_is_replaced_later_and_later(members):

@@ -15,18 +15,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.daemon import measures
+from tributary_daemon.daemon.measures import Measures
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.store.leases import Token
 
 # what it is, flags, attempt, shard, ordinal, seq, run id, name; monotonic seconds: claimed, started, due;
-# the seconds that its limit allowed; the process group that belongs to it
-_ENTRY: Final = struct.Struct("=BBhhiq36s64sddddi")
+# the seconds that its limit allowed; the process group that belongs to it; the number of its queue; how many
+# attempts have begun in this place
+_ENTRY: Final = struct.Struct("=BBhhiq36s64sddddiHQ")
+_BEGUN: Final = struct.Struct("=Q")
 _FLAGS_AT: Final = 1
 _ALLOWED_AT: Final = struct.calcsize("=BBhhiq36s64sddd")
 _GROUP_AT: Final = struct.calcsize("=BBhhiq36s64sdddd")
+_BEGUN_AT: Final = _ENTRY.size - _BEGUN.size
 _SIZE: Final = 192
 _COUNTS: Final = struct.Struct("=QQ")
 _TICK: Final = struct.Struct("=d")
@@ -58,6 +64,7 @@ class Entry:
         deadline: monotonic seconds; infinite without a timeout.
         allowed: seconds of the limit that ``deadline`` or ``timed_out`` speak of.
         group: process group of the operating system that ends with it; 0 for none.
+        queue: from which it was claimed, if that is counted apart.
     """
 
     token: Token
@@ -74,6 +81,7 @@ class Entry:
     deadline: float
     allowed: float
     group: int
+    queue: str
 
     @property
     def elapsed(self) -> float:
@@ -94,11 +102,18 @@ class Board:
     Args:
         places: how many attempts may run at once, threads and loop together.
         fd: of a file that both sides map (`anonymous`); without it the board is this process's alone.
+        queues: from which the process claims.
+
+    Attributes:
+        measures: what the process counts of its work.
     """
 
-    def __init__(self, places: int, *, fd: int | None = None) -> None:
+    def __init__(self, places: int, *, fd: int | None = None, queues: Sequence[str] = ()) -> None:
         self.places = places
-        self._memory = mmap.mmap(-1 if fd is None else fd, size_of(places))
+        self._memory = mmap.mmap(-1 if fd is None else fd, size_of(places, queues))
+        self.measures = Measures(memoryview(self._memory)[_HEADER_SIZE + places * _SIZE :], queues)
+        self._queue_numbers = {queue: at for at, queue in enumerate(self.measures.queues)}
+        self._begun = [0] * places
         self._finished = self._failed = 0
 
     # --- the process's side -----------------------------------------------------------------------
@@ -116,11 +131,14 @@ class Board:
         at = _HEADER_SIZE + place * _SIZE
         # the supervisor may look, and this process may be killed, at any moment: what the entry is comes last
         self._memory[at] = _EMPTY
+        # an isolated attempt begins again once its own process is up
+        self._begun[place] += held.place is None
         _ENTRY.pack_into(
             self._memory, at,
             _EMPTY, _ISOLATED if held.isolated else 0, held.attempt, held.shard, held.ordinal, held.seq,
             held.run_id.encode(), held.name.encode(), held.claimed_at, held.started_at,
             math.inf if limit is None else held.started_at + limit, limit or 0.0, 0,
+            self._queue_numbers.get(held.queue, 0), self._begun[place],
         )  # fmt: skip
         self._memory[at] = _RUNNING
         held.place = place
@@ -132,6 +150,7 @@ class Board:
     def end(self, held: Held) -> None:
         """User code has ended for this lease; its entry stays until the place is used again."""
         place, held.place = held.place, None
+        held.ended_at = time.monotonic()
         if place is not None:
             self._memory[_HEADER_SIZE + place * _SIZE] = _ENDED
 
@@ -182,6 +201,18 @@ class Board:
         """The exit code that the process meant to end with; None when it did not mean to."""
         return self._memory[_PARTING_AT] - 1 if self._memory[_PARTING_AT] else None
 
+    @property
+    def started(self) -> int:
+        """Attempts whose user code was begun so far."""
+        ends = range(_HEADER_SIZE + _BEGUN_AT, _HEADER_SIZE + self.places * _SIZE, _SIZE)
+        return sum(_BEGUN.unpack_from(self._memory, at)[0] for at in ends)
+
+    @property
+    def busy(self) -> int:
+        """How many attempts have user code that runs."""
+        ends = range(_HEADER_SIZE, _HEADER_SIZE + self.places * _SIZE, _SIZE)
+        return sum(self._memory[at] == _RUNNING for at in ends)
+
     def running(self) -> list[Entry]:
         """Return the attempts whose user code runs."""
         return list(self._entries(frozenset({_RUNNING})))
@@ -197,7 +228,7 @@ class Board:
                 continue
             (
                 what, flags, attempt, shard, ordinal, seq, run_id, name, claimed_at, started_at, deadline,
-                allowed, group,
+                allowed, group, queue, _,
             ) = _ENTRY.unpack_from(self._memory, at)  # fmt: skip
             run_id = run_id.rstrip(b"\0")
             if len(run_id) != _RUN_ID:
@@ -208,16 +239,18 @@ class Board:
                 name.rstrip(b"\0").decode("utf-8", "ignore"), attempt, what == _RUNNING,
                 bool(flags & _ISOLATED), bool(flags & _TIMED_OUT), bool(flags & _HEARTBEAT),
                 bool(flags & _FINAL), claimed_at, started_at, deadline, allowed, group,
+                self.measures.queues[min(queue, len(self.measures.queues) - 1)],
             )  # fmt: skip
 
     def close(self) -> None:
         """Let go of the memory."""
+        self.measures.close()
         self._memory.close()
 
 
-def size_of(places: int) -> int:
-    """Return the bytes that a board of so many places takes."""
-    return _HEADER_SIZE + places * _SIZE
+def size_of(places: int, queues: Sequence[str] = ()) -> int:
+    """Return the bytes that a board takes of so many places, of a process that claims from these queues."""
+    return _HEADER_SIZE + places * _SIZE + measures.size_of(queues)
 
 
 def anonymous(size: int) -> int:

@@ -67,7 +67,7 @@ class Child:
                         message["process_id"], message["names"], message["shards"],
                         holds_bounded=message["holds_bounded"], paused=message["paused"],
                     )  # fmt: skip
-                    self._board = Board(places(setup.slots), fd=self._board_fd)
+                    self._board = Board(places(setup.slots), fd=self._board_fd, queues=setup.claimed)
                     self._core = ProcessCore(
                         started, offer.registry, sign=self._signs(setup.silence_limit).give,
                         ended=self._ended, retiring=self._retiring, board=self._board, disposable=True,

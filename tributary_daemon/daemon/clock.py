@@ -29,3 +29,8 @@ class DatabaseClock:
     def time_of(self, monotonic: float) -> datetime | None:
         """Return the database's time at a monotonic time of this machine; None before the first beat."""
         return None if self._now is None else self._now + timedelta(seconds=monotonic - self._at)
+
+    @property
+    def ahead(self) -> int:
+        """Microseconds from this machine's monotonic time to the server's since 1970; 0 before a beat."""
+        return 0 if self._now is None else int((self._now.timestamp() - self._at) * 1e6)

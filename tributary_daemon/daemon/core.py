@@ -90,7 +90,7 @@ class ProcessCore:
         self._retiring = retiring
         self._reason = Exit.DRAINED
         self._disposable = disposable
-        self._board = board or Board(places(setup.slots))
+        self._board = board or Board(places(setup.slots), queues=setup.claimed)
         self._writer = writer_of(setup)
         self._runtime = ProcessRuntime(
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,

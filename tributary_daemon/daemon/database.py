@@ -56,10 +56,6 @@ _WARY: Final = 90.0
 _LINGER: Final = 0.003
 # until a suspected function comes again that found no process idle
 _ELSEWHERE: Final = 2.0
-_NOT_FAILED: Final = frozenset(
-    {"completed", "skipped", "released", "returned", "snoozed", "suspended", "continued"}
-)
-_NOT_FINISHED: Final = frozenset({"released", "returned"})
 
 
 class Fenced(Exception):  # noqa: N818 - a state, not a fault
@@ -142,6 +138,7 @@ class DatabaseThread:
                 enough=max(1, holdings.handed // 2) if backlog else 1,
             )
             self._sign(self._turns.more, self._link.trouble)
+            self._board.measures.holds(len(holdings.held), self._link.opened, self._link.outages)
             for message in messages:
                 self._absorb(message)
             if self._link.pause > 0:
@@ -180,6 +177,7 @@ class DatabaseThread:
                     self._claimings[held.shard].ended(held.limits)
                     self._pace.finished(1)
                     self._board.count(1, 0)
+                    self._board.measures.settled(held)
             case Wake():
                 self._wake()
             case Check():
@@ -262,7 +260,7 @@ class DatabaseThread:
             claiming.ended(held.limits)
         if not (mine or claiming.freed) and want <= 0:
             return
-        free = self._holdings.free
+        free, began = self._holdings.free, time.monotonic()
         try:
             refused, rows = claiming.exchange(leases, [item for _, item in mine], want, room, free)
         except TributaryError as error:
@@ -270,6 +268,7 @@ class DatabaseThread:
                 raise Fenced(error.message) from error
             self._one_by_one(leases, claiming.shard, mine, error)
             return
+        self._board.measures.exchanged(began, len(mine))
         self._account(mine, refused)
         grouping.leave(leases.connection, claiming.shard, mine)
         self._hand_over(claiming.shard, rows)
@@ -290,9 +289,9 @@ class DatabaseThread:
     def _account(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token]) -> None:
         """Forget what is written, or refused."""
         self._holdings.written(mine)
-        finished = sum(item.outcome not in _NOT_FINISHED for _, item in mine) - len(set(refused))
+        finished, failed = self._board.measures.ended(mine, refused)
         self._pace.finished(finished)
-        self._board.count(finished, sum(item.outcome not in _NOT_FAILED for _, item in mine))
+        self._board.count(finished, failed)
 
     def _one_by_one(
         self, leases: Leases, shard: int, mine: Sequence[tuple[Held, Ended]], error: TributaryError
@@ -310,6 +309,7 @@ class DatabaseThread:
             losses.tell(leases, shard, refused)
 
     def _hand_over(self, shard: int, rows: Sequence[Row]) -> None:
+        self._board.measures.claimed(rows)
         for row in rows:
             held = from_row(row, shard, self._handlers.get(row[4]))
             if held.handler is None and not held.control:

@@ -12,6 +12,7 @@ from tributary_daemon.daemon.core import NEIGHBOURS
 from tributary_daemon.daemon.deadlines import GRACE, LOOP_GRACE
 from tributary_daemon.daemon.endings import Exit
 from tributary_daemon.daemon.settlement import KILLED, Death, end_groups
+from tributary_daemon.daemon.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,9 @@ class Family:
         selector: their control sockets are registered here.
         silence_limit: seconds without a sign of life after which a member is killed.
         recycling: when a member has done enough.
+
+    Attributes:
+        tally: of what its members count, those that are gone included.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Family:
         self._selector = selector
         self._silence_limit = silence_limit
         self._recycling = recycling
+        self.tally = Tally()
         self._members: dict[int, Member] = {}
         self._woken = 0
         self._successors: dict[int, Member] = {}
@@ -246,6 +251,7 @@ class Family:
             self._pause(number, failed=True)
             return
         self._selector.register(member.fileno(), selectors.EVENT_READ, member)
+        self.tally.begins(member)
         places[number] = member
 
     def _pause(self, number: int, *, failed: bool) -> None:
@@ -275,6 +281,7 @@ class Family:
         if member.exit_code() is None:
             self._dying.append(member)
         death = Death(member.setup.label, member.pid, member.process_id, code, planned, entries, why)
+        self.tally.ends(member.board, death)
         member.close()
         number = member.number
         if member in self._leaving:

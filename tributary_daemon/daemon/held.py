@@ -52,6 +52,7 @@ class Held(Lease):
         handler: the function that runs it; None for a step of the engine's own.
         claimed_at: monotonic seconds when the claim's reply came.
         started_at: monotonic seconds when its handler started; None while it waits for a slot.
+        ended_at: monotonic seconds when its handler had ended; None before that.
         thread_id: of the thread that runs user code for it; an exception may be raised there.
         aimed: an exception is being raised in that thread.
         facts: its surroundings, once loaded.
@@ -88,6 +89,7 @@ class Held(Lease):
     tid: str = ""
     replayed: Replayed | None = None
     lines: LineBuffer | None = None
+    ended_at: float | None = None
 
     @property
     def limits(self) -> tuple[str, ...]:

@@ -147,9 +147,9 @@ class ChildMember:
             opened.callback(theirs.close)
             kept = opened.enter_context(ExitStack())
             kept.callback(ours.close)
-            fd = anonymous(size_of(places(setup.slots)))
+            fd = anonymous(size_of(places(setup.slots), setup.claimed))
             opened.callback(os.close, fd)
-            self.board = Board(places(setup.slots), fd=fd)
+            self.board = Board(places(setup.slots), fd=fd, queues=setup.claimed)
             kept.callback(self.board.close)
             numbers = [theirs.fileno(), fd]
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
@@ -232,7 +232,7 @@ class LocalMember:
         self.draining = False
         self.started_at = self.signed_at = time.monotonic()
         self.ready = False
-        self.board = Board(places(setup.slots))
+        self.board = Board(places(setup.slots), queues=setup.claimed)
         self._offer = offer
         self._exit: Exit | None = None
         self._core: ProcessCore | None = None

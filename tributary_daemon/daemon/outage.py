@@ -21,6 +21,7 @@ class Outage:
 
     Attributes:
         trouble: what is wrong now; None while all is well.
+        begun: outages so far.
 
     Args:
         process: whose it is.
@@ -33,11 +34,13 @@ class Outage:
         self._served_at: float | None = None
         self._times = 0
         self.trouble: faults.Trouble | None = None
+        self.begun = 0
 
     def failed(self, error: Exception) -> None:
         """It was tried in vain."""
         trouble = faults.trouble(error)
         if self.trouble is None:
+            self.begun += 1
             self._since, self._times = time.monotonic(), 0
             self._told.clear()
         self._times += 1

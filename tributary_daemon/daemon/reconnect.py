@@ -42,6 +42,7 @@ class Reconnect:
 
     Attributes:
         fresh: set whenever a new connection was opened; whoever has looked after it resets it.
+        opened: connections so far.
 
     Args:
         url: of the database.
@@ -65,6 +66,12 @@ class Reconnect:
         self._not_before = 0.0
         self._opened_at = 0.0
         self.fresh = False
+        self.opened = 0
+
+    @property
+    def outages(self) -> int:
+        """How many outages have begun so far."""
+        return 0 if self._outage is None else self._outage.begun
 
     @property
     def trouble(self) -> str | None:
@@ -97,6 +104,7 @@ class Reconnect:
         self._connection = connection
         self._opened_at = time.monotonic()
         self.fresh = True
+        self.opened += 1
         return self._connection
 
     def served(self) -> None:

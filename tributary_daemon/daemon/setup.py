@@ -64,6 +64,11 @@ class ProcessSetup:
     silence_limit: float = 60.0
     drain_timeout: float = 60.0
 
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """The queues that it claims from."""
+        return (*self.queues, *self.bounded)
+
     def started(
         self, process_id: int, names: Iterable[str], shards: int, *, holds_bounded: bool, paused: bool
     ) -> ProcessSetup:

@@ -77,8 +77,7 @@ class Supervisor:
         self._maintenance: Maintenance | None = None
         self._deaths: list[Death] = []
         self._settle_at = self._poll_at = self._status_at = 0.0
-        self._worker_id = 0
-        self._owns_process = False
+        self._worker_id, self._owns_process = 0, False
         self._shares = Shares(plan)
         self._answered_at = time.monotonic()
         self._wake_at: float | None = None
@@ -314,6 +313,7 @@ class Supervisor:
         if (self._clock.jumped(pulse.now) or outage) and self._maintenance is not None:
             # after an outage, or a jump of the server's clock, all are to beat first
             self._maintenance.spare()
+        self._family.tally.date(self._clock.ahead)
         if not pulse.alive or pulse.beaten < len(started):
             self._fenced()
             return
