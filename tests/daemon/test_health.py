@@ -110,6 +110,7 @@ class Crew(list):
     """Members as a family has them."""
 
     resting: dict = {}  # noqa: RUF012 - never changed
+    tally = None
 
 
 def test_the_board_follows_a_worker_through_its_life():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from tributary_daemon.model import durations
 from tributary_daemon.store import faults
@@ -12,8 +12,10 @@ from tributary_daemon.store import faults
 if TYPE_CHECKING:
     from tributary_daemon.daemon.family import Family
     from tributary_daemon.daemon.plan import WorkerPlan
+    from tributary_daemon.daemon.tally import Tally
 
 State = Literal["starting", "running", "paused", "draining", "fenced"]
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 STUCK_AFTER: Final = 15.0
 """Seconds of silence after which a process counts as stuck, if it is not killed for it before; it gives a
@@ -108,10 +110,14 @@ class Health:
 
     Args:
         plan: of the worker.
+
+    Attributes:
+        tally: of what the processes count; None before the first turn.
     """
 
     def __init__(self, plan: WorkerPlan) -> None:
         now = time.monotonic()
+        self.tally: Tally | None = None
         self._was_up = False
         self._fenced = False
         self._report = HealthReport(
@@ -167,6 +173,7 @@ class Health:
             draining: the worker drains.
             paused: an operator has paused it.
         """
+        self.tally = family.tally
         processes = tuple(
             ProcessHealth(
                 member.pid, bool(member.process_id) and not member.draining, member.signed_at, member.trouble
@@ -212,6 +219,26 @@ def ready(report: HealthReport, now: float) -> Verdict:
     return Verdict(
         not reasons, {"status": "not ready" if reasons else "ready", **_facts(report, now, reasons)}
     )
+
+
+def answers(report: HealthReport, now: float) -> bool:
+    """Return whether the database answers the beats."""
+    return not _database_reasons(report, now)
+
+
+def processes(report: HealthReport, now: float) -> dict[str, int]:
+    """Count processes by what they do; idle ones do not claim yet, or any more, resting ones do not live."""
+    found = dict.fromkeys(("claiming", "stuck", "troubled", "idle", "resting"), 0)
+    found["resting"] = len(report.resting)
+    for process in report.processes:
+        if not process.claiming:
+            state = "idle"
+        elif _stuck(process, report, now):
+            state = "stuck"
+        else:
+            state = "claiming" if process.trouble is None else "troubled"
+        found[state] += 1
+    return found
 
 
 def _state_reasons(report: HealthReport) -> list[str]:

@@ -1,4 +1,4 @@
-"""The health of a worker over HTTP: two GETs, answered by threads that hold up nobody."""
+"""The health and the metrics of a worker over HTTP: three GETs, answered by threads that hold up nobody."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tributary_daemon.daemon.health import Health, HealthReport, Verdict
+    from tributary_daemon.daemon.metrics import Metrics
 
 REQUEST_WITHIN: Final = 5.0
 MOST_BYTES: Final = 16_384
@@ -32,15 +33,18 @@ _PATHS: Final[dict[str, Callable[[HealthReport, float], Verdict]]] = {
     "/healthz": health.live,
     "/readyz": health.ready,
 }
+_METRICS: Final = "/metrics"
+_JSON: Final = "application/json; charset=utf-8"
 
 
 @contextmanager
-def serving(listen: str | None, health: Health) -> Iterator[None]:
+def serving(listen: str | None, health: Health, metrics: Metrics | None = None) -> Iterator[None]:
     """Answer questions about health while the block runs; does nothing without an address.
 
     Args:
         listen: ``HOST:PORT``; port 0 for a free one, which the log names.
         health: where the supervisor publishes.
+        metrics: of the worker; none are told if omitted.
 
     Raises:
         ConfigError: the address cannot be used.
@@ -48,12 +52,13 @@ def serving(listen: str | None, health: Health) -> Iterator[None]:
     if listen is None:
         yield
         return
-    server = HealthServer(listen, health)
+    server = HealthServer(listen, health, metrics)
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     events.emit(events.HealthServed(address=server.address))
     try:
-        yield
+        with metrics.attached() if metrics is not None else nullcontext():
+            yield
     finally:
         server.shutdown()
         server.server_close()
@@ -69,6 +74,7 @@ class HealthServer(ThreadingMixIn, TCPServer):
     Args:
         listen: ``HOST:PORT``, ``[HOST]:PORT`` for IPv6.
         health: where the supervisor publishes.
+        metrics: of the worker; none are told if omitted.
 
     Raises:
         ConfigError: the address cannot be used.
@@ -79,8 +85,9 @@ class HealthServer(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
     request_queue_size = MOST_CONNECTIONS
 
-    def __init__(self, listen: str, health: Health) -> None:
+    def __init__(self, listen: str, health: Health, metrics: Metrics | None = None) -> None:
         self.health = health
+        self.metrics = metrics
         self._lock = threading.Lock()
         self._open: dict[socket.socket, None] = {}
         host, port = host_and_port(listen)
@@ -172,28 +179,35 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer()
 
     def _answer(self) -> None:
-        judge = _PATHS.get(self.path.partition("?")[0])
-        if judge is None:
-            self._send(HTTPStatus.NOT_FOUND, {"error": "there are /healthz and /readyz"})
+        path = self.path.partition("?")[0]
+        judge = _PATHS.get(path)
+        metrics = self.server.metrics if path == _METRICS else None
+        if judge is None and metrics is None:
+            self._send(HTTPStatus.NOT_FOUND, {"error": "there are /healthz, /readyz and /metrics"})
         elif self.command not in {"GET", "HEAD"}:
             self._send(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET or HEAD"}, {"Allow": "GET, HEAD"})
-        else:
+        elif metrics is not None:
+            body, kind = metrics.page()
+            self._write(HTTPStatus.OK, body, {"Content-Type": kind})
+        elif judge is not None:
             verdict = judge(self.server.health.report, time.monotonic())
             self._send(HTTPStatus.OK if verdict.well else HTTPStatus.SERVICE_UNAVAILABLE, verdict.document)
 
     def _send(self, status: HTTPStatus, document: dict[str, Any], more: dict[str, str] | None = None) -> None:
         body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+        self._write(status, body, {"Content-Type": _JSON, **(more or {})})
+
+    def _write(self, status: HTTPStatus, body: bytes, more: dict[str, str]) -> None:
         self.connection.settimeout(REQUEST_WITHIN)
         # the base sends nothing but the body to whoever has named no version
         self.request_version = "HTTP/1.0"
         self.send_response(status)
         for name, value in {
-            "Content-Type": "application/json; charset=utf-8",
             "Content-Length": str(len(body)),
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "Connection": "close",
-            **(more or {}),
+            **more,
         }.items():
             self.send_header(name, value)
         self.end_headers()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from tributary_daemon.daemon.health import Health
 from tributary_daemon.daemon.health_server import serving
 from tributary_daemon.daemon.member import ChildMember, LocalMember
+from tributary_daemon.daemon.metrics import Metrics
 from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.plan import WorkerPlan, plan, usable_cores
 from tributary_daemon.daemon.supervisor import Supervisor
@@ -37,7 +38,7 @@ def run(url: str, config: Config, options: WorkerOptions) -> int:
     """
     resolved = resolve(url, config, options)
     health = Health(resolved)
-    with serving(options.health_listen, health):
+    with serving(options.health_listen, health, Metrics(resolved, health)):
         return Supervisor(resolved, _child, health).run()
 
 
