@@ -104,6 +104,28 @@ def test_what_has_lost_its_lease_is_counted_as_that():
     assert (outcomes["completed"], outcomes["lost"]) == (1, 1)
 
 
+def test_a_failure_that_leaves_no_attempt_is_counted_as_the_database_decides():
+    board = Board(1, queues=QUEUES)
+    mine = pairs(Failed(ERROR, 1.0), Failed(ERROR, None), Failed(ERROR, None))
+    mine[1][0].attempt = 3
+    mine[2][0].attempt, mine[2][0].crashes = 3, 1
+    board.measures.ended(mine, [])
+    outcomes = sums_of(board).outcomes("default")
+    assert (outcomes["retry"], outcomes["discarded"]) == (2, 1)
+
+
+def test_a_limit_that_was_ignored_is_final_where_no_attempt_is_left():
+    tally = Tally()
+    for attempt in (1, 3):
+        one, held = member(), lease()
+        held.attempt = attempt
+        tally.begins(one)
+        one.board.begin(0, held)
+        one.board.overdue(held, 1.0, silent=False, final=False)
+        tally.ends(one.board, death(one.board, planned=True))
+    assert tally.counts().interrupted == {("default", "retry"): 1, ("default", "discarded"): 1}
+
+
 def test_what_never_started_has_no_duration():
     board = Board(1, queues=QUEUES)
     board.measures.ended(pairs(Released("returned"), started=None), [])
@@ -136,13 +158,13 @@ def test_starts_are_counted_in_their_places():
     held = lease(1, "heavy")
     board.begin(0, held)
     board.begin(0, held, limited=False)
-    assert (board.started, board.busy) == (1, 1), "its own process came up: that is no other start"
+    assert (sums_of(board).started, board.busy) == (1, 1), "its own process came up: that is no other start"
     assert board.running()[0].queue == "heavy"
     board.end(held)
     assert held.ended_at is not None
     board.begin(1, lease(2))
     board.begin(0, lease(3, "strange"))
-    assert (board.started, board.busy) == (3, 2)
+    assert (sums_of(board).started, board.busy) == (3, 2)
     assert {entry.queue for entry in board.running()} == {"default", OTHER}
 
 
@@ -167,12 +189,12 @@ def test_who_is_gone_is_still_counted():
     one.board.begin(0, lease(1, "heavy"))
     one.board.measures.holds(2, 1, 0)
     counts = tally.counts()
-    assert (counts.sums.claimed("default"), counts.started, counts.slots) == (8, 1, 7)
+    assert (counts.sums.claimed("default"), counts.sums.started, counts.slots) == (8, 1, 7)
     assert (counts.busy, counts.held, counts.interrupted) == (1, 2, {})
     tally.ends(one.board, death(one.board))
     one.board.close()
     counts = tally.counts()
-    assert (counts.sums.claimed("default"), counts.started, counts.slots) == (8, 1, 4)
+    assert (counts.sums.claimed("default"), counts.sums.started, counts.slots) == (8, 1, 4)
     assert (counts.busy, counts.held) == (0, 0)
     assert counts.interrupted == {("heavy", "suspected"): 1}
     assert counts.sums.opened == 1

@@ -18,6 +18,11 @@ from tributary_daemon.observers.metrics import CATALOGUE
 
 from .proxies import Gate
 
+FAN = """
+steps:
+  list: {task: t.note.v1, with: {xs: [1, 2, 3]}}
+  each: {task: t.note.v1, for_each: "${{ steps.list.result.xs }}", with: {n: "${{ item }}"}}
+"""
 SERVED = ("--health", "127.0.0.1:0", "--name", "seen")
 
 
@@ -93,6 +98,7 @@ def test_what_ended_how_is_counted_and_what_dies_takes_nothing_away(desk, crew, 
     desk.until(aborted, "discarded")
     desk.wait(lambda: scrape(worker).finished("completed") == 23, what="the last one is counted")
     page = scrape(worker)
+    assert page.finished("lost") is None
     assert page.finished("retry") == page.get("tributary_retries_total", queue="default") == 1
     assert page.finished("discarded") == page.get("tributary_discards_total", queue="default") == 1
     assert page.get("tributary_attempts_claimed_total", queue="default") == 25
@@ -146,6 +152,57 @@ def test_a_process_that_has_done_enough_leaves_its_counts(desk, crew, scrape):
         no_counter_fell(earlier, later)
     assert pages[-1].get("tributary_process_recycles_total") >= 1
     assert pages[-1].get("tributary_process_deaths_total") == 0
+
+
+def test_each_way_to_run_is_counted_once(desk, crew, scrape):
+    """Async, isolated, steps of the engine's own, and one that ignores its limit and ends its process."""
+    worker = crew(*SERVED)
+    runs = [desk.submit("t.ahold.v1"), desk.submit("t.say_alone.v1", {"lines": ["a"]})]
+    for run in runs:
+        desk.until(run, "completed")
+    desk.wait(lambda: scrape(worker).finished("completed") == 2, what="both are counted")
+    page = scrape(worker)
+    assert page.get("tributary_attempts_started_total") == 2
+    assert page.get("tributary_attempt_duration_seconds_count", queue="default") == 2
+    desk.until_run(desk.run(FAN), "completed")
+    desk.wait(lambda: scrape(worker).finished("completed") == 6, what="a list and its three items")
+    page = scrape(worker)
+    expanded = [value for (_, labels), value in page.samples.items() if ("outcome", "expanded") in labels]
+    assert expanded == [1]
+    stuck = desk.submit("t.sleep.v1", {"seconds": 100}, timeout=0.3, max_attempts=1)
+    desk.until(stuck, "discarded", timeout=40)
+    desk.wait(lambda: scrape(worker).finished("discarded") == 1, what="its supervisor has written its end")
+    after = scrape(worker)
+    no_counter_fell(page, after)
+    assert after.get("tributary_attempts_started_total") == page.get("tributary_attempts_started_total") + 1
+    assert after.get("tributary_discards_total", queue="default") == 1
+
+
+def test_no_counter_falls_while_processes_are_killed_at_work(desk, crew, scrape):
+    worker = crew(*SERVED, processes=2)
+    desk.sql.execute(
+        "select count(tributary.submit_intent('t.note.v1', '{}'::jsonb)) from generate_series(1, 3000)"
+    )
+    left = "select count(*) from tributary.steps where state not in ('completed', 'discarded')"
+    pages, killed = [scrape(worker)], set()
+    until = time.monotonic() + 60
+    while desk.one(left)[0] and time.monotonic() < until:
+        fresh = set(desk.pids()) - killed
+        if len(killed) < 3 and fresh and len(pages) % 4 == 0:
+            pid = fresh.pop()
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        pages.append(scrape(worker))
+    pages.append(scrape(worker))
+    for earlier, later in pairwise(pages):
+        no_counter_fell(earlier, later)
+    assert desk.one(left)[0] == 0
+    assert killed
+    last = pages[-1]
+    desk.wait(lambda: scrape(worker).get("tributary_process_deaths_total") == len(killed))
+    assert last.finished("completed") <= 3000
+    assert last.get("tributary_attempts_claimed_total", queue="default") >= 3000
+    assert last.get("tributary_attempt_wait_seconds_sum", queue="default") > 0
 
 
 def test_the_queues_are_as_the_leader_sampled_them(desk, crew, scrape):

@@ -55,7 +55,7 @@ def members():
 def entry():
     return Entry(
         ("r", 0, 1), 0, "t.x.v1", 1, running=True, isolated=False, timed_out=False, silent=False, final=False,
-        claimed_at=0.0, started_at=0.0, deadline=1.0, allowed=1.0, group=0, queue="other",
+        claimed_at=0.0, started_at=0.0, deadline=1.0, allowed=1.0, group=0, queue="other", last=False,
     )  # fmt: skip
 
 

@@ -25,14 +25,11 @@ if TYPE_CHECKING:
     from tributary_daemon.store.leases import Token
 
 # what it is, flags, attempt, shard, ordinal, seq, run id, name; monotonic seconds: claimed, started, due;
-# the seconds that its limit allowed; the process group that belongs to it; the number of its queue; how many
-# attempts have begun in this place
-_ENTRY: Final = struct.Struct("=BBhhiq36s64sddddiHQ")
-_BEGUN: Final = struct.Struct("=Q")
+# the seconds that its limit allowed; the process group that belongs to it; the number of its queue
+_ENTRY: Final = struct.Struct("=BBhhiq36s64sddddiH")
 _FLAGS_AT: Final = 1
 _ALLOWED_AT: Final = struct.calcsize("=BBhhiq36s64sddd")
 _GROUP_AT: Final = struct.calcsize("=BBhhiq36s64sdddd")
-_BEGUN_AT: Final = _ENTRY.size - _BEGUN.size
 _SIZE: Final = 192
 _COUNTS: Final = struct.Struct("=QQ")
 _TICK: Final = struct.Struct("=d")
@@ -42,7 +39,7 @@ _RUN_ID: Final = 36
 _HEADER_SIZE: Final = 64
 
 _EMPTY, _RUNNING, _ENDED = 0, 1, 2
-_ISOLATED, _TIMED_OUT, _HEARTBEAT, _FINAL = 1, 2, 4, 8
+_ISOLATED, _TIMED_OUT, _HEARTBEAT, _FINAL, _LAST = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,7 @@ class Entry:
         allowed: seconds of the limit that ``deadline`` or ``timed_out`` speak of.
         group: process group of the operating system that ends with it; 0 for none.
         queue: from which it was claimed, if that is counted apart.
+        last: its failure uses up the attempts that its step has.
     """
 
     token: Token
@@ -82,6 +80,7 @@ class Entry:
     allowed: float
     group: int
     queue: str
+    last: bool
 
     @property
     def elapsed(self) -> float:
@@ -111,9 +110,8 @@ class Board:
     def __init__(self, places: int, *, fd: int | None = None, queues: Sequence[str] = ()) -> None:
         self.places = places
         self._memory = mmap.mmap(-1 if fd is None else fd, size_of(places, queues))
-        self.measures = Measures(memoryview(self._memory)[_HEADER_SIZE + places * _SIZE :], queues)
+        self.measures = Measures(memoryview(self._memory)[_HEADER_SIZE + places * _SIZE :], queues, places)
         self._queue_numbers = {queue: at for at, queue in enumerate(self.measures.queues)}
-        self._begun = [0] * places
         self._finished = self._failed = 0
 
     # --- the process's side -----------------------------------------------------------------------
@@ -129,18 +127,20 @@ class Board:
         assert held.started_at is not None
         limit = held.timeout if limited else None
         at = _HEADER_SIZE + place * _SIZE
+        flags = (_ISOLATED if held.isolated else 0) | (_LAST if held.last else 0)
         # the supervisor may look, and this process may be killed, at any moment: what the entry is comes last
         self._memory[at] = _EMPTY
-        # an isolated attempt begins again once its own process is up
-        self._begun[place] += held.place is None
         _ENTRY.pack_into(
             self._memory, at,
-            _EMPTY, _ISOLATED if held.isolated else 0, held.attempt, held.shard, held.ordinal, held.seq,
+            _EMPTY, flags, held.attempt, held.shard, held.ordinal, held.seq,
             held.run_id.encode(), held.name.encode(), held.claimed_at, held.started_at,
             math.inf if limit is None else held.started_at + limit, limit or 0.0, 0,
-            self._queue_numbers.get(held.queue, 0), self._begun[place],
+            self._queue_numbers.get(held.queue, 0),
         )  # fmt: skip
         self._memory[at] = _RUNNING
+        if held.place is None:
+            # an isolated attempt begins again once its own process is up
+            self.measures.began(place)
         held.place = place
 
     def tick(self) -> None:
@@ -202,12 +202,6 @@ class Board:
         return self._memory[_PARTING_AT] - 1 if self._memory[_PARTING_AT] else None
 
     @property
-    def started(self) -> int:
-        """Attempts whose user code was begun so far."""
-        ends = range(_HEADER_SIZE + _BEGUN_AT, _HEADER_SIZE + self.places * _SIZE, _SIZE)
-        return sum(_BEGUN.unpack_from(self._memory, at)[0] for at in ends)
-
-    @property
     def busy(self) -> int:
         """How many attempts have user code that runs."""
         ends = range(_HEADER_SIZE, _HEADER_SIZE + self.places * _SIZE, _SIZE)
@@ -228,7 +222,7 @@ class Board:
                 continue
             (
                 what, flags, attempt, shard, ordinal, seq, run_id, name, claimed_at, started_at, deadline,
-                allowed, group, queue, _,
+                allowed, group, queue,
             ) = _ENTRY.unpack_from(self._memory, at)  # fmt: skip
             run_id = run_id.rstrip(b"\0")
             if len(run_id) != _RUN_ID:
@@ -239,7 +233,7 @@ class Board:
                 name.rstrip(b"\0").decode("utf-8", "ignore"), attempt, what == _RUNNING,
                 bool(flags & _ISOLATED), bool(flags & _TIMED_OUT), bool(flags & _HEARTBEAT),
                 bool(flags & _FINAL), claimed_at, started_at, deadline, allowed, group,
-                self.measures.queues[min(queue, len(self.measures.queues) - 1)],
+                self.measures.queues[min(queue, len(self.measures.queues) - 1)], bool(flags & _LAST),
             )  # fmt: skip
 
     def close(self) -> None:
@@ -250,7 +244,7 @@ class Board:
 
 def size_of(places: int, queues: Sequence[str] = ()) -> int:
     """Return the bytes that a board takes of so many places, of a process that claims from these queues."""
-    return _HEADER_SIZE + places * _SIZE + measures.size_of(queues)
+    return _HEADER_SIZE + places * _SIZE + measures.size_of(queues, places)
 
 
 def anonymous(size: int) -> int:

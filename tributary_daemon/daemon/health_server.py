@@ -187,11 +187,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.command not in {"GET", "HEAD"}:
             self._send(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET or HEAD"}, {"Allow": "GET, HEAD"})
         elif metrics is not None:
-            body, kind = metrics.page()
-            self._write(HTTPStatus.OK, body, {"Content-Type": kind})
+            self._tell(metrics)
         elif judge is not None:
             verdict = judge(self.server.health.report, time.monotonic())
             self._send(HTTPStatus.OK if verdict.well else HTTPStatus.SERVICE_UNAVAILABLE, verdict.document)
+
+    def _tell(self, metrics: Metrics) -> None:
+        try:
+            body, kind = metrics.page()
+        except Exception as error:  # noqa: BLE001 - whoever scrapes is to see that it failed, and how
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"no metrics: {type(error).__name__}"})
+        else:
+            self._write(HTTPStatus.OK, body, {"Content-Type": kind})
 
     def _send(self, status: HTTPStatus, document: dict[str, Any], more: dict[str, str] | None = None) -> None:
         body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"

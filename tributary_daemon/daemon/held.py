@@ -146,6 +146,11 @@ class Held(Lease):
         return self.handler is not None and self.handler.signature.step_name is not None
 
     @property
+    def last(self) -> bool:
+        """Whether its failure would use up the attempts that its step has."""
+        return self.failures >= self.max_attempts
+
+    @property
     def in_run(self) -> bool:
         """Whether it is part of a run."""
         return self.kind != Kind.INTENT

@@ -1,7 +1,7 @@
 """What a process counts of its work: numbers in memory that it shares with its supervisor.
 
-Each cell is a signed 64-bit integer with one writer, the database thread, so it needs no lock; times are
-whole microseconds. A process that is killed leaves its counts behind.
+Each cell is a signed 64-bit integer with one writer, the database thread (for starts the thread that has the
+place), so it needs no lock; times are whole microseconds. A process that is killed leaves its counts behind.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ _PROCESS: Final = _TRIP_SUM + 1
 # of each queue, from its first cell on: claims, outcomes, buckets and sum of waits, of executions
 _OUTCOME: Final = {word: 1 + at for at, word in enumerate(OUTCOMES)}
 _COMPLETED: Final = _OUTCOME["completed"]
-_LOST: Final = _OUTCOME["lost"]
 _FIRST_WAIT: Final = 1 + len(OUTCOMES)
 _WAIT_SUM: Final = _FIRST_WAIT + len(SLOW) + 1
 _FIRST_RUN: Final = _WAIT_SUM + 1
@@ -71,29 +70,36 @@ def counted_apart(queues: Sequence[str]) -> tuple[str, ...]:
     return (OTHER, *[queue for queue in dict.fromkeys(queues) if queue != OTHER][:MOST_QUEUES])
 
 
-def size_of(queues: Sequence[str]) -> int:
-    """Return the bytes that the measures of a process take which claims from these queues."""
-    return _CELL * (_PROCESS + _QUEUE * len(counted_apart(queues)))
+def size_of(queues: Sequence[str], places: int) -> int:
+    """Return the bytes that the measures of a process take."""
+    return _CELL * (_PROCESS + _QUEUE * len(counted_apart(queues)) + places)
 
 
 class Measures:
     """The counts of one process, on either side of the shared memory.
 
     Args:
-        memory: of `size_of` bytes, released by `close`.
+        memory: of `size_of` bytes, at an address that 8 divides; released by `close`.
         queues: from which the process claims.
+        places: where attempts run.
 
     Attributes:
         queues: that are counted apart.
     """
 
-    def __init__(self, memory: memoryview, queues: Sequence[str]) -> None:
+    def __init__(self, memory: memoryview, queues: Sequence[str], places: int) -> None:
         self.queues = counted_apart(queues)
         self._memory = memory
-        self._cells = memory.cast("q")
+        # written and read as whole machine words, which `struct` does not do: nobody sees half a number
+        self._cells = memory[: size_of(queues, places)].cast("q")
         # an element of a list is counted up in a third of the time that one of the memory takes
         self._counts = [0] * len(self._cells)
+        self._starts = len(self._cells) - places
         self._rows = {queue: _PROCESS + _QUEUE * at for at, queue in enumerate(self.queues)}
+
+    def began(self, place: int) -> None:
+        """Count a start; called by the thread that has the place."""
+        self._cells[self._starts + place] += 1
 
     # --- the database thread's side: counted in a list, written once per batch ----------------------
 
@@ -129,7 +135,12 @@ class Measures:
             failed += outcome not in _NOT_FAILED
             at = places.get(held.queue, _PROCESS)
             touched.add(at)
-            counts[at + (_LOST if lost and item[:3] in lost else _OUTCOME[outcome])] += 1
+            if lost and item[:3] in lost:
+                outcome = "lost"
+            elif outcome == "retry" and held.last:
+                # the statement that writes it finds that no attempt is left
+                outcome = "discarded"
+            counts[at + _OUTCOME[outcome]] += 1
             if held.started_at is not None:
                 self._ran(at, held, held.started_at)
         for at in touched:
@@ -187,6 +198,7 @@ class Measures:
     def add_to(self, sums: Sums) -> None:
         """Add these counts."""
         cells = self._cells
+        sums.started += sum(cells[self._starts :].tolist())
         _add(sums.process, cells[_OPENED:_PROCESS].tolist())
         for queue, at in self._rows.items():
             counts = cells[at : at + _QUEUE].tolist()
@@ -221,16 +233,18 @@ class Sums:
     Attributes:
         process: cells that are not of one queue.
         queues: cells of each queue.
+        started: attempts whose code was begun.
     """
 
     def __init__(self) -> None:
+        self.started = 0
         self.process = [0] * (_PROCESS - _OPENED)
         self.queues: dict[str, list[int]] = {}
 
     def copy(self) -> Sums:
         """Return sums that can be added to without changing these."""
         new = Sums()
-        new.process = list(self.process)
+        new.started, new.process = self.started, list(self.process)
         new.queues = {queue: list(cells) for queue, cells in self.queues.items()}
         return new
 

@@ -165,7 +165,7 @@ def _of_work(counts: Counts) -> _Found:
         "tributary_slots_in_use": {(): counts.busy},
         "tributary_leases_held": {(): counts.held},
         "tributary_attempts_claimed_total": {(queue,): sums.claimed(queue) for queue in sums.queues},
-        "tributary_attempts_started_total": {(): counts.started},
+        "tributary_attempts_started_total": {(): sums.started},
         "tributary_attempts_finished_total": {**finished},
         "tributary_retries_total": of("retry"),
         "tributary_discards_total": of("discarded", "aborted"),

@@ -21,7 +21,6 @@ class Counts:
 
     Attributes:
         sums: of all its processes.
-        started: attempts whose code was begun.
         interrupted: (queue, outcome) -> attempts whose end their supervisor had to write.
         slots: of the processes that are alive.
         busy: slots in which code runs.
@@ -29,7 +28,6 @@ class Counts:
     """
 
     sums: Sums
-    started: int
     interrupted: dict[tuple[str, str], int]
     slots: int
     busy: int
@@ -46,7 +44,6 @@ class Tally:
         self._lock = threading.Lock()
         self._members: dict[Board, int] = {}
         self._gone = Sums()
-        self._started_by_gone = 0
         self._interrupted: Counter[tuple[str, str]] = Counter()
         self._ahead = 0
 
@@ -61,10 +58,11 @@ class Tally:
         with self._lock:
             if self._members.pop(board, None) is not None:
                 board.measures.add_to(self._gone)
-                self._started_by_gone += board.started
-            queues = {entry.token: entry.queue for entry in death.entries}
+            entries = {entry.token: entry for entry in death.entries}
             for _, ended in death.outcomes() if death.process_id else ():
-                self._interrupted[queues[ended[:3]], ended.outcome] += 1
+                entry = entries[ended[:3]]
+                outcome = "discarded" if ended.outcome == "retry" and entry.last else ended.outcome
+                self._interrupted[entry.queue, outcome] += 1
 
     def date(self, ahead: int) -> None:
         """Tell all processes by how many microseconds the server's clock is ahead of the monotonic one."""
@@ -80,7 +78,6 @@ class Tally:
                 board.measures.add_to(sums)
             return Counts(
                 sums,
-                self._started_by_gone + sum(board.started for board in self._members),
                 dict(self._interrupted),
                 sum(self._members.values()),
                 sum(board.busy for board in self._members),
