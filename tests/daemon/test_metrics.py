@@ -14,6 +14,7 @@ from itertools import pairwise
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tributary_daemon import Client
 from tributary_daemon.observers.metrics import CATALOGUE
 
 from .proxies import Gate
@@ -210,6 +211,7 @@ def test_the_queues_are_as_the_leader_sampled_them(desk, crew, scrape):
     with desk.sql.transaction():
         for number in range(250):
             desk.submit("t.note.v1", queue=f"q{number:03}")
+    desk.sql.execute("select tributary.set_tenant('acme', concurrency => 5)")
     worker = crew(*SERVED)
     ready = "select count(*) from tributary.steps where state = 'available'"
     desk.wait(lambda: desk.one(ready)[0] == 251, what="no step waits for its handler any more")
@@ -228,6 +230,25 @@ def test_the_queues_are_as_the_leader_sampled_them(desk, crew, scrape):
     assert page.get("tributary_database_up") == 1
     asked = "select count(*) from pg_stat_activity where application_name like '%% metrics'"
     assert desk.one(asked)[0] == 0, "its connection is closed"
+
+
+def test_tenants_with_a_limit_are_told_by_name_and_the_others_together(desk, crew, scrape):
+    worker = crew(*SERVED)
+    with Client(desk.url) as client:
+        client.set_tenant("acme", concurrency=5)
+    for tenant in ("acme", "beta", "gamma"):
+        with Client(desk.url, tenant=tenant) as client:
+            client.submit("tests.later.v1")
+    # nobody offers it: all three are there for whoever comes
+    desk.sql.execute(
+        "update tributary.steps set state = 'available', reason = null where name = 'tests.later.v1'"
+    )
+    page = scrape(worker)
+    assert page.get("tributary_tenant_ready", tenant="acme") == 1
+    assert page.get("tributary_tenant_ready", tenant="other") == 2
+    assert page.get("tributary_tenant_running", tenant="acme") == 0
+    assert page.get("tributary_tenant_oldest_ready_age_seconds", tenant="acme") > 0
+    assert page.get("tributary_tenant_ready", tenant="beta") is None
 
 
 def test_a_dead_letter_shows(desk, crew, scrape):

@@ -18,14 +18,16 @@ from tributary_daemon.daemon.metrics import Metrics
 from tributary_daemon.daemon.queue_looks import QueueLooks
 from tributary_daemon.daemon.tally import Tally
 from tributary_daemon.errors import DatabaseUnreachable
-from tributary_daemon.observers.metrics import CATALOGUE
+from tributary_daemon.observers.metrics import CATALOGUE, MOST_TENANTS
 from tributary_daemon.store.samples import QueueSample
+from tributary_daemon.store.tenants import TenantRow
 
 PLAN = SimpleNamespace(
     name="w1", version="1.0", silence_limit=60.0, processes=2, url="postgresql://nowhere.invalid/x",
     claimed=("default", "~closing"),
 )  # fmt: skip
 SAMPLE = QueueSample("default", 3, 2, 1, 0, 7.5, 1.0, 4)
+TENANT = TenantRow("acme", 5, False, 2.5, 1, 4, None, 0.0, [])
 
 
 class Crew(list):
@@ -61,11 +63,21 @@ def gathered(*samples, ago=0.0, up=True):
 
 def test_only_what_is_in_the_catalogue_is_gathered():
     labels = {metric.name: len(metric.labels) for metric in CATALOGUE}
-    values = gathered(SAMPLE).values()
+    values = gathered(SAMPLE, TENANT).values()
     assert values.keys() == labels.keys()
     assert {name: {len(key) for key in found} for name, found in values.items()} == {
         name: {count} for name, count in labels.items()
     }
+
+
+def test_tenants_are_told_by_name_where_they_are_declared_and_not_too_many():
+    none = TenantRow("t", 2, False, None, 0, None, None, 0.0, [])
+    rows = [none._replace(name=f"t{number}", logins=["x"]) for number in range(300)]
+    ready = gathered(SAMPLE, *rows, none).values()["tributary_tenant_ready"]
+    assert len(ready) == MOST_TENANTS
+    assert ready["t0",] == 2
+    assert ready["other",] == 2 * (301 - MOST_TENANTS + 1)
+    assert "tributary_tenant_ready" not in gathered(SAMPLE).values()
 
 
 def test_events_are_counted_while_it_is_attached():

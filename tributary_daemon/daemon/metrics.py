@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import events
 from tributary_daemon.daemon import health
 from tributary_daemon.daemon.queue_looks import EVERY, QueueLooks
-from tributary_daemon.observers.metrics import MOST_QUEUES, OTHER, Histogram
+from tributary_daemon.observers.metrics import MOST_QUEUES, MOST_TENANTS, OTHER, Histogram
+from tributary_daemon.store.tenants import TenantRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -83,7 +84,9 @@ class Metrics:
             found[_OUTAGES][()] = self._events[_OUTAGES] + counts.sums.outages
             found |= _of_work(counts)
         if up and (seen := self._looks.latest()) is not None and seen[0] < _STALE:
-            found |= self._of_queues(*seen)
+            ago, samples = seen
+            found |= self._of_queues(ago, [one for one in samples if not isinstance(one, TenantRow)])
+            found |= _of_tenants([one for one in samples if isinstance(one, TenantRow)])
         return found
 
     def _of_queues(self, ago: float, samples: Iterable[Any]) -> _Found:
@@ -143,6 +146,30 @@ def _of_worker(report: HealthReport, now: float) -> _Found:
         },
         "tributary_processes_wanted": {(): float(report.wanted)},
     }
+
+
+def _of_tenants(rows: Iterable[TenantRow]) -> _Found:
+    """Tell the tenants that have a limit or a login by name: who only submits could name any number."""
+    rows = list(rows)
+    known = [row.name for row in rows if row.concurrency is not None or row.rate is not None or row.logins]
+    named = frozenset(known[: MOST_TENANTS - 1])
+    ready: dict[tuple[str, ...], Value] = {}
+    running: dict[tuple[str, ...], Value] = {}
+    oldest: dict[tuple[str, ...], float] = {}
+    for row in rows:
+        key = (row.name if row.name in named else OTHER,)
+        _more(ready, key, row.ready)
+        _more(running, key, row.running)
+        oldest[key] = max(oldest.get(key, 0.0), row.oldest or 0.0)
+    return (
+        {
+            "tributary_tenant_ready": ready,
+            "tributary_tenant_running": running,
+            "tributary_tenant_oldest_ready_age_seconds": {**oldest},
+        }
+        if rows
+        else {}
+    )
 
 
 def _of_work(counts: Counts) -> _Found:

@@ -10,6 +10,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 MOST_QUEUES: Final = 200
 """Distinct values of the label queue; all that is beyond them is `OTHER`."""
+MOST_TENANTS: Final = 200
+"""Distinct values of the label tenant, likewise."""
 OTHER: Final = "other"
 
 QUEUE: Final = ("queue",)
@@ -93,6 +95,14 @@ CATALOGUE: Final = (
         QUEUE,
     ),
     Metric("tributary_queue_sample_age_seconds", "gauge", "Time since the queues were sampled."),
+    Metric("tributary_tenant_ready", "gauge", "Steps and intents that can be claimed.", ("tenant",)),
+    Metric("tributary_tenant_running", "gauge", "Steps and intents that are claimed.", ("tenant",)),
+    Metric(
+        "tributary_tenant_oldest_ready_age_seconds",
+        "gauge",
+        "How long the oldest ready one of a tenant has waited.",
+        ("tenant",),
+    ),
     Metric("tributary_dead_letters", "gauge", "Dead letters, at most 10,000 of each shard.", QUEUE),
 )
 """All that a worker exposes, in this order."""

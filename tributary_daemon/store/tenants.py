@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tributary_daemon.store.db import Operation, Query, query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_ANY_DECLARED: Final = (
+    "select exists (select from tributary.tenants) or exists (select from tributary.tenant_logins)"
+)
 
 
 class TenantRow(NamedTuple):
@@ -28,6 +33,12 @@ def tenants() -> Operation[list[TenantRow]]:
     """Read the tenants with work at hand, a limit or a login, by name."""
     rows = yield Query(query("tenants"), {})
     return [TenantRow(*row) for row in rows]
+
+
+def declared() -> Operation[list[TenantRow]]:
+    """Read the tenants if any has a limit or a login; else nothing is asked of the steps."""
+    found = yield Query(_ANY_DECLARED, {})
+    return (yield from tenants()) if found[0][0] else []
 
 
 def limit(name: str, concurrency: int | None, rate: str | None) -> Operation[tuple[int | None, str | None]]:
