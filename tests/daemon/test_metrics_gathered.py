@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -272,6 +274,13 @@ def test_the_page_is_made_by_the_first_scrape():
     assert status == 200
     assert b'tributary_queue_depth{queue="default",state="ready"} 3.0' in body
     assert kind.startswith("text/plain")
+
+
+@pytest.mark.parametrize("module", ["daemon.running", "daemon.child", "workers"])
+def test_who_is_not_scraped_does_not_pay_for_it(module):
+    code = f"import sys, tributary_daemon.{module}; print('prometheus_client' in sys.modules)"
+    said = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
+    assert said == "False\n"
 
 
 def test_serving_counts_events():
