@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,26 @@ def test_an_expression_asks_for_what_there_is(where, text):
     )
     assert set(WORD.findall(rest)) <= KNOWN_WORDS, f"{where}: what is this?"
     assert text.count("(") == text.count(")"), where
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool of Prometheus is not installed")
+def test_alerts_fire_where_they_should_and_nowhere_else(tmp_path):
+    """And every other expression is one that Prometheus reads, as is the page."""
+    rules = [
+        {"record": f"panel:{number}", "expr": text.replace("$__rate_interval", "1m").replace("$queue", ".*")}
+        for number, (_, text) in enumerate(expressions())
+    ]
+    path = tmp_path / "panels.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    for words, said in (
+        (["test", "rules", Path(__file__).with_name("alerts_at_work.yaml")], None),
+        (["check", "rules", path], None),
+        (["check", "metrics"], whole_page()),
+    ):
+        done = subprocess.run(
+            ["promtool", *words], input=said, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_counters_are_asked_for_their_rate():
