@@ -5,7 +5,11 @@
 with shards as materialized (
     select generate_series(0, tributary.shard_count() - 1)::smallint as shard
 )
-select found.*, s.item_key
+select found.*,
+       -- only steps are items of a list
+       case when found.kind <> 'intent' then (
+           select s.item_key from tributary.steps as s
+           where s.shard = shards.shard and s.run_id = found.run_id and s.ordinal = found.ordinal) end as item_key
 from shards
 cross join lateral (
     select d.run_id, d.ordinal, d.step_id, d.kind::text as kind, d.name, d.queue, d.attempt, d.reason, d.error, d.created_at
@@ -16,6 +20,5 @@ cross join lateral (
     order by d.created_at desc, d.run_id desc, d.ordinal desc
     limit %(limit)s::integer
 ) as found
-left join tributary.steps as s on s.shard = shards.shard and s.run_id = found.run_id and s.ordinal = found.ordinal
 order by found.created_at desc, found.run_id desc, found.ordinal desc
 limit %(limit)s::integer
