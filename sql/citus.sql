@@ -28,7 +28,7 @@ declare
     -- take the shard first and touch that shard alone: a call goes to the node where it lives
     v_delegated text[] := array[
         'abort_run', 'advance_fan', 'advance_run', 'cancel_run', 'change_steps', 'claim_attempts', 'claim_leases', 'claim_steps',
-        'claim_suspect', 'complete_leases', 'complete_steps', 'complete_waits', 'count_ended', 'count_runs', 'delete_history', 'delete_log_rows',
+        'claim_suspect', 'complete_leases', 'complete_steps', 'count_ended', 'count_runs', 'delete_history', 'delete_log_rows',
         'delete_rows', 'delete_signals', 'drop_items', 'drop_undo', 'due_steps', 'end_closing', 'end_rows', 'end_steps',
         'end_waits', 'expire_runs', 'expire_steps', 'fill_run', 'fill_waiting', 'find_intents', 'find_lanes', 'find_live_intents',
         'find_loose_parts', 'find_parts', 'find_prunable', 'find_runs', 'find_unusual_intents', 'find_unusual_runs',

@@ -13,7 +13,8 @@ set enable_indexonlyscan to off
 as $$
 begin
     update steps s
-    set state = 'completed', process_id = null, finished_at = p_now,
+    -- a running step has no reason, a waiting one has: what it waited for
+    set state = 'completed', process_id = null, finished_at = p_now, reason = null,
         result = case when s.kind <> 'closing' then done.result::jsonb end,
         started_at = coalesce(s.started_at, least(s.claimed_at + make_interval(secs => done.elapsed), p_now))
     from unnest(p_tids, p_results, p_elapsed) as done(tid, result, elapsed)

@@ -37,8 +37,9 @@ begin
         ) as w);
     delete from waits w where w.ctid = any (v_waits) and w.shard = p_shard;
     if num_nonnulls(variadic p_errors) = 0 then
+        -- begin_wait has noted when they started
         v_ends := array_fill(0::smallint, array[cardinality(v_tids)]);
-        perform complete_waits(p_shard, v_tids, v_results::jsonb[], p_now);
+        perform complete_steps(p_shard, v_tids, v_results, v_nobody, p_now);
     else
         v_ends := finish_mixed(p_shard, v_tids, v_outcomes, v_results, v_errors, v_nobody, v_nobody, p_now);
     end if;
