@@ -218,7 +218,7 @@ class ProcessRetired(Event):
 
 @dataclass(frozen=True, slots=True)
 class ProcessFailed(Event):
-    """The database thread of a process met an error that nobody expected."""
+    """A process met an error that nobody expected: in its database thread, or while it made its metrics."""
 
     level: ClassVar[str] = "error"
     error: str

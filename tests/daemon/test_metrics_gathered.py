@@ -259,7 +259,15 @@ def test_a_page_that_cannot_be_made_is_an_error_that_says_so():
     def page():
         raise ZeroDivisionError("secret")
 
-    status, body, kind = ask(SimpleNamespace(page=page))
+    heard = []
+    detach = events.attach(heard.append)
+    try:
+        status, body, kind = ask(SimpleNamespace(page=page))
+    finally:
+        detach()
+    assert [event.error for event in heard] == ["no metrics: ZeroDivisionError('secret')"], (
+        "the log has all of it"
+    )
     assert (status, json.loads(body)) == (500, {"error": "no metrics: ZeroDivisionError"})
     assert kind.startswith("application/json")
     assert ask(SimpleNamespace(page=page), "/healthz")[0] == 200

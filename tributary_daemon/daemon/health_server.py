@@ -196,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body, kind = metrics.page()
         except Exception as error:  # noqa: BLE001 - whoever scrapes is to see that it failed, and how
+            # the log has what may not be for everybody's eyes
+            events.emit(events.ProcessFailed(error=f"no metrics: {error!r}"))
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"no metrics: {type(error).__name__}"})
         else:
             self._write(HTTPStatus.OK, body, {"Content-Type": kind})
