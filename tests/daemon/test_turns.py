@@ -94,6 +94,28 @@ def test_a_better_priority_ends_the_turn(run):
     assert rounds(process, scouts, 0.2)[-1] == 3
 
 
+def test_what_is_for_others_in_all_shards_takes_a_tenth_of_the_time(run):
+    process, scouts = run(16, dict.fromkeys(range(16), 0))
+    busy, began = 0.0, scouts.now
+
+    def exchange(shard, ended, requests, freed):
+        nonlocal busy
+        scouts.now += 0.002
+        busy += 0.002
+        return [], [[] for _ in requests]
+
+    scouts.exchange = exchange
+    while scouts.now < began + 10.0:
+        process.ask()
+        process.scout(scouts)
+        for one, claims in process.order(()):
+            if claims:
+                one.exchange(scouts, [], 10, {}, 10)
+        scouts.now += 0.005
+    assert busy > 0
+    assert busy / (scouts.now - began) < 0.12
+
+
 def test_shards_without_work_are_asked_nothing(run):
     process, scouts = run(16, {})
     process.hurry()

@@ -39,6 +39,7 @@ class Claiming:
         more: another claim is likely to find work at once.
         urgency: the best priority that the last scout has found, of queues that may be claimed from.
         freed: keys of limits under which attempts have ended, which others have to be told.
+        vain: seconds spent since the last scout on claims and looks that brought nothing.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Claiming:
         self._promoted_at = 0.0
         self.freed: set[str] = set()
         self._borne: set[str] = set()
+        self.vain = 0.0
         self._look_at = 0.0
         self._hurried_at = 0.0
         self._survey_at = 0.0
@@ -74,7 +76,10 @@ class Claiming:
             self._survey(leases)
         limited = self._limited_requests(min(want, free), room)
         requests = [*limited, *self._requests(want, room)]
+        began = time.monotonic()
         refused, replies = leases.exchange(self.shard, ended, requests, self.freed)
+        if not (ended or any(replies)):
+            self.vain += time.monotonic() - began
         self.freed.clear()
         rows: list[Row] = []
         short = False
@@ -139,6 +144,8 @@ class Claiming:
             self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane)])
         self._marks.forget(dict(found.lanes))
         spent = time.monotonic() - began
+        if not rows:
+            self.vain += spent
         now = time.monotonic()
         self._look_at = now + max(_LOOK_EVERY if not self.more else 0.0, spent / _DUTY - spent)
         self._hurried_at = now + _BREATH * spent

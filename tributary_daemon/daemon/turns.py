@@ -100,6 +100,8 @@ class Turns:
         began = time.monotonic()
         if self._alone or began < self._scout_at or not (self._asked or self.more):
             return None
+        # what is ready in many shards may be for others, and is asked for in each of them
+        vain = sum(claiming.vain for claiming in self.claimings)
         helps = bool(self._others) and began >= self._help_at
         if helps:
             self._help_at = began + _HELPS_EVERY
@@ -111,6 +113,8 @@ class Turns:
             promoted, survey = leases.promote_and_survey(shard)
             if promoted and shard in own:
                 found.surveys[shard] = survey
+        for claiming in self.claimings:
+            claiming.vain = 0.0
         for shard, survey in found.surveys.items():
             if shard in own or found.waited.get(shard, 0.0) > _HELPS_AFTER:
                 self.claimings[shard].note(survey)
@@ -119,7 +123,7 @@ class Turns:
         self._asked = False
         now = time.monotonic()
         spent = now - began
-        self._scout_at = began + max(_SCOUT_EVERY, spent / _DUTY)
+        self._scout_at = began + max(_SCOUT_EVERY, (spent + vain) / _DUTY)
         self._hurried_at = now + _BREATH * spent
         if max(claiming.urgency for claiming in self.claimings) > self.claimings[self._at].urgency:
             self._until = 0.0
