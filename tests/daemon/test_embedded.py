@@ -52,14 +52,16 @@ def start(home, **options):
     )
 
 
-def test_it_starts_on_first_need_and_is_found_afterwards(home):
+def test_it_starts_on_first_need_and_is_found_afterwards(home, monkeypatch):
     assert not embedded.status(home).running
     url = embedded.ensure_running(home, settings=FAST)
     assert answer(url, "select current_database()") == "tributary"
     pid = embedded.status(home).pid
-    began = time.monotonic()
-    assert embedded.ensure_running(home) == url
-    assert time.monotonic() - began < 0.1
+    with monkeypatch.context() as patched:
+        # what takes time: a lock that others may hold, and programs
+        patched.setattr(embedded, "_lock", None)
+        patched.setattr(subprocess, "Popen", None)
+        assert embedded.ensure_running(home) == url
     assert embedded.status(home).pid == pid
     assert embedded.stop(home)
     assert not embedded.status(home).running

@@ -276,9 +276,10 @@ def test_a_database_that_is_away_delays_nobody(desk, crew, scrape):
         def is_down():
             began = time.monotonic()
             page = scrape(worker)
-            assert time.monotonic() - began < 2
             no_counter_fell(before, page)
-            return page if page.get("tributary_database_up") == 0 else None
+            # a scrape that waits for the database waits each time; a busy machine does not
+            at_once = time.monotonic() - began < 2
+            return page if at_once and page.get("tributary_database_up") == 0 else None
 
         page = desk.wait(is_down, 20, "the database is away")
         assert "tributary_queue_depth" not in page.families
