@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -320,7 +320,14 @@ def together(*calls, timeout=60):
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(timeout) for future in [pool.submit(run, call) for call in calls]]
+        futures = [pool.submit(run, call) for call in calls]
+        # who failed is not to be hidden by those who wait for what it has left undone
+        ended, waiting = wait(futures, timeout, FIRST_EXCEPTION)
+        for future in ended:
+            future.result()
+        if waiting:
+            raise TimeoutError(f"{len(waiting)} of {len(calls)} calls did not end within {timeout} s")
+        return [future.result() for future in futures]
 
 
 def backend(connection):
