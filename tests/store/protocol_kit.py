@@ -289,6 +289,7 @@ class Process:
         while claimed := self.claim(most):
             assert self.finish(claimed, outcome) == []
             count += len(claimed)
+            self.beat()
         return count
 
 
