@@ -17,7 +17,7 @@ from tributary_daemon.engine.failures import (
     timed_out,
 )
 from tributary_daemon.engine.lease import Lease
-from tributary_daemon.errors import CodecError, ShellFailed
+from tributary_daemon.errors import Abort, CodecError, ShellFailed
 from tributary_daemon.handlers.declare import handler
 from tributary_daemon.handlers.registry import Handler
 from tributary_daemon.model.outcome import Discarded, Failed
@@ -75,6 +75,55 @@ def test_jitter_comes_from_the_given_source(a_lease):
 )
 def test_policies_see_the_bases_of_an_error_too(a_lease, policy, kind):
     assert type(outcome_of(PaymentError(), plain(), a_lease(retry=policy))) is kind
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [("*.PaymentError", Discarded), ("*: *declined*", Discarded), ("*: *approved*", Failed)],
+)
+def test_policies_may_tell_errors_apart_by_patterns(a_lease, entry, kind):
+    error = PaymentError("card declined (51)")
+    assert type(outcome_of(error, plain(), a_lease(retry=Retry(not_on=(entry,))))) is kind
+
+
+def test_a_failure_among_parallel_ones_is_told_by_its_causes(a_lease):
+    error = ExceptionGroup(
+        "unhandled errors in a TaskGroup", [ValueError("no such seat"), ExceptionGroup("", [KeyError("row")])]
+    )
+    told = outcome_of(error, plain(), a_lease()).error
+    assert told.type == "ExceptionGroup"
+    assert told.message == (
+        "unhandled errors in a TaskGroup: ValueError: no such seat; KeyError: missing key 'row'"
+    )
+    many = record(ExceptionGroup("all", [ValueError(n) for n in range(9)]), a_lease())
+    assert many.message == f"all: {'; '.join(f'ValueError: {n}' for n in range(5))}; and 4 more"
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind"),
+    [
+        (Retry(on=("PaymentError",)), Failed),
+        (Retry(not_on=("OSError",)), Discarded),
+        (Retry(not_on=("ExceptionGroup",)), Discarded),
+        (Retry(on=("KeyError",)), Discarded),
+        (Retry(not_on=("*: *declined*",)), Discarded),
+    ],
+    ids=repr,
+)
+def test_policies_see_the_errors_of_a_group(a_lease, policy, kind):
+    error = ExceptionGroup("two", [ExceptionGroup("one", [PaymentError("declined")]), ValueError()])
+    assert type(outcome_of(error, plain(), a_lease(retry=policy))) is kind
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_an_abort_beats_all_beside_it(a_lease, run):
+    error = ExceptionGroup("two", [OSError("weather"), ExceptionGroup("one", [Abort("sold out", run=run)])])
+    judge = plain(retry_if=lambda _: True)
+    outcome = outcome_of(error, judge, a_lease(retry=Retry(on=("OSError", "Abort"))))
+    assert type(outcome) is Discarded
+    assert (outcome.abort_run, outcome.error.type, outcome.error.message) == (run, "Abort", "sold out")
+    assert outcome.error.reason == "aborted"
+    assert "weather" in outcome.error.traceback
 
 
 def test_exit_codes(a_lease):

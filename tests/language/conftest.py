@@ -68,6 +68,21 @@ def tries(name: str, step: Step) -> str:
     return gate(flaky(name), step)
 
 
+@handler("l.mixed.v1", max_attempts=1)
+def mixed(name: str, step: Step) -> str:
+    """Wait at a gate for ever, or fail."""
+    return gate(name, step) if name == "never" else flaky(name)
+
+
+class Sold(LookupError):
+    """A class of the user's."""
+
+
+@handler("l.sold.v1")
+def sold() -> None:
+    raise Sold("row 7 is sold out")
+
+
 @handler("l.abort.v1")
 def abort() -> None:
     raise Abort("enough", run=True)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import cpu_seconds
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model.retry import BACKOFFS, INTENT_RETRY, STEP_RETRY, Retry
 
@@ -48,13 +49,42 @@ def test_a_wait_is_bounded_and_survives_storage(backoff, delay, multiplier, max_
 
 def test_errors_are_told_apart_by_name_and_exit_code():
     policy = Retry(on=("TimeoutError", "requests.exceptions.ConnectionError"), not_on=("KeyError",))
-    assert policy.retries("TimeoutError")
-    assert policy.retries("requests.exceptions.ConnectionError")
-    assert not policy.retries("ValueError")
-    assert not policy.retries("KeyError")
+    assert policy.retries({"TimeoutError"})
+    assert policy.retries({"ConnectionError", "requests.exceptions.ConnectionError"})
+    assert not policy.retries({"ValueError"})
+    assert not policy.retries({"KeyError"})
+    assert not policy.retries({"TimeoutError", "KeyError"}), "what is never retried comes first"
     shell = Retry(on_exit=(75,))
-    assert shell.retries("ShellFailed", 75)
-    assert not shell.retries("ShellFailed", 1)
+    assert shell.retries({"ShellFailed"}, exit_code=75)
+    assert not shell.retries({"ShellFailed"}, exit_code=1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ("Timeout", False),
+        ("*Timeout", True),
+        ("requests.*", True),
+        ("requests.?xceptions.[A-Z]*", True),
+        ("requests.*.Read", False),
+        ("*: *timed out*", True),
+        ("ReadTimeout: *read=5*", True),
+        ("ReadTimeout: read=5", False),
+        ("OSError: *read=5*", True),
+        ("*: *refused*", False),
+        ("*: *READ*", False),
+    ],
+)
+def test_patterns_match_a_name_or_a_name_and_the_message(entry, found):
+    names = {"ReadTimeout", "requests.exceptions.ReadTimeout", "OSError", "builtins.OSError"}
+    message = "the host\ntimed out: read=5 s"
+    assert Retry(on=(entry,)).retries(names, message) is found
+    assert Retry(not_on=(entry,)).retries(names, message) is not found
+
+
+def test_a_pattern_meets_hostile_text_in_linear_time():
+    policy = Retry(on=("*: " + "*a" * 20 + "*b",))
+    assert cpu_seconds(lambda: policy.retries({"E"}, "a" * 8_000), enough=1) < 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import codec
-from tributary_daemon.engine.failures import unfit
+from tributary_daemon.engine.failures import MESSAGE_BYTES, clean, unfit
 from tributary_daemon.engine.fans import items_of, tolerated
 from tributary_daemon.engine.grouping import group_of
 from tributary_daemon.engine.inputs import close_run, contexts, decide, prepare
@@ -154,7 +154,9 @@ def _gather(lease: Lease, around: Surroundings) -> Outcome:
         stopped = len(bad) - len(failed)
         rest = f"; {stopped:,} more were cancelled" if stopped else ""
         message = f"{len(failed):,} of {len(around.items):,} items failed: {named}{more}{rest}"
-        return Discarded(ErrorRecord("ItemsFailed", message, lease.attempt, "items"))
+        if around.cause is not None:
+            message += f"; the first of them by {around.cause['type']}: {around.cause['message']}"
+        return Discarded(ErrorRecord("ItemsFailed", clean(message, MESSAGE_BYTES), lease.attempt, "items"))
     if "aggregate" in step:
         return _aggregate(step, fan_flags=Flag.AGGREGATED)
     # a bad item, and one that was skipped, has no result

@@ -6,7 +6,7 @@ import builtins
 import traceback
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tributary_daemon.errors import (
     Abort,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MESSAGE_BYTES: Final = 8_192
 TRACEBACK_BYTES: Final = 16_384
 _OWN: Final = str(Path(__file__).parent)
+_CAUSES: Final = 5
+_Error = TypeVar("_Error", bound=BaseException)
 _RANDOM: Final = Random()  # noqa: S311 - jitter, not secrets
 
 
@@ -48,6 +50,10 @@ def outcome_of(error: BaseException, handler: Handler, lease: Lease, random: Ran
     match error:
         case Abort():
             return Discarded(record(error, lease, reason="aborted"), abort_run=error.run)
+        case BaseExceptionGroup() if aborts := _leaves(error, Abort):
+            # of what ran in parallel, one has said that no other attempt makes sense
+            told = record(aborts[0], lease, reason="aborted", traced=error)
+            return Discarded(told, abort_run=any(each.run for each in aborts))
         case Snooze():
             try:
                 return Snoozed(durations.seconds(error.delay))
@@ -116,8 +122,7 @@ def retried(found: ErrorRecord, error: BaseException, lease: Lease, random: Rand
     Whether attempts are left is decided where the outcome is stored.
     """
     policy = lease.retry or (INTENT_RETRY if lease.kind == Kind.INTENT else STEP_RETRY)
-    names = _names(error)
-    if names & set(policy.not_on) or not any(policy.retries(name, found.exit_code) for name in names):
+    if not policy.retries(_names(error), found.message, found.exit_code):
         return Discarded(found)
     return Failed(found, policy.wait(lease.failures, random))
 
@@ -190,10 +195,10 @@ def _names(error: BaseException) -> set[str]:
     if isinstance(error, ResourceFailed) and error.__cause__ is not None:
         # a policy names what a resource may meet, whoever opens it
         return {type_name(ResourceFailed)} | _names(error.__cause__)
+    inner = [_names(each) for each in error.exceptions] if isinstance(error, BaseExceptionGroup) else []
     kinds = [kind for kind in type(error).__mro__ if issubclass(kind, BaseException)]
-    return {kind.__qualname__ for kind in kinds} | {
-        f"{kind.__module__}.{kind.__qualname__}" for kind in kinds
-    }
+    bare = {kind.__qualname__ for kind in kinds}
+    return bare.union((f"{kind.__module__}.{kind.__qualname__}" for kind in kinds), *inner)
 
 
 def _text(error: BaseException) -> str:
@@ -203,10 +208,21 @@ def _text(error: BaseException) -> str:
             return f"missing key {error}"
         case SystemExit():
             return f"the handler exited with {error.code!r}"
+        case BaseExceptionGroup():
+            causes = [f"{type_name(type(each))}: {_text(each)}" for each in _leaves(error, BaseException)]
+            more = f"; and {len(causes) - _CAUSES} more" if len(causes) > _CAUSES else ""
+            return f"{error.message}: {'; '.join(causes[:_CAUSES])}{more}"
     try:
         return str(error) or type(error).__name__
     except Exception as fault:  # noqa: BLE001 - user code
         return f"(its text cannot be made: {type_name(type(fault))})"
+
+
+def _leaves(error: BaseException, kind: type[_Error]) -> list[_Error]:
+    """Return the errors of a kind that a group holds, however deep, in their order."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each, kind)]
+    return [error] if isinstance(error, kind) else []
 
 
 def _trace(error: BaseException, lease: Lease) -> str | None:

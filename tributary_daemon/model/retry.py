@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass, field, fields
+from fnmatch import translate
 from typing import TYPE_CHECKING, Any, Literal
 
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import durations
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import timedelta
     from random import Random
 
 Backoff = Literal["exponential", "fixed", "quadratic"]
 _CAP = 300.0
 _STEEPEST = 100.0
+_WILD = frozenset("*?[")
 BACKOFFS: tuple[Backoff, ...] = ("exponential", "fixed", "quadratic")
 
 
@@ -32,8 +37,8 @@ class Retry:
         max_delay: upper bound of every wait; None for five minutes, or ``delay`` where that is longer.
         jitter: share of the wait by which it varies at random, 0.1 for ±10%.
         budget: no attempt starts later than this after the first one started; None for no bound.
-        on: names of the only error classes to retry; empty for all.
-        not_on: names of error classes that are never retried.
+        on: names or patterns of the only errors to retry; empty for all.
+        not_on: names or patterns of errors that are never retried.
         on_exit: the only exit codes of a shell step to retry; empty for all.
     """
 
@@ -75,17 +80,22 @@ class Retry:
                 wait = base * self.multiplier ** min(failures - 1, 64)
         return min(wait, cap) * (1 + self.jitter * random.uniform(-1, 1))
 
-    def retries(self, error_type: str, exit_code: int | None = None) -> bool:
-        """Return whether this policy retries an error of that class name and, for shell, exit code.
+    def retries(self, names: Collection[str], message: str = "", exit_code: int | None = None) -> bool:
+        """Return whether this policy retries an error.
 
-        Both the bare class name and the dotted one (``requests.exceptions.Timeout``) are compared.
+        An entry of ``on`` or ``not_on`` is a name, or a pattern (``*``, ``?``, ``[…]``) that one of the names
+        has to match as a whole. One with ``": "`` in it has to match name and message: ``*: *deadlock*``.
+
+        Args:
+            names: what the error's class and its bases are called, bare and dotted.
+            message: its text.
+            exit_code: of a shell step.
         """
-        names = {error_type, error_type.rpartition(".")[2]}
-        if names & set(self.not_on):
+        if any(_matches(entry, names, message) for entry in self.not_on):
             return False
         if self.on_exit and exit_code is not None:
             return exit_code in self.on_exit
-        return not self.on or bool(names & set(self.on))
+        return not self.on or any(_matches(entry, names, message) for entry in self.on)
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole policy as stored in options; what bounds nothing is left out."""
@@ -97,6 +107,20 @@ class Retry:
         """Build a policy from stored fields; what is missing comes from ``base``, else the built-in."""
         start = {f.name: getattr(base or _BUILTIN, f.name) for f in fields(cls)}
         return cls(**{**start, **value})
+
+
+def _matches(entry: str, names: Collection[str], message: str) -> bool:
+    if not _WILD.intersection(entry):
+        return entry in names
+    pattern = _compiled(entry)
+    if ": " not in entry:
+        return any(pattern.match(name) for name in names)
+    return any(pattern.match(f"{name}: {message}") for name in names)
+
+
+@functools.lru_cache(512)
+def _compiled(entry: str) -> re.Pattern[str]:
+    return re.compile(translate(entry))
 
 
 _BUILTIN = Retry()

@@ -48,8 +48,8 @@ RETRY: Final[Fields] = {
     "max_delay": Field(DURATION, "Upper bound of every wait.", ("5m",)),
     "jitter": Field(number(0, 1), "Share by which waits vary at random; 0.1 means ±10%.", (0.1,)),
     "budget": Field(DURATION, "No attempt starts later than this after the first one.", ("1h",)),
-    "on": Field(list_of(TEXT), "Names of the only errors to retry.", (["ConnectionError", "Timeout"],)),
-    "not_on": Field(list_of(TEXT), "Names of errors that are never retried.", (["ValueError"],)),
+    "on": Field(list_of(TEXT), "Names or patterns: all that is retried.", (["ConnectionError", "Timeout"],)),
+    "not_on": Field(list_of(TEXT), "Names or patterns: what is never retried.", (["ValueError"],)),
     "on_exit": Field(list_of(integer(0, 255)), "The only exit codes of a shell step to retry.", ([75],)),
 }
 _RETRY_MAPPING: Final = mapping_of(RETRY, "retry")

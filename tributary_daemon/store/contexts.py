@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag, is_asked, is_undo, undone
+from tributary_daemon.store.items import first_cause, undone_item
 from tributary_daemon.store.plans import Plan, child_plan, read_plan
 
 if TYPE_CHECKING:
@@ -83,13 +84,6 @@ _ENDING: Final = """
         where d.shard = r.shard and d.run_id = r.run_id order by d.created_at, d.ordinal limit 1))
     from tributary.runs r where r.shard = %s::smallint and r.run_id = %s::uuid
 """
-_UNDONE_ITEM: Final = """
-    select s.state::text, s.attempt, s.result
-    from tributary.steps s
-    where s.shard = %s::smallint and s.run_id = %s::uuid and s.step_id = %s and s.item_key = %s
-      and s.flags & 256 = 256
-    order by s.ordinal limit 1
-"""
 _PROGRESS: Final = """
     select p.run_id::text, p.ordinal, p.details
     from unnest(%s::uuid[], %s::int[]) as u(run_id, ordinal)
@@ -146,6 +140,7 @@ class StepFacts:
         failed: a step above was discarded and not tolerated; for a hook, the run has failed.
         cancelled: its run is being cancelled.
         items: of a fan-out that gathers them.
+        cause: the error of the item that failed first.
         aggregate: (state, result) of the step that has aggregated them.
         child: (revision id, name, plan) of the workflow that it starts.
         secrets: name -> value, read when an expression asks for one.
@@ -160,6 +155,7 @@ class StepFacts:
     failed: bool = False
     cancelled: bool = False
     items: Sequence[Mapping[str, Any]] = ()
+    cause: Mapping[str, Any] | None = None
     aggregate: tuple[str, Any] | None = None
     child: tuple[str, str, Plan] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -316,15 +312,18 @@ class Contexts:
                 found, facts=facts, failed=found.failed or ending == "failed", cancelled=ending == "cancelled"
             )
         if is_undo(item.flags) and (key := undone(str(item.step_id))[1]) is not None:
-            found = replace(found, steps={**found.steps, **_item_view(connection, shard, item, key)})
+            view = undone_item(connection, shard, item.run_id, str(item.step_id), key)
+            found = replace(found, steps={**found.steps, **view})
         if item.flags & Flag.ITEM:
             found = replace(found, template=self._template(connection, shard, item.run_id, number))
         if _gathers(item):
             own = items.get((item.run_id, number), [])
             found = replace(found, items=own)
+            if any(each["state"] == "discarded" for each in own):
+                found = replace(found, cause=first_cause(connection, shard, item.run_id, number))
             if item.flags & Flag.ITEM:
-                view = {"state": "running", "attempt": 0, "result": None, "items": own}
-                found = replace(found, steps={**found.steps, str(item.step_id): view})
+                seen = {"state": "running", "attempt": 0, "result": None, "items": own}
+                found = replace(found, steps={**found.steps, str(item.step_id): seen})
             elif item.flags & Flag.AGGREGATED:
                 row = connection.execute(_AGGREGATE, (shard, item.run_id, number)).fetchone()
                 found = replace(found, aggregate=None if row is None else (row[0], row[1]))
@@ -341,13 +340,6 @@ class Contexts:
             while len(self._templates) > _KEPT_TEMPLATES:
                 self._templates.popitem(last=False)
         return self._templates[key]
-
-
-def _item_view(connection: Connection, shard: int, item: Wanted, key: str) -> dict[str, Mapping[str, Any]]:
-    """Return an item as what undoes it sees it: under the id of its step."""
-    name = undone(str(item.step_id))[0]
-    row = connection.execute(_UNDONE_ITEM, (shard, item.run_id, name, key)).fetchone()
-    return {} if row is None else {name: {"state": row[0], "attempt": row[1], "result": row[2]}}
 
 
 def _gathers(item: Wanted) -> bool:

@@ -264,6 +264,12 @@ INPUT: Final[dict[str, Example]] = {
     "description": Example("", "description: Day to load"),
 }
 
+_ERRORS: Final = (
+    "A name is that of the class or of a base, bare (`Timeout`) or dotted (`requests.exceptions.Timeout`).",
+    "A pattern has `*`, `?` or `[…]` and matches a name as a whole: `requests.*`.",
+    'A pattern with `: ` in it matches the name and the message: `"*: *connection reset*"`.',
+)
+
 RETRY: Final[dict[str, Example]] = {
     "backoff": Example(
         "exponential", "backoff: fixed", ("`quadratic` waits delay · n² after the n-th failure.",)
@@ -273,8 +279,8 @@ RETRY: Final[dict[str, Example]] = {
     "max_delay": Example("5m, or the delay where that is longer", "max_delay: 1h"),
     "jitter": Example("0.1", "jitter: 0"),
     "budget": Example("no bound", "budget: 1h", (_ATTEMPT,)),
-    "on": Example("every error", "on: [Timeout, ConnectionError]"),
-    "not_on": Example("none", "not_on: [ValueError]"),
+    "on": Example("every error", "on: [Timeout, ConnectionError]", _ERRORS),
+    "not_on": Example("none", 'not_on: [ValueError, "*: *invalid card*"]', ("It comes before `on`.",)),
     "on_exit": Example("every exit code", "on_exit: [75]"),
 }
 
