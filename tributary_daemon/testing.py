@@ -355,7 +355,7 @@ class Bench:
         held.started_at = held.claimed_at
         self._held = held
         try:
-            outcome = self._alone.run(held, powers)
+            outcome = self._alone.run(held, powers, at)
         finally:
             self._held = None
             powers.close()

@@ -34,7 +34,9 @@ begin
                    then o.value::numeric between o.low and o.high and (not o.whole or o.value::numeric = trunc(o.value::numeric))
                    else false end
     order by o.key limit 1;
-    if v_retry is not null and jsonb_typeof(v_retry) <> 'object' then
+    if jsonb_typeof(v_options -> 'cache') <> 'boolean' then
+        v_fault := 'cache must be true or false, not ' || left((v_options -> 'cache')::text, 60);
+    elsif v_retry is not null and jsonb_typeof(v_retry) <> 'object' then
         v_fault := 'retry must be a JSON object, not ' || left(v_retry::text, 60);
     elsif v_retry ? 'backoff' and v_retry ->> 'backoff' not in ('exponential', 'fixed', 'quadratic') then
         v_fault := 'retry.backoff must be exponential, fixed or quadratic, not ' || left(v_retry ->> 'backoff', 60);

@@ -117,11 +117,11 @@ begin
             v_error := v_error || jsonb_build_object('attempt', v_step.attempt);
         end if;
 
-        if v_outcome in ('completed', 'skipped') then
+        if v_outcome in ('completed', 'cached', 'skipped') then
             update steps s
-            set state = v_outcome::step_state, process_id = null, started_at = v_started, finished_at = p_now,
-                result = case when v_outcome = 'completed' and s.kind <> 'closing' then p_results[i]::jsonb end,
-                reason = case when v_outcome = 'skipped' then 'condition' end
+            set state = case when v_outcome = 'skipped' then 'skipped' else 'completed' end::step_state, process_id = null, started_at = v_started, finished_at = p_now,
+                result = case when v_outcome <> 'skipped' and s.kind <> 'closing' then p_results[i]::jsonb end,
+                reason = case v_outcome when 'skipped' then 'condition' when 'cached' then 'cached' end
             where s.ctid = p_tids[i] and s.shard = p_shard;
             v_ends := v_ends || 0::smallint;
         elsif v_outcome in ('discarded', 'aborted') then
@@ -162,7 +162,7 @@ begin
             perform decide_step(p_shard, v_step, p_results[i]::jsonb, p_now);
             v_ends := v_ends || (-1)::smallint;
         else
-            -- snoozed, released and returned give the attempt's number back; retry, crashed and parked keep it
+            -- snoozed, cache_wait, released and returned give the attempt's number back; retry, crashed and parked keep it
             if v_outcome = 'parked' then
                 v_delay := least(5 * power(2, least(v_step.attempt - v_step.attempt_base - 1, 10)), 300);
             end if;
@@ -171,7 +171,7 @@ begin
             update steps s
             set state = v_next, process_id = null, started_at = null,
                 run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
-                attempt = s.attempt - (v_outcome in ('snoozed', 'released', 'returned'))::integer,
+                attempt = s.attempt - (v_outcome in ('snoozed', 'cache_wait', 'released', 'returned'))::integer,
                 crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,
                 reason = case when v_next = 'waiting' then 'paused' when v_outcome = 'parked' then 'nondeterminism'
                               when v_outcome not in ('released', 'returned') then v_outcome end,
@@ -189,8 +189,9 @@ begin
                     v_step.tenant_id, v_outcome, (select p.name from processes p where p.process_id = v_step.process_id), v_error)
             on conflict do nothing;
         end if;
-        -- what was returned never started, though its start may be recorded by now: that is no event; a suspended function has its history
-        if v_outcome not in ('completed', 'returned', 'suspended') then
+        -- what was returned never started, though its start may be recorded by now: that is no event; a suspended function has its history,
+        -- and who waits for another's result asks for it again and again
+        if v_outcome not in ('completed', 'returned', 'suspended', 'cache_wait') then
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (v_step.run_id, p_now, v_step.ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_' || v_outcome,
                     jsonb_strip_nulls(jsonb_build_object('reason', v_reason, 'delay', case when v_outcome not in ('discarded', 'aborted') then v_delay end, 'error', v_error ->> 'message', 'lone_crashes', case when v_crash then v_lone end,

@@ -74,7 +74,7 @@ begin
                timed.after, late.expressions, fan.out or only_waits(x.name) or late.expressions is not null as control,
                case when fan.out then 'trib.fan.v1' when late.expressions is not null then 'trib.options.v1' else x.name end as row_name,
                case when x.continue_on_error then 1 else 0 end + case when x.decides then 4 else 0 end
-                   + case when x.dynamic or x.concurrency is not null then 8 else 0 end
+                   + case when x.dynamic or x.concurrency is not null or x.cache is not null then 8 else 0 end
                    + case when timed.after <> 'null' then 16 else 0 end
                    + case when x.condition is not null then 32 else 0 end
                    + case when v_parallel is not null and x.hook is null and not fan.out and not only_waits(x.name) then 128 else 0 end
@@ -82,7 +82,7 @@ begin
         from jsonb_to_recordset(v_plan -> 'steps') as x(
                  id text, ordinal integer, name text, needs integer[], "with" jsonb, dynamic boolean,
                  options jsonb, run_after jsonb, continue_on_error boolean,
-                 condition text, decides boolean, for_each jsonb, matrix jsonb, hook text, concurrency jsonb)
+                 condition text, decides boolean, for_each jsonb, matrix jsonb, hook text, concurrency jsonb, cache jsonb)
         cross join lateral (select x.for_each is not null or x.matrix is not null as out) as fan
         -- options that are known only when the step is due
         cross join lateral (
@@ -106,7 +106,8 @@ begin
     ), given as materialized (
         select p.*, r.known, r.options as resolved, case when v_plan ? 'function' then p_inputs else coalesce(p_payloads -> p.id, p."with") end as payload,
                nullif(r.options || case when p.after <> 'null' then jsonb_build_object('run_after', p.after) else '{}' end
-                      || case when p.expressions is not null then jsonb_build_object('expressions', p.expressions, 'name', p.name) else '{}' end,
+                      || case when p.expressions is not null then jsonb_build_object('expressions', p.expressions, 'name', p.name) else '{}' end
+                      || case when p_submit -> 'cache' = 'false' and (p.cache is not null or p.name = 'trib.workflow.v1') then '{"cache": {"value": false, "level": "submit"}}' else '{}' end,
                       '{}') as kept
         from plan p
         join resolved r on r.name = p.name and r.own = p.own

@@ -14,7 +14,10 @@ begin
     begin
         select r.run_id into strict v_child
         from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
-                        jsonb_build_object('priority', nullif(v_parent.priority, 0)), null, null, v_parent.labels, v_parent.tenant_id, null,
+                        jsonb_build_object('priority', nullif(v_parent.priority, 0), 'cache',
+                            -- who was submitted without the cache has no part that uses it
+                            (select p.options #> '{cache,value}' from payloads p
+                             where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal = p_step.ordinal)), null, null, v_parent.labels, v_parent.tenant_id, null,
                         case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,
                         v_parent.root_id, v_parent.run_id, p_step.ordinal) as r;
     exception when sqlstate 'TR004' then

@@ -8,7 +8,7 @@ select s.run_id, s.created_at, 'intent_created', null, s.ordinal, null, jsonb_bu
 from tributary.steps s where s.kind = 'intent'
 union all
 select s.run_id, coalesce(s.started_at, s.claimed_at), 'step_started', s.step_id, s.ordinal, s.attempt, null, s.tenant_id, s.shard
-from tributary.steps s where s.claimed_at is not null and s.attempt > 0 and s.state in ('running', 'completed') and s.kind <> 'closing'
+from tributary.steps s where s.claimed_at is not null and s.attempt > 0 and s.state in ('running', 'completed') and s.reason is distinct from 'cached' and s.kind <> 'closing'
 union all
 select s.run_id, s.finished_at, 'step_completed', s.step_id, s.ordinal, s.attempt, null, s.tenant_id, s.shard
 from tributary.steps s where s.state = 'completed' and s.finished_at is not null and s.kind <> 'closing'

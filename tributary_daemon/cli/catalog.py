@@ -65,6 +65,7 @@ COMMANDS: Final = {
     "handlers": Entry("commands.handlers:handlers", "List the handlers that workers have offered", _FLEET),
     "queue": Entry("commands.queue:queue", "List, pause, resume and limit queues", _FLEET),
     "tenant": Entry("commands.tenant:tenant", "List and limit tenants, bind logins to them", _FLEET),
+    "cache": Entry("commands.cache:cache", "Show and purge the results that steps use again", _FLEET),
     "schedule": Entry(
         "commands.schedule:schedule", "Add, list, pause, trigger and backfill what starts by itself", _FLEET
     ),

@@ -38,6 +38,7 @@ class SubmitOptions(TypedDict, total=False):
         labels: of a run.
         unique: `Unique`, its fields, or a key alone: there is one such work at a time.
         expires: cancelled unless it has started by then; as ``run_after``.
+        cache: of a run; False: its steps neither take results from the cache nor keep them there.
     """
 
     idempotency_key: str | None
@@ -50,6 +51,7 @@ class SubmitOptions(TypedDict, total=False):
     labels: Mapping[str, str] | None
     unique: Unique | Mapping[str, Any] | str | None
     expires: RunAfter | None
+    cache: bool | None
 
 
 @dataclass(frozen=True, slots=True)

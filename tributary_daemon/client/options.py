@@ -75,6 +75,7 @@ def terms(
     labels: Mapping[str, str] | None = None,
     unique: Unique | Mapping[str, Any] | str | None = None,
     expires: RunAfter | None = None,
+    cache: bool | None = None,
 ) -> Terms:
     """Check the options of a submit and return them as the store takes them.
 
@@ -90,6 +91,7 @@ def terms(
         labels: of a run.
         unique: under which key it is the same as other work, and what then.
         expires: cancelled unless it has started by then: like ``run_after``, a duration or a time.
+        cache: False: no step of the run takes its result from the cache, or keeps it there.
 
     Raises:
         InvalidInput: one of them is malformed; the message names it.
@@ -105,6 +107,10 @@ def terms(
         submit["timeout"] = _timeout(timeout)
     if retry is not None:
         submit["retry"] = _retry(retry)
+    if cache is not None and not isinstance(cache, bool):
+        raise InvalidInput(f"cache must be true or false, not {cache!r}", hint="False runs each step")
+    if cache is False:
+        submit["cache"] = False
     run_at, delay = due(run_after)
     return Terms(
         key=_key(idempotency_key),

@@ -18,7 +18,8 @@ class Reason:
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
             ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``timer``,
-            ``signal``, ``approval``, ``timeout``, ``fail_fast``, ``steps``, ``nondeterminism``.
+            ``signal``, ``approval``, ``timeout``, ``fail_fast``, ``steps``, ``nondeterminism``,
+            ``cached``, ``cache_wait``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """
@@ -76,3 +77,27 @@ class Need:
         if self.state == "completed" or (self.state == "discarded" and self.optional):
             return True
         return self.state == "skipped" and self.reason == "condition"
+
+
+def completed(attempt: int, reason: str | None) -> tuple[str, str]:
+    """Return code and message for a step that has completed."""
+    if reason == "cached":
+        return "cached", "its result was in the cache: nothing was executed"
+    return "completed", f"attempt {attempt} completed"
+
+
+def put_off(reason: str | None, at: str | None, left: str) -> tuple[str, str]:
+    """Return code and message for a step whose time is still to come.
+
+    Args:
+        reason: that is stored with it.
+        at: its time.
+        left: how long that is from now, to be written behind it.
+    """
+    match reason:
+        case "snoozed":
+            return "scheduled", f"its handler put it off until {at}{left}"
+        case "cache_wait":
+            message = "another attempt makes the result that it would take from the cache"
+            return "cache_wait", f"{message}; it looks again at {at}{left}"
+    return "scheduled", f"due at {at}{left}"

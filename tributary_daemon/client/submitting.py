@@ -276,6 +276,8 @@ def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) ->
         raise InvalidInput(
             "intents have no labels", hint="put what you filter by into the name or the payload"
         )
+    if "cache" in terms.submit:
+        raise InvalidInput("an intent has no cache to go past", hint="only steps of workflows are cached")
     text = codec.dumps({} if payload is None else payload, max_bytes=settings.max_payload)
     check_payload(name, text)
     return _Intent(name, text)

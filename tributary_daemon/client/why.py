@@ -9,7 +9,7 @@ from tributary_daemon.client import awaits
 from tributary_daemon.client.documents import rfc3339
 from tributary_daemon.client.groups import waits_for
 from tributary_daemon.client.reading import missing
-from tributary_daemon.client.reasons import Need, Reason, Why
+from tributary_daemon.client.reasons import Need, Reason, Why, completed, put_off
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import CONTROL_NAMES, OPTIONS_NAME, PRIVATE, Flag, hook_of
@@ -199,7 +199,7 @@ def reasons(
             return [reason("cancelled", f"cancelled{detail}")]
         case "discarded":
             return [_discarded(fact, reason)]
-    return [reason("completed", f"attempt {fact.attempt} completed")]
+    return [reason(*completed(fact.attempt, fact.reason))]
 
 
 def _scheduled(fact: StepFacts, reason: Any) -> Reason:
@@ -222,10 +222,7 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
             "start a worker with code that fits; `trib replay` tells before",
         )
         return parked
-    if fact.reason == "snoozed":
-        snoozed: Reason = reason("scheduled", f"its handler put it off until {at}{left}")
-        return snoozed
-    scheduled: Reason = reason("scheduled", f"due at {at}{left}")
+    scheduled: Reason = reason(*put_off(fact.reason, at, left))
     return scheduled
 
 

@@ -154,6 +154,13 @@ class Config:
     max_payload: int = field(
         default=1_048_576, metadata=_meta(parse.size, "largest payload or result, e.g. 1MiB")
     )
+    cache: str = field(
+        default="postgres",
+        metadata=_meta(
+            parse.cache,
+            "where results of steps are kept: postgres, redis://…, mysql://…, sqlite:///FILE, memory or off",
+        ),
+    )
     log_format: LogFormat = field(
         default="auto", metadata=_meta(parse.choice("auto", "json", "console"), "auto: console on a terminal")
     )

@@ -10,7 +10,7 @@ from tributary_daemon.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-SETTINGS: Final = ("database_url", "listen_url")
+SETTINGS: Final = ("database_url", "listen_url", "cache")
 """Settings that a credential may give: those that hold passwords."""
 
 

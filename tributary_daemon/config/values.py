@@ -20,6 +20,10 @@ DEFAULTS = ("queue", "priority", "max_attempts", "timeout", "retry")
 """Options that ``[defaults]`` sets: the level ``config`` of a step's options."""
 
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+OFF = "off"
+"""No step cache: each step runs."""
+_CACHES = ("postgres", "memory", OFF)
+_CACHE_URLS = ("redis", "rediss", "mysql", "mariadb", "sqlite")
 _LAST_PORT = 65_535
 _MOST_SHARDS = 4096
 # libpq takes ? and # in a password as they are, so everything up to the last @ may belong to it
@@ -206,6 +210,16 @@ def choice(*words: str) -> Callable[[Any], str]:
         return str(value)
 
     return parse
+
+
+def cache(value: Any) -> str:
+    """Parse where results of steps are kept: a word or a URL."""
+    given = text(value)
+    scheme, separator, rest = given.partition("://")
+    if given in _CACHES or (separator and rest and scheme in _CACHE_URLS):
+        return given
+    urls = ", ".join(f"{known}://…" for known in _CACHE_URLS)
+    raise Refused(f"{', '.join(_CACHES)}, or a URL is expected: {urls}")
 
 
 def path(value: Any) -> Path:

@@ -7,7 +7,9 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from tributary_daemon.daemon.attempts import Attempts
+from tributary_daemon.daemon.caching import Caching
 from tributary_daemon.engine.pool import Pool
+from tributary_daemon.store.cache.opening import POSTGRES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +32,21 @@ class Alone:
         # it makes its loop when it is needed first
         self._runner = asyncio.Runner()
 
-    def run(self, held: Held, runtime: ProcessRuntime) -> Outcome | None:
-        """Run one attempt; return what is still to be written of it."""
-        attempts = Attempts(runtime, pool=self._pool)
+    def run(self, held: Held, runtime: ProcessRuntime, url: str) -> Outcome | None:
+        """Run one attempt; return what is still to be written of it.
+
+        Args:
+            held: the lease.
+            runtime: serves `Step`.
+            url: of the database, which is the step cache, too.
+        """
+        caching = Caching(POSTGRES, url, 1)
+        try:
+            return self._run(held, Attempts(runtime, pool=self._pool, caching=caching))
+        finally:
+            caching.close()
+
+    def _run(self, held: Held, attempts: Attempts) -> Outcome | None:
         if held.handler is not None and held.handler.is_async:
             return self._runner.run(attempts.arun(held), context=copy_context())
         return attempts.run(held)

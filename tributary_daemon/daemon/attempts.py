@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tributary_daemon.config.secrets import Secrets
+from tributary_daemon.daemon.caching import is_cached
 from tributary_daemon.daemon.functions import Functions
 from tributary_daemon.daemon.threads import shield
 from tributary_daemon.engine.control import run_control
@@ -18,9 +19,10 @@ from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import HandlerTimeout, SecretMissing, StepCancelled
 from tributary_daemon.handlers.step import Step
 from tributary_daemon.model.masking import Mask
-from tributary_daemon.model.outcome import Released
+from tributary_daemon.model.outcome import Completed, Released
 
 if TYPE_CHECKING:
+    from tributary_daemon.daemon.caching import Caching
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.model.outcome import Outcome
@@ -36,12 +38,18 @@ class Attempts:
         runtime: serves `Step`.
         secrets: of the worker; those of its environment unless given.
         pool: an empty one if omitted.
+        caching: the step cache; None to run each step.
     """
 
     def __init__(
-        self, runtime: ProcessRuntime, secrets: Secrets | None = None, pool: Pool | None = None
+        self,
+        runtime: ProcessRuntime,
+        secrets: Secrets | None = None,
+        pool: Pool | None = None,
+        caching: Caching | None = None,
     ) -> None:
         self._runtime = runtime
+        self._caching = caching
         self._functions = Functions(runtime)
         self._secrets = secrets or Secrets()
         self.pool = Pool() if pool is None else pool
@@ -52,18 +60,27 @@ class Attempts:
             assert held.facts is not None
             return run_control(held, held.facts)
         # a COMMIT is not to be interrupted: what is raised into this thread stops here
-        return self._runtime.settle(held, self._shielded(held))
+        outcome = self._shielded(held)
+        written = self._runtime.settle(held, outcome)
+        if held.cache_key is not None:
+            self.keep(held, outcome, written)
+        return written
 
     async def arun(self, held: Held) -> Outcome | None:
         """Run an async handler in the running loop."""
         refused = self.resolve(held)
+        if refused is None and held.cache_key is not None and self._caching is not None:
+            refused = await self._caching.alook(held)
         if refused is not None:
             return refused
         assert held.handler is not None
         if held.durable:
             return await self._functions.run(held, self.pool)
         outcome = await execute_async(held.handler, held, Step(held, self._runtime), self.pool)
-        return await self._runtime.asettle(held, outcome)
+        written = await self._runtime.asettle(held, outcome)
+        if held.cache_key is not None:
+            await self._akeep(held, outcome, written)
+        return written
 
     async def arun_alone(self, held: Held) -> Outcome | None:
         """Run an async handler in a loop that ends with it, and so does what is open in that loop."""
@@ -87,11 +104,40 @@ class Attempts:
                 return outcome
 
     def _execute(self, held: Held) -> Outcome:
-        refused = self.resolve(held)
+        refused = self.prepare(held)
         if refused is not None:
             return refused
         assert held.handler is not None
         return execute_sync(held.handler, held, Step(held, self._runtime), self.pool)
+
+    def prepare(self, held: Held) -> Outcome | None:
+        """Do what `resolve` does, and look whether the result is in the cache."""
+        refused = self.resolve(held)
+        if refused is None and held.cache_key is not None and self._caching is not None:
+            return self._caching.look(held)
+        return refused
+
+    def keep(self, held: Held, outcome: Outcome | None, written: Outcome | None) -> None:
+        """Keep the result of an attempt for others, or let one of them make it.
+
+        What the attempt commits itself is kept after that, all else before it is written: whoever finds that
+        the attempt has ended finds its result, too.
+
+        Args:
+            held: of the attempt; with a key.
+            outcome: what its handler led to.
+            written: what `ProcessRuntime.settle` made of it; None where that is written.
+        """
+        if written is None and isinstance(outcome, Completed):
+            held.made = outcome.result
+        if self._caching is not None:
+            self._caching.keep(held, outcome if written is None else written)
+
+    async def _akeep(self, held: Held, outcome: Outcome, written: Outcome | None) -> None:
+        if written is None and isinstance(outcome, Completed):
+            held.made = outcome.result
+        if self._caching is not None:
+            await self._caching.akeep(held, outcome if written is None else written)
 
     def resolve(self, held: Held) -> Outcome | None:
         """Give a lease the payload that its handler gets, once; return its outcome if it is not to start."""
@@ -102,12 +148,14 @@ class Attempts:
         except SecretMissing as error:
             # somebody may put it there before the next attempt
             return retried(unfit(error, held, "secret"), error, held)
+        template = held.payload
+        cached = self._caching is not None and is_cached(held)
         payload = prepare(held, held.facts)
         if not isinstance(payload, str):
             return payload
         held.payload = payload
         held.resolved = True
-        return None
+        return self._caching.name(held, template) if cached and self._caching is not None else None
 
     def _reveal(self, held: Held) -> None:
         """Read the secrets that the step's expressions name, for this attempt only."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import events
 from tributary_daemon.config.secrets import Secrets
+from tributary_daemon.config.values import OFF
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.board import Board, places
+from tributary_daemon.daemon.caching import Caching
 from tributary_daemon.daemon.closing import close_within
 from tributary_daemon.daemon.crew import Crew
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
@@ -34,7 +36,7 @@ from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
-from tributary_daemon.model.outcome import Discarded
+from tributary_daemon.model.outcome import Completed, Discarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +98,8 @@ class ProcessCore:
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
             writer=self._writer,
         )  # fmt: skip
-        self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir))
+        self._caching = None if setup.cache == OFF else Caching(setup.cache, setup.url, setup.shards)
+        self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir), caching=self._caching)
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(
             setup.slots,
@@ -147,8 +150,13 @@ class ProcessCore:
         if not held.isolated:
             return self._attempts.run(held)
         # secrets are this process's: the other one gets what it needs of them
-        refused = self._attempts.resolve(held)
-        return refused if refused is not None else self._isolation.run(held)
+        refused = self._attempts.prepare(held)
+        if refused is not None:
+            return refused
+        outcome = self._isolation.run(held)
+        if held.cache_key is not None:
+            self._attempts.keep(held, None if held.made is None else Completed(held.made), outcome)
+        return outcome
 
     def _run(self) -> None:
         try:
@@ -164,6 +172,8 @@ class ProcessCore:
             self._crew.stop_all()
             self._isolation.close()
             self._runtime.close()
+            if self._caching is not None:
+                self._caching.close()
             if self._writer is not None:
                 self._writer.close()
             self._ended(self._reason)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.line_buffer import LineBuffer
     from tributary_daemon.handlers.registry import Handler
+    from tributary_daemon.model.caching import CacheKey
     from tributary_daemon.model.history import History
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import Row
@@ -67,6 +68,9 @@ class Held(Lease):
         lines: what it says, once it has said something.
         grouped: it has a slot of a concurrency group.
         resolved: its payload is that which its handler gets.
+        cache_key: under which its result is kept; None for not at all.
+        makes: it makes the result that others may be waiting for.
+        made: the result that it has committed itself, on the step's connection.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -90,6 +94,9 @@ class Held(Lease):
     replayed: Replayed | None = None
     lines: LineBuffer | None = None
     ended_at: float | None = None
+    cache_key: CacheKey | None = None
+    makes: bool = False
+    made: str | None = None
 
     @property
     def limits(self) -> tuple[str, ...]:

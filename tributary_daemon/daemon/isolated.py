@@ -138,7 +138,7 @@ def main() -> None:
         outcome = _run(order, offer, Attempts(runtime), voice)
         if writer is not None:
             _let_out(order.held, writer)
-        voice.say(Answer(outcome))
+        voice.say(Answer(outcome, order.held.made))
         runtime.close()
 
 
@@ -176,7 +176,7 @@ def _run(order: Order, offer: Offer, attempts: Attempts, voice: _Voice) -> Outco
         return asyncio.run(_arun(held, attempts, voice))
     outcome = attempts.run(held)
     if not attempts.pool.is_empty:
-        voice.say(Closing(outcome))
+        voice.say(Closing(outcome, held.made))
         attempts.pool.close()
     return outcome
 
@@ -184,7 +184,7 @@ def _run(order: Order, offer: Offer, attempts: Attempts, voice: _Voice) -> Outco
 async def _arun(held: Held, attempts: Attempts, voice: _Voice) -> Outcome | None:
     outcome = await attempts.arun(held)
     if not attempts.pool.is_empty:
-        voice.say(Closing(outcome))
+        voice.say(Closing(outcome, held.made))
         await attempts.pool.aclose()
     return outcome
 

@@ -200,9 +200,11 @@ class Isolation:
                     wants_connection = True
                 case Closing() as closing:
                     process.closing = closing
+                    held.made = closing.made
                     until = time.monotonic() + _TO_CLOSE
-                case Answer(outcome):
+                case Answer(outcome, made):
                     process.whole = True
+                    held.made = made
                     return outcome
                 case None if process.is_gone:
                     # what it has forked may hold its socket open for ever

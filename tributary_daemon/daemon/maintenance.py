@@ -19,6 +19,7 @@ TICK: Final = 2.0
 _LEADS_FOR: Final = 6.0
 _TIDY_EVERY: Final = 5.0
 _SAMPLE_EVERY: Final = 10.0
+_FORGET_EVERY: Final = 60.0
 _SILENT: Final = 60.0
 _FIRST: Final = 6.0
 
@@ -43,6 +44,7 @@ class Maintenance:
         self._due = 0.0
         self._tidy_due = 0.0
         self._sample_due = 0.0
+        self._forget_due = 0.0
         self._deadline = math.inf
         self._swept: list[str] | None = None
         # a new leader does not know whether there was an outage: who lives beats again within this time
@@ -100,6 +102,9 @@ class Maintenance:
             self._sample_due = now + _SAMPLE_EVERY
             membership.sample_queues(connection)
             self._swept = membership.sweep_groups(connection, self._swept)
+        if now >= self._forget_due:
+            self._forget_due = now + _FORGET_EVERY
+            membership.prune_cache(connection)
 
     def work(self, connection: Connection, *, prunes: bool) -> None:
         """End runs past their timeout, fire schedules, prune finished work: for some milliseconds, if it led.

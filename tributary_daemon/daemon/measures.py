@@ -37,12 +37,16 @@ FAST: Final = (
 
 OUTCOMES: Final = (
     "completed", "retry", "discarded", "aborted", "snoozed", "released", "returned", "crashed_alone",
-    "skipped", "expanded", "started", "decided", "waits", "suspended", "continued", "parked", "lost",
+    "skipped", "expanded", "started", "decided", "waits", "suspended", "continued", "parked", "cached",
+    "cache_wait", "lost",
 )  # fmt: skip
 """Words of `store.leases.Ended`, and ``lost``: the token did not stand any more."""
 
 _NOT_FAILED: Final = frozenset(
-    {"completed", "skipped", "released", "returned", "snoozed", "suspended", "continued"}
+    {
+        *("completed", "cached", "skipped", "released", "returned", "snoozed", "cache_wait"),
+        *("suspended", "continued"),
+    }
 )
 _NOT_FINISHED: Final = frozenset({"released", "returned"})
 

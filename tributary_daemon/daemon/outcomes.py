@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Final, assert_never
 
 from tributary_daemon.model.outcome import (
+    Cached,
+    CacheWait,
     Completed,
     Continued,
     Crashed,
@@ -39,6 +41,10 @@ def ended(held: Held, outcome: Outcome) -> Ended:
     match outcome:
         case Completed(result):
             return Ended(*key, "completed", result, None, None, elapsed, in_run)
+        case Cached(result):
+            return Ended(*key, "cached", result, None, None, elapsed, in_run)
+        case CacheWait(delay):
+            return Ended(*key, "cache_wait", None, None, delay, elapsed, in_run)
         case Failed(error, delay):
             return Ended(*key, "retry", None, _text(error), delay, elapsed, in_run)
         case Discarded(error, abort_run):

@@ -55,6 +55,7 @@ class WorkerPlan:
         keep_letters: seconds that a dead letter keeps the run of a workflow with a ``keep``; None for ever.
         tends: whether it prunes by what workflows say, and forgets unique keys, when it does the maintenance.
         prepare: whether statements are prepared.
+        cache: where results of steps are kept.
         log_format: of the processes.
         log_level: of the processes.
     """
@@ -88,6 +89,7 @@ class WorkerPlan:
     keep_letters: float | None
     tends: bool
     prepare: bool
+    cache: str
     log_format: str
     log_level: str
 
@@ -126,6 +128,7 @@ class WorkerPlan:
             max_log=self.max_log,
             secrets_dir=self.secrets_dir,
             prepare=self.prepare,
+            cache=self.cache,
             path=tuple(sys.path),
             log_format=self.log_format,
             log_level=self.log_level,
@@ -197,6 +200,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         keep_letters=config.keep_dead_letters,
         tends=True,
         prepare=True,
+        cache=config.cache,
         log_format=log_format,
         log_level=config.log_level,
     )

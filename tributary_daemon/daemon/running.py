@@ -16,6 +16,7 @@ from tributary_daemon.daemon.plan import WorkerPlan, plan, usable_cores
 from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import TributaryError
 from tributary_daemon.model.control import PRIVATE
+from tributary_daemon.store.cache.opening import require
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def resolve(url: str, config: Config, options: WorkerOptions) -> WorkerPlan:
-    """Return the plan of a worker on a database."""
+    """Return the plan of a worker on a database.
+
+    Raises:
+        ConfigError: what its step cache needs is not installed.
+    """
+    require(config.cache)
     return plan(url, config, options, version=version("tributary-daemon"), cores=usable_cores())
 
 

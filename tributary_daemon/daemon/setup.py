@@ -38,6 +38,7 @@ class ProcessSetup:
         log_level: least level logged.
         silence_limit: seconds without a sign after which the supervisor would kill it.
         drain_timeout: seconds that the closing of its resources may take.
+        cache: where results of steps are kept.
     """
 
     url: str
@@ -63,6 +64,7 @@ class ProcessSetup:
     log_level: str = "info"
     silence_limit: float = 60.0
     drain_timeout: float = 60.0
+    cache: str = "postgres"
 
     @property
     def claimed(self) -> tuple[str, ...]:

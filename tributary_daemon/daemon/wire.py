@@ -65,16 +65,22 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The handler is done, and what it has opened is being closed; an outcome as in `Answer`."""
+    """The handler is done, and what it has opened is being closed; the rest as in `Answer`."""
 
     outcome: Outcome | None
+    made: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end; None when the attempt finished itself on its own connection."""
+    """The end; None when the attempt finished itself on its own connection.
+
+    Attributes:
+        made: the result of one that did, where it is to be kept in the step cache.
+    """
 
     outcome: Outcome | None
+    made: str | None = None
 
 
 def send(end: socket.socket, message: Any) -> None:

@@ -63,7 +63,9 @@ def prepare(lease: Lease, around: Surroundings) -> str | Outcome:
         seen = contexts(around, item)
         if lease.flags & Flag.CONDITION and (skipped := decide(around, seen)) is not None:
             return skipped
-        if not lease.flags & (Flag.ITEM | Flag.DYNAMIC) and lease.name != SHELL_NAME:
+        # the flag may be there for another of its expressions: then its payload is meant literally
+        dynamic = lease.flags & Flag.DYNAMIC and around.step.get("dynamic", True)
+        if not (dynamic or lease.flags & Flag.ITEM or lease.name == SHELL_NAME):
             return lease.payload
         if undo:
             template = around.step["undo"].get("with", {})

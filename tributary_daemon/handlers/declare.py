@@ -49,6 +49,7 @@ def handler(
     isolation: Isolation | None = None,
     memory: int | str | None = None,
     description: str | None = None,
+    version: str | None = None,
 ) -> Callable[[F], F]:
     """Declare a function, an async function or a method as the handler of ``name``; it stays callable.
 
@@ -64,6 +65,8 @@ def handler(
         isolation: ``"process"`` runs each attempt in a process of its own.
         memory: cap of such a process: bytes or ``"512MiB"``; implies isolation.
         description: one line for people; else the first line of the docstring.
+        version: of its code, for the step cache: results of another version are not used again. Unless given,
+            the source of the function counts, but nothing that it calls.
 
     Raises:
         HandlerError: the name, an option or the signature is wrong, or the name is taken.
@@ -79,6 +82,11 @@ def handler(
     if retry_if is not None and not callable(retry_if):
         raise HandlerError(
             f"handler {name}: retry_if is not callable", hint="pass a function of an exception"
+        )
+    if version is not None and (not isinstance(version, str) or not 0 < len(version) <= _NAME_LENGTH):
+        raise HandlerError(
+            f"handler {name}: version {version!r} is not a text of 1 to {_NAME_LENGTH} characters",
+            hint='write version="2", and another one when its results change',
         )
     memory_bytes = _memory(name, memory)
     silence = None if heartbeat_timeout is None else limit(name, "heartbeat_timeout", heartbeat_timeout)
@@ -100,6 +108,7 @@ def handler(
             memory=memory_bytes,
             heartbeat_timeout=silence,
             description=description or (inspect.getdoc(target) or "").partition("\n")[0] or None,
+            declared_version=version,
             local_names=dict(caller.f_locals) if caller is not None and nested else {},
         )
         # types may stand further down in the module: then discovery reads it again after the import

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from tributary_daemon.errors import HandlerError, NotFound
-from tributary_daemon.handlers import signature
+from tributary_daemon.handlers import code_version, signature
 from tributary_daemon.handlers.step import Step
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Handler:
         durable: it is a workflow function, replayed from its history.
         gives: type of the parameter that is filled with the attempt itself.
         run_timeout: seconds for a whole run of a workflow function; None for no limit.
+        declared_version: of its code, as its decorator says; None leaves it to the source.
+        declared_at: seconds since 1970 when that happened.
     """
 
     name: str
@@ -60,6 +63,8 @@ class Handler:
     durable: bool = False
     gives: type = Step
     run_timeout: float | None = None
+    declared_version: str | None = None
+    declared_at: float = field(default_factory=time.time)
 
     @cached_property
     def signature(self) -> Signature:
@@ -73,6 +78,13 @@ class Handler:
             return self.declared
         method: Callable[..., Any] = getattr(_instance(self.name, self.declared), self.declared.__name__)
         return method
+
+    @cached_property
+    def version(self) -> str:
+        """What tells its code apart from other code of the same name: declared, or of its source."""
+        if self.declared_version is not None:
+            return self.declared_version
+        return code_version.of(self.declared, self.declared_at)
 
     @property
     def place(self) -> str:

@@ -49,6 +49,20 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    """The result of another attempt was there already; ``result`` is its JSON text, no user code ran."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWait:
+    """Another attempt makes the result: looked at again after ``delay`` seconds, no attempt counted."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The attempt failed and may be tried again.
 
@@ -174,6 +188,8 @@ class Recorded:
 
 Outcome = (
     Completed
+    | Cached
+    | CacheWait
     | Failed
     | Discarded
     | Snoozed

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
 
 _HINTS: Final[dict[str, str]] = {
-    "cache": "leave it out: the step runs each time",
+    "cache": "a sub-workflow is not kept as a whole: give cache to the steps inside it",
 }
 
 
@@ -39,13 +39,12 @@ def unsupported(spec: WorkflowSpec) -> list[Problem]:
         seen.add(id(each))
         for step in each.steps:
             for key in _keys(step):
-                message = f"step {step.id!r}{of}: `{key}` cannot be executed yet"
+                message = f"step {step.id!r}{of}: `{key}` on a sub-workflow cannot be executed yet"
                 found[Problem(codes.UNSUPPORTED, message, hint=_HINTS[key])] = None
         waiting.extend((child, f" of {child.name}") for child in each.children.values())
     return list(found)
 
 
 def _keys(step: StepSpec) -> Iterator[str]:
-    for key in _HINTS:
-        if getattr(step, key) is not None:
-            yield key
+    if step.action == "workflow" and step.cache is not None:
+        yield "cache"

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tributary_daemon.store.db import query
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -273,6 +275,12 @@ def attend(
 def sample_queues(connection: Connection) -> int:
     """Keep the depth of all queues as it is now; return how many there are."""
     row = connection.execute("select tributary.sample_queues(%s)", (SAMPLED,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def prune_cache(connection: Connection) -> int:
+    """Remove what has expired from the step cache, 500 of a shard at a time; return how many."""
+    row = connection.execute(query("prune_cache")).fetchone()
     return int(row[0]) if row else 0
 
 

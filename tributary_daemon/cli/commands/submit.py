@@ -100,6 +100,11 @@ Examples:
 @click.option(
     "--expires-at", type=values.moment, metavar="TIME", help="Cancel it unless it has started by this time."
 )
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Run each step, also those whose result is in the cache; keep none there.",
+)
 @waiting_options
 @click.option(
     "--strict",
@@ -131,6 +136,7 @@ def submit(
     output: str,
     expires_in: float | None,
     expires_at: datetime | None,
+    no_cache: bool,
     **unique: Any,
 ) -> int:
     """Record work: a workflow file or name, or an intent."""
@@ -151,6 +157,7 @@ def submit(
         "labels": values.mapping(labels, "-l") or None,
         "unique": _unique(**unique),
         "expires": expires_in if expires_in is not None else expires_at,
+        "cache": False if no_cache else None,
         "strict": strict,
     }
     with submitting() as client:

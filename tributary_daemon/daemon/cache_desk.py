@@ -1,0 +1,66 @@
+"""What one thread needs to ask the step cache: its store, and the database that knows who still lives."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from tributary_daemon.store.cache import holders
+from tributary_daemon.store.cache.entries import Busy, Hit, Mine
+from tributary_daemon.store.cache.opening import TIMEOUT, open_store
+from tributary_daemon.store.cache.postgres import PostgresStore
+from tributary_daemon.store.db import connect
+
+if TYPE_CHECKING:
+    from tributary_daemon.model.caching import CacheKey, Holder
+    from tributary_daemon.store.cache.entries import CacheStore
+    from tributary_daemon.store.watched import Watched
+
+_NAME: Final = "trib cache"
+_TRIES: Final = 5
+
+
+class CacheDesk:
+    """Asks one store; used by one thread.
+
+    Args:
+        cache: where results are kept: the setting ``cache``.
+        url: of the database.
+        shards: number of its shards.
+    """
+
+    def __init__(self, cache: str, url: str, shards: int) -> None:
+        self._url = url
+        self._shards = shards
+        self._connection: Watched | None = None
+        own = open_store(cache)
+        self.store: CacheStore = PostgresStore(self._database(), shards) if own is None else own
+
+    def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy:
+        """Return the result, or the right to make it, or who makes it; from the dead the right is taken."""
+        answer = self.store.begin(key, holder)
+        for _ in range(_TRIES):
+            if not isinstance(answer, Busy):
+                return answer
+            if answer.holder == holder:
+                # asked before, and the answer was lost
+                return Mine()
+            if holders.lives(self._database(), self._shards, answer.holder):
+                return answer
+            if self.store.take_over(key, answer.holder, holder):
+                return Mine()
+            answer = self.store.begin(key, holder)
+        return answer
+
+    def close(self) -> None:
+        """Close connections; what is wrong with them does not matter any more."""
+        with suppress(Exception):
+            self.store.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _database(self) -> Watched:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url, application_name=_NAME, connect_timeout=TIMEOUT)
+            self._connection.silence = TIMEOUT
+        return self._connection

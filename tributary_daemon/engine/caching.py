@@ -1,0 +1,69 @@
+"""The key of a step in the cache: known once its expressions are evaluated."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon import codec
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.model.caching import RUN, RUN_TTL, CacheKey, digest_of
+from tributary_daemon.spec.expressions import resolve
+from tributary_daemon.spec.expressions.values import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tributary_daemon.engine.lease import Lease
+
+# another number makes all keys new: for when results mean something else
+_FORM: Final = "tributary step cache 1"
+
+
+def cache_key(lease: Lease, cache: Mapping[str, Any], seen: Mapping[str, Any], version: str) -> CacheKey:
+    """Return the key of a step.
+
+    Args:
+        lease: its payload is what its handler gets.
+        cache: ``{"scope", "ttl", "key"}`` of a plan.
+        seen: contexts of expressions.
+        version: of the handler.
+
+    Raises:
+        ExpressionError: the key that the plan gives cannot be evaluated.
+        InvalidInput: it is empty.
+    """
+    scope = cache.get("scope", RUN)
+    run_id = lease.run_id if scope == RUN else None
+    given = None
+    if "key" in cache:
+        given = _text(resolve(cache["key"], seen, strict_missing=True))
+        if not given:
+            raise InvalidInput(
+                "the key of a cache is empty: all results would share it",
+                hint="look at the expression in `cache.key`",
+            )
+    own = ("input", version, canonical(lease.payload)) if given is None else ("key", given)
+    return CacheKey(
+        digest_of((_FORM, scope, run_id or "", lease.tenant, lease.name, *own)),
+        lease.tenant,
+        lease.name,
+        version if given is None else None,
+        scope,
+        run_id,
+        cache.get("ttl", RUN_TTL if scope == RUN else None),
+    )
+
+
+def canonical(text: str) -> str:
+    """Return JSON text in the one form that all texts of the same value share."""
+    return _canonical(codec.loads(text))
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _text(value: Any) -> str:
+    # of an object or a list GitHub's expressions write only the kind
+    return _canonical(value) if isinstance(value, dict | list | tuple) else to_text(value)
