@@ -107,7 +107,7 @@ begin
         select p.*, r.known, r.options as resolved, case when v_plan ? 'function' then p_inputs else coalesce(p_payloads -> p.id, p."with") end as payload,
                nullif(r.options || case when p.after <> 'null' then jsonb_build_object('run_after', p.after) else '{}' end
                       || case when p.expressions is not null then jsonb_build_object('expressions', p.expressions, 'name', p.name) else '{}' end
-                      || case when p_submit -> 'cache' = 'false' and (p.cache is not null or p.name = 'trib.workflow.v1') then '{"cache": {"value": false, "level": "submit"}}' else '{}' end,
+                      || case when p_submit -> 'cache' = 'false' and (p.cache is not null or p.name = 'trib.workflow.v1') then '{"cache": {"value": false, "level": "submit"}}'::jsonb else '{}' end,
                       '{}') as kept
         from plan p
         join resolved r on r.name = p.name and r.own = p.own

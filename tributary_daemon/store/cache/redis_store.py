@@ -25,27 +25,27 @@ _AT_ONCE: Final = 500
 # an entry outlives its end by this, so that one clock alone, that of who asks, decides what has expired
 _GRACE: Final = 60.0
 
-# KEYS: entry. ARGV: now, holder, step name, seconds until it is forgotten
+# KEYS: entry. ARGV: now, holder, step name, when it is forgotten, milliseconds until then
 _BEGIN: Final = """
 local held = redis.call('HMGET', KEYS[1], 'value', 'expires', 'holder', 'since')
 if held[1] and (not held[2] or tonumber(held[2]) > tonumber(ARGV[1])) then return {'hit', held[1]} end
 if held[3] then return {'busy', held[3], held[4]} end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'holder', ARGV[2], 'since', ARGV[1], 'step', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('HSET', KEYS[1], 'holder', ARGV[2], 'since', ARGV[1], 'step', ARGV[3], 'expires', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return {'mine'}
 """
-# ARGV: old holder, new holder, now, seconds until it is forgotten
+# ARGV: old holder, new holder, now, when it is forgotten, milliseconds until then
 _TAKE: Final = """
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'holder', ARGV[2], 'since', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('HSET', KEYS[1], 'holder', ARGV[2], 'since', ARGV[3], 'expires', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
 """
 # ARGV: holder, value, when it expires (empty: never), milliseconds until it goes (empty: never)
 _FILL: Final = """
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
-redis.call('HDEL', KEYS[1], 'holder')
+redis.call('HDEL', KEYS[1], 'holder', 'expires')
 redis.call('HSET', KEYS[1], 'value', ARGV[2])
 if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) else
 redis.call('HSET', KEYS[1], 'expires', ARGV[3])
@@ -75,7 +75,7 @@ class RedisStore:
     def begin(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy:
         """See `CacheStore`."""
         now = self._now()
-        given = [repr(now), _written(holder), key.step_name, _ms(FORGOTTEN)]
+        given = [repr(now), _written(holder), key.step_name, repr(now + FORGOTTEN), _ms(FORGOTTEN)]
         answer, *rest = self._do(_BEGIN, key, given)
         match answer:
             case b"hit":
@@ -86,7 +86,8 @@ class RedisStore:
 
     def take_over(self, key: CacheKey, old: Holder, new: Holder) -> bool:
         """See `CacheStore`."""
-        given = [_written(old), _written(new), repr(self._now()), _ms(FORGOTTEN)]
+        now = self._now()
+        given = [_written(old), _written(new), repr(now), repr(now + FORGOTTEN), _ms(FORGOTTEN)]
         return bool(self._do(_TAKE, key, given))
 
     def fill(self, key: CacheKey, holder: Holder, value: str) -> bool:
@@ -106,7 +107,7 @@ class RedisStore:
             sums = found.setdefault(step, [0, 0, 0, 0, since])
             sums[0] += size is not None
             sums[1] += size is None
-            sums[2] += expired
+            sums[2] += expired and size is not None
             sums[3] += size or 0
             sums[4] = min(sums[4], since)
         stats = [
