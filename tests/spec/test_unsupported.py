@@ -15,11 +15,12 @@ steps:
   a: {wait: {for: 1s}}
   b: {approve: {prompt: Sure?}}
   c: {task: t.v1, undo: {task: u.v1}, cache: {ttl: 1h}}
+  g: {workflow: w.v1, cache: {ttl: 1h}}
   d: {task: t.v1, if: always(), for_each: [1], concurrency: {group: g}}
   e: {workflow: child}
 ---
 name: child
-steps: {f: {task: t.v1, cache: {ttl: 1h}}}
+steps: {f: {workflow: w.v1, cache: {ttl: 1h}}}
 """
 
 
@@ -27,15 +28,15 @@ def test_every_place_is_named_once():
     with pytest.raises(InvalidWorkflow) as caught:
         refuse_unsupported(load_text(TEXT))
     assert [(problem.code, problem.message) for problem in caught.value.problems] == [
-        ("TRB190", "step 'c': `cache` cannot be executed yet"),
-        ("TRB190", "step 'f' of child: `cache` cannot be executed yet"),
+        ("TRB190", "step 'g': `cache` of a sub-workflow cannot be executed yet"),
+        ("TRB190", "step 'f' of child: `cache` of a sub-workflow cannot be executed yet"),
     ]
     assert all(problem.hint for problem in caught.value.problems)
 
 
 def test_all_else_is_accepted():
     spec = load_text(
-        "steps: {a: {run: x}, b: {task: t.v1, if: failure(), matrix: {a: [1]}}, c: {workflow: w.v1}}\n"
+        "steps: {a: {run: x, cache: {}}, b: {task: t.v1, cache: {ttl: 1h}, matrix: {a: [1]}}, c: {workflow: w.v1}}\n"
         "finally: {d: {run: x, timeout: '${{ inputs.t }}', priority: '${{ 1 }}'}}\n"
         "schedule: '* * * * *'\ntimeout: 1h\nmax_parallel: 3\ninputs: {t: {type: integer, default: 1}}\n"
     )
@@ -44,7 +45,7 @@ def test_all_else_is_accepted():
 
 
 def test_a_submit_refuses_it_before_anything_is_asked_of_the_database():
-    spec = load_text("steps: {a: {task: t.v1, cache: {ttl: 1s}}}")
+    spec = load_text("steps: {a: {workflow: w.v1, cache: {ttl: 1s}}}")
     operation = submitting.record(targets.SpecTarget(spec, {}, {}), None, Settings(), strict=False)
-    with pytest.raises(InvalidWorkflow, match="`cache` cannot be executed yet"):
+    with pytest.raises(InvalidWorkflow, match="`cache` of a sub-workflow cannot be executed yet"):
         next(operation)

@@ -47,7 +47,7 @@ def test_no_example_is_left_of_a_key_that_is_gone():
 
 def test_what_cannot_be_executed_says_so():
     told = {word.key for word in WORDS if word.section == "step" and codes.UNSUPPORTED in word.codes}
-    spec = load_text("steps:\n  c: {task: t.v1, undo: {task: u.v1}, cache: {ttl: 1h}}\n")
+    spec = load_text("steps:\n  c: {workflow: w.v1, cache: {ttl: 1h}}\n")
     refused = {word for word in told if any(f"`{word}`" in problem.message for problem in unsupported(spec))}
     assert told == refused == {"cache"}
 

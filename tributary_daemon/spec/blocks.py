@@ -74,7 +74,11 @@ RETRY_KIND: Final = Kind(_RETRY_MAPPING.schema, _read_retry)
 
 CACHE: Final[Fields] = {
     "scope": Field(one_of(("run", "global")), "Whose results count: of this run, or of all.", ("global",)),
-    "ttl": Field(_LONG, "How long a result may be used again; for ever unless given.", ("1h", "7d")),
+    "ttl": Field(
+        _LONG,
+        "How long a result may be used again. Unless given for ever, or 30 days in scope run.",
+        ("1h", "7d"),
+    ),
     "key": Field(
         TEMPLATE,
         "What tells results apart; handler, version and input unless given.",

@@ -8,13 +8,9 @@ from tributary_daemon.errors import InvalidWorkflow, Problem
 from tributary_daemon.spec import codes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tributary_daemon.spec.workflow import WorkflowSpec
 
-    from tributary_daemon.spec.workflow import StepSpec, WorkflowSpec
-
-_HINTS: Final[dict[str, str]] = {
-    "cache": "a sub-workflow is not kept as a whole: give cache to the steps inside it",
-}
+_HINT: Final = "a sub-workflow is not kept as a whole: give cache to the steps inside it"
 
 
 def refuse_unsupported(spec: WorkflowSpec) -> None:
@@ -38,13 +34,8 @@ def unsupported(spec: WorkflowSpec) -> list[Problem]:
             continue
         seen.add(id(each))
         for step in each.steps:
-            for key in _keys(step):
-                message = f"step {step.id!r}{of}: `{key}` on a sub-workflow cannot be executed yet"
-                found[Problem(codes.UNSUPPORTED, message, hint=_HINTS[key])] = None
+            if step.action == "workflow" and step.cache is not None:
+                message = f"step {step.id!r}{of}: `cache` of a sub-workflow cannot be executed yet"
+                found[Problem(codes.UNSUPPORTED, message, hint=_HINT)] = None
         waiting.extend((child, f" of {child.name}") for child in each.children.values())
     return list(found)
-
-
-def _keys(step: StepSpec) -> Iterator[str]:
-    if step.action == "workflow" and step.cache is not None:
-        yield "cache"
