@@ -36,7 +36,7 @@ def test_every_place_is_named_once():
 
 def test_all_else_is_accepted():
     spec = load_text(
-        "steps: {a: {run: x, cache: {}}, b: {task: t.v1, cache: {ttl: 1h}, matrix: {a: [1]}}, c: {workflow: w.v1}}\n"
+        "steps: {a: {run: x, cache: {}}, b: {task: t.v1, cache: {ttl: 1h}, matrix: {a: [1]}}}\n"
         "finally: {d: {run: x, timeout: '${{ inputs.t }}', priority: '${{ 1 }}'}}\n"
         "schedule: '* * * * *'\ntimeout: 1h\nmax_parallel: 3\ninputs: {t: {type: integer, default: 1}}\n"
     )
