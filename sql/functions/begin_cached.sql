@@ -13,7 +13,7 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz;
-    v_row step_cache;
+    v_row record;
 begin
     for i in 1 .. 5 loop
         v_now := clock();

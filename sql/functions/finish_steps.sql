@@ -1,10 +1,9 @@
 -- Writes down what attempts led to. Every row is fenced by (step, seq at claim); returns only the refused tokens (LeaseLost).
--- Outcomes: completed, cached (completed by the result of another attempt), skipped, retry, discarded, aborted (discarded, and its run ends), snoozed,
--- cache_wait (put off while another attempt makes the result), released, crashed, expanded, started, decided, waits, continued, parked.
+-- Outcomes: completed, cached (by the result of another attempt), skipped, retry, discarded, aborted (discarded, and its run ends), snoozed, released, crashed, expanded, started, decided, waits, continued, parked.
 -- Of expanded (a fan-out) p_results has the items, of started (a sub-workflow) what to start, of decided (a step with expressions
 -- in its options) their values, of waits (for a time, a signal, an answer) the terms that begin_wait takes, of continued (a workflow function
 -- begins anew) what continue_run takes. parked is a workflow function whose code does not fit its history. suspended, which is no event, is one
--- that waits: with what suspend_steps takes.
+-- that waits: with what suspend_steps takes. cache_wait, which is none either, is put off while another attempt makes the result that it would take.
 -- returned is a release by the process that knows that the attempt never started. What a process took down: crashed if nobody knows
 -- whether it had started, or if a suspect had; suspected if it had started beside others; crashed_alone if nothing ran beside it.
 -- Locks, in this order: root runs by id (p_has_runs), step rows, counters. Writes follow the locks in statements of their own,

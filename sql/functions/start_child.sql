@@ -8,16 +8,17 @@ as $$
 declare
     v_parent runs;
     v_child uuid;
+    v_cache jsonb;
 begin
     select * into strict v_parent from runs r where r.shard = p_shard and r.run_id = p_step.run_id;
+    -- who was submitted without the cache has no part that uses it
+    select p.options #> '{cache,value}' into v_cache from payloads p
+    where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal = p_step.ordinal;
     perform set_config('tributary.group', coalesce(p_child ->> 'group', ''), true);
     begin
         select r.run_id into strict v_child
         from record_run((p_child ->> 'revision')::uuid, p_child ->> 'name', p_child -> 'inputs', null,
-                        jsonb_build_object('priority', nullif(v_parent.priority, 0), 'cache',
-                            -- who was submitted without the cache has no part that uses it
-                            (select p.options #> '{cache,value}' from payloads p
-                             where p.shard = p_shard and p.run_id = p_step.run_id and p.ordinal = p_step.ordinal)), null, null, v_parent.labels, v_parent.tenant_id, null,
+                        jsonb_build_object('priority', nullif(v_parent.priority, 0), 'cache', v_cache), null, null, v_parent.labels, v_parent.tenant_id, null,
                         case when p_step.queue like '@%' then p_step.queue end, v_parent.runner_id,
                         v_parent.root_id, v_parent.run_id, p_step.ordinal) as r;
     exception when sqlstate 'TR004' then

@@ -16,8 +16,8 @@ def kept(database):
     with psycopg.connect(database, autocommit=True) as sql:
         sql.execute(
             """
-            insert into tributary.step_cache (shard, key, step_name, scope, state, value, created_at, expires_at,
-                                              holder_seq)
+            insert into tributary.step_cache
+                (shard, key, step_name, scope, state, value, created_at, expires_at, holder_seq)
             select 0, name, handler, 'global', state, value, now() - interval '2 hours', now() + lasts, seq
             from (values ('a', 't.price.v1', 'filled', '"12345678"', interval '1h', null),
                          ('b', 't.price.v1', 'filled', '1', interval '-1h', null),
@@ -35,7 +35,7 @@ def test_what_is_kept_is_shown_and_purged(trib, kept):
     assert trib("cache", "stats", "-o", "name").stdout == "t.price.v1\nt.other.v1\n"
     table = trib("cache", "stats").stdout
     assert "being made" in table
-    assert "2h0m" in table
+    assert "2h00m ago" in table
     assert trib("cache", "purge", "--expired").stdout == "1 entry removed\n"
     assert trib("cache", "purge", "t.price.v1", "t.none.v1").stdout == "2 entries removed\n"
     assert json.loads(trib("cache", "purge", "--all", "-o", "json").stdout) == {"removed": 1}

@@ -15,6 +15,10 @@ ALLOWED = {
     "model/ids.py",  # an id only has to grow roughly with time
     "handlers/builtin/http.py",  # a Retry-After that is a date says so by the wall clock
     "observers/logs.py",  # lines are for people
+    "handlers/registry.py",  # when code was loaded is compared with the time of its file
+    "store/cache/memory.py",  # stores beside PostgreSQL have no clock but the worker's
+    "store/cache/redis_store.py",  # as above
+    "store/cache/tables.py",  # as above
     "store/migrations/files.py",  # names of new files
 }
 

@@ -57,6 +57,7 @@ def fill(owner, tenant, revision):
     for statement in (
         "insert into tributary.progress select run_id, now(), 0, shard, '1' from tributary.steps where run_id = %s",
         "insert into tributary.history select run_id, now(), 1, shard, tenant_id, '[]' from tributary.steps where run_id = %s",
+        "insert into tributary.step_cache (shard, tenant_id, key, step_name, scope, state, value, created_at) select shard, tenant_id, run_id::text, 't.work.v1', 'global', 'filled', '\"secret\"', now() from tributary.steps where run_id = %s",
         "insert into tributary.log_chunks select run_id, 1, now(), 0, 0, 0, 0, 1, 1, shard, 1, tenant_id, '[]' from tributary.steps where run_id = %s",
         "insert into tributary.groups select 1, false, tenant_id, 'g' from tributary.steps where run_id = %s",
         "insert into tributary.group_slots select run_id, 1, now(), now(), 0, shard, false, 'held', tenant_id, 'g' from tributary.steps where run_id = %s",

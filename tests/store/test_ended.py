@@ -28,7 +28,7 @@ ROWS = """
 OUTCOMES = (
     *("completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released", "returned"),
     *("crashed", "suspected", "crashed_alone", "expanded", "started", "decided", "waits"),
-    *("suspended", "continued", "parked"),
+    *("suspended", "continued", "parked", "cached", "cache_wait"),
 )
 LANES = "array['default'], array[0]::smallint[], array[''], array[0]::bigint[], array['t.work.v1'], 9"
 TOKEN = "array[%(id)s]::uuid[], array[%(ordinal)s], array[%(seq)s]::bigint[]"
@@ -160,6 +160,7 @@ WORDS = {
 }
 # they record new work, read, write beside it, or take it away as a whole
 APART = {
+    *("begin_cached", "take_cached", "fill_cached", "drop_cached", "purge_cached"),
     *("submit_workflow", "submit_alone", "submit_intents", "submit_named", "submit_row_with"),
     *("submit_run", "submit_run_alone", "submit_run_with", "prepare_many"),
     *(

@@ -277,7 +277,7 @@ def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) ->
             "intents have no labels", hint="put what you filter by into the name or the payload"
         )
     if "cache" in terms.submit:
-        raise InvalidInput("an intent has no cache to go past", hint="only steps of workflows are cached")
+        raise InvalidInput("an intent has no cache", hint="only steps of workflows are cached")
     text = codec.dumps({} if payload is None else payload, max_bytes=settings.max_payload)
     check_payload(name, text)
     return _Intent(name, text)
@@ -383,14 +383,11 @@ def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
 
 def _unknown_texts(names: Iterable[str], known: Iterable[str], *, waits: bool = True) -> tuple[str, ...]:
     candidates = {*known, *REGISTRY.names()}
-    texts = []
+    texts, wait = [], "; it waits for one" * waits
     for name in dict.fromkeys(names):
         if name == SHELL:
-            texts.append(
-                "no worker runs shell steps yet" + ("; it waits for one with --enable-shell" * waits)
-            )
+            texts.append(f"no worker runs shell steps yet{wait and f'{wait} with --enable-shell'}")
             continue
-        wait = "; it waits for one" if waits else ""
         texts.append(f"no worker has offered the handler '{name}' yet{wait}{_guess(name, candidates)}")
     return tuple(texts)
 
