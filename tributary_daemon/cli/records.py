@@ -118,7 +118,8 @@ def step_line(
     if wait := step.get("wait"):
         notes.append(Span(looks.awaits(wait), "faint"))
         reason = ""
-    if state not in {"completed", "running"} and reason not in _REASONS_UNSAID and f"({reason})" not in fault:
+    told = state not in {"completed", "running"} or reason == "cached"
+    if told and reason not in _REASONS_UNSAID and f"({reason})" not in fault:
         notes.append(Span(f"({reason})", "faint"))
     if step.get("undone"):
         notes.append(Span("undone", "warning"))
