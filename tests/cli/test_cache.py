@@ -69,7 +69,7 @@ def test_a_cache_that_cannot_be_looked_at_says_why(trib, cache, code, told):
 
 def test_another_store_is_looked_at_where_it_is(trib, tmp_path):
     path = tmp_path / "cache.db"
-    open_store(f"sqlite:///{path}").close()
+    open_store(f"sqlite:///{path}", 1).close()
     done = trib("cache", "stats", env={"TRIB_CACHE": f"sqlite:///{path}"})
     assert (done.returncode, done.stdout) == (0, "the step cache is empty\n"), done.stderr
 

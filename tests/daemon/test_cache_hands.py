@@ -48,7 +48,7 @@ def hands(desks):
         desks.append(Desk())
         return desks[-1]
 
-    made = CacheHands("a store", open_desk)
+    made = CacheHands("a store", open_desk, 20.0)
     yield made
     made.close()
 
@@ -83,8 +83,16 @@ def test_a_failure_is_told_once_and_spares_those_who_come_next(hands, desks, tol
     assert len(desks) == 3
 
 
+def test_a_desk_that_nobody_uses_is_closed_and_opened_again(hands, desks, monkeypatch, eventually):
+    monkeypatch.setattr(cache_hands, "_IDLE", 0.01)
+    assert hands.ask(Call(lambda _: 1)) == 1
+    eventually(lambda: desks[0].closed, 5, "closed")
+    assert hands.ask(Call(lambda _: 2)) == 2
+    assert len(desks) == 2
+
+
 def test_a_late_answer_is_taken_back(hands, told, monkeypatch, eventually):
-    monkeypatch.setattr(cache_hands, "PATIENCE", 0.01)
+    monkeypatch.setattr(hands, "_patience", 0.01)
     gate, undone = threading.Event(), []
     assert hands.ask(Call(lambda _: gate.wait(5) and "mine", lambda _, answer: undone.append(answer))) is None
     assert [event.error for event in told] == ["no answer within 0.01 s"]
@@ -92,10 +100,9 @@ def test_a_late_answer_is_taken_back(hands, told, monkeypatch, eventually):
     eventually(lambda: undone == ["mine"], 5, "taken back")
 
 
-def test_a_loop_does_not_wait_for_the_store(hands, monkeypatch):
-    monkeypatch.setattr(caching, "PATIENCE", 5)
+def test_a_loop_does_not_wait_for_the_store(hands):
     made = Caching.__new__(Caching)
-    made._hands = hands
+    made._hands, made._patience = hands, 20.0
     gate = threading.Event()
 
     async def both():

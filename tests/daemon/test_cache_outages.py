@@ -26,7 +26,9 @@ def redis_server():
 
 def test_a_store_that_is_away_slows_work_and_fails_none(desk, crew, tmp_path, redis_server):
     shutil.copy(Path(__file__).with_name("cached_handlers.py"), tmp_path / "cached_handlers.py")
-    worker = crew("--import", "./cached_handlers.py", env={"TRIB_CACHE": redis_server.url})
+    worker = crew(
+        "--import", "./cached_handlers.py", env={"TRIB_CACHE": redis_server.url, "TRIB_CACHE_TIMEOUT": "6s"}
+    )
     until(desk, desk.run(price(), {"article": "tea"}))
     until(desk, desk.run(price(), {"article": "tea"}), "cached")
     assert desk.one("select count(*) from tributary.step_cache")[0] == 0

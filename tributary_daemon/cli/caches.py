@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.cli import failures
 from tributary_daemon.cli.settings import settings
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from tributary_daemon.config import Config
     from tributary_daemon.store.cache.entries import CacheStore
+
+
+# a command looks at all entries, and nobody waits behind it
+_TIMEOUT: Final = 10.0
 
 
 @contextmanager
@@ -41,7 +45,7 @@ def opened_cache() -> Iterator[CacheStore]:
             hint="restart the worker to empty it",
         )
     try:
-        store = open_store(config.cache) or _postgres(config)
+        store = open_store(config.cache, _TIMEOUT) or _postgres(config)
         try:
             yield store
         finally:

@@ -161,6 +161,10 @@ class Config:
             "where results of steps are kept: postgres, redis://…, mysql://…, sqlite:///FILE, memory or off",
         ),
     )
+    cache_timeout: float = field(
+        default=2.0,
+        metadata=_meta(parse.duration(0.1), "how long a step waits for the store of the step cache"),
+    )
     log_format: LogFormat = field(
         default="auto", metadata=_meta(parse.choice("auto", "json", "console"), "auto: console on a terminal")
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.daemon.attempts import Attempts
 from tributary_daemon.daemon.caching import Caching
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.handlers.resources import Resource
     from tributary_daemon.model.outcome import Outcome
+
+_PATIENCE: Final = 60.0
 
 
 class Alone:
@@ -40,7 +42,7 @@ class Alone:
             runtime: serves `Step`.
             url: of the database, which is the step cache, too.
         """
-        caching = Caching(POSTGRES, url, 1)
+        caching = Caching(POSTGRES, url, 1, _PATIENCE)
         try:
             return self._run(held, Attempts(runtime, pool=self._pool, caching=caching))
         finally:

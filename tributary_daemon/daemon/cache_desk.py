@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.store.cache import holders
 from tributary_daemon.store.cache.entries import Busy, Hit, Mine
-from tributary_daemon.store.cache.opening import TIMEOUT, open_store
+from tributary_daemon.store.cache.opening import open_store
 from tributary_daemon.store.cache.postgres import PostgresStore
 from tributary_daemon.store.db import connect
 
@@ -27,17 +27,22 @@ class CacheDesk:
         cache: where results are kept: the setting ``cache``.
         url: of the database.
         shards: number of its shards.
+        timeout: seconds for a connection, and for an answer.
     """
 
-    def __init__(self, cache: str, url: str, shards: int) -> None:
+    def __init__(self, cache: str, url: str, shards: int, timeout: float) -> None:
+        self._timeout = timeout
         self._url = url
         self._shards = shards
         self._connection: Watched | None = None
-        own = open_store(cache)
+        own = open_store(cache, timeout)
         self.store: CacheStore = PostgresStore(self._database(), shards) if own is None else own
 
     def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy:
-        """Return the result, or the right to make it, or who makes it; from the dead the right is taken."""
+        """Return the result, or the right to make it, or who makes it; from the dead the right is taken.
+
+        What `keep` has stored comes back here as the result, and nowhere else.
+        """
         answer = self.store.begin(key, holder)
         for _ in range(_TRIES):
             if not isinstance(answer, Busy):
@@ -52,6 +57,10 @@ class CacheDesk:
             answer = self.store.begin(key, holder)
         return answer
 
+    def keep(self, key: CacheKey, holder: Holder, result: str) -> bool:
+        """Store a result, JSON text; False when ``holder`` is not who makes it."""
+        return self.store.fill(key, holder, result)
+
     def close(self) -> None:
         """Close connections; what is wrong with them does not matter any more."""
         with suppress(Exception):
@@ -61,6 +70,6 @@ class CacheDesk:
 
     def _database(self) -> Watched:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, application_name=_NAME, connect_timeout=TIMEOUT)
-            self._connection.silence = TIMEOUT
+            self._connection = connect(self._url, application_name=_NAME, connect_timeout=self._timeout)
+            self._connection.silence = self._timeout
         return self._connection

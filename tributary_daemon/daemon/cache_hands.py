@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tributary_daemon import events
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[["CacheDesk"], T]
 
-PATIENCE: Final = 2.0
-"""Seconds that an attempt waits for an answer of the store."""
 _REST: Final = 5.0
 _MOST: Final = 4
+_IDLE: Final = 30.0
 
 
 def _locked() -> threading.Lock:
@@ -64,9 +63,11 @@ class CacheHands:
     Args:
         name: of the store, without secrets.
         open_desk: opens connections; called in the thread of a hand.
+        patience: seconds that anybody waits for an answer.
     """
 
-    def __init__(self, name: str, open_desk: Callable[[], CacheDesk]) -> None:
+    def __init__(self, name: str, open_desk: Callable[[], CacheDesk], patience: float) -> None:
+        self._patience = patience
         self._name = name
         self._open = open_desk
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
@@ -95,7 +96,7 @@ class CacheHands:
         """Ask, and wait for a moment; None where there was no answer."""
         if not self.put(call):
             return None
-        if call.done.acquire(timeout=PATIENCE):
+        if call.done.acquire(timeout=self._patience):
             return call.answer
         return self.tire(call)
 
@@ -103,7 +104,7 @@ class CacheHands:
         """Wait no longer for a store that is silent; return its answer if it came in the last moment."""
         if not self.leave(call):
             return call.answer
-        self._failed(f"no answer within {PATIENCE:g} s")
+        self._failed(f"no answer within {self._patience:g} s")
         return None
 
     def leave(self, call: Call[Any]) -> bool:
@@ -121,24 +122,30 @@ class CacheHands:
 
     def _serve(self) -> None:
         desk: CacheDesk | None = None
+        with self._lock:
+            self._idle += 1
         while True:
-            with self._lock:
-                self._idle += 1
-            call = self._calls.get()
+            try:
+                # connections that nobody has used for a while are given back
+                call = self._calls.get(timeout=None if desk is None else _IDLE)
+            except Empty:
+                _close(desk)
+                desk, call = None, self._calls.get()
             with self._lock:
                 self._idle -= 1
             if call is None:
                 break
             desk = self._answer(desk, call)
             with self._lock:
+                # before anybody can ask again: this hand is free for that
+                self._idle += 1
                 late = call.late
                 call.done.release()
             if not late and call.over is not None:
                 call.over()
             elif late and call.undo is not None and call.answer is not None:
                 self._undo(desk, call)
-        if desk is not None:
-            desk.close()
+        _close(desk)
 
     def _answer(self, desk: CacheDesk | None, call: Call[Any]) -> CacheDesk | None:
         """Do the work of a call; return the desk for the next one, None if it is of no use any more."""
@@ -147,8 +154,7 @@ class CacheHands:
             call.answer = call.work(desk)
         except Exception as error:  # noqa: BLE001 - clients raise what they like; the cache fails no work
             self._failed(f"{type(error).__name__}: {error}".strip(": "))
-            if desk is not None:
-                desk.close()
+            _close(desk)
             return None
         if not call.late:
             self._worked()
@@ -176,3 +182,8 @@ class CacheHands:
             since, self._down_since = self._down_since, None
         if since is not None:
             events.emit(CacheAvailable(store=self._name, seconds=round(time.monotonic() - since, 3)))
+
+
+def _close(desk: CacheDesk | None) -> None:
+    if desk is not None:
+        desk.close()

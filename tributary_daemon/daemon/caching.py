@@ -11,7 +11,7 @@ from tributary_daemon import codec, events
 from tributary_daemon.config import mask
 from tributary_daemon.daemon.cache_desk import CacheDesk
 from tributary_daemon.daemon.cache_events import ResultNotCached
-from tributary_daemon.daemon.cache_hands import PATIENCE, CacheHands, Call
+from tributary_daemon.daemon.cache_hands import CacheHands, Call
 from tributary_daemon.engine.caching import cache_key
 from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.inputs import contexts
@@ -65,10 +65,14 @@ class Caching:
         cache: where results are kept: the setting ``cache``.
         url: of the database.
         shards: number of its shards.
+        patience: seconds that an attempt waits for an answer.
     """
 
-    def __init__(self, cache: str, url: str, shards: int) -> None:
-        self._hands = CacheHands(mask(cache), lambda: CacheDesk(cache, url, shards))
+    def __init__(self, cache: str, url: str, shards: int, patience: float) -> None:
+        # a client gives up before that, so that its error tells what is wrong
+        timeout = patience / 2
+        self._patience = patience
+        self._hands = CacheHands(mask(cache), lambda: CacheDesk(cache, url, shards, timeout), patience)
 
     def name(self, held: Held, template: str) -> Outcome | None:
         """Give a lease its key; return its outcome if there is none.
@@ -147,7 +151,7 @@ class Caching:
             return lambda desk: desk.store.give_up(key, holder)
 
         def fill(desk: CacheDesk) -> bool:
-            kept = desk.store.fill(key, holder, value)
+            kept = desk.keep(key, holder, value)
             if not kept:
                 _tell(held, "taken_over")
             return kept
@@ -167,7 +171,7 @@ class Caching:
         if not self._hands.put(call):
             return None
         try:
-            await asyncio.wait_for(over.wait(), PATIENCE)
+            await asyncio.wait_for(over.wait(), self._patience)
         except TimeoutError:
             return self._hands.tire(call)
         except asyncio.CancelledError:

@@ -98,7 +98,9 @@ class ProcessCore:
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
             writer=self._writer,
         )  # fmt: skip
-        self._caching = None if setup.cache == OFF else Caching(setup.cache, setup.url, setup.shards)
+        self._caching = (
+            None if setup.cache == OFF else Caching(setup.cache, setup.url, setup.shards, setup.cache_timeout)
+        )
         self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir), caching=self._caching)
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(

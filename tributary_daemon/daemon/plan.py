@@ -56,6 +56,7 @@ class WorkerPlan:
         tends: whether it prunes by what workflows say, and forgets unique keys, when it does the maintenance.
         prepare: whether statements are prepared.
         cache: where results of steps are kept.
+        cache_timeout: seconds that a step waits for that.
         log_format: of the processes.
         log_level: of the processes.
     """
@@ -90,6 +91,7 @@ class WorkerPlan:
     tends: bool
     prepare: bool
     cache: str
+    cache_timeout: float
     log_format: str
     log_level: str
 
@@ -129,6 +131,7 @@ class WorkerPlan:
             secrets_dir=self.secrets_dir,
             prepare=self.prepare,
             cache=self.cache,
+            cache_timeout=self.cache_timeout,
             path=tuple(sys.path),
             log_format=self.log_format,
             log_level=self.log_level,
@@ -201,6 +204,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         tends=True,
         prepare=True,
         cache=config.cache,
+        cache_timeout=config.cache_timeout,
         log_format=log_format,
         log_level=config.log_level,
     )

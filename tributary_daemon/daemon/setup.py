@@ -39,6 +39,7 @@ class ProcessSetup:
         silence_limit: seconds without a sign after which the supervisor would kill it.
         drain_timeout: seconds that the closing of its resources may take.
         cache: where results of steps are kept.
+        cache_timeout: seconds that a step waits for that.
     """
 
     url: str
@@ -65,6 +66,7 @@ class ProcessSetup:
     silence_limit: float = 60.0
     drain_timeout: float = 60.0
     cache: str = "postgres"
+    cache_timeout: float = 2.0
 
     @property
     def claimed(self) -> tuple[str, ...]:

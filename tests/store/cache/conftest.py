@@ -91,11 +91,11 @@ def opens(request, clock, tmp_path):
             case "postgres":
                 store = postgres()
             case "redis":
-                store = redis_store.open_store(request.getfixturevalue("redis_server").url)
+                store = redis_store.open_store(request.getfixturevalue("redis_server").url, 20)
             case "mysql":
-                store = mysql.open_store(request.getfixturevalue("maria_server").url)
+                store = mysql.open_store(request.getfixturevalue("maria_server").url, 20)
             case "sqlite":
-                store = sqlite.open_store(f"sqlite:///{tmp_path / 'cache.db'}")
+                store = sqlite.open_store(f"sqlite:///{tmp_path / 'cache.db'}", 20)
             case _:
                 store = one
         if kind == "redis":

@@ -125,6 +125,6 @@ def _stat(name: str, entries: list[_Entry], now: float) -> Stat:
 _OF_PROCESS: Final = MemoryStore()
 
 
-def open_store(_: str) -> MemoryStore:
+def open_store(_: str, __: float) -> MemoryStore:
     """Return the one store of this process."""
     return _OF_PROCESS

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pymysql
 
 from tributary_daemon.errors import ConfigError
-from tributary_daemon.store.cache.opening import TIMEOUT
 from tributary_daemon.store.cache.tables import TableStore
 
 if TYPE_CHECKING:
@@ -41,9 +40,6 @@ class _Mysql:
             **options,
             charset="utf8mb4",
             autocommit=True,
-            connect_timeout=TIMEOUT,
-            read_timeout=TIMEOUT,
-            write_timeout=TIMEOUT,
             # how many rows a condition has found is what a swap is told by, changed or not
             client_flag=pymysql.constants.CLIENT.FOUND_ROWS,
         )
@@ -59,7 +55,7 @@ class _Mysql:
         self._connection.close()
 
 
-def open_store(url: str) -> TableStore:
+def open_store(url: str, timeout: float) -> TableStore:
     """Return the store at ``mysql://USER:PASSWORD@HOST:PORT/DATABASE``; ``?ssl=true`` asks for TLS.
 
     ``?unix_socket=PATH`` connects by a socket instead of HOST.
@@ -78,6 +74,8 @@ def open_store(url: str) -> TableStore:
         "user": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
         "database": database,
+        # whole seconds, and none is for ever
+        **dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), max(1, int(timeout))),
     }
     if (path := query.pop("unix_socket", None)) is not None:
         options["unix_socket"] = path

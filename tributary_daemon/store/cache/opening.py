@@ -10,14 +10,12 @@ from tributary_daemon.errors import ConfigError
 if TYPE_CHECKING:
     from tributary_daemon.store.cache.entries import CacheStore
 
-TIMEOUT: Final = 1
-"""Seconds that a store may take to be connected, and to answer."""
 POSTGRES: Final = "postgres"
 MEMORY: Final = "memory"
 
 
 class _Kind(NamedTuple):
-    """A kind of store: module with its ``open_store(url)``, the client it needs, the extra with that."""
+    """A kind of store: module with its ``open_store(url, timeout)``, its client, the extra with that."""
 
     module: str
     client: str | None = None
@@ -49,11 +47,18 @@ def require(cache: str) -> None:
         )
 
 
-def open_store(cache: str) -> CacheStore | None:
-    """Return the store that the setting names; None where that is the database of the work itself."""
+def open_store(cache: str, timeout: float) -> CacheStore | None:
+    """Return the store that the setting names; None where that is the database of the work itself.
+
+    Args:
+        cache: the setting.
+        timeout: seconds that it may take to be connected, and to answer.
+    """
     if cache == POSTGRES:
         return None
     require(cache)
     kind = _KINDS[cache.partition("://")[0]]
-    store: CacheStore = import_module(f"tributary_daemon.store.cache.{kind.module}").open_store(cache)
+    store: CacheStore = import_module(f"tributary_daemon.store.cache.{kind.module}").open_store(
+        cache, timeout
+    )
     return store

@@ -12,7 +12,6 @@ from redis.retry import Retry
 
 from tributary_daemon.model.caching import Holder
 from tributary_daemon.store.cache.entries import FORGOTTEN, Busy, Hit, Mine, Stat
-from tributary_daemon.store.cache.opening import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,12 +157,12 @@ class RedisStore:
                 yield name, step.decode(), float(since), size if holder is None else None, expired
 
 
-def open_store(url: str) -> RedisStore:
+def open_store(url: str, timeout: float) -> RedisStore:
     """Return the store at a ``redis://`` or ``rediss://`` URL; nothing is tried twice."""
     client = Redis.from_url(
         url,
-        socket_connect_timeout=TIMEOUT,
-        socket_timeout=TIMEOUT,
+        socket_connect_timeout=timeout,
+        socket_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
         client_name="trib-cache",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from tributary_daemon.store.cache.opening import TIMEOUT
 from tributary_daemon.store.cache.tables import TableStore
 
 if TYPE_CHECKING:
@@ -27,10 +26,10 @@ class _Sqlite:
     insert_ignore = "insert or ignore"
     binary = "blob"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float) -> None:
         # by name, so that nothing in a path is taken for a parameter; used by one thread after the other
         self._connection = sqlite3.connect(
-            path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False
+            path, timeout=timeout, isolation_level=None, check_same_thread=False
         )
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
@@ -45,6 +44,6 @@ class _Sqlite:
         self._connection.close()
 
 
-def open_store(url: str) -> TableStore:
+def open_store(url: str, timeout: float) -> TableStore:
     """Return the store in the file of a ``sqlite:///FILE`` URL; four slashes begin an absolute path."""
-    return TableStore(_Sqlite(url.removeprefix("sqlite:///")))
+    return TableStore(_Sqlite(url.removeprefix("sqlite:///"), timeout))
