@@ -87,7 +87,7 @@ def test_a_global_result_is_made_once_and_told_as_such(desk, counter):
         document = client.get(again)
         assert document.steps["price"].reason == "cached"
         assert [reason.code for reason in client.why(again, "price").reasons] == ["cached"]
-        told = [event.type for event in client.events(again).items if event.step_id == "price"]
+        told = [event.type for event in client.events(again).items if event.step == "price"]
         assert told == ["step_cached", "step_completed"]
 
 

@@ -64,7 +64,7 @@ def prepare(lease: Lease, around: Surroundings) -> str | Outcome:
         if lease.flags & Flag.CONDITION and (skipped := decide(around, seen)) is not None:
             return skipped
         # the flag may be there for another of its expressions: then its payload is meant literally
-        dynamic = lease.flags & Flag.DYNAMIC and around.step.get("dynamic", True)
+        dynamic = lease.flags & Flag.DYNAMIC and (undo or around.step.get("dynamic", True))
         if not (dynamic or lease.flags & Flag.ITEM or lease.name == SHELL_NAME):
             return lease.payload
         if undo:
