@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from handlers_for_tests import hold, note
 
@@ -35,15 +34,4 @@ def flaky_price(step: Step, article: str) -> dict:
     note(step, "priced", article=article)
     if not (os.path.exists("cheap")):  # noqa: PTH110 - what is there decides
         raise ValueError("no price yet")
-    return {"article": article}
-
-
-@handler("t.deadly_price.v1")
-def deadly_price(step: Step, article: str, gate: str) -> dict:
-    """Die with the process, but only the first time that anybody asks."""
-    note(step, "priced", article=article)
-    hold(step, gate)
-    if not os.path.exists("dead"):  # noqa: PTH110 - see above
-        with open("dead", "w"):  # noqa: PTH123
-            os.kill(os.getpid(), signal.SIGKILL)
     return {"article": article}

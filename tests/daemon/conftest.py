@@ -179,7 +179,8 @@ def shared_desk(server, template, tmp_path_factory, eventually):
     home = tmp_path_factory.mktemp("shared")
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
     shutil.copy(HANDLERS, home / "handlers_for_tests.py")
-    shutil.copy(HANDLERS.with_name("flows_for_tests.py"), home / "flows_for_tests.py")
+    for more in ("flows_for_tests.py", "cached_handlers.py"):
+        shutil.copy(HANDLERS.with_name(more), home / more)
     (home / "broken_handlers.py").write_text(BROKEN)
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
@@ -194,9 +195,11 @@ def shared_desk(server, template, tmp_path_factory, eventually):
                     sys.executable, "-m", "tributary_daemon", "worker", "--processes", "2", "--enable-shell",
                     "--queues", "default,heavy:2,single:1", "--name", "shared",
                     "--import", "./broken_handlers.py", "--import", "./handlers_for_tests.py",
-                    "--import", "./flows_for_tests.py",
+                    "--import", "./flows_for_tests.py", "--import", "./cached_handlers.py",
                 ],
-                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)},
+                # a busy machine is no outage of the cache
+                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home),
+                     "TRIB_CACHE_TIMEOUT": "40s"},
                 cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             desk = Desk(url, home, sql, eventually)
