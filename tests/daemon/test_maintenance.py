@@ -37,7 +37,7 @@ def leader(monkeypatch):
     monkeypatch.setattr(maintenance.membership, "attend", call("attend", EVERYTHING))
     for name, answer in dict.fromkeys(["rescue", "promote", "release_waiting", "tidy"], 0).items():
         monkeypatch.setattr(maintenance.membership, name, call(name, answer))
-    for name in ("sample_queues", "sweep_groups"):
+    for name in ("sample_queues", "sweep_groups", "prune_cache"):
         monkeypatch.setattr(maintenance.membership, name, lambda *_: None)
     keeper = Maintenance(1, 10.0, DatabaseClock(), Pruners(Pruner(None)))
     # past the time in which a new leader takes nothing from anybody
@@ -84,6 +84,16 @@ def test_queues_are_sampled_and_groups_swept_every_ten_seconds(leader, monkeypat
         clock[0] += TICK
     assert [at - sampled[0] for at in sampled] == [0, 10, 20]
     assert swept == [None, ["", "m"], None], "it goes on where it stopped, then from the start"
+
+
+def test_what_has_expired_leaves_the_step_cache_once_a_minute(leader, monkeypatch):
+    keeper, clock, _ = leader
+    pruned = []
+    monkeypatch.setattr(maintenance.membership, "prune_cache", lambda _: pruned.append(clock[0]))
+    for _ in range(61):
+        keeper.tick(None, 1)
+        clock[0] += TICK
+    assert [at - pruned[0] for at in pruned] == [0, 60, 120]
 
 
 def test_a_run_past_its_timeout_is_ended_in_time_and_not_with_the_next_tick(leader, monkeypatch):

@@ -147,8 +147,15 @@ def test_errors_are_not_kept(shared):
 
 
 def test_other_code_or_another_version_makes_other_results(desk, counter, tmp_path):
+    desk.sql.execute(
+        "insert into tributary.step_cache"
+        " (shard, key, step_name, scope, state, value, created_at, expires_at)"
+        " values (0, 'old', 't.old.v1', 'global', 'filled', '1', now(), now())"
+    )
     worker = counter()
     until(desk, desk.run(price(), {"article": "tea"}))
+    # the leader has removed what had expired
+    desk.wait(lambda: entries(desk, "t.old.v1") == [], 20, "it is removed")
     stop(worker)
     module = tmp_path / "cached_handlers.py"
     module.write_text(module.read_text().replace('"exact": 0.1', '"exact": 0.2'))

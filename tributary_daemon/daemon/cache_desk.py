@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.store import session
 from tributary_daemon.store.cache import holders
 from tributary_daemon.store.cache.entries import Busy, Hit, Mine
 from tributary_daemon.store.cache.opening import open_store
@@ -70,6 +71,8 @@ class CacheDesk:
 
     def _database(self) -> Watched:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, application_name=_NAME, connect_timeout=self._timeout)
+            self._connection = connect(
+                self._url, application_name=_NAME, connect_timeout=self._timeout, limits=session.OWN
+            )
             self._connection.silence = self._timeout
         return self._connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 
 from tests.store import protocol_kit as kit
@@ -135,3 +136,14 @@ def test_entries_are_found_by_their_keys_in_a_table_that_was_never_analyzed(conn
             "select seq_tup_read from pg_stat_xact_user_tables where relname = 'step_cache'"
         ).fetchone()[0]
     assert read == 0
+
+
+def test_an_option_that_is_no_switch_is_refused(connection):
+    with pytest.raises(psycopg.DatabaseError, match="cache must be true or false"):
+        kit.start(connection, FLOW, submit={"cache": "no"})
+    run = kit.start(connection, FLOW, submit={"cache": False})
+    options = connection.execute(
+        "select ordinal, options -> 'cache' from tributary.payloads where run_id = %s and ordinal > 0", (run,)
+    ).fetchall()
+    # of steps that have a cache alone
+    assert options == [(1, {"level": "submit", "value": False})]
