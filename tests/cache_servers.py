@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pymysql
+import pytest
 import redis
 
 from tests.servers import free_port, until
@@ -71,6 +72,8 @@ class _Server:
 class RedisServer(_Server):
     """Redis, without files, with a password."""
 
+    program, package = REDIS, "redis-server"
+
     def __init__(self):
         super().__init__("redis")
         self.port = free_port()
@@ -98,6 +101,8 @@ class RedisServer(_Server):
 
 class MariaServer(_Server):
     """MariaDB on a socket, with one database."""
+
+    program, package = MARIADB, "mariadb-server"
 
     def __init__(self):
         super().__init__("maria")
@@ -143,3 +148,18 @@ class MariaServer(_Server):
         """Forget everything."""
         self.root("drop database if exists cache")
         self.root("create database cache")
+
+
+def serving(kind):
+    """Yield a server that runs; skip, or fail where that is continuous integration, if there is none."""
+    if kind.program is None:
+        message = f"no {kind.package} for the tests: apt-get install {kind.package}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    server = kind()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()

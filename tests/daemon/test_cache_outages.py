@@ -7,21 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache_servers import REDIS, RedisServer
+from tests.cache_servers import MariaServer, RedisServer, serving
 from tests.daemon.test_step_cache import price, until
+from tests.store.cache.test_stores import holder, key
+from tributary_daemon import events
+from tributary_daemon.daemon.cache_desk import CacheDesk
+from tributary_daemon.daemon.cache_events import CacheAvailable, CacheUnavailable
+from tributary_daemon.daemon.cache_hands import CacheHands, Call
+from tributary_daemon.store.cache.entries import Mine
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def redis_server():
-    """A server of Redis of its own."""
-    if REDIS is None:
-        pytest.skip("no redis-server for the tests: apt-get install redis-server")
-    server = RedisServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    """A server of Redis."""
+    yield from serving(RedisServer)
+
+
+@pytest.fixture(scope="module")
+def maria_server():
+    """A server of MariaDB."""
+    yield from serving(MariaServer)
 
 
 def test_a_store_that_is_away_slows_work_and_fails_none(desk, crew, tmp_path, redis_server):
@@ -68,3 +73,55 @@ def desk_run(desk, article, text=None):
     run = desk.run(text or price(), {"article": article})
     desk.until_run(run, "completed")
     return run
+
+
+class Postgres:
+    """The session's server: what is taken away are connections to it."""
+
+    url = "postgres"
+
+    def __init__(self, desk):
+        self._desk = desk
+
+    def stop(self):
+        """Cut what is connected."""
+        assert self._desk.cut("trib cache") > 0
+
+    def start(self):
+        """It never was away."""
+
+
+@pytest.mark.parametrize("kind", ["redis", "mysql", "postgres"])
+def test_a_store_that_has_gone_and_come_back_is_used_again(kind, request, desk, monkeypatch):
+    names = {"redis": "redis_server", "mysql": "maria_server"}
+    server = request.getfixturevalue(names[kind]) if kind in names else Postgres(desk)
+    told = []
+    detach = events.attach(told.append)
+    hands = CacheHands(kind, lambda: CacheDesk(server.url, desk.url, 1, 5.0), 20.0)
+    me = holder()
+
+    def ask(again=True):
+        if again:
+            monkeypatch.setattr(hands, "_again_at", 0.0)
+        return hands.ask(Call(lambda there: there.ask(key(kind), me)))
+
+    try:
+        assert ask() == Mine()
+        server.stop()
+        assert ask() is None
+        # nobody else is kept waiting
+        assert ask(again=False) is None
+        server.start()
+        assert ask() == Mine()
+        if kind != "postgres":
+            monkeypatch.setattr(hands, "_patience", 0.2)
+            server.freeze()
+            assert ask() is None
+            server.thaw()
+            monkeypatch.setattr(hands, "_patience", 20.0)
+            assert ask() == Mine()
+    finally:
+        detach()
+        hands.close()
+    outages = 1 if kind == "postgres" else 2
+    assert [type(event) for event in told] == [CacheUnavailable, CacheAvailable] * outages

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.cache_servers import MARIADB, REDIS, MariaServer, RedisServer
+from tests.cache_servers import MariaServer, RedisServer, serving
 from tributary_daemon.store import db
 from tributary_daemon.store.cache import memory, mysql, redis_store, sqlite
 from tributary_daemon.store.cache.postgres import PostgresStore
@@ -34,30 +33,16 @@ class Clock:
             watcher()
 
 
-def _server(program, kind, name):
-    if program is None:
-        message = f"no {name} for the tests: apt-get install {name}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    server = kind()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
 @pytest.fixture(scope="session")
 def redis_server():
     """A server of Redis, for all tests of this process."""
-    yield from _server(REDIS, RedisServer, "redis-server")
+    yield from serving(RedisServer)
 
 
 @pytest.fixture(scope="session")
 def maria_server():
     """A server of MariaDB, for all tests of this process."""
-    yield from _server(MARIADB, MariaServer, "mariadb-server")
+    yield from serving(MariaServer)
 
 
 @pytest.fixture

@@ -143,7 +143,8 @@ def test_an_option_that_is_no_switch_is_refused(connection):
         kit.start(connection, FLOW, submit={"cache": "no"})
     run = kit.start(connection, FLOW, submit={"cache": False})
     options = connection.execute(
-        "select ordinal, options -> 'cache' from tributary.payloads where run_id = %s and ordinal > 0", (run,)
+        "select ordinal, options -> 'cache' from tributary.payloads where run_id = %s and options ? 'cache'",
+        (run,),
     ).fetchall()
     # of steps that have a cache alone
     assert options == [(1, {"level": "submit", "value": False})]
