@@ -7,6 +7,8 @@ import json
 import psycopg
 import pytest
 
+from tributary_daemon.cli import cache_check
+from tributary_daemon.config import Config
 from tributary_daemon.store.cache.sqlite import open_store
 
 
@@ -92,3 +94,21 @@ def test_a_submit_may_go_past_the_cache_an_intent_has_none(trib, database, tmp_p
     assert told == [("c",), ("d",)]
     refused = trib("submit", "t.a.v1", "--no-cache")
     assert (refused.returncode, "an intent has no cache" in refused.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("cache", "level", "told"),
+    [
+        ("off", "ok", "each step runs"),
+        ("memory", "ok", "for itself alone"),
+        ("sqlite:///cache.db", "ok", "sqlite:///cache.db"),
+        ("redis://:sesame@127.0.0.1:1", "warn", "redis://:***@127.0.0.1:1 does not answer"),
+        ("mysql://h", "fail", "names no database"),
+        ("postgres", None, None),
+    ],
+)
+def test_the_doctor_asks_the_cache(tmp_path, monkeypatch, cache, level, told):
+    monkeypatch.chdir(tmp_path)
+    found = list(cache_check.examine(Config(cache=cache)))
+    assert [finding.level for finding in found] == ([level] if level else [])
+    assert all(told in finding.message for finding in found)

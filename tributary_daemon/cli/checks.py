@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import config as configuration
 from tributary_daemon import wiring
-from tributary_daemon.cli import connections, fleet_checks
+from tributary_daemon.cli import cache_check, connections, fleet_checks
 from tributary_daemon.cli.findings import Finding
 from tributary_daemon.cli.output import document
 from tributary_daemon.daemon import embedded
@@ -42,6 +42,7 @@ def examine(config: Config, say: Callable[[str], None]) -> Iterator[Finding]:
     yield _python()
     yield from _configuration(config)
     yield from _handlers(config)
+    yield from cache_check.examine(config)
     yield _where(config)
     with _caught() as faults:
         url = wiring.database_url(config, say=say)
