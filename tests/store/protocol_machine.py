@@ -16,7 +16,10 @@ from tributary_daemon.store import pruning
 
 SECOND = "t.second.v1"
 NAMES = (kit.NAME, SECOND, kit.CLOSING)
-OUTCOMES = ("completed", "completed", "skipped", "retry", "discarded", "aborted", "snoozed", "released")
+OUTCOMES = (
+    *("completed", "completed", "cached", "skipped", "retry", "discarded", "aborted", "snoozed"),
+    *("cache_wait", "released"),
+)
 CRASHES = ("crashed", "suspected", "crashed_alone")
 PUBLIC = ("completed", "retry", "discarded", "snoozed", "released")
 STEPS = ("s0", "s1", "s2", "s3")

@@ -239,11 +239,12 @@ class Model:
         attempt = row.attempt
         if outcome in ("retry", "crashed", "discarded", "aborted"):
             self.attempts[*row.key, attempt, outcome] += 1
-        if outcome != "completed":
+        if outcome not in ("completed", "cache_wait"):
             self.event(*row.key, attempt, f"step_{outcome}")
         row.process = None
-        if outcome in ("completed", "skipped"):
-            row.end(outcome, "condition" if outcome == "skipped" else None, self.now)
+        if outcome in ("completed", "cached", "skipped"):
+            why = {"skipped": "condition", "cached": "cached"}.get(outcome)
+            row.end("skipped" if outcome == "skipped" else "completed", why, self.now)
             return 0
         if outcome in ("discarded", "aborted"):
             row.end("discarded", reason or outcome, self.now)
@@ -257,7 +258,7 @@ class Model:
         row.state = "waiting" if row.held_back else "scheduled" if later else "available"
         row.reason = "paused" if row.held_back else None if outcome == "released" else outcome
         row.due = self.now + delay if later else row.due
-        row.attempt -= outcome in ("snoozed", "released")
+        row.attempt -= outcome in ("snoozed", "cache_wait", "released")
         row.crashes += outcome == "crashed"
         row.lone, row.started, row.renewed = lone, False, True
         return -1
