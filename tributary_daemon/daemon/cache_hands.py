@@ -6,6 +6,7 @@ in the middle of its protocol. And a store that hangs is left to the thread that
 
 from __future__ import annotations
 
+import _thread
 import threading
 import time
 from collections.abc import Callable
@@ -87,8 +88,9 @@ class CacheHands:
                 # this call tries for all others
                 self._again_at = now + _REST
             if self._idle <= self._calls.qsize() and self._threads < _MOST:
+                # Thread.start waits for the new thread, which an interrupt here would leave waiting for ever
+                _thread.start_new_thread(self._serve, ())
                 self._threads += 1
-                threading.Thread(target=self._serve, name="step-cache", daemon=True).start()
         self._calls.put(call)
         return True
 
