@@ -36,3 +36,5 @@ def test_it_runs(run_example, tmp_path):
     assert (code, run["state"]) == (0, "completed"), run
     assert run["steps"]["of_all_runs"]["result"][2]["looked_up_by"] == run["id"]
     assert lines(tmp_path / "out" / "by_run.txt") == lines(tmp_path / "out" / "by_all.txt") == 1
+    code, run = run_example("scope_comparison", "--no-cache", handlers="scopes")
+    assert (code, lines(tmp_path / "out" / "by_run.txt")) == (0, 4)

@@ -65,6 +65,7 @@ Examples:
     "--processes", type=click.IntRange(1, 1024), metavar="N", help="Processes; default: usable cores."
 )
 @click.option("--concurrency", type=click.IntRange(1, 10_000), metavar="N", help="Slots per process.")
+@click.option("--no-cache", is_flag=True, help="Run each step, also those whose result is in the cache.")
 @output_option
 def run(
     *,
@@ -76,6 +77,7 @@ def run(
     imports: tuple[str, ...],
     processes: int | None,
     concurrency: int | None,
+    no_cache: bool,
     output: str,
 ) -> int:
     """Run a workflow or an intent here and now, and show its result."""
@@ -94,6 +96,7 @@ def run(
             given,
             idempotency_key=key,
             labels=values.mapping(labels, "-l") or None,
+            cache=False if no_cache else None,
             strict=True,
         )
         failures.say_warnings(submitted.warnings)
