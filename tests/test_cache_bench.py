@@ -72,3 +72,14 @@ def test_a_sub_workflow_as_a_whole_is_refused(bench, tmp_path):
     path.write_text("steps: {a: {workflow: t.other.v1, cache: {scope: run}}}\n")
     with pytest.raises(InvalidWorkflow, match="of a sub-workflow cannot be executed yet"):
         bench.run(path)
+
+
+def test_who_goes_past_the_cache_does_so_in_sub_workflows_too(bench, tmp_path):
+    path = tmp_path / "flow.yaml"
+    path.write_text(
+        "steps: {a: {workflow: child}}\n---\nname: child\n"
+        "steps: {b: {task: t.cached_text.v1, with: {text: deep}, cache: {scope: global}}}\n"
+    )
+    for options, executed in (({}, 1), ({}, 1), ({"cache": False}, 2), ({}, 2)):
+        assert bench.run(path, **options).state == "completed"
+        assert calls == ["deep"] * executed

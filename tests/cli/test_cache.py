@@ -84,14 +84,17 @@ def test_a_submit_may_go_past_the_cache_an_intent_has_none(trib, database, tmp_p
         "steps: {c: {workflow: child.yaml}, d: {task: t.a.v1, cache: {}}, e: {task: t.b.v1}}\n"
     )
     run = trib("submit", tmp_path / "flow.yaml", "--no-cache", "-o", "name").stdout.strip()
+    again = trib("rerun", run, "-o", "name").stdout.strip()
     with psycopg.connect(database) as sql:
-        told = sql.execute(
-            "select s.step_id from tributary.steps s join tributary.payloads p using (shard, run_id, ordinal)"
-            " where s.run_id = %s and p.options #> '{cache,value}' = 'false' order by 1",
-            (run,),
-        ).fetchall()
-    # the sub-workflow hands it on
-    assert told == [("c",), ("d",)]
+        for each in (run, again):
+            told = sql.execute(
+                "select s.step_id from tributary.steps s"
+                " join tributary.payloads p using (shard, run_id, ordinal)"
+                " where s.run_id = %s and p.options #> '{cache,value}' = 'false' order by 1",
+                (each,),
+            ).fetchall()
+            # the sub-workflow hands it on
+            assert told == [("c",), ("d",)]
     refused = trib("submit", "t.a.v1", "--no-cache")
     assert (refused.returncode, "an intent has no cache" in refused.stderr) == (3, True)
 
