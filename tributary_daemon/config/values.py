@@ -128,6 +128,22 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def hooks(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Parse the tables ``[[hooks]]``, or names of hooks joined by commas.
+
+    What the keys of each mean is for the hook to say.
+    """
+    entries = [{"use": part} for part in names(value)] if isinstance(value, str) else value
+    if not isinstance(entries, list | tuple):
+        raise Refused("tables [[hooks]], or names joined by commas, are expected")
+    for place, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise Refused(f"hook {place} is no table; write [[hooks]] and under it use = ...")
+        if not isinstance(entry.get("use"), str) or not entry["use"].strip():
+            raise Refused(f'hook {place} does not say what to use, e.g. use = "validation"')
+    return tuple(entries)
+
+
 EVERY, SPREAD = "all", "auto"
 _RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 

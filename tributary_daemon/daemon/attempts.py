@@ -23,6 +23,7 @@ from tributary_daemon.model.outcome import Released
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
+    from tributary_daemon.engine.hooking import Hooks
     from tributary_daemon.model.outcome import Outcome
 
 
@@ -36,14 +37,20 @@ class Attempts:
         runtime: serves `Step`.
         secrets: of the worker; those of its environment unless given.
         pool: an empty one if omitted.
+        hooks: of the process; None for none.
     """
 
     def __init__(
-        self, runtime: ProcessRuntime, secrets: Secrets | None = None, pool: Pool | None = None
+        self,
+        runtime: ProcessRuntime,
+        secrets: Secrets | None = None,
+        pool: Pool | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._runtime = runtime
         self._functions = Functions(runtime)
         self._secrets = secrets or Secrets()
+        self._hooks = hooks
         self.pool = Pool() if pool is None else pool
 
     def run(self, held: Held) -> Outcome | None:
@@ -62,7 +69,8 @@ class Attempts:
         assert held.handler is not None
         if held.durable:
             return await self._functions.run(held, self.pool)
-        outcome = await execute_async(held.handler, held, Step(held, self._runtime), self.pool)
+        chain = None if self._hooks is None else self._hooks.of(held.handler)
+        outcome = await execute_async(held.handler, held, Step(held, self._runtime), self.pool, chain)
         return await self._runtime.asettle(held, outcome)
 
     async def arun_alone(self, held: Held) -> Outcome | None:
@@ -91,7 +99,8 @@ class Attempts:
         if refused is not None:
             return refused
         assert held.handler is not None
-        return execute_sync(held.handler, held, Step(held, self._runtime), self.pool)
+        chain = None if self._hooks is None else self._hooks.of(held.handler)
+        return execute_sync(held.handler, held, Step(held, self._runtime), self.pool, chain)
 
     def resolve(self, held: Held) -> Outcome | None:
         """Give a lease the payload that its handler gets, once; return its outcome if it is not to start."""

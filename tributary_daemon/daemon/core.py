@@ -34,6 +34,8 @@ from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
+from tributary_daemon.handlers.hooks import Host
+from tributary_daemon.hooks.loading import loaded
 from tributary_daemon.model.outcome import Discarded
 
 if TYPE_CHECKING:
@@ -96,7 +98,9 @@ class ProcessCore:
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
             writer=self._writer,
         )  # fmt: skip
-        self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir))
+        self._hooks = loaded(setup.hooks, loop=lambda: self._crew.loop)
+        self._host = Host(lambda: setup.url, setup.label, "worker")
+        self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir), hooks=self._hooks)
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(
             setup.slots,
@@ -111,6 +115,8 @@ class ProcessCore:
 
     def start(self) -> None:
         """Start claiming."""
+        if self._hooks is not None:
+            self._hooks.open(self._host)
         self._crew.start()
         self._thread.start()
 
@@ -175,6 +181,8 @@ class ProcessCore:
             return
         if not pool.is_empty:
             close_within(pool, self._patience, lambda: self._sign(False, None))
+        if self._hooks is not None:
+            self._hooks.close_within(self._patience)
 
     def _watch(self, held: Held) -> None:
         self._crew.watch(held)

@@ -15,6 +15,7 @@ from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.plan import WorkerPlan, plan, usable_cores
 from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import TributaryError
+from tributary_daemon.hooks.loading import loaded
 from tributary_daemon.model.control import PRIVATE
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def resolve(url: str, config: Config, options: WorkerOptions) -> WorkerPlan:
-    """Return the plan of a worker on a database."""
+    """Return the plan of a worker on a database.
+
+    Raises:
+        ConfigError: a hook cannot be made; its processes would only find out one after the other.
+    """
+    loaded(config.hooks if options.hooks is None else options.hooks)
     return plan(url, config, options, version=version("tributary-daemon"), cores=usable_cores())
 
 
@@ -116,4 +122,5 @@ def _child(plan: WorkerPlan, number: int) -> Member:
 
 
 def _local(plan: WorkerPlan, number: int) -> Member:
-    return LocalMember(plan.setup(number), number, offered(plan.imports, enable_shell=plan.enable_shell))
+    offer = offered(plan.imports, enable_shell=plan.enable_shell, hooks=loaded(plan.hooks))
+    return LocalMember(plan.setup(number), number, offer)

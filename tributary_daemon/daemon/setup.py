@@ -38,6 +38,8 @@ class ProcessSetup:
         log_level: least level logged.
         silence_limit: seconds without a sign after which the supervisor would kill it.
         drain_timeout: seconds that the closing of its resources may take.
+        hooks: around its handlers, the outermost first: tables as ``trib.toml`` has them, or objects where
+            handlers run in the process of whoever made these.
     """
 
     url: str
@@ -63,6 +65,7 @@ class ProcessSetup:
     log_level: str = "info"
     silence_limit: float = 60.0
     drain_timeout: float = 60.0
+    hooks: tuple[Any, ...] = ()
 
     @property
     def claimed(self) -> tuple[str, ...]:
