@@ -22,7 +22,8 @@ declare
     ];
     -- only touched by what runs on the coordinator: the leader, schedules, limits of logins, migrations. They stay plain tables there.
     v_at_home text[] := array[
-        'leaders', 'migrations', 'queue_stats', 'schedules', 'schedule_fires', 'submit_limits'
+        'leaders', 'migrations', 'queue_stats', 'schedules', 'schedule_fires', 'submit_limits',
+        'circuit_breakers', 'rate_buckets'
     ];
 
     -- take the shard first and touch that shard alone: a call goes to the node where it lives

@@ -49,7 +49,7 @@ grant insert, update, delete on tributary.runs, tributary.steps, tributary.paylo
     tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress, tributary.log_chunks,
     tributary.workers, tributary.processes, tributary.leaders, tributary.queue_counters, tributary.queue_slots, tributary.queue_stats,
     tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals, tributary.history,
-    tributary.waiters, tributary.awaited
+    tributary.waiters, tributary.awaited, tributary.circuit_breakers, tributary.rate_buckets
     to {worker}, {admin};
 grant insert, update (description, options, input_schema, output_schema, offered_at, updated_at) on tributary.registry to {worker};
 grant update (next_slot, next_at, last_slot, last_run_id, fired, missed, queued, state, error, updated_at, version, since)

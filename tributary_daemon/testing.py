@@ -273,6 +273,7 @@ class Bench:
         offer = offered((), enable_shell=True) if self._given is None else Offer(self._given, [])
         self._registry = self._select(offer.registry)
         described = [item for item in offer.describe() if item["name"] in self._registry]
+        hooks = opened(self._hooks, Host(self._at, "testing", "worker"), self._registry)
         Migrator(url).up()
         self._url = url
         self._connection = db.connect(url, application_name="trib testing")
@@ -295,9 +296,7 @@ class Bench:
         functions.register(self._connection, [item for item in described if "function" in item])
         self._contexts = Contexts()
         self._scheduler = Scheduler()
-        self._alone = Alone(
-            self._replaced, opened(self._hooks, Host(self._at, "testing", "worker"), self._registry)
-        )
+        self._alone = Alone(self._replaced, hooks)
         self.client = Client(url, hooks=self._hooks)
 
     def _at(self) -> str:

@@ -287,7 +287,7 @@ def test_the_timeout_of_an_async_handler_holds_over_its_hooks(hooked, notes):
     declare("async", lambda payload: "never")
     outcome = hooked(Noting(notes), Slow(), timeout=0.02)
     assert (outcome.error.type, outcome.error.reason) == ("HandlerTimeout", "timeout")
-    assert notes == ["a before", "left", "a after CancelledError"]
+    assert notes == ["a before", "left", "a after HandlerTimeout"]
 
 
 def test_a_timeout_raised_into_a_thread_ends_the_async_hook_it_waits_for(hooked, notes):
@@ -335,7 +335,7 @@ def test_a_cancelled_attempt_tells_its_hooks_and_is_released(registry, a_lease, 
         return await task
 
     assert asyncio.run(run()) == Released("cancelled")
-    assert notes == ["a before", "a in", "a after CancelledError"]
+    assert notes == ["a before", "a in", "a after StepCancelled"]
 
 
 def test_each_process_has_a_copy_that_is_opened_and_closed(registry):

@@ -72,6 +72,10 @@ ACTS = {
     "select tributary.rescue(0::smallint, '10 s', 1)": {"worker", "admin"},
     "select * from tributary.prune_batch(0::smallint, null, null, '1 day', null, null, null, 10)": {
         "worker", "admin"},
+    "select * from tributary.ask_breaker('', 'x', 1, 1)": {"worker", "admin"},
+    "select tributary.tell_breaker('', 'x', false, null, 5, 60, 30, 1)": {"worker", "admin"},
+    "select tributary.take_token('', 'x', 1, 1, 1)": {"worker", "admin"},
+    "delete from tributary.circuit_breakers": {"worker", "admin"},
     # steering
     "select tributary.cancel('{intent}')": {"worker", "admin", "app"},
     "select tributary.signal('{run}', 'go')": {"worker", "admin", "app"},

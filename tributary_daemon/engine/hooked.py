@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
 from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
 from tributary_daemon.engine.opened import aopened, opened
 from tributary_daemon.engine.pool import Pool
-from tributary_daemon.errors import CodecError, InvalidInput
+from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
 from tributary_daemon.model.outcome import Completed, Discarded, Outcome, Released
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ async def arun_hooked(handler: Handler, lease: Lease, step: Step, pool: Pool | N
     deadline = asyncio.timeout(lease.timeout)
     try:
         async with deadline:
-            result = await chain.arun(step, codec.loads(lease.payload), attempt.acall)
+            result = await chain.arun(
+                step, codec.loads(lease.payload), attempt.acall, partial(_shown, lease, deadline)
+            )
         # what swallowed its cancellation is not the result of its work
         return timed_out(lease) if deadline.expired() else attempt.completed(result)
     except GeneratorExit:
@@ -49,6 +52,16 @@ async def arun_hooked(handler: Handler, lease: Lease, step: Step, pool: Pool | N
     finally:
         if pool is None:
             await attempt.pool.aclose()
+
+
+def _shown(lease: Lease, deadline: asyncio.Timeout, error: BaseException) -> BaseException:
+    """Return what a cancelled attempt is to its hooks: what a thread would have met."""
+    if not isinstance(error, asyncio.CancelledError):
+        return error
+    if deadline.expired() or lease.silent_for is not None:
+        return HandlerTimeout("timed out")
+    task = asyncio.current_task()
+    return StepCancelled("cancelled") if task is not None and task.cancelling() else error
 
 
 def _aended(attempt: _Attempt, error: BaseException, deadline: asyncio.Timeout) -> Outcome:

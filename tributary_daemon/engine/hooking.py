@@ -111,9 +111,22 @@ class Chain:
         """
         return self._through(0, step, payload, call)
 
-    async def arun(self, step: Step, payload: Any, call: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Do the same for an async handler in the running loop."""
-        return await self._athrough(0, step, payload, call)
+    async def arun(
+        self,
+        step: Step,
+        payload: Any,
+        call: Callable[[Any], Awaitable[Any]],
+        shown: Callable[[BaseException], BaseException],
+    ) -> Any:
+        """Do the same for an async handler in the running loop.
+
+        Args:
+            step: of the attempt.
+            payload: JSON value.
+            call: does what lies inside of all hooks.
+            shown: returns the error that ``after_work`` is told of one; that one itself is what is raised.
+        """
+        return await self._athrough(0, step, payload, call, shown)
 
     def _through(self, depth: int, step: Step, payload: Any, call: Callable[[Any], Any]) -> Any:
         if depth == len(self._layers):
@@ -152,14 +165,19 @@ class Chain:
         return crossing.run(around(step, payload, call))
 
     async def _athrough(
-        self, depth: int, step: Step, payload: Any, call: Callable[[Any], Awaitable[Any]]
+        self,
+        depth: int,
+        step: Step,
+        payload: Any,
+        call: Callable[[Any], Awaitable[Any]],
+        shown: Callable[[BaseException], BaseException],
     ) -> Any:
         if depth == len(self._layers):
             return await call(payload)
         hook, before, around, after = self._layers[depth]
         if before is not None:
             payload = _either(await there(hook, before, step, payload), payload)
-        further = partial(self._athrough, depth + 1, step, call=call)
+        further = partial(self._athrough, depth + 1, step, call=call, shown=shown)
         try:
             result = await (further(payload) if around is None else around(step, payload, further))
         except GeneratorExit:
@@ -168,7 +186,7 @@ class Chain:
         except BaseException as error:
             if after is not None:
                 try:
-                    await there(hook, after, step, payload, None, error)
+                    await there(hook, after, step, payload, None, shown(error))
                 except GeneratorExit:
                     raise
                 except BaseException as fault:  # noqa: BLE001 - the first error stands, whatever follows

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 GROUP: Final = "tributary.hooks"
 SHIPPED: Final = {
+    "circuit_breaker": "tributary_daemon.hooks.circuit_breaker:CircuitBreaker",
+    "rate_limit": "tributary_daemon.hooks.rate_limit:RateLimit",
     "validation": "tributary_daemon.hooks.validation:Validation",
 }
 """Short name -> where it is; installed packages add to them by entry points of the group."""
