@@ -1,4 +1,5 @@
--- What the hooks circuit_breaker and rate_limit share over all processes: a row for each breaker that is not at rest, and for each bucket in use.
+-- What the hooks circuit_breaker and rate_limit share over all processes: a row for each breaker that is not at rest, and for each bucket in use;
+-- and what the hook audit has taken note of.
 
 create table circuit_breakers (
     tenant_id  text collate "C" not null,
@@ -45,3 +46,38 @@ comment on column rate_buckets.full_at is 'When the bucket is full, should nobod
 create policy tenants on rate_buckets
     using ((select session_tenants()) is null or tenant_id = any ((select session_tenants())::text[]));
 alter table rate_buckets enable row level security;
+
+create table audit_log (
+    audit_id     bigint      generated always as identity,
+    run_id       uuid        not null,
+    at           timestamptz not null,
+    keep_until   timestamptz,
+    shard        smallint    not null,
+    attempt      smallint,
+    tenant_id    text collate "C" not null,
+    action       text        not null,
+    name         text        not null,
+    step         text,
+    login        text        not null,
+    place        text        not null,
+    payload_hash bytea,
+    result_hash  bytea,
+    payload      jsonb,
+    result       jsonb,
+    error        text,
+    primary key (shard, audit_id),
+    constraint audit_log_actions check (action in ('submitting', 'submitted', 'known', 'completed', 'failed', 'put_off', 'cancelled'))
+);
+
+create index audit_log_of_run on audit_log (shard, run_id);
+create index audit_log_expired on audit_log (shard, keep_until) where keep_until is not null;
+
+comment on table audit_log is 'Who submitted or ran what, and what became of it: written by the hook audit, by no role changed, removed when keep_until is over.';
+comment on column audit_log.action is 'submitting: in a transaction of the caller, which may have been rolled back; known: its idempotency key was known.';
+comment on column audit_log.login is 'The login that wrote the row, as the database knows it.';
+comment on column audit_log.place is 'As the writer says: user@host of a client, the label of a process.';
+comment on column audit_log.payload_hash is 'SHA-256 of the JSON with its keys in order.';
+
+create policy tenants on audit_log
+    using ((select session_tenants()) is null or tenant_id = any ((select session_tenants())::text[]));
+alter table audit_log enable row level security;

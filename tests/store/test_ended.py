@@ -170,6 +170,8 @@ APART = {
         "ask_breaker",
         "tell_breaker",
         "take_token",
+        "record_audit",
+        "prune_audit",
         "drop_dead_letter",
         "schedule_intent",
         "schedule_workflow",
