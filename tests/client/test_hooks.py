@@ -52,16 +52,16 @@ def noted():
     return []
 
 
-def test_each_sees_the_work_the_first_one_first_and_last(database, noted):
+def test_each_sees_the_work_the_first_one_nearest_to_the_database(database, noted):
     with app.Client(database, hooks=[Noting(noted, "a"), ANoting(noted, "b")]) as client:
         receipt = client.submit("hook.a.v1", {"n": 1}, idempotency_key="k")
         assert client.submit("hook.a.v1", {"n": 1}, idempotency_key="k").id == receipt.id
-        assert client.get(receipt.id).payload == {"n": 1, "by": "ab"}
-    calls = [("a", "intent", "hook.a.v1"), ("b", "intent", "hook.a.v1")]
+        assert client.get(receipt.id).payload == {"n": 1, "by": "ba"}
+    calls = [("b", "intent", "hook.a.v1"), ("a", "intent", "hook.a.v1")]
     assert noted == [
         ("a", "open", "client"), ("b", "open", "client"),
-        *calls, ("b", "after", "intent", True), ("a", "after", "intent", True),
-        *calls, ("b", "after", "intent", False), ("a", "after", "intent", False),
+        *calls, ("a", "after", "intent", True), ("b", "after", "intent", True),
+        *calls, ("a", "after", "intent", False), ("b", "after", "intent", False),
         ("b", "close"), ("a", "close"),
     ]  # fmt: skip
 
@@ -179,6 +179,6 @@ def test_the_async_client_does_the_same(database, noted, kind):
     assert asyncio.run(main()) == [{"n": 1, "by": "a"}, {"n": 2, "by": "a"}]
     assert noted == [
         ("a", "open", "client"),
-        *[("a", "intent", "hook.a.v1"), ("thread", False), ("a", "after", "intent", True)] * 3,
+        *[("thread", False), ("a", "intent", "hook.a.v1"), ("a", "after", "intent", True)] * 3,
         ("a", "close"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from tributary_daemon.client import calls, hooking, many, registered, repeating, submitting, targets, waiting
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.workflow import Given
     from tributary_daemon.handlers.hooks import Hook
     from tributary_daemon.spec.workflow import WorkflowSpec
@@ -131,7 +132,8 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
         """
         call = await self._call(target, payload, options, strict=strict)
         if self._hooks is not None:
-            return self._receipt(await self._hooked(self._hooks, call, connection))
+            taking = replace(call, settings=self._hooks.takes(call.settings))
+            return self._receipt(await self._hooked(self._hooks, taking, connection))
         if connection is None:
             return self._receipt(await self._link.run(call.record, again=call.repeatable))
         async with aborrowed(connection) as lent:
@@ -164,7 +166,8 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             InvalidInput: a payload or an option is refused; nothing was stored.
         """
         terms = many.terms(self._settings, options)
-        texts = many.encode(name, payloads, self._settings)
+        taking = self._settings if self._hooks is None else self._hooks.takes(self._settings)
+        texts = many.encode(name, payloads, taking)
         if not texts:
             return []
         if self._hooks is None:
@@ -281,6 +284,26 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
                 await own.give_up(receipt.id)
                 raise
         return result if given is None else read_as(target, result)
+
+    async def get(self, id: str, *, connection: AsyncCaller | None = None) -> Document:  # noqa: A002
+        """Read a run with its steps, or an intent with its attempts; see `AsyncReader.get`."""
+        return await self._loaded(await super().get(id, connection=connection))
+
+    async def wait(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
+        *,
+        poll: float | None = None,
+        seen: Seen | None = None,
+    ) -> Document:
+        """Wait for the end of a run or an intent and return it; see `AsyncReader.wait`."""
+        return await self._loaded(await super().wait(id, timeout, poll=poll, seen=seen))
+
+    async def _loaded(self, document: Document) -> Document:
+        if self._hooks is None or not self._hooks.keep:
+            return document
+        return await asyncio.to_thread(self._hooks.loaded, document)
 
     async def close(self) -> None:
         """Close the connections; the next call opens another one."""

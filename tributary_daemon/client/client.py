@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from tributary_daemon.client import calls, hooking, many, registered, repeating, submitting, waiting
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.workflow import Given
     from tributary_daemon.handlers.hooks import Hook
     from tributary_daemon.spec.workflow import WorkflowSpec
@@ -127,7 +128,8 @@ class Client(Reader, SchedulingFace, FunctionFace):
         """
         call = self._call(target, payload, options, strict=strict)
         if self._hooks is not None:
-            return self._receipt(self._hooked(self._hooks, call, connection))
+            taking = replace(call, settings=self._hooks.takes(call.settings))
+            return self._receipt(self._hooked(self._hooks, taking, connection))
         if connection is None:
             return self._receipt(self._link.run(call.record, again=call.repeatable))
         with borrowed(connection) as lent:
@@ -160,7 +162,8 @@ class Client(Reader, SchedulingFace, FunctionFace):
             InvalidInput: a payload or an option is refused; nothing was stored.
         """
         terms = many.terms(self._settings, options)
-        texts = many.encode(name, payloads, self._settings)
+        taking = self._settings if self._hooks is None else self._hooks.takes(self._settings)
+        texts = many.encode(name, payloads, taking)
         if not texts:
             return []
         if self._hooks is None:
@@ -276,6 +279,24 @@ class Client(Reader, SchedulingFace, FunctionFace):
                 own.give_up(receipt.id)
                 raise
         return result if given is None else read_as(target, result)
+
+    def get(self, id: str, *, connection: Caller | None = None) -> Document:  # noqa: A002
+        """Read a run with its steps, or an intent with its attempts; see `Reader.get`."""
+        return self._loaded(super().get(id, connection=connection))
+
+    def wait(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        timeout: float | str | timedelta | None = None,
+        *,
+        poll: float | None = None,
+        seen: Seen | None = None,
+    ) -> Document:
+        """Wait for the end of a run or an intent and return it; see `Reader.wait`."""
+        return self._loaded(super().wait(id, timeout, poll=poll, seen=seen))
+
+    def _loaded(self, document: Document) -> Document:
+        return document if self._hooks is None or not self._hooks.keep else self._hooks.loaded(document)
 
     def close(self) -> None:
         """Close the connections; the next call opens another one."""

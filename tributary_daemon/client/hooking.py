@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
 from tributary_daemon.client import submitting
+from tributary_daemon.client.documents import IntentDocument
 from tributary_daemon.engine.crossing import Crossing, LoopThread
 from tributary_daemon.engine.hooking import tell, there
 from tributary_daemon.handlers.hooks import Hook, Host, Work, is_for, overrides
@@ -18,6 +19,7 @@ from tributary_daemon.handlers.hooks import Hook, Host, Work, is_for, overrides
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tributary_daemon.client.documents import Document
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Checked, Submitted
     from tributary_daemon.store.submit import Terms
@@ -27,7 +29,8 @@ class SubmitHooks:
     """The hooks of one client.
 
     Args:
-        hooks: the first is called first before a submit, and last after it; copied, opened on first use.
+        hooks: the first is the nearest to the database: called last before a submit, and first after it, as
+            it is the first around an attempt; copied, opened on first use.
         url: of the database.
     """
 
@@ -38,13 +41,44 @@ class SubmitHooks:
         self._opened = False
         self._loop = LoopThread()
 
+    @property
+    def largest(self) -> int | None:
+        """Bytes of JSON that one of the hooks can take in; None for no more than any other client."""
+        return max((hook.largest for hook in self._hooks if hook.largest is not None), default=None)
+
+    def takes(self, settings: Settings) -> Settings:
+        """Return settings under which what the hooks can take in passes the checks."""
+        if self.largest is None:
+            return settings
+        return replace(settings, max_payload=max(settings.max_payload, self.largest))
+
+    @property
+    def keep(self) -> bool:
+        """Whether one of them keeps values elsewhere."""
+        return any(overrides(hook, "load") for hook in self._hooks)
+
+    def loaded(self, document: Document) -> Document:
+        """Return a run or an intent with what hooks keep elsewhere in its place."""
+        self._open()
+        tenant = document.tenant
+
+        def load(value: Any) -> Any:
+            for hook in self._hooks:
+                value = hook.load(tenant, value)
+            return value
+
+        if isinstance(document, IntentDocument):
+            return replace(document, payload=load(document.payload), result=load(document.result))
+        steps = {name: replace(step, result=load(step.result)) for name, step in document.steps.items()}
+        return replace(document, inputs=load(document.inputs), result=load(document.result), steps=steps)
+
     def before(self, works: Sequence[Work]) -> list[Work]:
         """Return works as the hooks leave them; whatever one raises refuses all."""
         self._open()
         done = []
         for given in works:
             work = given
-            for hook in self._concerned(work, "before_submit"):
+            for hook in reversed(list(self._concerned(work, "before_submit"))):
                 work = _with(work, self._here(hook.before_submit, work))
             done.append(work)
         return done
@@ -55,7 +89,7 @@ class SubmitHooks:
         done = []
         for given in works:
             work = given
-            for hook in self._concerned(work, "before_submit"):
+            for hook in reversed(list(self._concerned(work, "before_submit"))):
                 work = _with(work, await there(hook, hook.before_submit, work))
             done.append(work)
         return done
@@ -63,7 +97,7 @@ class SubmitHooks:
     def after(self, works: Sequence[Work], receipts: Sequence[Submitted]) -> None:
         """Tell the hooks what was recorded; what they raise is told and changes nothing."""
         for work, receipt in zip(works, receipts, strict=True):
-            for hook in reversed(list(self._concerned(work, "after_submit"))):
+            for hook in self._concerned(work, "after_submit"):
                 try:
                     self._here(hook.after_submit, work, receipt)
                 except Exception as error:  # noqa: BLE001 - user code; the work is recorded whatever it raises
@@ -72,7 +106,7 @@ class SubmitHooks:
     async def aafter(self, works: Sequence[Work], receipts: Sequence[Submitted]) -> None:
         """Do the same in the running loop."""
         for work, receipt in zip(works, receipts, strict=True):
-            for hook in reversed(list(self._concerned(work, "after_submit"))):
+            for hook in self._concerned(work, "after_submit"):
                 try:
                     await there(hook, hook.after_submit, work, receipt)
                 except Exception as error:  # noqa: BLE001 - user code; the work is recorded whatever it raises

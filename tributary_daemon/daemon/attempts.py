@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.config.secrets import Secrets
 from tributary_daemon.daemon.functions import Functions
+from tributary_daemon.daemon.kept import Loading, kept, loaded, not_loaded
 from tributary_daemon.daemon.threads import shield
 from tributary_daemon.engine.control import run_control
 from tributary_daemon.engine.executor import execute_async, execute_sync
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.runtime import ProcessRuntime
     from tributary_daemon.engine.hooking import Hooks
     from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.store.contexts import StepFacts
 
 
 class Attempts:
@@ -51,26 +53,31 @@ class Attempts:
         self._functions = Functions(runtime)
         self._secrets = secrets or Secrets()
         self._hooks = hooks
+        # hooks that keep values elsewhere; None for none
+        self._keeping = hooks if hooks is not None and hooks.keep else None
+        self._powers: Any = runtime if self._keeping is None else Loading(runtime, self._keeping)
         self.pool = Pool() if pool is None else pool
 
     def run(self, held: Held) -> Outcome | None:
         """Run a sync handler, or a step of the engine's own, in the calling thread."""
         if held.control:
             assert held.facts is not None
+            if self._keeping is not None:
+                return self._run_kept(held, held.facts, self._keeping)
             return run_control(held, held.facts)
         # a COMMIT is not to be interrupted: what is raised into this thread stops here
         return self._runtime.settle(held, self._shielded(held))
 
     async def arun(self, held: Held) -> Outcome | None:
         """Run an async handler in the running loop."""
-        refused = self.resolve(held)
+        refused = self.resolve(held) if self._keeping is None else await asyncio.to_thread(self.resolve, held)
         if refused is not None:
             return refused
         assert held.handler is not None
         if held.durable:
             return await self._functions.run(held, self.pool)
         chain = None if self._hooks is None else self._hooks.of(held.handler)
-        outcome = await execute_async(held.handler, held, Step(held, self._runtime), self.pool, chain)
+        outcome = await execute_async(held.handler, held, Step(held, self._powers), self.pool, chain)
         return await self._runtime.asettle(held, outcome)
 
     async def arun_alone(self, held: Held) -> Outcome | None:
@@ -100,7 +107,13 @@ class Attempts:
             return refused
         assert held.handler is not None
         chain = None if self._hooks is None else self._hooks.of(held.handler)
-        return execute_sync(held.handler, held, Step(held, self._runtime), self.pool, chain)
+        return execute_sync(held.handler, held, Step(held, self._powers), self.pool, chain)
+
+    def _run_kept(self, held: Held, facts: StepFacts, hooks: Hooks) -> Outcome:
+        try:
+            return kept(held, facts, run_control(held, loaded(held, facts, hooks)), hooks)
+        except Exception as error:  # noqa: BLE001 - hooks are user code
+            return not_loaded(held, error)
 
     def resolve(self, held: Held) -> Outcome | None:
         """Give a lease the payload that its handler gets, once; return its outcome if it is not to start."""
@@ -111,7 +124,13 @@ class Attempts:
         except SecretMissing as error:
             # somebody may put it there before the next attempt
             return retried(unfit(error, held, "secret"), error, held)
-        payload = prepare(held, held.facts)
+        facts = held.facts
+        if self._keeping is not None:
+            try:
+                facts = loaded(held, facts, self._keeping)
+            except Exception as error:  # noqa: BLE001 - hooks are user code
+                return not_loaded(held, error)
+        payload = prepare(held, facts)
         if not isinstance(payload, str):
             return payload
         held.payload = payload

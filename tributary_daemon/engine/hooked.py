@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def run_hooked(handler: Handler, lease: Lease, step: Step, pool: Pool | None, chain: Chain) -> Outcome:
     """Run one attempt of a plain handler through its hooks; the arguments are those of `execute_sync`."""
-    attempt = _Attempt(handler, lease, step, Pool() if pool is None else pool)
+    attempt = _Attempt(handler, lease, step, Pool() if pool is None else pool, chain.largest)
     try:
         return attempt.completed(chain.run(step, codec.loads(lease.payload), attempt.call))
     except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
@@ -35,7 +35,7 @@ def run_hooked(handler: Handler, lease: Lease, step: Step, pool: Pool | None, ch
 
 async def arun_hooked(handler: Handler, lease: Lease, step: Step, pool: Pool | None, chain: Chain) -> Outcome:
     """Run one attempt of an async handler through its hooks, all of it within its timeout."""
-    attempt = _Attempt(handler, lease, step, Pool() if pool is None else pool)
+    attempt = _Attempt(handler, lease, step, Pool() if pool is None else pool, chain.largest)
     deadline = asyncio.timeout(lease.timeout)
     try:
         async with deadline:
@@ -80,8 +80,9 @@ def _aended(attempt: _Attempt, error: BaseException, deadline: asyncio.Timeout) 
 class _Attempt:
     """What lies inside of all hooks. It remembers what its own refusals lead to, should they get out."""
 
-    def __init__(self, handler: Handler, lease: Lease, step: Step, pool: Pool) -> None:
+    def __init__(self, handler: Handler, lease: Lease, step: Step, pool: Pool, largest: int) -> None:
         self.lease = lease
+        self._largest = largest
         self.pool = pool
         self._handler = handler
         self._step = step
@@ -119,7 +120,7 @@ class _Attempt:
     def _arguments(self, payload: Any) -> dict[str, Any]:
         signature = self._handler.signature
         try:
-            arguments = signature.validate(codec.dumps(payload))
+            arguments = signature.validate(codec.dumps(payload, max_bytes=self._largest))
         except InvalidInput as error:
             self._refused = error, Discarded(unfit(error, self.lease, "invalid_payload"))
             raise
@@ -129,7 +130,7 @@ class _Attempt:
 
     def _result(self, result: Any) -> Any:
         try:
-            return codec.loads(self._handler.signature.dump(result), what="result")
+            return codec.loads(self._handler.signature.dump(result, self._largest), what="result")
         except InvalidInput as error:
             if inspect.iscoroutine(result):
                 # silences the warning that nobody awaited it: the refusal says so already

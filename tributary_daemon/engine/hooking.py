@@ -14,7 +14,7 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tributary_daemon import events
+from tributary_daemon import codec, events
 from tributary_daemon.engine.crossing import Crossing, LoopThread
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.hook_events import HookFailed
@@ -22,7 +22,7 @@ from tributary_daemon.handlers.hooks import Hook, hook_name, is_for, overrides
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from tributary_daemon.handlers.hooks import Host
     from tributary_daemon.handlers.registry import Handler
@@ -60,6 +60,24 @@ class Hooks:
         for hook in self._hooks:
             hook.open(host)
 
+    @property
+    def keep(self) -> bool:
+        """Whether one of them keeps values elsewhere."""
+        return any(overrides(hook, "load") for hook in self._hooks)
+
+    def load(self, tenant: str, value: Any) -> Any:
+        """Return a stored value with what hooks keep elsewhere in its place."""
+        for hook in self._hooks:
+            value = hook.load(tenant, value)
+        return value
+
+    def store(self, name: str, tenant: str, value: Any) -> Any:
+        """Return a value of the work of that name as it is to be stored."""
+        for hook in reversed(self._hooks):
+            if is_for(hook, name):
+                value = hook.store(tenant, value)
+        return value
+
     def close(self) -> None:
         """Close them, the last first; what goes wrong is told, not raised."""
         for hook in reversed(self._hooks):
@@ -92,6 +110,9 @@ class Hooks:
 class Chain:
     """The hooks around one handler.
 
+    Attributes:
+        largest: bytes of JSON that payloads and results may have within them.
+
     Args:
         layers: the outermost first.
         loop: where async methods run for a plain handler.
@@ -100,6 +121,7 @@ class Chain:
     def __init__(self, layers: tuple[Layer, ...], loop: Callable[[], AbstractEventLoop]) -> None:
         self._layers = layers
         self._loop = loop
+        self.largest = largest_of(layer.hook for layer in layers)
 
     def run(self, step: Step, payload: Any, call: Callable[[Any], Any]) -> Any:
         """Return the result of an attempt of a plain handler, in the calling thread.
@@ -195,6 +217,11 @@ class Chain:
         if after is None:
             return result
         return _either(await there(hook, after, step, payload, result, None), result)
+
+
+def largest_of(hooks: Iterable[Hook]) -> int:
+    """Return how many bytes of JSON payloads and results may have for these hooks to see them."""
+    return max([codec.MAX_BYTES, *(hook.largest for hook in hooks if hook.largest is not None)])
 
 
 async def there(hook: Hook, method: Callable[..., Any], *arguments: Any) -> Any:

@@ -89,10 +89,13 @@ class Hook:
             the built-in ones (``trib.%``).
         blocking: its plain methods wait for something (a disk, a network): for async handlers they are
             called in a thread, so that the loop goes on.
+        largest: bytes of JSON that it can take in, where that is more than payloads and results may have
+            otherwise: what it leaves has to be small enough.
     """
 
     names: tuple[str, ...] = ()
     blocking: bool = False
+    largest: int | None = None
 
     def open(self, host: Host) -> None:
         """Get ready in a process: called once, before anything else, on a shallow copy of the object."""
@@ -121,6 +124,17 @@ class Hook:
 
         What this raises fails an attempt that went well; it does not replace an error that is there already.
         """
+
+    def load(self, tenant: str, value: Any) -> Any:  # noqa: ARG002 - for hooks that override it
+        """Return a stored value with what this hook keeps elsewhere in its place; for whoever reads it.
+
+        Always ``def``; called in a thread. What holds nothing of the hook's is returned as it is.
+        """
+        return value
+
+    def store(self, tenant: str, value: Any) -> Any:  # noqa: ARG002 - for hooks that override it
+        """Return a value as it is to be stored: the results of runs and the inputs of children pass it."""
+        return value
 
 
 def overrides(hook: Hook, method: str) -> bool:

@@ -34,8 +34,8 @@ class Audit(Hook):
     """Takes note of each submit and each end of an attempt; listed first it sees what other hooks refuse.
 
     Args:
-        payloads: what is kept of payloads and results: ``hash`` (SHA-256), ``full``, or ``none``. Secrets that
-            a step names are masked before.
+        payloads: what is kept of payloads and results: ``hash`` (SHA-256), ``full``, or ``none``. Secrets
+            that a step names are masked before.
         file: append lines of JSON to this file instead of rows to the table ``audit_log``.
         keep: how long rows are kept, with its unit (``365d``), or ``forever``. A file is yours to rotate.
         required: an attempt whose line cannot be written fails; otherwise that is told as an event. What was

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GROUP: Final = "tributary.hooks"
 SHIPPED: Final = {
     "audit": "tributary_daemon.hooks.audit:Audit",
+    "blob": "tributary_daemon.hooks.blob:Blob",
     "circuit_breaker": "tributary_daemon.hooks.circuit_breaker:CircuitBreaker",
     "rate_limit": "tributary_daemon.hooks.rate_limit:RateLimit",
     "validation": "tributary_daemon.hooks.validation:Validation",
