@@ -72,6 +72,11 @@ def alone(n: int) -> str:
     return f"alone {n} {os.getpid()}"
 
 
+@handler("hook.long.v1", isolation="process")
+def long(text: str) -> str:
+    return text * 2
+
+
 @handler("hook.bad.v1", retry=Retry(delay=0.01, jitter=0), max_attempts=2)
 def bad(n: int) -> str:
     raise ValueError("bad")

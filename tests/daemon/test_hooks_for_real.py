@@ -90,6 +90,54 @@ def test_a_mistake_in_trib_toml_ends_the_worker_at_once(trib, tmp_path):
         assert "did you mean 'validation'?" in ended.stderr
 
 
+SHIPPED = """
+[[hooks]]
+use = "audit"
+payloads = "full"
+[[hooks]]
+use = "blob"
+url = "blobs"
+threshold = 100
+[[hooks]]
+use = "circuit_breaker"
+failures = 2
+wait = "1h"
+refresh = 0
+names = ["hook.bad.%"]
+[[hooks]]
+use = "rate_limit"
+names = ["hook.plain.%"]
+rate = "1/h"
+"""
+
+
+def test_the_shipped_ones_work_together_in_several_processes(desk, hooked, database, connection):
+    hooked(SHIPPED, "--processes", "2")
+    text = "x" * 500
+    alone, asynchronous = desk.submit("hook.long.v1", {"text": text}), desk.submit("hook.async.v1", {"n": 1})
+    bad = [desk.submit("hook.bad.v1", {"n": 1}) for _ in range(4)]
+    plain = [desk.submit("hook.plain.v1", {"n": 1}) for _ in range(2)]
+    for run in (alone, asynchronous):
+        desk.until(run, "completed", 40)
+    desk.wait(lambda: sum(desk.state(run) == "completed" for run in plain) == 1, 40, "one of two passes")
+    late = next(run for run in plain if desk.state(run) != "completed")
+    desk.until(late, "scheduled", 40)
+
+    def opened():
+        return connection.execute("select state from tributary.circuit_breakers").fetchall() == [("open",)]
+
+    desk.wait(opened, 40, "the breaker opens")
+    desk.wait(lambda: all(desk.state(run) == "scheduled" for run in bad), 40, "the others are put off")
+    assert desk.result(alone).keys() == {"$blob"}
+    with Client(database, hooks=[{"use": "blob", "url": str(desk.home / "blobs")}]) as client:
+        assert client.get(alone).result == text * 2
+    noted = connection.execute("select action, count(*) from tributary.audit_log group by action").fetchall()
+    found = dict(noted)
+    assert found["completed"] == 3
+    assert found["failed"] == 2
+    assert found["put_off"] >= 3
+
+
 def test_a_timeout_holds_over_a_hook_that_hangs(desk, hooked):
     hooked('[[hooks]]\nuse = "./hook_handlers.py:Hanging"\nnames = ["hook.slow.%"]\n', "--processes", "1")
     run = desk.submit("hook.slow.v1")
