@@ -8,7 +8,7 @@ set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_breaker circuit_breakers;
+    v_breaker record;
     v_now timestamptz := clock();
     v_token bigint;
 begin

@@ -6,7 +6,7 @@ set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_bucket rate_buckets;
+    v_bucket record;
     v_each constant float8 := p_per::float8 / p_rate;
     v_tokens float8;
     v_back timestamptz;

@@ -9,7 +9,7 @@ set search_path to tributary, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_breaker circuit_breakers;
+    v_breaker record;
     v_failed timestamptz[];
     v_now timestamptz := clock();
 begin
