@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import pickle
 from importlib import metadata
 
@@ -11,7 +10,7 @@ import pytest
 
 from tributary_daemon import Hook, config
 from tributary_daemon.errors import ConfigError
-from tributary_daemon.handlers.hooks import is_for
+from tributary_daemon.handlers.hooks import Host, is_for
 from tributary_daemon.hooks.loading import SHIPPED, loaded, make
 from tributary_daemon.hooks.validation import Validation
 
@@ -105,7 +104,9 @@ def test_they_stand_in_trib_toml_in_their_order(tmp_path):
     (tmp_path / "trib.toml").write_text('[[hooks]]\nname = "validation"\n')
     with pytest.raises(ConfigError, match="hook 1 does not say what to use"):
         config.load({}, environ={"HOME": str(tmp_path)}, cwd=tmp_path)
-    assert json.dumps(found.hooks)
+    (tmp_path / "trib.toml").write_text('[[hooks]]\nuse = "a.b:C"\nsince = 2030-01-01\n')
+    with pytest.raises(ConfigError, match=r"hook 1 \(a\.b:C\) holds a date"):
+        config.load({}, environ={"HOME": str(tmp_path)}, cwd=tmp_path)
 
 
 def test_a_hook_of_a_table_travels_to_other_processes():
@@ -113,3 +114,21 @@ def test_a_hook_of_a_table_travels_to_other_processes():
     for twin in (copy.copy(hook), pickle.loads(pickle.dumps(hook))):
         assert isinstance(twin, Validation)
         assert (twin.names, twin._payload_faults([])) == (("a.%",), "payload: [] is not of type 'object'")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"use": "audit", "keep": "30d"},
+        {"use": "blob", "url": "memory://blobs"},
+        {"use": "circuit_breaker", "key": "to"},
+        {"use": "rate_limit", "rate": "1/s"},
+        {"use": "validation", "result": {}},
+    ],
+)
+def test_shipped_hooks_travel_to_isolated_processes_and_are_opened_there(table):
+    (hook,) = make([table])
+    twin = pickle.loads(pickle.dumps(hook))
+    twin.open(Host(lambda: "postgresql://nowhere", "there", "worker"))
+    twin.close()
+    assert type(twin) is type(hook)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -141,6 +142,13 @@ def hooks(value: Any) -> tuple[Mapping[str, Any], ...]:
             raise Refused(f"hook {place} is no table; write [[hooks]] and under it use = ...")
         if not isinstance(entry.get("use"), str) or not entry["use"].strip():
             raise Refused(f'hook {place} does not say what to use, e.g. use = "validation"')
+        try:
+            json.dumps(entry, allow_nan=False)
+        except (TypeError, ValueError):
+            # they are told to other processes
+            raise Refused(
+                f"hook {place} ({entry['use']}) holds a date, a time, nan or inf; write text"
+            ) from None
     return tuple(entries)
 
 
