@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tributary_daemon.errors import DatabaseUnreachable
-from tributary_daemon.store import db
+from tributary_daemon.store import db, session
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Side:
         return found
 
     def _connect(self, url: str) -> Watched:
-        connection = db.connect(url, application_name=_NAME, prepare_threshold=_PREPARED_AFTER)
+        connection = db.connect(
+            url, application_name=_NAME, prepare_threshold=_PREPARED_AFTER, limits=session.OWN
+        )
         connection.silence = SILENCE
         return connection
 
