@@ -9,7 +9,8 @@ declare
     -- rows live with their shard: all in one colocation group, that of steps
     v_sharded text[] := array[
         'steps', 'runs', 'payloads', 'edges', 'keys', 'unique_keys', 'attempts', 'event_log', 'dead_letters', 'progress',
-        'log_chunks', 'history', 'waits', 'signals', 'awaited', 'group_slots', 'queue_slots', 'step_cache'
+        'log_chunks', 'history', 'waits', 'signals', 'awaited', 'group_slots', 'queue_slots',
+        'audit_log', 'step_cache'
     ];
     -- small, read beside rows of every shard, seldom written: a copy on each node. What another refers to comes first.
     v_everywhere text[] := array[
@@ -22,7 +23,8 @@ declare
     ];
     -- only touched by what runs on the coordinator: the leader, schedules, limits of logins, migrations. They stay plain tables there.
     v_at_home text[] := array[
-        'leaders', 'migrations', 'queue_stats', 'schedules', 'schedule_fires', 'submit_limits'
+        'leaders', 'migrations', 'queue_stats', 'schedules', 'schedule_fires', 'submit_limits',
+        'circuit_breakers', 'rate_buckets'
     ];
 
     -- take the shard first and touch that shard alone: a call goes to the node where it lives
@@ -34,7 +36,7 @@ declare
         'find_loose_parts', 'find_parts', 'find_prunable', 'find_runs', 'find_unusual_intents', 'find_unusual_runs',
         'finish_leases', 'finish_mixed', 'finish_steps', 'fire_waits', 'first_error', 'hold_items', 'keep_history', 'leaf_results',
         'leave_asked', 'leave_ended', 'leave_runner', 'list_intents', 'list_runs', 'lock_lanes', 'lock_limited', 'lock_runs',
-        'mark_started', 'notify_waiters', 'promote', 'prune_batch', 'prune_kept', 'purge_cached', 'reconcile', 'release_closing', 'release_hook',
+        'mark_started', 'notify_waiters', 'promote', 'prune_audit', 'prune_batch', 'prune_kept', 'purge_cached', 'reconcile', 'release_closing', 'release_hook',
         'release_parked', 'release_parked_step', 'release_waiting', 'replace_intent', 'rescue', 'rescue_dead', 'run_state_now',
         'save_history', 'save_progress', 'settle_ended', 'settle_one', 'settle_steps', 'spend_room', 'start_over', 'steer_many',
         'stop_run', 'survey_lanes', 'suspend_steps', 'take_cached', 'take_key', 'tell_waiters', 'undecide_steps', 'window_end', 'works_below',

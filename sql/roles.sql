@@ -16,7 +16,7 @@ grant select on tributary.meta to {submit}, {read}, {worker}, {admin};
 grant execute on routine tributary.submit, tributary.submit_intent, tributary.submit_workflow,
     tributary.submit_named, tributary.submit_alone, tributary.submit_row_with,
     tributary.submit_run, tributary.submit_run_alone, tributary.submit_run_with,
-    tributary.submit_intents, tributary.prepare_many, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count, tributary.tenant_to_submit, tributary.check_name
+    tributary.submit_intents, tributary.prepare_many, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count, tributary.tenant_to_submit, tributary.check_name, tributary.record_audit
     to {submit}, {admin}, {worker};
 grant insert on tributary.workflow_intent to {submit}, {admin}, {worker};
 -- of the row that an insert made; the view itself is read with the reader's rights, which this role does not have
@@ -49,7 +49,7 @@ grant insert, update, delete on tributary.runs, tributary.steps, tributary.paylo
     tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress, tributary.log_chunks,
     tributary.workers, tributary.processes, tributary.leaders, tributary.queue_counters, tributary.queue_slots, tributary.queue_stats,
     tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals, tributary.history,
-    tributary.waiters, tributary.awaited, tributary.step_cache
+    tributary.waiters, tributary.awaited, tributary.circuit_breakers, tributary.rate_buckets, tributary.step_cache
     to {worker}, {admin};
 grant insert, update (description, options, input_schema, output_schema, offered_at, updated_at) on tributary.registry to {worker};
 grant update (next_slot, next_at, last_slot, last_run_id, fired, missed, queued, state, error, updated_at, version, since)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tributary_daemon.errors import WaitOver as WaitOver
     from tributary_daemon.handlers.declare import handler as handler
     from tributary_daemon.handlers.declare_workflow import workflow as workflow
+    from tributary_daemon.handlers.hooks import Hook as Hook
     from tributary_daemon.handlers.resources import Use as Use
     from tributary_daemon.handlers.resources import resource as resource
     from tributary_daemon.handlers.step import Step as Step
@@ -39,6 +40,7 @@ _PLACES = {
     "AsyncClient": "app",
     "Client": "app",
     "HandlerTimeout": "errors",
+    "Hook": "handlers.hooks",
     "LeaseLost": "errors",
     "Migrator": "store.migrations",
     "Retry": "model.retry",
@@ -64,6 +66,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "HandlerTimeout",
+    "Hook",
     "LeaseLost",
     "Migrator",
     "Retry",

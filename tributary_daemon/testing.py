@@ -34,7 +34,9 @@ from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.errors import NotFound, NotPossible
 from tributary_daemon.handlers import overrides
 from tributary_daemon.handlers.declare import name_of
+from tributary_daemon.handlers.hooks import Host
 from tributary_daemon.handlers.overrides import override
+from tributary_daemon.hooks.loading import make, opened
 from tributary_daemon.model import durations
 from tributary_daemon.model.control import CONTROL_NAMES
 from tributary_daemon.store import db, functions, membership
@@ -46,7 +48,7 @@ from tributary_daemon.store.scratch import ScratchDatabase
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.targets import Target
     from tributary_daemon.client.workflow import Workflow
     from tributary_daemon.daemon.held import Held
+    from tributary_daemon.handlers.hooks import Hook
     from tributary_daemon.handlers.registry import Handler, Registry
     from tributary_daemon.spec.workflow import WorkflowSpec
 
@@ -86,6 +89,7 @@ def run_workflow(
     start: datetime | None = None,
     url: str | None = None,
     resources: Mapping[Callable[..., Any], Any] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Document:
     """Run a workflow or an intent to its end on a fresh database and return its document.
 
@@ -96,11 +100,12 @@ def run_workflow(
         start: what the clock shows at first.
         url: see `Bench`.
         resources: see `Bench`.
+        hooks: see `Bench`.
 
     Raises:
         NotPossible: it waits for something that no passing of time brings.
     """
-    with Bench(handlers=handlers, start=start, url=url, resources=resources) as bench:
+    with Bench(handlers=handlers, start=start, url=url, resources=resources, hooks=hooks) as bench:
         return bench.run(target, inputs)
 
 
@@ -116,6 +121,7 @@ class Bench:
             Its user must be allowed to create databases.
         resources: resource -> what handlers get instead: a function (``def`` or ``lambda``) is called in its
             place, anything else is the value itself. The others are opened, and closed with the bench.
+        hooks: around submits and handlers, the outermost first; ``trib.toml`` is not asked.
 
     Attributes:
         client: reads and steers; submit through the bench, so that the clock counts.
@@ -131,8 +137,10 @@ class Bench:
         registry: Registry | None = None,
         url: str | None = None,
         resources: Mapping[Callable[..., Any], Any] | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         self._server = url
+        self._hooks = make(hooks)
         self._replaced = overrides.replacements(resources or {})
         self._given = registry
         self._held: Held | None = None
@@ -265,6 +273,7 @@ class Bench:
         offer = offered((), enable_shell=True) if self._given is None else Offer(self._given, [])
         self._registry = self._select(offer.registry)
         described = [item for item in offer.describe() if item["name"] in self._registry]
+        hooks = opened(self._hooks, Host(self._at, "testing", "worker"), self._registry)
         Migrator(url).up()
         self._url = url
         self._connection = db.connect(url, application_name="trib testing")
@@ -287,8 +296,12 @@ class Bench:
         functions.register(self._connection, [item for item in described if "function" in item])
         self._contexts = Contexts()
         self._scheduler = Scheduler()
-        self._alone = Alone(self._replaced)
-        self.client = Client(url)
+        self._alone = Alone(self._replaced, hooks)
+        self.client = Client(url, hooks=self._hooks)
+
+    def _at(self) -> str:
+        # with the time that the clock shows
+        return conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
 
     def _select(self, registry: Registry) -> Registry:
         if self._wanted is None:
@@ -350,8 +363,7 @@ class Bench:
     def _attempt(self, held: Held) -> None:
         inbox = Inbox()
         # the clock stands still meanwhile, so that what the step opens by itself may show the same time
-        at = conninfo.make_conninfo(self._url, options=f"-c tributary.fake_now={self._now.isoformat()}")
-        powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
+        powers = ProcessRuntime(self._at(), self._process, inbox, ConnectionSlots(1))
         held.started_at = held.claimed_at
         self._held = held
         try:

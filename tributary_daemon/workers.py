@@ -16,15 +16,17 @@ from tributary_daemon.daemon import running
 from tributary_daemon.daemon.options import WorkerOptions, parse_queues
 from tributary_daemon.daemon.patience import patiently
 from tributary_daemon.handlers.discovery import require
+from tributary_daemon.hooks.loading import make
 from tributary_daemon.observers import logs
 from tributary_daemon.store.migrations import ensure_schema
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from tributary_daemon.config import Config
+    from tributary_daemon.handlers.hooks import Hook
 
     Say = Callable[[str], None]
 
@@ -71,7 +73,8 @@ def private_worker(
         DatabaseError: no connection, or the schema cannot be used.
     """
     wiring, settings, worker = _private(config, options, say, local=local, directory=directory)
-    with worker, Client(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
+    hooks = make(config.hooks if options.hooks is None else options.hooks)
+    with worker, Client(wiring, dataclasses.replace(settings, runner=worker.worker_id), hooks=hooks) as own:
         yield own
 
 
@@ -81,8 +84,10 @@ async def private_worker_async(
 ) -> AsyncIterator[AsyncClient]:
     """Do what `private_worker` does for asyncio."""
     wiring, settings, worker = _private(config, options, say, local=local)
+    hooks = make(config.hooks if options.hooks is None else options.hooks)
     with worker:
-        async with AsyncClient(wiring, dataclasses.replace(settings, runner=worker.worker_id)) as own:
+        started = dataclasses.replace(settings, runner=worker.worker_id)
+        async with AsyncClient(wiring, started, hooks=hooks) as own:
             yield own
 
 
@@ -114,6 +119,7 @@ class Configured(Protocol):
     """A client that knows its configuration: the `Client` of the package."""
 
     config: Config
+    hooks: tuple[Hook, ...]
 
     def connect(self) -> None: ...
 
@@ -133,6 +139,7 @@ class Worker:
         name: shown in ``trib workers``.
         drain_timeout: seconds that `stop` waits for what runs.
         enable_shell: whether it runs shell steps.
+        hooks: around its handlers, the outermost first; those of the client unless given.
     """
 
     def __init__(
@@ -146,6 +153,7 @@ class Worker:
         name: str | None = None,
         drain_timeout: float = 60.0,
         enable_shell: bool = False,
+        hooks: Sequence[Hook] | None = None,
     ) -> None:
         config = client.config
         options = WorkerOptions(
@@ -157,6 +165,7 @@ class Worker:
             name=name,
             drain_timeout=drain_timeout,
             enable_shell=enable_shell,
+            hooks=tuple(client.hooks if hooks is None else hooks),
         )
         client.connect()
         self._worker = running.BackgroundWorker(

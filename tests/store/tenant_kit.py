@@ -62,6 +62,9 @@ def fill(owner, tenant, revision):
         "insert into tributary.groups select 1, false, tenant_id, 'g' from tributary.steps where run_id = %s",
         "insert into tributary.group_slots select run_id, 1, now(), now(), 0, shard, false, 'held', tenant_id, 'g' from tributary.steps where run_id = %s",
         "insert into tributary.queue_slots select run_id, 1, 0, shard, 'heavy' from tributary.steps where run_id = %s",
+        "insert into tributary.circuit_breakers (tenant_id, name, state, updated_at) select tenant_id, tenant_id, 'closed', now() from tributary.steps where run_id = %s",
+        "insert into tributary.rate_buckets (tenant_id, name, tokens, filled_at, returns_at, full_at) select tenant_id, tenant_id, 1, now(), now(), now() from tributary.steps where run_id = %s",
+        "insert into tributary.audit_log (run_id, at, shard, tenant_id, action, name, login, place) select run_id, now(), shard, tenant_id, 'known', tenant_id, 'x', 'x' from tributary.steps where run_id = %s",
         "insert into tributary.waiters values (%s, now())",
         "insert into tributary.awaited select run_id, run_id, shard from tributary.steps where run_id = %s",
     ):

@@ -72,6 +72,18 @@ ACTS = {
     "select tributary.rescue(0::smallint, '10 s', 1)": {"worker", "admin"},
     "select * from tributary.prune_batch(0::smallint, null, null, '1 day', null, null, null, 10)": {
         "worker", "admin"},
+    "select * from tributary.ask_breaker('', 'x', 1, 1)": {"worker", "admin"},
+    "select tributary.tell_breaker('', 'x', false, null, 5, 60, 30, 1)": {"worker", "admin"},
+    "select tributary.take_token('', 'x', 1, 1, 1)": {"worker", "admin"},
+    "delete from tributary.circuit_breakers": {"worker", "admin"},
+    "select tributary.record_audit('{intent}', '', 'known', 'x', null, 1, 'x', null, null, null, null, null, 1)": {
+        "submit", "worker", "admin", "app"},
+    "select tributary.prune_audit(0::smallint, 1)": {"worker", "admin"},
+    "select count(*) from tributary.audit_log": READERS,
+    "insert into tributary.audit_log (run_id, at, shard, tenant_id, action, name, login, place)"
+    " values ('{intent}', now(), 0, '', 'known', 'x', 'x', 'x')": set(),
+    "update tributary.audit_log set name = 'x'": set(),
+    "delete from tributary.audit_log": set(),
     # steering
     "select tributary.cancel('{intent}')": {"worker", "admin", "app"},
     "select tributary.signal('{run}', 'go')": {"worker", "admin", "app"},
@@ -252,7 +264,7 @@ def test_what_runs_with_the_owners_rights_is_listed_and_has_a_fixed_search_path(
         "submit_run_with", "submit_intents", "prepare_many", "workflow_intent_insert", "await_ends", "leave_waiters",
         "register_functions", "cancel", "signal", "approve", "reject", "change", "retry", "retry_only", "retry_preview",
         "requeue", "requeue_steps", "pause_run", "resume_run", "steer_many", "drop_dead_letter", "queue_held",
-        "session_tenants", "sees_row", "sees_schedule",
+        "session_tenants", "sees_row", "sees_schedule", "record_audit", "prune_audit",
     }  # fmt: skip
     assert {name for name, config in found.items() if "search_path=tributary, pg_temp" not in config} == set()
 

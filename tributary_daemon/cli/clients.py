@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tributary_daemon.client.client import Client
 from tributary_daemon.client.options import Settings
+from tributary_daemon.hooks.loading import make
 from tributary_daemon.wiring import wired
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def open_client(config: Config, *, say: Say | None = None) -> Client:
         DatabaseUnreachable: no connection, or no database is configured and none may be started.
         SchemaError: the schema cannot be used.
         EmbeddedError: the embedded server does not start.
+        ConfigError: a hook cannot be made.
     """
-    client = Client(wired(config, say=say), Settings.of(config))
+    client = Client(wired(config, say=say), Settings.of(config), hooks=make(config.hooks))
     client.connect()
     return client

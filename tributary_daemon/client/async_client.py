@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from tributary_daemon.client import calls, many, registered, repeating, submitting, targets, waiting
+from tributary_daemon.client import calls, hooking, many, registered, repeating, submitting, targets, waiting
 from tributary_daemon.client.async_function_face import AsyncFunctionFace
 from tributary_daemon.client.async_reader import AsyncReader
 from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
 from tributary_daemon.client.borrowed import aborrowed
+from tributary_daemon.client.hooking import SubmitHooks
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import timedelta
     from pathlib import Path
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.workflow import Given
+    from tributary_daemon.handlers.hooks import Hook
     from tributary_daemon.spec.workflow import WorkflowSpec
+    from tributary_daemon.store.submit import Terms
 
 T = TypeVar("T")
 
@@ -85,6 +90,7 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
         wiring: how it comes to its database; `tributary_daemon.app` provides it.
         settings: what it adds to all it submits.
         private: opens a client whose work is served by processes of this program only; for `run`.
+        hooks: called before and after each submit; None for none.
     """
 
     def __init__(
@@ -92,9 +98,11 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
         wiring: Wiring,
         settings: Settings,
         private: Callable[[], AbstractAsyncContextManager[AsyncClient]] | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         super().__init__(wiring, settings)
         self._private = private
+        self._hooks = SubmitHooks(hooks, wiring.url) if hooks else None
 
     async def submit(
         self,
@@ -123,6 +131,9 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             DatabaseError: see `DatabaseError`.
         """
         call = await self._call(target, payload, options, strict=strict)
+        if self._hooks is not None:
+            taking = replace(call, settings=self._hooks.takes(call.settings))
+            return self._receipt(await self._hooked(self._hooks, taking, connection))
         if connection is None:
             return self._receipt(await self._link.run(call.record, again=call.repeatable))
         async with aborrowed(connection) as lent:
@@ -155,9 +166,23 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             InvalidInput: a payload or an option is refused; nothing was stored.
         """
         terms = many.terms(self._settings, options)
-        texts = many.encode(name, payloads, self._settings)
+        taking = self._settings if self._hooks is None else self._hooks.takes(self._settings)
+        texts = many.encode(name, payloads, taking)
         if not texts:
             return []
+        if self._hooks is None:
+            return await self._write_many(name, texts, terms, connection)
+        works = await self._hooks.abefore(
+            hooking.many_of(name, texts, terms, borrowed=connection is not None)
+        )
+        texts = hooking.texts_of(works, self._settings)
+        ids = await self._write_many(name, texts, terms, connection)
+        await self._hooks.aafter(works, hooking.receipts_of(ids, name, terms))
+        return ids
+
+    async def _write_many(
+        self, name: str, texts: list[str], terms: Terms, connection: AsyncCaller | None
+    ) -> list[str]:
         if connection is None:
             async with self._link.transaction() as own:
                 return await many.awrite(own, name, texts, terms)
@@ -259,6 +284,51 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
                 await own.give_up(receipt.id)
                 raise
         return result if given is None else read_as(target, result)
+
+    async def get(self, id: str, *, connection: AsyncCaller | None = None) -> Document:  # noqa: A002
+        """Read a run with its steps, or an intent with its attempts; see `AsyncReader.get`."""
+        return await self._loaded(await super().get(id, connection=connection))
+
+    async def wait(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        timeout: float | str | timedelta | None = None,  # noqa: ASYNC109 - the same face as Client
+        *,
+        poll: float | None = None,
+        seen: Seen | None = None,
+    ) -> Document:
+        """Wait for the end of a run or an intent and return it; see `AsyncReader.wait`."""
+        return await self._loaded(await super().wait(id, timeout, poll=poll, seen=seen))
+
+    async def _loaded(self, document: Document) -> Document:
+        if self._hooks is None or not self._hooks.keep:
+            return document
+        return await asyncio.to_thread(self._hooks.loaded, document)
+
+    async def close(self) -> None:
+        """Close the connections; the next call opens another one."""
+        await super().close()
+        if self._hooks is not None:
+            await asyncio.to_thread(self._hooks.close)
+
+    async def _hooked(
+        self, hooks: SubmitHooks, call: calls.Call, connection: AsyncCaller | None
+    ) -> Submitted:
+        if connection is None:
+            checked = await self._link.run(call.check, again=True)
+            works = await hooks.abefore(hooking.works_of(checked, borrowed=False))
+            stored = hooking.with_payloads(checked, works, self._settings)
+            done = await self._link.run(
+                lambda: submitting.store(stored, self._settings), again=call.repeatable
+            )
+        else:
+            async with aborrowed(connection) as lent:
+                checked = await db.arun(lent, call.check())
+                works = await hooks.abefore(hooking.works_of(checked, borrowed=True))
+                stored = hooking.with_payloads(checked, works, self._settings)
+                done = await db.arun(lent, submitting.store(stored, self._settings))
+        await hooks.aafter(works, [done] * len(works))
+        return done
 
     async def _call(
         self, target: Target, payload: Any, options: SubmitOptions, *, strict: bool

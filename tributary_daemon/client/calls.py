@@ -72,6 +72,10 @@ class Call:
         """Return the operation that records it."""
         return submitting.record(self.target, self.terms, self.settings, strict=self.strict)
 
+    def check(self) -> Operation[submitting.Checked]:
+        """Return the operation that checks it and returns what is to be stored."""
+        return submitting.check(self.target, self.terms, self.settings, strict=self.strict)
+
     def dry_run(self) -> Operation[dict[str, Any]]:
         """Return the operation that says what would be recorded."""
         return submitting.dry_run(self.target, self.terms, self.settings, strict=self.strict)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from tributary_daemon.client import calls, many, registered, repeating, submitting, waiting
+from tributary_daemon.client import calls, hooking, many, registered, repeating, submitting, waiting
 from tributary_daemon.client.borrowed import borrowed
 from tributary_daemon.client.function_face import FunctionFace
+from tributary_daemon.client.hooking import SubmitHooks
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
 from tributary_daemon.client.scheduling_face import SchedulingFace
@@ -17,7 +18,7 @@ from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import Settings
     from tributary_daemon.client.submitting import Registration, Submitted
     from tributary_daemon.client.targets import Target
+    from tributary_daemon.client.waiting import Seen
     from tributary_daemon.client.workflow import Given
+    from tributary_daemon.handlers.hooks import Hook
     from tributary_daemon.spec.workflow import WorkflowSpec
+    from tributary_daemon.store.submit import Terms
 
 T = TypeVar("T")
 
@@ -82,6 +86,7 @@ class Client(Reader, SchedulingFace, FunctionFace):
         wiring: how it comes to its database; `tributary_daemon.app` provides it.
         settings: what it adds to all it submits.
         private: opens a client whose work is served by processes of this program only; for `run`.
+        hooks: called before and after each submit; None for none.
     """
 
     def __init__(
@@ -89,9 +94,11 @@ class Client(Reader, SchedulingFace, FunctionFace):
         wiring: Wiring,
         settings: Settings,
         private: Callable[[], AbstractContextManager[Client]] | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         super().__init__(wiring, settings)
         self._private = private
+        self._hooks = SubmitHooks(hooks, wiring.url) if hooks else None
 
     def submit(
         self,
@@ -120,6 +127,9 @@ class Client(Reader, SchedulingFace, FunctionFace):
             DatabaseError: see `DatabaseError`.
         """
         call = self._call(target, payload, options, strict=strict)
+        if self._hooks is not None:
+            taking = replace(call, settings=self._hooks.takes(call.settings))
+            return self._receipt(self._hooked(self._hooks, taking, connection))
         if connection is None:
             return self._receipt(self._link.run(call.record, again=call.repeatable))
         with borrowed(connection) as lent:
@@ -152,9 +162,19 @@ class Client(Reader, SchedulingFace, FunctionFace):
             InvalidInput: a payload or an option is refused; nothing was stored.
         """
         terms = many.terms(self._settings, options)
-        texts = many.encode(name, payloads, self._settings)
+        taking = self._settings if self._hooks is None else self._hooks.takes(self._settings)
+        texts = many.encode(name, payloads, taking)
         if not texts:
             return []
+        if self._hooks is None:
+            return self._write_many(name, texts, terms, connection)
+        works = self._hooks.before(hooking.many_of(name, texts, terms, borrowed=connection is not None))
+        texts = hooking.texts_of(works, self._settings)
+        ids = self._write_many(name, texts, terms, connection)
+        self._hooks.after(works, hooking.receipts_of(ids, name, terms))
+        return ids
+
+    def _write_many(self, name: str, texts: list[str], terms: Terms, connection: Caller | None) -> list[str]:
         if connection is None:
             with self._link.transaction() as own:
                 return many.write(own, name, texts, terms)
@@ -259,6 +279,45 @@ class Client(Reader, SchedulingFace, FunctionFace):
                 own.give_up(receipt.id)
                 raise
         return result if given is None else read_as(target, result)
+
+    def get(self, id: str, *, connection: Caller | None = None) -> Document:  # noqa: A002
+        """Read a run with its steps, or an intent with its attempts; see `Reader.get`."""
+        return self._loaded(super().get(id, connection=connection))
+
+    def wait(
+        self,
+        id: str,  # noqa: A002 - the word of the documents
+        timeout: float | str | timedelta | None = None,
+        *,
+        poll: float | None = None,
+        seen: Seen | None = None,
+    ) -> Document:
+        """Wait for the end of a run or an intent and return it; see `Reader.wait`."""
+        return self._loaded(super().wait(id, timeout, poll=poll, seen=seen))
+
+    def _loaded(self, document: Document) -> Document:
+        return document if self._hooks is None or not self._hooks.keep else self._hooks.loaded(document)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens another one."""
+        super().close()
+        if self._hooks is not None:
+            self._hooks.close()
+
+    def _hooked(self, hooks: SubmitHooks, call: calls.Call, connection: Caller | None) -> Submitted:
+        if connection is None:
+            checked = self._link.run(call.check, again=True)
+            works = hooks.before(hooking.works_of(checked, borrowed=False))
+            stored = hooking.with_payloads(checked, works, self._settings)
+            done = self._link.run(lambda: submitting.store(stored, self._settings), again=call.repeatable)
+        else:
+            with borrowed(connection) as lent:
+                checked = db.run(lent, call.check())
+                works = hooks.before(hooking.works_of(checked, borrowed=True))
+                stored = hooking.with_payloads(checked, works, self._settings)
+                done = db.run(lent, submitting.store(stored, self._settings))
+        hooks.after(works, [done] * len(works))
+        return done
 
     def _call(self, target: Target, payload: Any, options: SubmitOptions, *, strict: bool) -> calls.Call:
         known = self._signatures()

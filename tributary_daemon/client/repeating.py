@@ -10,6 +10,7 @@ from tributary_daemon.client.demands import demand
 from tributary_daemon.client.reading import missing, resolve_id
 from tributary_daemon.client.submitting import Submitted
 from tributary_daemon.client.targets import IntentTarget, NameTarget
+from tributary_daemon.client.unknown import lacking
 from tributary_daemon.errors import NotFound
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import intents, runs, submit
@@ -95,7 +96,7 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
         name=run.name,
         state=reply.state,
         created=reply.created,
-        warnings=(yield from submitting.lacking(spec, reply, settings)),
+        warnings=(yield from lacking(spec, reply, settings)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from tributary_daemon import codec
 from tributary_daemon.client import options, schedules, submitting, targets
 from tributary_daemon.client.schedule_records import BackfilledSlot
+from tributary_daemon.client.unknown import unknown
 from tributary_daemon.engine.preconditions import demanded_of_slot
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import cron as crons
@@ -130,7 +131,7 @@ def schedule(
         submitting.check_payload(what.name, text)
         offered = yield from submit.known_names()
         if what.name not in offered:
-            warnings = yield from submitting.unknown([what.name])
+            warnings = yield from unknown([what.name])
     wanted = stored.Wanted(
         name, settings.tenant, kind, what.name, cron, zone, text, terms.submit, terms.labels, overlap,
         _span(given.get("catchup")), _span(given.get("jitter")), given.get("paused") or False,

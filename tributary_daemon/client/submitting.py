@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
-from tributary_daemon.client import registered
 from tributary_daemon.client.demands import demand
 from tributary_daemon.client.misfits import as_warnings, found_misfits, refuse
-from tributary_daemon.client.revisions import handler_names, keep_children, names_beside, revision
+from tributary_daemon.client.revisions import handler_names, keep_children, revision
 from tributary_daemon.client.targets import IntentTarget, NameTarget, SpecTarget, function_here
+from tributary_daemon.client.unknown import lacking, refuse_unknown, unknown_texts
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.model import cron as crons
@@ -22,14 +21,12 @@ from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from uuid import UUID
 
     from tributary_daemon.client.options import Settings
     from tributary_daemon.errors import Problem
     from tributary_daemon.store.db import Operation
-
-SHELL: Final = "trib.shell.v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +61,40 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class _Intent:
+class Intent:
+    """An intent that has been checked; ``payload`` is JSON text."""
+
     name: str
     payload: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
+    """A run that has been checked.
+
+    Attributes:
+        spec: of the workflow.
+        inputs: JSON text.
+        payloads: JSON text of what stands in for the ``with`` of steps; None for nothing.
+        revision_id: of a registered workflow.
+        warnings: of its file.
+        elsewhere: the steps that ``payloads`` names.
+    """
+
     spec: WorkflowSpec
     inputs: str
     payloads: str | None
     revision_id: UUID | None
     warnings: tuple[str, ...]
     elsewhere: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Work that may be stored, and its options."""
+
+    work: Intent | Run
+    terms: submit.Terms
 
 
 def record(
@@ -95,22 +113,38 @@ def record(
         InvalidInput: inputs, payload, options or (strict) an unknown handler; nothing was stored.
         KeyConflict: the key is known under another name.
     """
-    work: _Intent | _Run
     if isinstance(target, NameTarget) and not strict and function_here(target.name) is None:
         tried = yield from _record_named(target, terms, settings)
         if isinstance(tried, Submitted):
             return tried
-        work = tried
-    else:
-        work = yield from _checked(target, terms, settings)
+        return (yield from store((yield from _demanded(tried, terms)), settings))
+    return (yield from store((yield from check(target, terms, settings, strict=strict)), settings))
+
+
+def check(
+    target: IntentTarget | SpecTarget | NameTarget, terms: submit.Terms, settings: Settings, *, strict: bool
+) -> Operation[Checked]:
+    """Check a target completely and return what is to be stored; errors and arguments as of `record`."""
+    work = yield from _checked(target, terms, settings)
     if strict:
-        yield from _refuse_unknown(_names(work), private=settings.private is not None)
-        if isinstance(work, _Run) and settings.private is None:
+        yield from refuse_unknown(_names(work), private=settings.private is not None)
+        if isinstance(work, Run) and settings.private is None:
             refuse((yield from found_misfits(work.spec, work.elsewhere)))
-    if isinstance(work, _Intent):
+    return (yield from _demanded(work, terms))
+
+
+def _demanded(work: Intent | Run, terms: submit.Terms) -> Operation[Checked]:
+    if isinstance(work, Intent):
+        return Checked(work, terms)
+    return Checked(work, (yield from demand(work.spec, work.inputs, terms)))
+
+
+def store(checked: Checked, settings: Settings) -> Operation[Submitted]:
+    """Record what `check` has returned."""
+    work, terms = checked.work, checked.terms
+    if isinstance(work, Intent):
         reply = yield from submit.intent(work.name, work.payload, terms)
         return _submitted(work.name, reply)
-    terms = yield from demand(work.spec, work.inputs, terms)
     if work.revision_id is None:
         yield from keep_children(work.spec)
         run = yield from submit.run_of_spec(revision(work.spec), work.inputs, work.payloads, terms)
@@ -133,7 +167,7 @@ def record(
 
 def _record_named(
     target: NameTarget, terms: submit.Terms, settings: Settings
-) -> Operation[Submitted | _Intent | _Run]:
+) -> Operation[Submitted | Intent | Run]:
     """Record an intent in one round trip; return what is still to be recorded if the name is a workflow's."""
     try:
         work = _intent(target.name, target.payload, terms, settings)
@@ -153,7 +187,7 @@ def _submitted(name: str, reply: submit.IntentReply) -> Submitted:
         name=name,
         state=reply.state,
         created=reply.created,
-        warnings=() if reply.known else _unknown_texts([name], reply.names or ()),
+        warnings=() if reply.known else unknown_texts([name], reply.names or ()),
     )
 
 
@@ -169,10 +203,10 @@ def dry_run(
     known = yield from submit.known_names()
     missing = [name for name in _names(work) if name not in known]
     if strict:
-        yield from _refuse_unknown(missing)
-    warnings = _unknown_texts(missing, known)
+        yield from refuse_unknown(missing)
+    warnings = unknown_texts(missing, known)
     misfits: tuple[Problem, ...] = ()
-    if isinstance(work, _Run):
+    if isinstance(work, Run):
         misfits = yield from found_misfits(work.spec, work.elsewhere)
         if strict:
             refuse(misfits)
@@ -182,7 +216,7 @@ def dry_run(
         "tenant": terms.tenant,
         **terms.special,
     }
-    if isinstance(work, _Intent):
+    if isinstance(work, Intent):
         return {
             "kind": "intent",
             "name": work.name,
@@ -229,7 +263,7 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     warnings.extend(as_warnings(misfits))
     if strict:
         refuse(misfits)
-        yield from _refuse_unknown(handler_names(spec))
+        yield from refuse_unknown(handler_names(spec))
         before = yield from submit.registered(spec.name)
         if before is not None and before.hash != kept.hash:
             raise InvalidInput(
@@ -243,7 +277,7 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
             f"{spec.name} had other content; new runs take this revision, running ones keep theirs"
         )
     known = yield from submit.known_names()
-    warnings.extend(_unknown_texts([name for name in handler_names(spec) if name not in known], known))
+    warnings.extend(unknown_texts([name for name in handler_names(spec) if name not in known], known))
     return Registration(
         name=spec.name, revision=str(submit.revision_of(kept.hash)), change=change, warnings=tuple(warnings)
     )
@@ -251,7 +285,7 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
 
 def _checked(
     target: IntentTarget | SpecTarget | NameTarget, terms: submit.Terms, settings: Settings
-) -> Operation[_Intent | _Run]:
+) -> Operation[Intent | Run]:
     match target:
         case IntentTarget():
             return _intent(target.name, target.payload, terms, settings)
@@ -265,13 +299,13 @@ def _checked(
             return _intent(target.name, target.payload, terms, settings)
 
 
-def _named_run(found: submit.Registered, target: NameTarget, settings: Settings) -> _Run:
+def _named_run(found: submit.Registered, target: NameTarget, settings: Settings) -> Run:
     spec = WorkflowSpec.from_plan(found.plan)
     # a name may have been given to a revision that was written under another one
     return _run(spec, target.payload, {}, settings, found.revision_id)
 
 
-def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) -> _Intent:
+def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) -> Intent:
     if terms.labels:
         raise InvalidInput(
             "intents have no labels", hint="put what you filter by into the name or the payload"
@@ -280,7 +314,7 @@ def _intent(name: str, payload: Any, terms: submit.Terms, settings: Settings) ->
         raise InvalidInput("an intent has no cache", hint="only steps of workflows are cached")
     text = codec.dumps({} if payload is None else payload, max_bytes=settings.max_payload)
     check_payload(name, text)
-    return _Intent(name, text)
+    return Intent(name, text)
 
 
 def check_payload(name: str, payload: str, *, what: str | None = None) -> None:
@@ -311,7 +345,7 @@ def _run(
     payloads: Mapping[str, Any],
     settings: Settings,
     revision_id: UUID | None = None,
-) -> _Run:
+) -> Run:
     refuse_unsupported(spec)
     text = codec.dumps({} if inputs is None else inputs, what="inputs", max_bytes=settings.max_payload)
     given = codec.loads(text, what="inputs")
@@ -330,7 +364,7 @@ def _run(
                 codec.dumps(value, what=what, max_bytes=settings.max_payload),
                 what=f"step {step.id!r}",
             )
-    return _Run(
+    return Run(
         spec,
         text,
         json.dumps(payloads) if payloads else None,
@@ -340,59 +374,5 @@ def _run(
     )
 
 
-def _names(work: _Intent | _Run) -> list[str]:
-    return [work.name] if isinstance(work, _Intent) else handler_names(work.spec)
-
-
-def _refuse_unknown(names: Iterable[str], *, private: bool = False) -> Operation[None]:
-    foreign = [name for name in names if name not in REGISTRY]
-    if private and (missing := [name for name in foreign if name != SHELL]):
-        # other workers may offer it, but they do not serve a private queue
-        raise InvalidInput(
-            "\n".join(
-                f"no handler '{name}' is loaded here{_guess(name, REGISTRY.names())}" for name in missing
-            ),
-            hint="import the module that declares it: --import ./handlers.py",
-        )
-    if private or not foreign:
-        return
-    known = yield from submit.known_names()
-    texts = _unknown_texts([name for name in foreign if name not in known], known, waits=False)
-    if texts:
-        raise InvalidInput("\n".join(texts), hint="start a worker that has it, or submit without --strict")
-
-
-def lacking(spec: WorkflowSpec, run: submit.RunReply, settings: Settings) -> Operation[tuple[str, ...]]:
-    """Return a warning for each handler of a run that no worker has offered, and shell steps nobody runs."""
-    names = list(run.unknown)
-    # that a worker has offered shell steps once says nothing: each `trib run` does
-    if run.created and (beside := names_beside(spec)):
-        offered = yield from submit.known_names()
-        names += [name for name in beside if name not in {*names, *offered}]
-    if run.created and settings.private is None and SHELL not in names and SHELL in handler_names(spec):
-        known = yield from registered.handlers()
-        names += [SHELL] * all(row.name != SHELL or not row.served for row in known)
-    return (yield from unknown(names)) if names else ()
-
-
-def unknown(names: Iterable[str]) -> Operation[tuple[str, ...]]:
-    """Return a warning for each handler name that no worker has offered, with the nearest known one."""
-    known = yield from submit.known_names()
-    return _unknown_texts(names, known)
-
-
-def _unknown_texts(names: Iterable[str], known: Iterable[str], *, waits: bool = True) -> tuple[str, ...]:
-    candidates = {*known, *REGISTRY.names()}
-    texts, wait = [], "; it waits for one" * waits
-    for name in dict.fromkeys(names):
-        if name == SHELL:
-            texts.append(f"no worker runs shell steps yet{wait and f'{wait} with --enable-shell'}")
-            continue
-        texts.append(f"no worker has offered the handler '{name}' yet{wait}{_guess(name, candidates)}")
-    return tuple(texts)
-
-
-def _guess(name: str, candidates: Iterable[str]) -> str:
-    known = sorted(candidates)
-    near = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+def _names(work: Intent | Run) -> list[str]:
+    return [work.name] if isinstance(work, Intent) else handler_names(work.spec)

@@ -176,6 +176,9 @@ class Config:
         default_factory=_nothing,
         metadata=_meta(parse.option_defaults, "options of submits at the level config: queue, priority, …"),
     )
+    hooks: tuple[Mapping[str, Any], ...] = field(
+        default=(), metadata=_meta(parse.hooks, "what is called around submits and attempts, outermost first")
+    )
     sources: Mapping[str, str] = field(default_factory=_nothing, repr=False)
 
     def source(self, name: str) -> str:
@@ -203,7 +206,7 @@ def _shown(value: Any) -> str:
         case bool():
             return str(value).lower()
         case tuple():
-            return ",".join(value)
+            return ",".join(item if isinstance(item, str) else item["use"] for item in value)
         case float():
             return f"{value:g}s"
     return mask(str(dict(value))) if hasattr(value, "items") else mask(str(value))

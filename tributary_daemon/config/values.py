@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -130,6 +131,29 @@ def names(value: Any) -> tuple[str, ...]:
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise Refused("a list of names, or names joined by commas, is expected")
     return tuple(part.strip() for part in parts if part.strip())
+
+
+def hooks(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Parse the tables ``[[hooks]]``, or names of hooks joined by commas.
+
+    What the keys of each mean is for the hook to say.
+    """
+    entries = [{"use": part} for part in names(value)] if isinstance(value, str) else value
+    if not isinstance(entries, list | tuple):
+        raise Refused("tables [[hooks]], or names joined by commas, are expected")
+    for place, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise Refused(f"hook {place} is no table; write [[hooks]] and under it use = ...")
+        if not isinstance(entry.get("use"), str) or not entry["use"].strip():
+            raise Refused(f'hook {place} does not say what to use, e.g. use = "validation"')
+        try:
+            json.dumps(entry, allow_nan=False)
+        except (TypeError, ValueError):
+            # they are told to other processes
+            raise Refused(
+                f"hook {place} ({entry['use']}) holds a date, a time, nan or inf; write text"
+            ) from None
+    return tuple(entries)
 
 
 EVERY, SPREAD = "all", "auto"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
+    from tributary_daemon.engine.hooking import Hooks
     from tributary_daemon.handlers.resources import Resource
     from tributary_daemon.model.outcome import Outcome
 
@@ -27,9 +28,11 @@ class Alone:
 
     Args:
         replaced: what stands in for which resource.
+        hooks: around handlers; open, and closed with it.
     """
 
-    def __init__(self, replaced: Mapping[Resource, Resource]) -> None:
+    def __init__(self, replaced: Mapping[Resource, Resource], hooks: Hooks | None = None) -> None:
+        self._hooks = hooks
         self._pool = Pool(replaced)
         # it makes its loop when it is needed first
         self._runner = asyncio.Runner()
@@ -44,7 +47,7 @@ class Alone:
         """
         caching = Caching(POSTGRES, url, 1, _PATIENCE)
         try:
-            return self._run(held, Attempts(runtime, pool=self._pool, caching=caching))
+            return self._run(held, Attempts(runtime, pool=self._pool, caching=caching, hooks=self._hooks))
         finally:
             caching.close()
 
@@ -59,5 +62,7 @@ class Alone:
             if self._pool.needs_loop:
                 self._runner.run(self._pool.aclose())
             self._pool.close()
+            if self._hooks is not None:
+                self._hooks.close()
         finally:
             self._runner.close()

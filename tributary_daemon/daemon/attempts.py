@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.config.secrets import Secrets
 from tributary_daemon.daemon.caching import is_cached
 from tributary_daemon.daemon.functions import Functions
+from tributary_daemon.daemon.kept import Loading, kept, loaded, not_loaded
 from tributary_daemon.daemon.threads import shield
 from tributary_daemon.engine.control import run_control
 from tributary_daemon.engine.executor import execute_async, execute_sync
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.caching import Caching
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.runtime import ProcessRuntime
+    from tributary_daemon.engine.hooking import Hooks
     from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.store.contexts import StepFacts
 
 
 class Attempts:
@@ -39,6 +42,7 @@ class Attempts:
         secrets: of the worker; those of its environment unless given.
         pool: an empty one if omitted.
         caching: the step cache; None to run each step.
+        hooks: of the process; None for none.
     """
 
     def __init__(
@@ -47,17 +51,24 @@ class Attempts:
         secrets: Secrets | None = None,
         pool: Pool | None = None,
         caching: Caching | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._runtime = runtime
         self._caching = caching
         self._functions = Functions(runtime)
         self._secrets = secrets or Secrets()
+        self._hooks = hooks
+        # hooks that keep values elsewhere; None for none
+        self._keeping = hooks if hooks is not None and hooks.keep else None
+        self._powers: Any = runtime if self._keeping is None else Loading(runtime, self._keeping)
         self.pool = Pool() if pool is None else pool
 
     def run(self, held: Held) -> Outcome | None:
         """Run a sync handler, or a step of the engine's own, in the calling thread."""
         if held.control:
             assert held.facts is not None
+            if self._keeping is not None:
+                return self._run_kept(held, held.facts, self._keeping)
             return run_control(held, held.facts)
         # a COMMIT is not to be interrupted: what is raised into this thread stops here
         outcome = self._shielded(held)
@@ -68,7 +79,7 @@ class Attempts:
 
     async def arun(self, held: Held) -> Outcome | None:
         """Run an async handler in the running loop."""
-        refused = self.resolve(held)
+        refused = self.resolve(held) if self._keeping is None else await asyncio.to_thread(self.resolve, held)
         if refused is None and held.cache_key is not None and self._caching is not None:
             refused = await self._caching.alook(held)
         if refused is not None:
@@ -76,7 +87,8 @@ class Attempts:
         assert held.handler is not None
         if held.durable:
             return await self._functions.run(held, self.pool)
-        outcome = await execute_async(held.handler, held, Step(held, self._runtime), self.pool)
+        chain = None if self._hooks is None else self._hooks.of(held.handler)
+        outcome = await execute_async(held.handler, held, Step(held, self._powers), self.pool, chain)
         written = await self._runtime.asettle(held, outcome)
         if held.cache_key is not None:
             await self._akeep(held, outcome, written)
@@ -108,7 +120,14 @@ class Attempts:
         if refused is not None:
             return refused
         assert held.handler is not None
-        return execute_sync(held.handler, held, Step(held, self._runtime), self.pool)
+        chain = None if self._hooks is None else self._hooks.of(held.handler)
+        return execute_sync(held.handler, held, Step(held, self._powers), self.pool, chain)
+
+    def _run_kept(self, held: Held, facts: StepFacts, hooks: Hooks) -> Outcome:
+        try:
+            return kept(held, facts, run_control(held, loaded(held, facts, hooks)), hooks)
+        except Exception as error:  # noqa: BLE001 - hooks are user code
+            return not_loaded(held, error)
 
     def prepare(self, held: Held) -> Outcome | None:
         """Do what `resolve` does, and look whether the result is in the cache."""
@@ -150,7 +169,13 @@ class Attempts:
             return retried(unfit(error, held, "secret"), error, held)
         template = held.payload
         cached = self._caching is not None and is_cached(held)
-        payload = prepare(held, held.facts)
+        facts = held.facts
+        if self._keeping is not None:
+            try:
+                facts = loaded(held, facts, self._keeping)
+            except Exception as error:  # noqa: BLE001 - hooks are user code
+                return not_loaded(held, error)
+        payload = prepare(held, facts)
         if not isinstance(payload, str):
             return payload
         held.payload = payload

@@ -20,6 +20,7 @@ from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.settlement import end_groups
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.daemon.signs import Signs
+from tributary_daemon.hooks.loading import loaded
 from tributary_daemon.observers import logs
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ class Child:
         setup = ProcessSetup.load(lines.readline())
         sys.path[:] = [*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
         logs.configure(setup.log_format, setup.log_level)
-        offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
+        offer = offered(
+            setup.imports, enable_shell=setup.enable_shell, directory=setup.directory,
+            hooks=loaded(setup.hooks),
+        )  # fmt: skip
         _spare_the_collector()
         self.send({"say": "offer", "handlers": offer.describe(), "failures": offer.failures})
         try:

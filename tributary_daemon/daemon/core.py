@@ -37,6 +37,8 @@ from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.model.outcome import Completed, Discarded
+from tributary_daemon.handlers.hooks import Host
+from tributary_daemon.hooks.loading import loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +103,11 @@ class ProcessCore:
         self._caching = (
             None if setup.cache == OFF else Caching(setup.cache, setup.url, setup.shards, setup.cache_timeout)
         )
-        self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir), caching=self._caching)
+        self._hooks = loaded(setup.hooks, loop=lambda: self._crew.loop)
+        self._host = Host(lambda: setup.url, setup.label, "worker")
+        self._attempts = Attempts(
+            self._runtime, Secrets(setup.secrets_dir), caching=self._caching, hooks=self._hooks
+        )
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
         self._crew = Crew(
             setup.slots,
@@ -116,6 +122,8 @@ class ProcessCore:
 
     def start(self) -> None:
         """Start claiming."""
+        if self._hooks is not None:
+            self._hooks.open(self._host)
         self._crew.start()
         self._thread.start()
 
@@ -187,6 +195,8 @@ class ProcessCore:
             return
         if not pool.is_empty:
             close_within(pool, self._patience, lambda: self._sign(False, None))
+        if self._hooks is not None:
+            self._hooks.close_within(self._patience)
 
     def _watch(self, held: Held) -> None:
         self._crew.watch(held)

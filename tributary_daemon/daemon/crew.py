@@ -13,6 +13,7 @@ from tributary_daemon.errors import StepCancelled
 from tributary_daemon.model.states import Kind
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Coroutine, Iterable, Sequence
     from typing import Any
 
@@ -55,6 +56,11 @@ class Crew:
         self._threads.start()
         self._loop.start()
         self._deadlines.start()
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The loop of async handlers."""
+        return self._loop.loop
 
     def stop_all(self) -> None:
         """End threads, loop and clock; what still runs is left to the end of the process."""

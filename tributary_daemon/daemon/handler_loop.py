@@ -52,6 +52,11 @@ class HandlerLoop:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="handler-loop", daemon=True)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop itself."""
+        return self._loop
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

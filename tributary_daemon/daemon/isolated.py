@@ -32,15 +32,18 @@ from tributary_daemon.daemon.wire import (
     receive,
     send,
 )
+from tributary_daemon.handlers.hooks import Host
+from tributary_daemon.hooks.loading import opened
 from tributary_daemon.model.outcome import Discarded, ErrorRecord
 from tributary_daemon.model.states import Kind
 from tributary_daemon.observers import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tributary_daemon.daemon.chunks import Chunk
     from tributary_daemon.daemon.held import Held
+    from tributary_daemon.daemon.setup import ProcessSetup
     from tributary_daemon.model.outcome import Outcome
 
 _IDLE: Final = 10.0
@@ -135,11 +138,19 @@ def main() -> None:
         runtime = ProcessRuntime(
             setup.url, setup.process_id, _Forward(voice), _AskingSlots(voice), writer=writer
         )
-        outcome = _run(order, offer, Attempts(runtime), voice)
+        hooks = opened(setup.hooks, Host(_url_of(setup), setup.label, "worker"))
+        outcome = _run(order, offer, Attempts(runtime, hooks=hooks), voice)
+        if hooks is not None:
+            voice.say(Closing(outcome))
+            hooks.close_within(_LAST_WORDS)
         if writer is not None:
             _let_out(order.held, writer)
         voice.say(Answer(outcome, order.held.made))
         runtime.close()
+
+
+def _url_of(setup: ProcessSetup) -> Callable[[], str]:
+    return lambda: setup.url
 
 
 def _let_out(held: Held, writer: LineWriter) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.builtin import shell
 from tributary_daemon.handlers.discovery import discover
+from tributary_daemon.model.patterns import like
 from tributary_daemon.spec.functions import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tributary_daemon.engine.hooking import Hooks
     from tributary_daemon.handlers.registry import Handler, Registry
 
 
@@ -34,8 +35,21 @@ class Offer:
         return [_describe(handler) for handler in self.registry]
 
 
-def offered(imports: Sequence[str], *, enable_shell: bool = False, directory: str | None = None) -> Offer:
-    """Import entry points and modules; a handler whose signature is wrong is reported, not offered."""
+def offered(
+    imports: Sequence[str],
+    *,
+    enable_shell: bool = False,
+    directory: str | None = None,
+    hooks: Hooks | None = None,
+) -> Offer:
+    """Import entry points and modules; a handler that cannot be called is reported, not offered.
+
+    Args:
+        imports: modules or files.
+        enable_shell: offer the handler of shell steps.
+        directory: where those run.
+        hooks: that are to lie around them.
+    """
     found = discover(imports)
     failures = [
         {"module": failure.module, "names": list(failure.names), "error": failure.error}
@@ -45,6 +59,8 @@ def offered(imports: Sequence[str], *, enable_shell: bool = False, directory: st
     for handler in found.registry:
         try:
             _describe(handler)
+            if hooks is not None:
+                hooks.of(handler)
         except HandlerError as error:
             registry.remove(handler.name)
             failures.append(
@@ -62,14 +78,8 @@ def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """
     if not patterns:
         return sorted(names)
-    wanted = [_like(pattern) for pattern in patterns]
+    wanted = [like(pattern) for pattern in patterns]
     return sorted(name for name in names if any(pattern.fullmatch(name) for pattern in wanted))
-
-
-def _like(pattern: str) -> re.Pattern[str]:
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    meaning = {"%": ".*", "_": "."}
-    return re.compile("".join(meaning.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)
 
 
 def _describe(handler: Handler) -> dict[str, Any]:

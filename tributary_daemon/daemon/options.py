@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tributary_daemon.config import Config
+    from tributary_daemon.handlers.hooks import Hook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class WorkerOptions:
         recycle_age: seconds after which a process is replaced.
         recycle_memory: bytes of resident memory at which a process is replaced.
         health_listen: ``HOST:PORT`` where it tells its health; None for nowhere.
+        hooks: around its handlers instead of those of the configuration; None for these.
     """
 
     queues: Mapping[str, int | None]
@@ -46,6 +48,7 @@ class WorkerOptions:
     recycle_age: float | None = None
     recycle_memory: int | None = None
     health_listen: str | None = None
+    hooks: tuple[Hook, ...] | None = None
 
     @classmethod
     def of(cls, config: Config) -> WorkerOptions:

@@ -7,7 +7,7 @@ import platform
 import socket
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.config.values import SPREAD, shard_numbers
 from tributary_daemon.daemon.recycling import Recycling
@@ -59,6 +59,7 @@ class WorkerPlan:
         cache_timeout: seconds that a step waits for that.
         log_format: of the processes.
         log_level: of the processes.
+        hooks: around handlers, the outermost first; see `ProcessSetup`.
     """
 
     url: str
@@ -94,6 +95,7 @@ class WorkerPlan:
     cache_timeout: float
     log_format: str
     log_level: str
+    hooks: tuple[Any, ...] = ()
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -137,6 +139,7 @@ class WorkerPlan:
             log_level=self.log_level,
             silence_limit=self.silence_limit,
             drain_timeout=self.drain_timeout,
+            hooks=self.hooks,
         )
 
     def private(self, queue: str, *, directory: str) -> WorkerPlan:
@@ -207,6 +210,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         cache_timeout=config.cache_timeout,
         log_format=log_format,
         log_level=config.log_level,
+        hooks=config.hooks if options.hooks is None else options.hooks,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tributary_daemon import events
 from tributary_daemon.errors import DatabaseUnreachable, TributaryError
 from tributary_daemon.store import db
+from tributary_daemon.store.audits import AuditSweep
 from tributary_daemon.store.keeping import KeepSweep, KeySweep
 from tributary_daemon.store.pruning import Sweep
 
@@ -123,9 +124,14 @@ class Pruners:
 
 
 def pruners(plan: WorkerPlan, shards: int) -> Pruners:
-    """Return what a leader prunes: old work, what workflows say of their own runs, and unique keys."""
+    """Return what a leader prunes: old work, what workflows say of their own runs, unique keys, audits."""
     old = None if plan.retention is None else partial(Sweep, plan.retention, shards)
     if not plan.tends:
         return Pruners(Pruner(old))
     kept = partial(KeepSweep, shards, keep_letters=plan.keep_letters)
-    return Pruners(Pruner(old), Pruner(kept, _LONG_REST), Pruner(partial(KeySweep, shards), _LONG_REST))
+    return Pruners(
+        Pruner(old),
+        Pruner(kept, _LONG_REST),
+        Pruner(partial(KeySweep, shards), _LONG_REST),
+        Pruner(partial(AuditSweep, shards), _LONG_REST),
+    )

@@ -15,6 +15,7 @@ from tributary_daemon.daemon.offers import offered
 from tributary_daemon.daemon.plan import WorkerPlan, plan, usable_cores
 from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import TributaryError
+from tributary_daemon.hooks.loading import loaded
 from tributary_daemon.model.control import PRIVATE
 from tributary_daemon.store.cache.opening import require
 
@@ -30,9 +31,11 @@ def resolve(url: str, config: Config, options: WorkerOptions) -> WorkerPlan:
     """Return the plan of a worker on a database.
 
     Raises:
-        ConfigError: what its step cache needs is not installed.
+        ConfigError: what its step cache needs is not installed, or a hook cannot be made; its processes would
+            only find out one after the other.
     """
     require(config.cache)
+    loaded(config.hooks if options.hooks is None else options.hooks)
     return plan(url, config, options, version=version("tributary-daemon"), cores=usable_cores())
 
 
@@ -122,4 +125,5 @@ def _child(plan: WorkerPlan, number: int) -> Member:
 
 
 def _local(plan: WorkerPlan, number: int) -> Member:
-    return LocalMember(plan.setup(number), number, offered(plan.imports, enable_shell=plan.enable_shell))
+    offer = offered(plan.imports, enable_shell=plan.enable_shell, hooks=loaded(plan.hooks))
+    return LocalMember(plan.setup(number), number, offer)

@@ -40,6 +40,8 @@ class ProcessSetup:
         drain_timeout: seconds that the closing of its resources may take.
         cache: where results of steps are kept.
         cache_timeout: seconds that a step waits for that.
+        hooks: around its handlers, the outermost first: tables as ``trib.toml`` has them, or objects where
+            handlers run in the process of whoever made these.
     """
 
     url: str
@@ -67,6 +69,7 @@ class ProcessSetup:
     drain_timeout: float = 60.0
     cache: str = "postgres"
     cache_timeout: float = 2.0
+    hooks: tuple[Any, ...] = ()
 
     @property
     def claimed(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
 from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
+from tributary_daemon.engine.hooked import arun_hooked, run_hooked
 from tributary_daemon.engine.opened import aopened, opened
 from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
@@ -22,6 +23,7 @@ from tributary_daemon.model.outcome import Completed, Crashed, Discarded, Failed
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from tributary_daemon.engine.hooking import Chain
     from tributary_daemon.engine.lease import Lease
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.step import Step
@@ -35,7 +37,9 @@ _ATTEMPT: Final[ContextVar[Any]] = ContextVar("structlog_attempt", default=...)
 _TENANT: Final[ContextVar[Any]] = ContextVar("structlog_tenant", default=...)
 
 
-def execute_sync(handler: Handler, lease: Lease, step: Step, pool: Pool | None = None) -> Outcome:
+def execute_sync(
+    handler: Handler, lease: Lease, step: Step, pool: Pool | None = None, chain: Chain | None = None
+) -> Outcome:
     """Run one attempt of a sync handler in the calling thread.
 
     The timeout is the caller's to keep: it raises `HandlerTimeout` in this thread.
@@ -45,9 +49,12 @@ def execute_sync(handler: Handler, lease: Lease, step: Step, pool: Pool | None =
         lease: of the attempt.
         step: what it gets if it asks for its step.
         pool: the resources of the process; of this attempt alone if omitted.
+        chain: of the hooks around the handler.
     """
     marks = bind(lease)
     try:
+        if chain is not None:
+            return tell(lease, run_hooked(handler, lease, step, pool, chain))
         return tell(lease, _attempt(handler, lease, step, pool))
     except (HandlerTimeout, StepCancelled) as error:
         # raised into this thread just before or after the handler's own code
@@ -92,7 +99,9 @@ def _equipped(
     return outcome
 
 
-async def execute_async(handler: Handler, lease: Lease, step: Step, pool: Pool | None = None) -> Outcome:
+async def execute_async(
+    handler: Handler, lease: Lease, step: Step, pool: Pool | None = None, chain: Chain | None = None
+) -> Outcome:
     """Run one attempt of an async handler within its timeout.
 
     A cancel of the calling task stops the handler and returns `Released`. The arguments are those of
@@ -100,6 +109,8 @@ async def execute_async(handler: Handler, lease: Lease, step: Step, pool: Pool |
     """
     marks = bind(lease)
     try:
+        if chain is not None:
+            return tell(lease, await arun_hooked(handler, lease, step, pool, chain))
         return tell(lease, await _aattempt(handler, lease, step, pool))
     finally:
         unbind(marks)

@@ -19,6 +19,7 @@ from tributary_daemon.handlers.registry import REGISTRY, DuplicateHandlerError, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import ModuleType
 
 GROUP: Final = "tributary.handlers"
 
@@ -89,6 +90,19 @@ def require(imports: Sequence[str]) -> Registry:
             hint="mend it, or leave it out; nothing was stored",
         )
     return discover().registry
+
+
+def imported(target: str) -> ModuleType:
+    """Import one module or file, and return it.
+
+    Raises:
+        HandlerError: it does not import.
+    """
+    failure = _import(target)
+    if failure is not None:
+        raise HandlerError(f"{target} does not import: {failure.error}", hint="mend it, or name another one")
+    is_file = target.endswith(".py") or "/" in target
+    return sys.modules[module_name_of(Path(target).expanduser()) if is_file else target]
 
 
 def module_name_of(path: Path) -> str:

@@ -81,15 +81,19 @@ class Signature:
             return {self.names[0]: value}
         return dict(zip(self.names, vars(value).values(), strict=True))
 
-    def dump(self, result: Any) -> str:
+    def dump(self, result: Any, max_bytes: int = codec.MAX_BYTES) -> str:
         """Return what a handler returned as JSON text.
+
+        Args:
+            result: the value.
+            max_bytes: longest text.
 
         Raises:
             InvalidInput: it is not what the signature promises.
             CodecError: it cannot be stored as JSON.
         """
         if self.writer is None:
-            return codec.dumps(result, what="result")
+            return codec.dumps(result, what="result", max_bytes=max_bytes)
         try:
             checked = self.writer.validator.validate_python(result, strict=True)
             serializer = self.writer.serializer
@@ -98,9 +102,9 @@ class Signature:
             raise InvalidInput(explain(error, "result")) from error
         except PydanticSerializationError:
             # the codec knows how to say where; what it does not mind is a broken promise of the type
-            codec.dumps(result, what="result")
+            codec.dumps(result, what="result", max_bytes=max_bytes)
             raise InvalidInput("the result holds values that its own type does not allow") from None
-        return codec.check(data, result, what="result")
+        return codec.check(data, result, what="result", max_bytes=max_bytes)
 
     def faults(self, payload: str) -> list[Fault]:
         """Return what is wrong with a payload; empty when it fits.

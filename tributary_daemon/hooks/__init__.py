@@ -1,0 +1,1 @@
+"""Hooks that Tributary ships, and how those of a configuration are made."""
