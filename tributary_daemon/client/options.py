@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tributary_daemon.client.correlating import checked, completed
 from tributary_daemon.client.unique import Unique
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import durations
@@ -75,6 +76,9 @@ def terms(
     labels: Mapping[str, str] | None = None,
     unique: Unique | Mapping[str, Any] | str | None = None,
     expires: RunAfter | None = None,
+    correlation_id: str | None = None,
+    business_id: str | None = None,
+    traceparent: str | None = None,
 ) -> Terms:
     """Check the options of a submit and return them as the store takes them.
 
@@ -90,6 +94,9 @@ def terms(
         labels: of a run.
         unique: under which key it is the same as other work, and what then.
         expires: cancelled unless it has started by then: like ``run_after``, a duration or a time.
+        correlation_id: of whatever the work belongs to; that of the step that submits, if omitted.
+        business_id: of the thing that the work is about; likewise.
+        traceparent: W3C Trace Context of the span that submits.
 
     Raises:
         InvalidInput: one of them is malformed; the message names it.
@@ -105,6 +112,9 @@ def terms(
         submit["timeout"] = _timeout(timeout)
     if retry is not None:
         submit["retry"] = _retry(retry)
+    ids = completed(checked(correlation_id, business_id, traceparent)).given()
+    if ids:
+        submit["correlation"] = ids
     run_at, delay = due(run_after)
     return Terms(
         key=_key(idempotency_key),

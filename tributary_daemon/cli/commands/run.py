@@ -11,6 +11,7 @@ import click
 from tributary_daemon.cli import failures, targets, values
 from tributary_daemon.cli.aside import Aside
 from tributary_daemon.cli.commands.submit import declared
+from tributary_daemon.cli.correlating import correlating, correlating_options
 from tributary_daemon.cli.follow import follow, progress, progress_stream
 from tributary_daemon.cli.known import imported
 from tributary_daemon.cli.loader import late
@@ -65,6 +66,7 @@ Examples:
     "--processes", type=click.IntRange(1, 1024), metavar="N", help="Processes; default: usable cores."
 )
 @click.option("--concurrency", type=click.IntRange(1, 10_000), metavar="N", help="Slots per process.")
+@correlating_options
 @output_option
 def run(
     *,
@@ -77,10 +79,14 @@ def run(
     processes: int | None,
     concurrency: int | None,
     output: str,
+    correlation_id: str | None,
+    business_id: str | None,
+    traceparent: str | None,
 ) -> int:
     """Run a workflow or an intent here and now, and show its result."""
     if target == "-" and payload == "-":
         raise click.UsageError("standard input holds either the workflow or the payload")
+    ids: Any = correlating(correlation_id=correlation_id, business_id=business_id, traceparent=traceparent)
     what = targets.target(target, signatures=imported(imports))
     config = settings(handlers=imports, processes=processes, concurrency=concurrency)
     options = replace(WorkerOptions.of(config), enable_shell=True)
@@ -95,6 +101,7 @@ def run(
             idempotency_key=key,
             labels=values.mapping(labels, "-l") or None,
             strict=True,
+            **ids,
         )
         failures.say_warnings(submitted.warnings)
         receipt: dict[str, Any] = document(submitted)
