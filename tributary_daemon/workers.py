@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tributary_daemon.config import Config
+    from tributary_daemon.events import Observer
 
     Say = Callable[[str], None]
 
@@ -133,6 +134,8 @@ class Worker:
         name: shown in ``trib workers``.
         drain_timeout: seconds that `stop` waits for what runs.
         enable_shell: whether it runs shell steps.
+        observers: functions that are called, in threads of their own, with what happens: docs/events.md;
+            beside those that the configuration names.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class Worker:
         name: str | None = None,
         drain_timeout: float = 60.0,
         enable_shell: bool = False,
+        observers: Iterable[Observer] = (),
     ) -> None:
         config = client.config
         options = WorkerOptions(
@@ -160,7 +164,7 @@ class Worker:
         )
         client.connect()
         self._worker = running.BackgroundWorker(
-            running.resolve(database_url(config), config, options), local=True
+            running.resolve(database_url(config), config, options), local=True, observers=tuple(observers)
         )
 
     def start(self) -> None:
