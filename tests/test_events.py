@@ -51,13 +51,14 @@ def test_a_failing_observer_harms_nobody(capsys):
 
 def kinds_of(base):
     """Return the events below a class that are emitted: those that nothing is derived from."""
-    below = base.__subclasses__()
-    return [base] if not below else [kind for one in below for kind in kinds_of(one)]
+    # a dataclass with slots replaces the class that was written, which stays among the subclasses
+    below = {one.__name__: one for one in base.__subclasses__()}
+    return [base] if not below else [kind for one in below.values() for kind in kinds_of(one)]
 
 
 @pytest.mark.parametrize("kind", kinds_of(events.Event), ids=lambda kind: kind.__name__)
 def test_every_event_is_documented_with_its_fields(kind):
-    row = re.search(rf"^\| `{kind.__name__}` \| ([^|]*) \|", PAGE, re.MULTILINE)
+    row = re.search(rf"^\| `{kind.__name__}` \|([^|]*)\|", PAGE, re.MULTILINE)
     assert row, "add it to docs/events.md"
     common = {field.name for field in dataclasses.fields(AttemptEvent)} | {"seconds"}
     own = [field.name for field in dataclasses.fields(kind)]

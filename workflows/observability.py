@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tributary_daemon import Client, Step, Worker, handler
+from tributary_daemon import Client, Retry, Step, Worker, handler
 from tributary_daemon.observers.attempts import AttemptCompleted, AttemptEvent, AttemptFailed
 
 if TYPE_CHECKING:
     from tributary_daemon.events import Event
 
 
-@handler("observed.pack.v1", max_attempts=3, retry={"delay": 0.01})
+@handler("observed.pack.v1", max_attempts=3, retry=Retry(delay=0.01))
 def pack(step: Step, order: int) -> str:
     """Pack an order; every third one needs a second try."""
     if order % 3 == 0 and step.attempt == 1:

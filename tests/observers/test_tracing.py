@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import subprocess
 import sys
 
@@ -79,6 +80,13 @@ def test_a_failure_is_recorded(provider, exporter):
 
 def test_what_is_not_sampled_hands_that_on(provider, exporter):
     traced = Tracing(provider.get_tracer("t"), rate=0.0)
+    contextvars.copy_context().run(_begin_unsampled, traced, provider)
+    # a trace that the producer has sampled goes on all the same
+    traced.end(lease(PARENT), Completed("1"), traced.begin(lease(PARENT)))
+    assert len(exporter.get_finished_spans()) == 1
+
+
+def _begin_unsampled(traced, provider):
     for held in (lease(), lease(PARENT[:-1] + "0")):
         begun = traced.begin(held)
         assert current().is_valid
@@ -87,9 +95,6 @@ def test_what_is_not_sampled_hands_that_on(provider, exporter):
         with provider.get_tracer("handler").start_as_current_span("query"):
             assert not current().trace_flags.sampled
         traced.end(held, Completed("1"), begun)
-    # a trace that the producer has sampled goes on all the same
-    traced.end(lease(PARENT), Completed("1"), traced.begin(lease(PARENT)))
-    assert len(exporter.get_finished_spans()) == 1
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ class Child:
         logs.configure(setup.log_format, setup.log_level)
         subscribers.start(setup.observers)
         offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
+        # what modules of handlers have set up is known by now, and what it imports is spared, too
+        tracing.start()
         _spare_the_collector()
         self.send({"say": "offer", "handlers": offer.describe(), "failures": offer.failures})
         try:

@@ -67,17 +67,20 @@ class Tracing:
         self._rate = rate
         self._trace: Any = import_module("opentelemetry.trace")
         context: Any = import_module("opentelemetry.context")
-        self._attach, self._detach = context.attach, context.detach
+        self._attach, self._detach, self._current = context.attach, context.detach, context.get_current
         self._root = context.Context()
         # one for all that are not sampled: what these start is not, either, and making it costs nothing
         self._unsampled = self._context(random.getrandbits(128) or 1, random.getrandbits(64) or 1, 0)
 
-    def begin(self, lease: Lease) -> Begun:
-        """Make the span of an attempt the current one."""
+    def begin(self, lease: Lease) -> Begun | None:
+        """Make the span of an attempt the current one; None where it begins no trace."""
         ids = lease.correlation
         if ids is None or ids.traceparent is None:
             if random.random() >= self._rate:  # noqa: S311 - sampling
-                return Begun(None, self._attach(self._unsampled))
+                # it stays, as what threads and tasks of handlers are in between
+                if self._current() is not self._unsampled:
+                    self._attach(self._unsampled)
+                return None
             parent = self._root
         else:
             _, trace_id, span_id, flags = ids.traceparent.split("-")
@@ -89,8 +92,10 @@ class Tracing:
         )
         return Begun(span, self._attach(self._trace.set_span_in_context(span, parent)))
 
-    def end(self, lease: Lease, outcome: Outcome | None, begun: Begun) -> None:
+    def end(self, lease: Lease, outcome: Outcome | None, begun: Begun | None) -> None:
         """End the span of an attempt, with its outcome."""
+        if begun is None:
+            return
         self._detach(begun.token)
         if begun.span is None:
             return
@@ -105,8 +110,10 @@ class Tracing:
                 begun.span.set_status(self._trace.StatusCode.ERROR, error.message[:200])
         begun.span.end()
 
-    def break_off(self, _lease: Lease, begun: Begun) -> None:
+    def break_off(self, _lease: Lease, begun: Begun | None) -> None:
         """End the span of an attempt that came to no outcome of its own."""
+        if begun is None:
+            return
         self._detach(begun.token)
         if begun.span is not None:
             begun.span.set_attribute("tributary.outcome", "interrupted")
@@ -143,6 +150,7 @@ def _attributes(lease: Lease) -> dict[str, Any]:
 
 
 _providers: list[Any] = []
+_ours: list[Tracing] = []
 
 
 def start(environ: Mapping[str, str] = os.environ) -> Tracing | None:
@@ -151,6 +159,8 @@ def start(environ: Mapping[str, str] = os.environ) -> Tracing | None:
     What the program or a module of handlers has set up by itself is used as it is. Otherwise the variables
     say; what is wrong with them is an event, and no reason to stop.
     """
+    if _ours:
+        return _ours[0]
     used = sys.modules.get("opentelemetry.trace")
     if used is not None and type(used.get_tracer_provider()).__name__ != "ProxyTracerProvider":
         return Tracing(used.get_tracer(NAME))
@@ -160,12 +170,12 @@ def start(environ: Mapping[str, str] = os.environ) -> Tracing | None:
     if names == ["none"]:
         return None
     try:
-        return _configured(names)
+        _ours.append(_configured(names))
     except ImportError as error:
         events.emit(TracingFailed(str(error), "install tributary-daemon[otel]"))
     except Exception as error:  # noqa: BLE001 - exporters are what others have written
         events.emit(TracingFailed(f"{type(error).__name__}: {error}", "docs/tracing.md lists the variables"))
-    return None
+    return _ours[0] if _ours else None
 
 
 def _configured(names: list[str]) -> Tracing:
