@@ -113,10 +113,15 @@ def test_a_step_that_submits_hands_its_ids_on(client):
     assert ids_of(client.get(own.id)) == {**IDS, "correlation_id": "mine"}
 
 
-def test_it_leaves_with_its_work(client, hand):
+def test_it_leaves_with_its_work(client, hand, tmp_path):
     hand.offer(NAME)
+    file = tmp_path / "one.yaml"
+    file.write_text(f"name: test.one.v1\nsteps: {{a: {{task: {NAME}}}}}\n")
     intent = client.submit(NAME, **IDS)
-    hand.finish(hand.claim(), "completed", result=1)
+    client.submit(file, **IDS)
+    for _ in range(2):
+        hand.finish(hand.claim(), "completed", result=1)
+    assert hand.sql("select count(*) from tributary.correlations") == [(2,)]
     client.prune(0)
     assert hand.sql("select count(*) from tributary.correlations") == [(0,)]
     assert client.list(correlation_id="req-7").items == ()

@@ -72,6 +72,7 @@ def test_each_row_of_a_tenant_is_seen_by_whoever_is_bound_to_it(site):
             "dead_letters",
             "signals",
             "history",
+            "correlations",
             "log_chunks",
             "keys",
             "unique_keys",

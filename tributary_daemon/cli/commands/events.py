@@ -88,7 +88,7 @@ def events(
         page = client.events(full, after=after, limit=limit, types=types, since=since)
         rows = document(list(page.items))
         show(View(rows, [_name(row) for row in rows], lambda: [table(rows)]), output)
-        if len(rows) == limit:
+        if after is not None and len(rows) == limit:
             failures.say(f"there may be more behind these: --after {page.after}")
         return failures.COMPLETED
 
