@@ -1,6 +1,6 @@
 """A worker that is observed: what happens is counted by a subscriber, and told as a stream.
 
-    python workflows/observability.py
+    python workflows/recipes/observability.py
 
 It submits a few orders that belong together, works them off in this process, and prints what it saw. With
 OTEL_TRACES_EXPORTER=console (and `pip install 'tributary-daemon[otel]'`) it prints the spans, too.
@@ -58,10 +58,9 @@ def main() -> None:
         ]
         with Worker(client, observers=[counts]):
             client.wait_all(ids, timeout=60)
-        for work in ids:
-            for event in client.follow_events(work, since="1h", types=["step_*"]):
-                print(f"{event.business_id}  {event.type:<15} attempt {event.attempt}")
-        print(f"{len(client.list(correlation_id='demo').items)} intents with the correlation id 'demo'")
+        print(f"{len(client.list(correlation_id='demo').items)} intents belong together")
+        for event in client.follow_events(ids[2], since="1h", types=["step_*"]):
+            print(f"{event.business_id} {event.type} attempt {event.attempt}")
     print(", ".join(f"{number} {word}" for word, number in sorted(counts.ended.items())))
 
 
