@@ -30,7 +30,7 @@ grant select on all tables in schema tributary to {read}, {worker}, {admin};
 grant execute on routine tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.clock_us, tributary.shard_count, tributary.shard_of, tributary.ended_badly,
     tributary.first_id, tributary.next_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
     tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
-    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.read_events, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
+    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.read_events, tributary.find_correlated, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
     tributary.schedule_works, tributary.is_control, tributary.only_waits, tributary.is_asked, tributary.find_ended, tributary.served_shards,
     -- whoever may read may wait: these two write ids of what is waited for, and nothing else
     tributary.await_ends, tributary.leave_waiters, tributary.limit_of, tributary.sees_work, tributary.find_lanes

@@ -33,5 +33,4 @@ def ids(sought: Sought, tenant: str | None, after: str | None, limit: int) -> Op
         query("correlated_ids"),
         {**sought._asdict(), "tenant": tenant, "after": after or _LAST, "limit": limit},
     )
-    # each branch of the statement has its own limit, and one of them finds something
-    return [row[0] for row in rows[:limit]]
+    return [row[0] for row in rows]
