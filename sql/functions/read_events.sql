@@ -2,7 +2,7 @@
 -- in p_types or p_tenant restricts nothing. What is derived from rows is found by the time that each row has: created by the id, started
 -- among what runs, ended by the index of ends; a run ends with one of its steps. What p_types leaves out is not looked for.
 -- Locks: none. Index: steps_pkey, runs_pkey, steps_running, steps_finished, event_log_by_time, attempts_by_time.
--- An id is made a moment before its row is dated; those of other makers may be off by a minute.
+-- Ids are made in the moment in which rows are dated; where a client makes them its clock may be off by five seconds.
 create or replace function tributary.read_events(
     p_shard smallint, p_since timestamptz, p_run_id uuid, p_ordinal integer, p_type text, p_types text[], p_tenant text, p_limit integer
 ) returns table (run_id uuid, at timestamptz, type text, step_id text, ordinal integer, attempt smallint, data jsonb)
@@ -17,7 +17,7 @@ declare
     v_behind constant boolean := p_type is not null;
     v_since constant timestamptz := coalesce(p_since, '-infinity');
     v_first constant uuid := case when p_since is null then '00000000-0000-0000-0000-000000000000'
-                                  else first_id(p_since + (clock_timestamp() - clock()) - interval '1 minute') end;
+                                  else first_id(p_since + (clock_timestamp() - clock()) - interval '5 seconds') end;
     v_ended constant timestamptz := v_since - interval '5 seconds';
 begin
     return query
