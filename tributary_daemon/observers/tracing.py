@@ -150,7 +150,7 @@ def _attributes(lease: Lease) -> dict[str, Any]:
 
 
 _providers: list[Any] = []
-_ours: list[Tracing] = []
+_ours: list[Tracing | None] = []
 
 
 def start(environ: Mapping[str, str] = os.environ) -> Tracing | None:
@@ -169,13 +169,16 @@ def start(environ: Mapping[str, str] = os.environ) -> Tracing | None:
     names = [name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "otlp").split(",") if name.strip()]
     if names == ["none"]:
         return None
+    made = None
     try:
-        _ours.append(_configured(names))
+        made = _configured(names)
     except ImportError as error:
         events.emit(TracingFailed(str(error), "install tributary-daemon[otel]"))
     except Exception as error:  # noqa: BLE001 - exporters are what others have written
         events.emit(TracingFailed(f"{type(error).__name__}: {error}", "docs/tracing.md lists the variables"))
-    return _ours[0] if _ours else None
+    # what failed once is not tried, and said, again
+    _ours.append(made)
+    return made
 
 
 def _configured(names: list[str]) -> Tracing:
