@@ -28,9 +28,9 @@ grant select (wants_wake) on tributary.workers to {submit};
 -- Read: everything that is recorded, and the functions that the views and lists are made of.
 grant select on all tables in schema tributary to {read}, {worker}, {admin};
 grant execute on routine tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.clock_us, tributary.shard_count, tributary.shard_of, tributary.ended_badly,
-    tributary.first_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
+    tributary.first_id, tributary.next_id, tributary.run_state_now, tributary.rate_text, tributary.queue_opens, tributary.queue_held, tributary.queue_tokens,
     tributary.list_runs, tributary.list_intents, tributary.find_runs, tributary.find_intents, tributary.find_live_intents,
-    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
+    tributary.find_unusual_runs, tributary.find_unusual_intents, tributary.read_events, tributary.find_correlated, tributary.find_prunable, tributary.kept_from, tributary.due_schedules, tributary.due_slots,
     tributary.schedule_works, tributary.is_control, tributary.only_waits, tributary.is_asked, tributary.find_ended, tributary.served_shards,
     -- whoever may read may wait: these two write ids of what is waited for, and nothing else
     tributary.await_ends, tributary.leave_waiters, tributary.limit_of, tributary.sees_work, tributary.find_lanes
@@ -48,7 +48,7 @@ revoke execute on routine tributary.requeue_steps, tributary.drop_dead_letter fr
 grant insert, update, delete on tributary.runs, tributary.steps, tributary.payloads, tributary.edges, tributary.keys, tributary.unique_keys,
     tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress, tributary.log_chunks,
     tributary.workers, tributary.processes, tributary.leaders, tributary.queue_counters, tributary.queue_slots, tributary.queue_stats,
-    tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals, tributary.history,
+    tributary.groups, tributary.group_slots, tributary.schedule_fires, tributary.waits, tributary.signals, tributary.history, tributary.correlations,
     tributary.waiters, tributary.awaited, tributary.circuit_breakers, tributary.rate_buckets, tributary.step_cache
     to {worker}, {admin};
 grant insert, update (description, options, input_schema, output_schema, offered_at, updated_at) on tributary.registry to {worker};

@@ -363,7 +363,8 @@ class Bench:
     def _attempt(self, held: Held) -> None:
         inbox = Inbox()
         # the clock stands still meanwhile, so that what the step opens by itself may show the same time
-        powers = ProcessRuntime(self._at(), self._process, inbox, ConnectionSlots(1))
+        at = self._at()
+        powers = ProcessRuntime(at, self._process, inbox, ConnectionSlots(1))
         held.started_at = held.claimed_at
         self._held = held
         try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tributary_daemon.config import Config
+    from tributary_daemon.events import Observer
     from tributary_daemon.handlers.hooks import Hook
 
     Say = Callable[[str], None]
@@ -140,6 +141,8 @@ class Worker:
         drain_timeout: seconds that `stop` waits for what runs.
         enable_shell: whether it runs shell steps.
         hooks: around its handlers, the outermost first; those of the client unless given.
+        observers: functions that are called, in threads of their own, with what happens: docs/events.md;
+            beside those that the configuration names.
     """
 
     def __init__(
@@ -154,6 +157,7 @@ class Worker:
         drain_timeout: float = 60.0,
         enable_shell: bool = False,
         hooks: Sequence[Hook] | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         config = client.config
         options = WorkerOptions(
@@ -169,7 +173,7 @@ class Worker:
         )
         client.connect()
         self._worker = running.BackgroundWorker(
-            running.resolve(database_url(config), config, options), local=True
+            running.resolve(database_url(config), config, options), local=True, observers=tuple(observers)
         )
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ declare
     v_queue text;
     v_seq bigint := clock_us();
     v_paused boolean := p_run.state = 'paused';
+    v_correlated boolean;
 begin
     select v.plan into strict v_plan from revisions v where v.revision_id = p_run.revision_id;
     select array_agg(d.step_id || coalesce('[' || d.item_key || ']', '') order by d.finished_at desc, d.ordinal desc),
@@ -48,6 +49,7 @@ begin
     where r.shard = p_shard and r.run_id = p_run.run_id
     returning r.next_ordinal - cardinality(v_ids) into v_first;
     v_private := (select s.queue from steps s where s.shard = p_shard and s.run_id = p_run.run_id and s.queue like '@%' limit 1);
+    v_correlated := (select s.correlated from steps s where s.shard = p_shard and s.run_id = p_run.run_id and s.kind = 'step' limit 1);
     with call as materialized (
         select u.id, u.name, u.item, u.i::integer as i, r.name is not null as known,
                resolve_options('{}', null, r.options, v_plan -> 'defaults', null) as options
@@ -58,14 +60,14 @@ begin
         select p_run.run_id, v_first + c.i - 1, p_shard, coalesce(c.item, 'null'), nullif(c.options, '{}') from call c
     ), stored as (
         insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, flags, max_attempts, tenant_id, name, queue,
-                           step_id, reason)
+                           step_id, reason, correlated)
         select p_run.run_id, v_seq + c.i, p_now, v_first + c.i - 1, (c.i > 1)::integer, 'step',
                case when c.i > 1 then 'blocked' when not c.known or v_paused then 'waiting' else 'available' end::step_state, p_shard,
                -- it decides by itself, so that no failure of another one skips it, and its `with` is evaluated when it runs
                coalesce((c.options #>> '{priority,value}')::smallint, 0), 4 | case when v_plan ? 'function' then 0 else 8 end | hook_bits('undo') | case when v_paused then 64 else 0 end,
                coalesce((c.options #>> '{max_attempts,value}')::smallint, builtin_attempts(c.name)), p_run.tenant_id, c.name,
                private_queue(v_private, coalesce(c.options #>> '{queue,value}', 'default')), 'undo:' || c.id,
-               case when not c.known then 'no_handler' when c.i = 1 and v_paused then 'paused' end
+               case when not c.known then 'no_handler' when c.i = 1 and v_paused then 'paused' end, v_correlated
         from call c
         returning ordinal, state, queue
     )

@@ -1,5 +1,5 @@
 -- Claims up to p_n rows over the given lanes (queue, priority, tenant) in their order, each from its watermark p_lows on.
--- Refused before register_process. tid is where the claimed row lies: with it finish_leases need not look the row up.
+-- options: with `correlation` beside them, the ids of the work, where it carries any. Refused before register_process. tid is where the claimed row lies: with it finish_leases need not look the row up.
 -- Locks: step rows by SKIP LOCKED (lock_lanes), and the counters of limits (lock_limited). Pauses, limits and disabled names are
 -- read per call, never per row.
 create or replace function tributary.claim_leases(
@@ -83,11 +83,19 @@ begin
     -- the clock was read after the rows were seen: no child starts before its parent ended
     return query
         select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
-               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text, p.options::text, c.lone_crashes
+               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text,
+               (case when t.ids is null then p.options else coalesce(p.options, '{}') || t.ids end)::text, c.lone_crashes
         from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', v_now) as c
         left join lateral (
             select k.payload, k.options from payloads k
             where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal
             offset 0
-        ) as p on true;
+        ) as p on true
+        left join lateral (
+            select jsonb_strip_nulls(jsonb_build_object('correlation', jsonb_build_object(
+                       'correlation_id', k.correlation_id, 'business_id', k.business_id, 'traceparent', k.traceparent))) as ids
+            from correlations k
+            where c.correlated and k.shard = p_shard and k.run_id = c.run_id
+            offset 0
+        ) as t on true;
 end $$;

@@ -51,7 +51,7 @@ begin
         from jsonb_array_elements(p_fan -> 'items') with ordinality as i
     ), stored as (
         insert into steps (run_id, seq, created_at, ordinal, unmet, kind, state, shard, priority, flags, max_attempts, tenant_id, name, queue,
-                           step_id, item_key, reason, payload)
+                           step_id, item_key, reason, payload, correlated)
         select p_step.run_id, v_seq + item.i, p_now, v_first + item.i - 1, (item.i > v_most)::integer, 'step',
                case when item.i > v_most then 'blocked' when not v_known or v_flags & 192 <> 0 then 'waiting' else 'available' end::step_state,
                p_shard, case when v_name = 'trib.options.v1' then 32000 else coalesce((v_options #>> '{priority,value}')::smallint, 0) end, v_flags,
@@ -60,7 +60,7 @@ begin
                p_step.step_id, item.key,
                case when not v_known then 'no_handler' when item.i > v_most then null
                     when v_flags & 64 = 64 then 'paused' when v_flags & 128 = 128 then 'parallel' end,
-               case when item.home then item.payload end
+               case when item.home then item.payload end, p_step.correlated
         from item
     )
     insert into payloads (run_id, ordinal, shard, payload, options)

@@ -77,6 +77,7 @@ begin
                         v_parts.attempts, v_parts.progress, v_parts.letters);
     perform delete_signals(p_shard, v_heads.ids, p_after, v_found.last_id);
     perform delete_history(p_shard, v_heads.ids, p_after, v_found.last_id);
+    perform delete_correlations(p_shard, v_heads.ids || v_rows.ids, p_after, v_found.last_id);
     if cardinality(v_loose.logs) > 0 then
         perform delete_log_rows(p_shard, v_loose.logs);
     end if;

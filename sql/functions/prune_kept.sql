@@ -93,6 +93,7 @@ begin
                         v_parts.attempts, v_parts.progress, v_parts.letters);
     perform delete_signals(p_shard, v_heads.ids, v_heads.first, v_heads.last);
     perform delete_history(p_shard, v_heads.ids, v_heads.first, v_heads.last);
+    perform delete_correlations(p_shard, v_heads.ids, v_heads.first, v_heads.last);
     if cardinality(v_loose.logs) > 0 then
         perform delete_log_rows(p_shard, v_loose.logs);
     end if;

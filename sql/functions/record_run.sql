@@ -25,6 +25,7 @@ declare
     v_unknown text[];
     v_queues text[];
     v_group text;
+    v_correlated boolean;
 begin
     if p_payloads is not null or p_private is not null or p_runner is not null or p_config <> '{}' then
         perform check_submitter(p_name, p_config, p_payloads is not null or p_private is not null or p_runner is not null);
@@ -59,6 +60,12 @@ begin
             raise exception 'the concurrency group of % holds an expression, which SQL cannot evaluate', quote_literal(p_name)
                 using errcode = 'TR001', hint = 'submit it by trib submit or by Python, or give the group a fixed name';
         end if;
+    end if;
+    if p_parent is not null then
+        v_correlated := inherit_correlation(v_shard, v_id, p_parent);
+    elsif p_submit ? 'correlation' or current_setting('tributary.correlation_id', true) <> '' or current_setting('tributary.traceparent', true) <> ''
+          or current_setting('tributary.business_id', true) <> '' then
+        v_correlated := keep_correlation(v_shard, v_id, p_tenant, p_submit -> 'correlation');
     end if;
     v_count := jsonb_array_length(v_plan -> 'steps');
     v_parallel := (v_plan ->> 'max_parallel')::smallint;
@@ -121,7 +128,7 @@ begin
         cross join lateral (select coalesce(cardinality(g.needs), 0) + (g.hook is not null)::integer as unmet) as needs
     ), stored as (
         insert into steps (run_id, seq, created_at, run_at, ordinal, unmet, kind, state, shard, priority, flags,
-                           max_attempts, tenant_id, name, queue, step_id, reason, payload)
+                           max_attempts, tenant_id, name, queue, step_id, reason, payload, correlated)
         select v_id, v_seq + t.ordinal, v_now, t.due, t.ordinal, t.unmet, 'step',
                case when t.unmet > 0 then 'blocked' when not (t.known or t.control) or t.flags & 128 = 128 then 'waiting'
                     when t.due > v_now then 'scheduled' else 'available' end::step_state,
@@ -135,7 +142,7 @@ begin
                private_queue(p_private, case when t.control then '~closing' else coalesce(t.options #>> '{queue,value}', 'default') end),
                t.id,
                case when not (t.known or t.control) then 'no_handler' when t.unmet = 0 and t.flags & 128 = 128 then 'parallel' end,
-               case when t.home then t.payload end
+               case when t.home then t.payload end, v_correlated
         from timed t
         returning queue, state
     ), kept as (

@@ -1,6 +1,6 @@
 -- Public. Records an intent, or a run of the workflow that is registered under the name, in the caller's transaction, and tells what became
 -- of it. options: idempotency_key, queue, priority, run_after, max_attempts, timeout, retry, labels, tenant; unique {key | by: payload,
--- period, on_conflict: keep | replace | debounce, max_wait}; expires_at or expires_in. Durations are seconds.
+-- period, on_conflict: keep | replace | debounce, max_wait}; expires_at or expires_in; correlation_id, business_id, traceparent. Durations are seconds.
 create or replace function tributary.submit(name text, payload jsonb default '{}', options jsonb default '{}')
 returns table (id uuid, kind text, state text, created boolean)
 language plpgsql volatile
@@ -10,7 +10,7 @@ as $$
 #variable_conflict use_variable
 declare
     v_known constant text[] := array['idempotency_key', 'queue', 'priority', 'run_after', 'max_attempts', 'timeout', 'retry', 'labels',
-                                     'tenant', 'unique', 'expires_at', 'expires_in'];
+                                     'tenant', 'unique', 'expires_at', 'expires_in', 'correlation_id', 'business_id', 'traceparent'];
     v_given jsonb := jsonb_strip_nulls(coalesce(options, '{}'));
     v_wrong text;
     v_submit jsonb;
@@ -26,6 +26,10 @@ begin
     end if;
     v_submit := (select coalesce(jsonb_object_agg(o.key, o.value), '{}') from jsonb_each(v_given) as o
                  where o.key in ('queue', 'priority', 'max_attempts', 'timeout', 'retry'));
+    if v_given ?| array['correlation_id', 'business_id', 'traceparent'] then
+        v_submit := v_submit || jsonb_build_object('correlation', (
+            select jsonb_object_agg(o.key, o.value) from jsonb_each(v_given) as o where o.key in ('correlation_id', 'business_id', 'traceparent')));
+    end if;
     if v_given ? 'run_after' then
         v_run_at := moment('run_after', v_given -> 'run_after');
     end if;

@@ -18,6 +18,7 @@ declare
     v_queue text;
     v_state step_state;
     v_home boolean;
+    v_correlated boolean;
 begin
     if starts_with(p_name, 'trib.') or p_private is not null or p_config <> '{}' then
         perform check_submitter(p_name, p_config, p_private is not null);
@@ -50,11 +51,15 @@ begin
     perform check_name('a queue''s name', v_queue);
     v_state := case when not v_known then 'waiting' when p_run_at > v_now then 'scheduled' else 'available' end;
 
-    insert into steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority, max_attempts, tenant_id, name, queue, reason, payload)
+    if p_submit ? 'correlation' or current_setting('tributary.correlation_id', true) <> '' or current_setting('tributary.traceparent', true) <> ''
+       or current_setting('tributary.business_id', true) <> '' then
+        v_correlated := keep_correlation(v_shard, v_id, p_tenant, p_submit -> 'correlation');
+    end if;
+    insert into steps (run_id, seq, created_at, run_at, ordinal, kind, state, shard, priority, max_attempts, tenant_id, name, queue, reason, payload, correlated)
     values (v_id, clock_us(), v_now, p_run_at, 0, 'intent', v_state, v_shard,
             coalesce((v_options #>> '{priority,value}')::smallint, 0),
             coalesce((v_options #>> '{max_attempts,value}')::smallint, builtin_attempts(p_name)),
-            p_tenant, p_name, v_queue, case when not v_known then 'no_handler' end, case when v_home then p_payload end);
+            p_tenant, p_name, v_queue, case when not v_known then 'no_handler' end, case when v_home then p_payload end, v_correlated);
     if not v_home then
         insert into payloads (run_id, ordinal, shard, payload, options, idempotency_key)
         values (v_id, 0, v_shard, p_payload, v_options, p_key);

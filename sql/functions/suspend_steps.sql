@@ -50,14 +50,14 @@ begin
         from unnest(v_run_tids, v_counts) as c(tid, n)
         where r.ctid = c.tid and r.shard = p_shard;
         with ask as materialized (
-            select s.run_id, s.ordinal as main, s.tenant_id, s.priority, s.flags & 64 = 64 as paused, case when s.queue like '@%' then s.queue end as private,
+            select s.run_id, s.ordinal as main, s.tenant_id, s.correlated, s.priority, s.flags & 64 = 64 as paused, case when s.queue like '@%' then s.queue end as private,
                    a.ordinal, a.id, a.kind, a.name, coalesce(a.payload, '{}') as payload, coalesce(a.options, '{}') as own,
                    case a.kind when 'child' then 'trib.workflow.v1' when 'wait' then case a.terms ->> 'kind' when 'approval' then 'trib.approve.v1' else 'trib.wait.v1' end
                         else a.name end as row_name,
                    case when a.kind = 'wait' then a.terms end as wait, coalesce(o.config, '{}') as config, coalesce(o.submit, '{}') as submit
             from unnest(p_tids, p_terms) as u(tid, terms)
             cross join lateral (
-                select k.run_id, k.ordinal, k.tenant_id, k.priority, k.flags, k.queue from steps k where k.ctid = u.tid and k.shard = p_shard offset 0
+                select k.run_id, k.ordinal, k.tenant_id, k.correlated, k.priority, k.flags, k.queue from steps k where k.ctid = u.tid and k.shard = p_shard offset 0
             ) as s
             -- what the submit said of the run holds for all its steps
             left join lateral (
@@ -79,14 +79,14 @@ begin
             left join resolved r on a.kind = 'run' and r.name = a.name and r.own = a.own and r.config = a.config and r.submit = a.submit
         ), stored as (
             insert into steps (run_id, seq, created_at, started_at, ordinal, unmet, kind, state, shard, priority, flags, max_attempts, tenant_id, name, queue,
-                               step_id, reason, payload)
+                               step_id, reason, payload, correlated)
             select g.run_id, v_seq + row_number() over (order by g.run_id, g.ordinal), p_now, case when g.kind = 'wait' then p_now end, g.ordinal, 0, 'step',
                    case when g.kind = 'wait' or not g.known or g.paused then 'waiting' else 'available' end::step_state, p_shard,
                    coalesce((g.options #>> '{priority,value}')::smallint, g.priority), 16384 | case when g.paused then 64 else 0 end,
                    coalesce((g.options #>> '{max_attempts,value}')::smallint, builtin_attempts(g.row_name)), g.tenant_id, g.row_name,
                    private_queue(g.private, case when g.kind <> 'run' then '~closing' else coalesce(g.options #>> '{queue,value}', 'default') end), g.id,
                    case when not g.known then 'no_handler' when g.kind <> 'wait' and g.paused then 'paused' end,
-                   case when g.home then g.payload end
+                   case when g.home then g.payload end, g.correlated
             from given g
             order by g.run_id, g.ordinal
             returning queue, state

@@ -4,7 +4,7 @@ create or replace function tributary.write_claims(p_shard smallint, p_process bi
 returns table (
     run_id uuid, ordinal integer, seq bigint, tid tid, kind step_kind, name text, step_id text, item_key text, queue text,
     priority smallint, tenant_id text, attempt smallint, attempt_base smallint, max_attempts smallint, crashes smallint, flags smallint,
-    lone_crashes smallint, payload jsonb
+    lone_crashes smallint, payload jsonb, correlated boolean
 )
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -24,5 +24,5 @@ begin
         where s.ctid = any (p_tids) and s.shard = p_shard
           and (s.expires_at is null or s.expires_at > p_now or s.attempt > 0 or s.reason = 'snoozed')
         returning s.run_id, s.ordinal, s.seq, s.ctid, s.kind, s.name, s.step_id, s.item_key, s.queue, s.priority, s.tenant_id, s.attempt,
-                  s.attempt_base, s.max_attempts, s.crashes, s.flags, s.lone_crashes, s.payload;
+                  s.attempt_base, s.max_attempts, s.crashes, s.flags, s.lone_crashes, s.payload, s.correlated;
 end $$;

@@ -1,6 +1,6 @@
 -- One run as shown: state and start are derived from its steps.
 -- Locks: none.
--- Index: runs_pkey, steps_pkey, attempts_pkey, payloads_pkey, revisions_pkey, history_pkey.
+-- Index: runs_pkey, steps_pkey, attempts_pkey, payloads_pkey, revisions_pkey, history_pkey, correlations_pkey.
 -- Caller: store.runs.run
 select r.run_id, r.name,
        tributary.run_state_now(r.shard, r.run_id, r.state, r.run_at) as state,
@@ -15,8 +15,10 @@ select r.run_id, r.name,
        r.ending::text, r.parent_run_id::text, r.deadline,
        -- a workflow function, whose plan has one step (others are not read for this)
        exists (select from tributary.steps as m join tributary.revisions as v on v.revision_id = r.revision_id
-               where m.shard = r.shard and m.run_id = r.run_id and m.ordinal = 1 and m.step_id = 'main' and v.plan ? 'function') as is_function
+               where m.shard = r.shard and m.run_id = r.run_id and m.ordinal = 1 and m.step_id = 'main' and v.plan ? 'function') as is_function,
+       c.correlation_id, c.business_id, c.traceparent
 from tributary.runs as r
+left join tributary.correlations as c on c.shard = r.shard and c.run_id = r.run_id
 left join tributary.payloads as p on p.shard = r.shard and p.run_id = r.run_id and p.ordinal = 0
 cross join lateral (
     select min(coalesce(s.started_at, s.claimed_at)) as started_at

@@ -305,3 +305,33 @@ def test_doctor_names_modules_that_do_not_import(trib, tmp_path):
     done = trib("doctor", env={"TRIB_HANDLERS": "./broken.py"})
     assert "warn  handlers" in done.stdout
     assert "no_such_module_anywhere" in done.stdout
+
+
+def test_events_are_followed_to_the_end_of_their_work(trib):
+    identifier = trib("submit", "a.b.v1", "--correlation", "req-7", "-o", "name").stdout.strip()
+    trib("cancel", identifier)
+    done = trib("events", identifier, "--follow", "-o", "jsonl")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["type"] for row in rows] == ["intent_created", "step_cancelled"]
+    assert {row["correlation_id"] for row in rows} == {"req-7"}
+    only = trib("events", identifier, "--type", "*_cancelled", "--since", "1h", "-o", "name")
+    assert only.stdout == f"{identifier} step_cancelled\n"
+    assert trib("events", "--type", "run_faild").returncode == 3
+    assert trib("events", "--follow", "-o", "json").returncode == 2
+
+
+def test_work_is_listed_by_the_ids_that_it_carries(trib):
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    submit = ("submit", "a.b.v1", "-o", "name")
+    one = trib(*submit, "--correlation", "req-7", "--business", "order-9").stdout.strip()
+    two = trib(*submit, env={"TRACEPARENT": parent}).stdout.strip()
+    odd = trib(*submit, env={"TRACEPARENT": "nonsense"})
+    assert "TRACEPARENT in the environment is no traceparent" in odd.stderr
+    assert trib("list", "--correlation", "req-7", "-o", "name").stdout.split() == [one]
+    assert trib("list", "--business", "order-9", "-o", "name").stdout.split() == [one]
+    assert trib("list", "--trace", parent[3:35], "-o", "name").stdout.split() == [two]
+    assert _json(trib("status", two, "-o", "json"))["traceparent"] == parent
+    assert "req-7" in trib("status", one).stdout
+    assert trib("list", "--trace", "12").returncode == 3
+    assert trib(*submit, "--traceparent", "nonsense").returncode == 3

@@ -11,7 +11,19 @@ import pytest
 from tests.plans.filling import FAN, LATE, NAME
 from tests.store import protocol_kit as kit
 from tributary_daemon.model.states import RunState, StepState
-from tributary_daemon.store import dead_letters, events, facts, fleet, intents, lists, runs, submit
+from tributary_daemon.store import (
+    correlations,
+    dead_letters,
+    events,
+    facts,
+    fleet,
+    intents,
+    lists,
+    runs,
+    submit,
+)
+from tributary_daemon.store.correlations import Sought
+from tributary_daemon.store.db import query
 from tributary_daemon.store.lists import Filter
 
 QUICK = 5_000
@@ -151,11 +163,35 @@ def test_finding_a_part_of_an_id(look):
 
 @pytest.mark.parametrize("what", ["finished", "discarded", "finished run", "live run"])
 def test_events_of_one(look, what):
-    assert look.pages_of(events.page(an_id(look, what), None, 50)) < 300
+    assert look.pages_of(events.page(events.Wanted(an_id(look, what)), None, 50)) < 300
 
 
-def test_events_of_all(look):
-    assert look.pages_of(events.page(None, None, 50)) < 20 * QUICK
+def test_events_of_all_from_a_moment_on(look):
+    # as autovacuum leaves them
+    for index in ("steps_finished", "event_log_by_time", "attempts_by_time"):
+        look.connection.execute("select brin_summarize_new_values(%s::regclass)", (f"tributary.{index}",))
+    now = kit.scalar(look.connection, "select tributary.clock()")
+    known = kit.scalar(look.connection, "select exists (select from pg_stats where tablename = 'steps')")
+    # nobody works by it: until autoanalyze has looked it may read the table
+    assert look.pages_of(events.page(events.Wanted(), None, 10_000, now)) < (QUICK if known else 20 * QUICK)
+    # what is left out is not looked for
+    few = events.Wanted(types=["run_cancelled"])
+    assert look.pages_of(events.page(few, None, 10_000, now)) < 100
+
+
+def test_work_found_by_its_ids(look):
+    look.connection.execute(
+        "insert into tributary.correlations (run_id, shard, correlation_id, business_id, traceparent)"
+        " select s.run_id, s.shard, 'c' || row_number() over () / 10, 'all', '00-' || md5(s.run_id::text) || '-b7ad6b7169203331-01'"
+        " from (select k.run_id, k.shard from tributary.steps k where k.kind = 'intent' limit 50000) as s"
+    )
+    for sought in (Sought("c7"), Sought(None, "all"), Sought("c7", "all"), Sought(None, None, "0" * 32)):
+        assert look.pages_of(correlations.ids(sought, None, None, 50)) < 200, sought
+    found = [
+        str(row[0]) for row in look.connection.execute("select run_id from tributary.correlations limit 50")
+    ]
+    wanted = {**lists._filters(Filter()), "ids": found}
+    assert look.pages(query("list_these"), wanted) < 50 * 40
 
 
 def test_dead_letters(look):

@@ -20,6 +20,7 @@ TABLES = (
     "log_chunks",
     "signals",
     "history",
+    "correlations",
 )
 DAY = 86_400.0
 MONTH = pruning.Retention(keep=30 * DAY)

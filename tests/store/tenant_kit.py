@@ -21,7 +21,7 @@ def fill(owner, tenant, revision):
         asks=scalar(owner, "select tributary.submit_workflow('t.flow.v1', tenant => %s)", tenant),
         dead=scalar(owner, "select tributary.submit_intent('t.work.v1', max_attempts => 1, tenant => %s)", tenant),
         unique=scalar(
-            owner, "select id from tributary.submit('t.work.v1', '{}', jsonb_build_object('tenant', %s::text, 'unique', '{\"key\": \"one\"}'::jsonb))",
+            owner, "select id from tributary.submit('t.work.v1', '{}', jsonb_build_object('tenant', %s::text, 'correlation_id', 'secret', 'unique', '{\"key\": \"one\"}'::jsonb))",
             tenant,
         ),
     )  # fmt: skip

@@ -197,6 +197,7 @@ APART = {
         "clock",
     ),
     *("ended_badly", "first_id", "kept_from", "list_intents", "list_runs", "queue_opens", "rate_text"),
+    *("read_events", "next_id", "find_correlated"),
     *("run_state_now", "find_prunable", "write_logs", "forget_unique", "prune_batch", "prune_kept"),
 }
 

@@ -73,6 +73,7 @@ def test_each_row_of_a_tenant_is_seen_by_whoever_is_bound_to_it(site):
             "signals",
             "history",
             "step_cache",
+            "correlations",
             "log_chunks",
             "keys",
             "unique_keys",

@@ -49,6 +49,14 @@ PRINTED = {
         one intent: True
         order N is packed
         """,
+    "observability": """\
+        6 intents belong together
+        order-3 step_started attempt 1
+        order-3 step_retry attempt 1
+        order-3 step_started attempt 2
+        order-3 step_completed attempt 2
+        6 completed, 8 started, 2 tried again
+        """,
 }
 
 

@@ -60,6 +60,9 @@ def head(document: Mapping[str, Any], now: datetime) -> Lines:
         ("finished", looks.clock(document.get("finished_at"))),
         ("took", looks.took(document.get("started_at"), document.get("finished_at"), now)),
         ("labels", ", ".join(f"{key}={value}" for key, value in labels.items())),
+        ("correlation", document.get("correlation_id")),
+        ("business", document.get("business_id")),
+        ("trace", (document.get("traceparent") or "")[3:35] or None),
         (
             "inputs" if document["kind"] == "run" else "payload",
             looks.compact(given, _PAYLOAD_WIDTH) if given else None,

@@ -14,6 +14,7 @@ from tributary_daemon.client.async_scheduling_face import AsyncSchedulingFace
 from tributary_daemon.client.borrowed import aborrowed
 from tributary_daemon.client.hooking import SubmitHooks
 from tributary_daemon.client.local import Local
+from tributary_daemon.client.tracing import traced
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
@@ -130,14 +131,14 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             KeyConflict: the idempotency key is known under another name.
             DatabaseError: see `DatabaseError`.
         """
-        call = await self._call(target, payload, options, strict=strict)
-        if self._hooks is not None:
-            taking = replace(call, settings=self._hooks.takes(call.settings))
-            return self._receipt(await self._hooked(self._hooks, taking, connection))
-        if connection is None:
-            return self._receipt(await self._link.run(call.record, again=call.repeatable))
-        async with aborrowed(connection) as lent:
-            return self._receipt(await db.arun(lent, call.record()))
+        with traced(await self._call(target, payload, options, strict=strict)) as call:
+            if self._hooks is not None:
+                taking = replace(call, settings=self._hooks.takes(call.settings))
+                return self._receipt(await self._hooked(self._hooks, taking, connection))
+            if connection is None:
+                return self._receipt(await self._link.run(call.record, again=call.repeatable))
+            async with aborrowed(connection) as lent:
+                return self._receipt(await db.arun(lent, call.record()))
 
     async def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting
+from tributary_daemon.client.async_event_face import AsyncEventFace
 from tributary_daemon.client.async_fleet_face import AsyncFleetFace
 from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
@@ -19,6 +20,7 @@ from tributary_daemon.client.awaited import SLOWEST_POLL
 from tributary_daemon.client.link import AsyncLink, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
+from tributary_daemon.store.correlations import Sought
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -31,10 +33,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.pruning import Pruned
     from tributary_daemon.client.reasons import Why
-    from tributary_daemon.client.records import (
-        DeadLetterDocument,
-        EventDocument,
-    )
+    from tributary_daemon.client.records import DeadLetterDocument
     from tributary_daemon.client.shapes import Shape
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.store.db import Operation
@@ -43,7 +42,13 @@ T = TypeVar("T")
 
 
 class AsyncReader(
-    AsyncRunFace, AsyncSignalFace, AsyncSteering, AsyncScheduleFace, AsyncFleetFace, AsyncTenantFace
+    AsyncRunFace,
+    AsyncSignalFace,
+    AsyncSteering,
+    AsyncScheduleFace,
+    AsyncFleetFace,
+    AsyncTenantFace,
+    AsyncEventFace,
 ):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
@@ -113,6 +118,9 @@ class AsyncReader(
         since: RunAfter | None = None,
         limit: int = 50,
         after: str | None = None,
+        correlation_id: str | None = None,
+        business_id: str | None = None,
+        trace_id: str | None = None,
     ) -> Page[Summary]:
         """Read one page of runs and intents, newest first.
 
@@ -126,6 +134,9 @@ class AsyncReader(
             since: created at or after this time, or within this duration.
             limit: rows, 1 to 10,000.
             after: cursor of the page before.
+            correlation_id: that it carries.
+            business_id: that it carries.
+            trace_id: of the trace that it belongs to, 32 hexadecimal digits.
 
         Raises:
             InvalidInput: one of them is malformed.
@@ -139,6 +150,7 @@ class AsyncReader(
             since=since,
             limit=limit,
             after=after,
+            sought=Sought(correlation_id, business_id, trace_id),
         )
         return await self._link.run(lambda: reading.page(wanted), again=True)
 
@@ -247,22 +259,6 @@ class AsyncReader(
             NotFound: there is no such work or step.
         """
         return await self._link.run(lambda: operations.why(id, step), again=True)
-
-    async def events(
-        self,
-        id: str | None = None,  # noqa: A002 - the word of the documents
-        *,
-        after: str | None = None,
-        limit: int = 1_000,
-    ) -> Page[EventDocument]:
-        """Read events, oldest first: those behind a cursor, else the newest.
-
-        Args:
-            id: of one run or intent; None for the newest work.
-            after: cursor of the page before.
-            limit: events.
-        """
-        return await self._link.run(lambda: overview.happened(id, after, limit), again=True)
 
     async def logs(
         self,

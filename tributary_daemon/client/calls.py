@@ -39,6 +39,9 @@ class SubmitOptions(TypedDict, total=False):
         unique: `Unique`, its fields, or a key alone: there is one such work at a time.
         expires: cancelled unless it has started by then; as ``run_after``.
         cache: of a run; False: its steps neither take results from the cache nor keep them there.
+        correlation_id: of whatever the work belongs to: a request, a conversation, a batch.
+        business_id: of the thing that the work is about: an order, a customer.
+        traceparent: W3C Trace Context of the span that submits; OpenTelemetry's current one if omitted.
     """
 
     idempotency_key: str | None
@@ -52,6 +55,9 @@ class SubmitOptions(TypedDict, total=False):
     unique: Unique | Mapping[str, Any] | str | None
     expires: RunAfter | None
     cache: bool | None
+    correlation_id: str | None
+    business_id: str | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,11 @@ class Call:
     terms: Terms
     settings: Settings
     strict: bool
+
+    @property
+    def name(self) -> str:
+        """The name of what is submitted."""
+        return self.target.spec.name if isinstance(self.target, targets.SpecTarget) else self.target.name
 
     @property
     def repeatable(self) -> bool:

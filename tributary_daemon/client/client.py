@@ -13,6 +13,7 @@ from tributary_daemon.client.hooking import SubmitHooks
 from tributary_daemon.client.local import Local
 from tributary_daemon.client.reader import Reader
 from tributary_daemon.client.scheduling_face import SchedulingFace
+from tributary_daemon.client.tracing import traced
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
@@ -126,14 +127,14 @@ class Client(Reader, SchedulingFace, FunctionFace):
             KeyConflict: the idempotency key is known under another name.
             DatabaseError: see `DatabaseError`.
         """
-        call = self._call(target, payload, options, strict=strict)
-        if self._hooks is not None:
-            taking = replace(call, settings=self._hooks.takes(call.settings))
-            return self._receipt(self._hooked(self._hooks, taking, connection))
-        if connection is None:
-            return self._receipt(self._link.run(call.record, again=call.repeatable))
-        with borrowed(connection) as lent:
-            return self._receipt(db.run(lent, call.record()))
+        with traced(self._call(target, payload, options, strict=strict)) as call:
+            if self._hooks is not None:
+                taking = replace(call, settings=self._hooks.takes(call.settings))
+                return self._receipt(self._hooked(self._hooks, taking, connection))
+            if connection is None:
+                return self._receipt(self._link.run(call.record, again=call.repeatable))
+            with borrowed(connection) as lent:
+                return self._receipt(db.run(lent, call.record()))
 
     def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]

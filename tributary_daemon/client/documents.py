@@ -181,6 +181,9 @@ class RunDocument:
     ending: str | None = None
     parent: str | None = None
     deadline: datetime | None = None
+    correlation_id: str | None = None
+    business_id: str | None = None
+    traceparent: str | None = None
     steps: dict[str, StepDocument] = field(default_factory=dict)
 
     @property
@@ -205,6 +208,9 @@ class RunDocument:
             "revision": self.revision,
             "idempotency_key": self.idempotency_key,
             "tenant": self.tenant,
+            "correlation_id": self.correlation_id,
+            "business_id": self.business_id,
+            "traceparent": self.traceparent,
             "created_at": rfc3339(self.created_at),
             "run_at": rfc3339(self.run_at),
             "started_at": rfc3339(self.started_at),
@@ -271,6 +277,9 @@ class IntentDocument:
     attempts: tuple[AttemptDocument, ...] = ()
     progress: Any = None
     worker: str | None = None
+    correlation_id: str | None = None
+    business_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -293,6 +302,9 @@ class IntentDocument:
             "priority": self.priority,
             "queue": self.queue,
             "tenant": self.tenant,
+            "correlation_id": self.correlation_id,
+            "business_id": self.business_id,
+            "traceparent": self.traceparent,
             "attempt": self.attempt,
             "max_attempts": self.max_attempts,
             "created_at": rfc3339(self.created_at),

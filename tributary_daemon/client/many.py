@@ -40,7 +40,7 @@ def encode(name: str, payloads: Iterable[Any], settings: Settings) -> list[str]:
 def write(connection: Connection, name: str, texts: list[str], terms: submit.Terms) -> list[str]:
     """Write the intents in the transaction that the caller has begun; return their ids in order."""
     prepared = db.run(connection, submit.prepare(name, terms))
-    if not prepared.direct:
+    if not prepared.direct or "correlation" in terms.submit:
         return db.run(connection, submit.one_by_one(name, texts, terms, prepared.run_at))
     batch = copying.Batch(name, prepared, texts)
     with _translated(), connection.cursor() as cursor:
@@ -59,7 +59,7 @@ def write(connection: Connection, name: str, texts: list[str], terms: submit.Ter
 async def awrite(connection: AsyncConnection, name: str, texts: list[str], terms: submit.Terms) -> list[str]:
     """Write the intents as `write` does, on an async connection."""
     prepared = await db.arun(connection, submit.prepare(name, terms))
-    if not prepared.direct:
+    if not prepared.direct or "correlation" in terms.submit:
         return await db.arun(connection, submit.one_by_one(name, texts, terms, prepared.run_at))
     batch = copying.Batch(name, prepared, texts)
     with _translated():

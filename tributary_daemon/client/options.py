@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tributary_daemon.client.correlating import checked, completed
 from tributary_daemon.client.unique import Unique
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import durations
@@ -76,6 +77,9 @@ def terms(
     unique: Unique | Mapping[str, Any] | str | None = None,
     expires: RunAfter | None = None,
     cache: bool | None = None,
+    correlation_id: str | None = None,
+    business_id: str | None = None,
+    traceparent: str | None = None,
 ) -> Terms:
     """Check the options of a submit and return them as the store takes them.
 
@@ -92,6 +96,9 @@ def terms(
         unique: under which key it is the same as other work, and what then.
         expires: cancelled unless it has started by then: like ``run_after``, a duration or a time.
         cache: False: no step of the run takes its result from the cache, or keeps it there.
+        correlation_id: of whatever the work belongs to; that of the step that submits, if omitted.
+        business_id: of the thing that the work is about; likewise.
+        traceparent: W3C Trace Context of the span that submits.
 
     Raises:
         InvalidInput: one of them is malformed; the message names it.
@@ -111,6 +118,9 @@ def terms(
         raise InvalidInput(f"cache must be true or false, not {cache!r}", hint="False runs each step")
     if cache is False:
         submit["cache"] = False
+    ids = completed(checked(correlation_id, business_id, traceparent)).given()
+    if ids:
+        submit["correlation"] = ids
     run_at, delay = due(run_after)
     return Terms(
         key=_key(idempotency_key),

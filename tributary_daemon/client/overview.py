@@ -1,21 +1,20 @@
-"""Pages of dead letters and events, handlers and queues, put together from the rows of the store."""
+"""Pages of dead letters, handlers and queues, put together from the rows of the store."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tributary_daemon.client import cursors
 from tributary_daemon.client.documents import ErrorDocument, Page, rfc3339
 from tributary_daemon.client.reading import resolve_id
 from tributary_daemon.client.records import (
     DeadLetterDocument,
-    EventDocument,
     HandlerDocument,
     QueueDocument,
     QueueSample,
 )
 from tributary_daemon.errors import AmbiguousId, InvalidInput, NotFound
-from tributary_daemon.store import control, dead_letters, events, fleet
+from tributary_daemon.store import control, dead_letters, fleet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +30,8 @@ def letters(limit: int, after: str | None, tenant: str | None) -> Operation[Page
     """
     cursor = None
     if after is not None:
-        at, run_id, ordinal = _parts(after, 3)
-        cursor = dead_letters.After(_time(at, after), run_id, _whole(ordinal, after))
+        at, run_id, ordinal = cursors.parts(after, 3)
+        cursor = dead_letters.After(cursors.moment(at, after), run_id, cursors.whole(ordinal, after))
     rows = yield from dead_letters.page(limit, cursor, tenant)
     last = rows[-1] if len(rows) == limit else None
     return Page(
@@ -114,66 +113,6 @@ def _letter(row: dead_letters.DeadLetterRow) -> DeadLetterDocument:
         created_at=row.created_at,
         payload=row.payload,
     )
-
-
-def happened(text: str | None, after: str | None, limit: int) -> Operation[Page[EventDocument]]:
-    """Read events, oldest first: of one run or intent, else of the newest work.
-
-    With a cursor those behind it; the cursor of the page returned is always set, unless it is empty.
-
-    Raises:
-        InvalidInput: ``after`` is no cursor of such a page.
-    """
-    behind = None
-    if after is not None:
-        at, work_id, ordinal, kind = _parts(after, 4)
-        behind = events.After(_time(at, after), work_id, _whole(ordinal, after), kind)
-    work = None if text is None else (yield from resolve_id(text))
-    rows = yield from events.page(work, behind, limit)
-    last = rows[-1] if rows else None
-    place = (
-        last
-        and f"{rfc3339(last.at)}/{last.work_id}/{-1 if last.ordinal is None else last.ordinal}/{last.type}"
-    )
-    return Page(
-        items=tuple(
-            EventDocument(
-                id=str(row.work_id),
-                at=row.at,
-                type=row.type,
-                step=row.step_id,
-                attempt=row.attempt,
-                data=row.data,
-            )
-            for row in rows
-        ),
-        after=place,
-    )
-
-
-def _parts(cursor: str, count: int) -> list[str]:
-    parts = cursor.split("/")
-    if len(parts) != count:
-        raise _no_cursor(cursor)
-    return parts
-
-
-def _time(text: str, cursor: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise _no_cursor(cursor) from None
-
-
-def _whole(text: str, cursor: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise _no_cursor(cursor) from None
-
-
-def _no_cursor(cursor: str) -> InvalidInput:
-    return InvalidInput(f"{cursor!r} is no cursor", hint="use the `after` of the page before")
 
 
 def handlers() -> Operation[tuple[HandlerDocument, ...]]:

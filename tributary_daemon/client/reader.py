@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting
 from tributary_daemon.client.awaited import SLOWEST_POLL
+from tributary_daemon.client.event_face import EventFace
 from tributary_daemon.client.fleet_face import FleetFace
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
@@ -18,6 +19,7 @@ from tributary_daemon.client.steering import Steering
 from tributary_daemon.client.tenant_face import TenantFace
 from tributary_daemon.client.waiter import Waiter
 from tributary_daemon.errors import DatabaseUnreachable, NotPossible
+from tributary_daemon.store.correlations import Sought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,10 +32,7 @@ if TYPE_CHECKING:
     from tributary_daemon.client.options import RunAfter, Settings
     from tributary_daemon.client.pruning import Pruned
     from tributary_daemon.client.reasons import Why
-    from tributary_daemon.client.records import (
-        DeadLetterDocument,
-        EventDocument,
-    )
+    from tributary_daemon.client.records import DeadLetterDocument
     from tributary_daemon.client.shapes import Shape
     from tributary_daemon.client.waiting import Seen
     from tributary_daemon.store.db import Operation
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace):
+class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace, EventFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on
@@ -110,6 +109,9 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace)
         since: RunAfter | None = None,
         limit: int = 50,
         after: str | None = None,
+        correlation_id: str | None = None,
+        business_id: str | None = None,
+        trace_id: str | None = None,
     ) -> Page[Summary]:
         """Read one page of runs and intents, newest first.
 
@@ -123,6 +125,9 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace)
             since: created at or after this time, or within this duration.
             limit: rows, 1 to 10,000.
             after: cursor of the page before.
+            correlation_id: that it carries.
+            business_id: that it carries.
+            trace_id: of the trace that it belongs to, 32 hexadecimal digits.
 
         Raises:
             InvalidInput: one of them is malformed.
@@ -136,6 +141,7 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace)
             since=since,
             limit=limit,
             after=after,
+            sought=Sought(correlation_id, business_id, trace_id),
         )
         return self._link.run(lambda: reading.page(wanted), again=True)
 
@@ -244,22 +250,6 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace)
             NotFound: there is no such work or step.
         """
         return self._link.run(lambda: operations.why(id, step), again=True)
-
-    def events(
-        self,
-        id: str | None = None,  # noqa: A002 - the word of the documents
-        *,
-        after: str | None = None,
-        limit: int = 1_000,
-    ) -> Page[EventDocument]:
-        """Read events, oldest first: those behind a cursor, else the newest.
-
-        Args:
-            id: of one run or intent; None for the newest work.
-            after: cursor of the page before.
-            limit: events.
-        """
-        return self._link.run(lambda: overview.happened(id, after, limit), again=True)
 
     def logs(
         self,

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from tributary_daemon.client.correlating import check_sought
 from tributary_daemon.client.documents import (
     AttemptDocument,
     Document,
@@ -171,6 +172,9 @@ def _run_document(
         ending=run.ending,
         parent=run.parent_id,
         deadline=run.deadline,
+        correlation_id=run.correlation_id,
+        business_id=run.business_id,
+        traceparent=run.traceparent,
         steps=documents,
     )
 
@@ -289,6 +293,9 @@ def _intent_document(row: intents.IntentRow, bad: Sequence[intents.AttemptRow]) 
         attempts=tuple(attempts),
         progress=row.progress,
         worker=row.worker,
+        correlation_id=row.correlation_id,
+        business_id=row.business_id,
+        traceparent=row.traceparent,
     )
 
 
@@ -308,6 +315,8 @@ def page(wanted: lists.Filter) -> Operation[Page[Summary]]:
         )
     if wanted.after is not None and not _FULL.fullmatch(wanted.after.lower()):
         raise InvalidInput(f"{wanted.after!r} is no cursor", hint="use the `after` of the page before")
+    if wanted.sought is not None:
+        check_sought(wanted.sought)
     rows, after = yield from lists.page(wanted)
     return Page(items=tuple(_summary(row) for row in rows), after=after)
 

@@ -61,6 +61,8 @@ class EventDocument:
     step: str | None
     attempt: int | None
     data: dict[str, Any] | None
+    correlation_id: str | None = None
+    business_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the event as ``events`` prints it."""
@@ -71,6 +73,8 @@ class EventDocument:
             "step": self.step,
             "attempt": self.attempt,
             "data": self.data,
+            "correlation_id": self.correlation_id,
+            "business_id": self.business_id,
         }
 
 

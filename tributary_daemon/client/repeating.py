@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.client import submitting
+from tributary_daemon.client.correlating import completed
 from tributary_daemon.client.demands import demand
 from tributary_daemon.client.reading import missing, resolve_id
 from tributary_daemon.client.submitting import Submitted
 from tributary_daemon.client.targets import IntentTarget, NameTarget
 from tributary_daemon.client.unknown import lacking
 from tributary_daemon.errors import NotFound
+from tributary_daemon.model.correlation import Correlation
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import intents, runs, submit
 
@@ -31,8 +33,8 @@ def workflow(name: str) -> Operation[WorkflowSpec | None]:
 def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[Submitted]:
     """Submit the same work once more, without its idempotency key and times.
 
-    A run goes with the same revision, inputs, payloads and labels; an intent with the same payload. Options
-    given with the first submit are given again.
+    A run goes with the same revision, inputs, payloads, labels and ids; an intent with the same payload and
+    ids. Options given with the first submit are given again.
 
     Args:
         text: its id.
@@ -52,7 +54,7 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
         if intent is None:
             raise missing(work_id)
         terms = submit.Terms(
-            submit=_submitted([row.options for row in stored]),
+            submit=_submitted(stored, intent),
             config=settings.defaults,
             tenant=intent.tenant_id,
             private=settings.private,
@@ -73,7 +75,7 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
         if row.ordinal in ids and row.payload != plain[ids[row.ordinal]]
     }
     terms = submit.Terms(
-        submit=_submitted([row.options for row in stored]),
+        submit=_submitted(stored, run),
         config=settings.defaults,
         labels=run.labels,
         tenant=run.tenant_id,
@@ -109,7 +111,7 @@ def _rerun_latest(
             hint="register it: trib register FILE; without --latest the run's own revision is taken",
         )
     terms = submit.Terms(
-        submit=_submitted([row.options for row in stored]),
+        submit=_submitted(stored, run),
         config=settings.defaults,
         labels=run.labels,
         tenant=run.tenant_id,
@@ -120,11 +122,16 @@ def _rerun_latest(
     return (yield from submitting.record(target, terms, settings, strict=False))
 
 
-def _submitted(options: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
-    """Return the options that stand at the level ``submit`` in any of the stored rows."""
-    return {
+def _submitted(stored: Sequence[runs.PayloadRow], work: runs.RunRow | intents.IntentRow) -> dict[str, Any]:
+    """Return the options of level ``submit`` in any of the stored rows, and the ids of the work.
+
+    It is another trace: that of whoever submits it now.
+    """
+    options = {
         name: option["value"]
-        for row in options
-        for name, option in (row or {}).items()
+        for row in stored
+        for name, option in (row.options or {}).items()
         if isinstance(option, dict) and option.get("level") == "submit"
     }
+    ids = completed(Correlation(work.correlation_id, work.business_id)).given()
+    return {**options, "correlation": ids} if ids else options

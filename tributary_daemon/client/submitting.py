@@ -211,7 +211,8 @@ def dry_run(
         if strict:
             refuse(misfits)
     common = {
-        "options": {"submit": dict(terms.submit), "config": dict(terms.config)},
+        "options": {"submit": terms.options, "config": dict(terms.config)},
+        **terms.ids,
         "idempotency_key": terms.key,
         "tenant": terms.tenant,
         **terms.special,

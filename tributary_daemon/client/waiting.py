@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.client.documents import Document
     from tributary_daemon.client.options import RunAfter, Settings
+    from tributary_daemon.store.correlations import Sought
 
 
 Seen: TypeAlias = "Callable[[Document], None]"
@@ -31,6 +32,7 @@ def filter_of(
     since: RunAfter | None,
     limit: int,
     after: str | None,
+    sought: Sought,
 ) -> Filter:
     """Return a list's filter; ``since`` is a duration before now, or a time.
 
@@ -46,6 +48,7 @@ def filter_of(
         since=at,
         age=age,
         tenant=settings.sees,
+        sought=sought if any(sought) else None,
         after=after,
         limit=limit,
     )

@@ -151,6 +151,12 @@ class Config:
             "how long a dead letter keeps its work; unset or forever: until it is requeued or dropped",
         ),
     )
+    observers: tuple[str, ...] = field(
+        default=("all",),
+        metadata=_meta(
+            parse.names, "subscribers to events: all installed ones, off, names, or module:function"
+        ),
+    )
     max_payload: int = field(
         default=1_048_576, metadata=_meta(parse.size, "largest payload or result, e.g. 1MiB")
     )

@@ -21,7 +21,7 @@ from tributary_daemon.daemon.settlement import end_groups
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.daemon.signs import Signs
 from tributary_daemon.hooks.loading import loaded
-from tributary_daemon.observers import logs
+from tributary_daemon.observers import logs, subscribers, tracing
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -57,10 +57,13 @@ class Child:
         setup = ProcessSetup.load(lines.readline())
         sys.path[:] = [*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
         logs.configure(setup.log_format, setup.log_level)
+        subscribers.start(setup.observers)
         offer = offered(
             setup.imports, enable_shell=setup.enable_shell, directory=setup.directory,
             hooks=loaded(setup.hooks),
         )  # fmt: skip
+        # what modules of handlers have set up is known by now, and what it imports is spared, too
+        tracing.start()
         _spare_the_collector()
         self.send({"say": "offer", "handlers": offer.describe(), "failures": offer.failures})
         try:
@@ -150,6 +153,8 @@ class Child:
             if reason == Exit.ORPHANED:
                 # nobody is left who would: a shell step must not run beside its next attempt
                 end_groups(self._board.entries())
+        subscribers.close()
+        tracing.flush()
         leave(reason)
 
 

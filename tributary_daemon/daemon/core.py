@@ -34,17 +34,20 @@ from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
+from tributary_daemon.daemon.telling import Teller, awatched, watched
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
-from tributary_daemon.model.outcome import Completed, Discarded
 from tributary_daemon.handlers.hooks import Host
 from tributary_daemon.hooks.loading import loaded
+from tributary_daemon.model.outcome import Completed, Discarded
+from tributary_daemon.observers import subscribers, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.setup import ProcessSetup
+    from tributary_daemon.daemon.telling import ARun, Run, Watcher
     from tributary_daemon.handlers.registry import Registry
     from tributary_daemon.model.outcome import Outcome
 
@@ -109,10 +112,14 @@ class ProcessCore:
             self._runtime, Secrets(setup.secrets_dir), caching=self._caching, hooks=self._hooks
         )
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
+        run: Run = self._attempt
+        arun: ARun = self._attempts.arun
+        for watcher in _watchers():
+            run, arun = watched(run, watcher), awatched(arun, watcher)
         self._crew = Crew(
             setup.slots,
-            self._attempt,
-            self._attempts.arun,
+            run,
+            arun,
             self._inbox,
             self._board,
             on_overdue=self._overdue,
@@ -228,3 +235,10 @@ class ProcessCore:
             self._thread.join(0.2)
         if self._thread.is_alive():
             self._ended(Exit.RETIRED)
+
+
+def _watchers() -> list[Watcher]:
+    """Return who wants to be told of each attempt; mostly nobody does."""
+    found: list[Watcher] = [Teller()] if subscribers.anybody() else []
+    traced = tracing.start()
+    return found if traced is None else [*found, traced]

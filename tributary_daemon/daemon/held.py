@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.engine.lease import Lease
 from tributary_daemon.model.control import CONTROL_NAMES, Flag
+from tributary_daemon.model.correlation import Correlation
 from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
 from tributary_daemon.store.lanes import limit_keys
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # what a step reads before its handler is called: expressions in its payload, its condition, its item
 _READS: Final = Flag.DYNAMIC | Flag.CONDITION | Flag.ITEM
+
+
+_CORRELATED: Final = '"correlation":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +174,23 @@ class Held(Lease):
 
 def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     """Build from a row of `leases.Leases.exchange`."""
-    retry, timeout = (None, None) if row[12] is None else _options(row[12], row[3])
+    text, correlation = row[12], None
+    if text is not None and _CORRELATED in text:
+        text, correlation = _correlation(text)
+    retry, timeout = (None, None) if text is None else _options(text, row[3])
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
-        handler, time.monotonic(), tid=row[18], options=row[12], tenant=row[15],
+        handler, time.monotonic(), tid=row[18], options=text, tenant=row[15],
+        correlation=correlation,
     )  # fmt: skip
+
+
+def _correlation(text: str) -> tuple[str | None, Correlation]:
+    """Return the options without the ids that the claim put beside them, and these."""
+    options = json.loads(text)
+    correlation = Correlation.of(options.pop("correlation"))
+    return (json.dumps(options) if options else None), correlation
 
 
 @lru_cache(maxsize=1024)

@@ -41,6 +41,7 @@ class WorkerPlan:
         concurrency: slots per process.
         imports: modules or files with handlers.
         step_connections: how many attempts of a process hold a connection of their own at once.
+        observers: subscribers to what happens, as `observers.subscribers.start` takes them.
         enable_shell: whether shell steps run here.
         directory: where shell steps of `trib run` work; None for scratch directories.
         max_log: bytes kept of what one attempt says.
@@ -77,6 +78,7 @@ class WorkerPlan:
     concurrency: int
     imports: tuple[str, ...]
     step_connections: int
+    observers: tuple[str, ...]
     enable_shell: bool
     directory: str | None
     max_log: int
@@ -127,6 +129,7 @@ class WorkerPlan:
             own=self.shards or (),
             step_connections=self.step_connections,
             imports=self.imports,
+            observers=self.observers,
             enable_shell=self.enable_shell,
             directory=self.directory,
             max_log=self.max_log,
@@ -190,6 +193,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         concurrency=options.concurrency,
         imports=options.imports,
         step_connections=config.step_connections or options.concurrency,
+        observers=config.observers,
         enable_shell=options.enable_shell,
         directory=None,
         max_log=config.max_log,

@@ -17,14 +17,17 @@ from tributary_daemon.daemon.supervisor import Supervisor
 from tributary_daemon.errors import TributaryError
 from tributary_daemon.hooks.loading import loaded
 from tributary_daemon.model.control import PRIVATE
+from tributary_daemon.observers import subscribers
 from tributary_daemon.store.cache.opening import require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from tributary_daemon.config import Config
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.options import WorkerOptions
+    from tributary_daemon.events import Observer
 
 
 def resolve(url: str, config: Config, options: WorkerOptions) -> WorkerPlan:
@@ -43,12 +46,16 @@ def run(url: str, config: Config, options: WorkerOptions) -> int:
     """Run a worker in the foreground until it is drained; return its exit code.
 
     Raises:
-        ConfigError: it cannot listen where it is to tell its health.
+        ConfigError: it cannot listen where it is to tell its health, or an observer does not load.
     """
     resolved = resolve(url, config, options)
     health = Health(resolved)
-    with serving(options.health_listen, health, Metrics(resolved, health)):
-        return Supervisor(resolved, _child, health).run()
+    end = subscribers.start(resolved.observers, strict=True)
+    try:
+        with serving(options.health_listen, health, Metrics(resolved, health)):
+            return Supervisor(resolved, _child, health).run()
+    finally:
+        end()
 
 
 class BackgroundWorker:
@@ -57,13 +64,16 @@ class BackgroundWorker:
     Args:
         plan: what it does.
         local: run handlers in this process instead of in children.
+        observers: functions that are called with what happens in this process, beside those of the plan.
     """
 
-    def __init__(self, plan: WorkerPlan, *, local: bool = False) -> None:
+    def __init__(self, plan: WorkerPlan, *, local: bool = False, observers: Sequence[Observer] = ()) -> None:
         self._plan = plan
         self._supervisor = Supervisor(plan, _local if local else _child)
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._failure: BaseException | None = None
+        self._observers = observers
+        self._ends: list[Callable[[], None]] = []
 
     @property
     def worker_id(self) -> int:
@@ -78,6 +88,7 @@ class BackgroundWorker:
             TributaryError: its processes did not come up within ``timeout`` seconds.
         """
         self._supervisor.join_database()
+        self._ends = [subscribers.start(self._plan.observers), *map(subscribers.subscribe, self._observers)]
         self._thread.start()
         if not self._supervisor.ready.wait(timeout) or self._failure is not None:
             self.stop(now=True)
@@ -95,6 +106,8 @@ class BackgroundWorker:
             self._supervisor.stop()
         if self._thread.is_alive():
             self._thread.join()
+        while self._ends:
+            self._ends.pop()()
 
     def __enter__(self) -> Self:
         self.start()

@@ -29,6 +29,7 @@ class ProcessSetup:
         step_connections: how many of them hold a connection of their own at once.
         imports: modules or files with handlers.
         enable_shell: whether shell steps run here.
+        observers: subscribers to what happens, as `observers.subscribers.start` takes them.
         directory: where shell steps of `trib run` work; None for scratch directories.
         max_log: bytes kept of what one attempt says; 0 for nothing.
         secrets_dir: directory with a file per secret.
@@ -57,6 +58,7 @@ class ProcessSetup:
     holds_bounded: bool = False
     step_connections: int = 10
     imports: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ("off",)
     enable_shell: bool = False
     directory: str | None = None
     max_log: int = 1_048_576

@@ -18,6 +18,7 @@ from tributary_daemon.engine.opened import aopened, opened
 from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
 from tributary_daemon.model import masking
+from tributary_daemon.model.correlation import CURRENT
 from tributary_daemon.model.outcome import Completed, Crashed, Discarded, Failed, Outcome, Released
 
 if TYPE_CHECKING:
@@ -27,14 +28,18 @@ if TYPE_CHECKING:
     from tributary_daemon.engine.lease import Lease
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.handlers.step import Step
+    from tributary_daemon.model.correlation import Correlation
 
-    Marks = tuple[Token[Any], Token[Any], Token[Any], Token[Any] | None]
+    Marks = tuple[Token[Any], Token[Any], Token[Any], Token[Any] | None, tuple[Token[Any], ...]]
 
 # structlog merges every variable named so into each line; bind_contextvars is six times as slow (2.4 µs)
 _RUN: Final[ContextVar[Any]] = ContextVar("structlog_run_id", default=...)
 _STEP: Final[ContextVar[Any]] = ContextVar("structlog_step", default=...)
 _ATTEMPT: Final[ContextVar[Any]] = ContextVar("structlog_attempt", default=...)
 _TENANT: Final[ContextVar[Any]] = ContextVar("structlog_tenant", default=...)
+_CORRELATION: Final[ContextVar[Any]] = ContextVar("structlog_correlation_id", default=...)
+_BUSINESS: Final[ContextVar[Any]] = ContextVar("structlog_business_id", default=...)
+_TRACE: Final[ContextVar[Any]] = ContextVar("structlog_trace_id", default=...)
 
 
 def execute_sync(
@@ -198,6 +203,7 @@ def _refuse(outcome: Outcome) -> None:
 
 def bind(lease: Lease) -> Marks:
     """Let log lines carry the ids and the tenant of an attempt from here on; return what `unbind` takes."""
+    correlation = lease.correlation
     if lease.mask is not None:
         masking.BOUND.set(lease.mask)
     return (
@@ -205,6 +211,17 @@ def bind(lease: Lease) -> Marks:
         _STEP.set(lease.step_id or lease.name),
         _ATTEMPT.set(lease.attempt),
         _TENANT.set(lease.tenant) if lease.tenant else None,
+        () if correlation is None else _correlate(correlation),
+    )
+
+
+def _correlate(correlation: Correlation) -> tuple[Token[Any], ...]:
+    """Let log lines, and submits, carry the ids of the work too."""
+    return (
+        CURRENT.set(correlation),
+        _CORRELATION.set(correlation.correlation_id or ...),
+        _BUSINESS.set(correlation.business_id or ...),
+        _TRACE.set(correlation.trace_id or ...),
     )
 
 
@@ -215,6 +232,8 @@ def unbind(marks: Marks) -> None:
     _ATTEMPT.reset(marks[2])
     if marks[3] is not None:
         _TENANT.reset(marks[3])
+    for mark in marks[4]:
+        mark.var.reset(mark)
     if masking.BOUND.get() is not None:
         masking.BOUND.set(None)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tributary_daemon.model.correlation import Correlation
     from tributary_daemon.model.masking import Mask
     from tributary_daemon.model.retry import Retry
 
@@ -36,6 +37,7 @@ class Lease:
         mask: of the secrets that its payload holds; None for none.
         options: JSON text of its options, with their levels and expressions; None where none are kept.
         tenant: whose work it is; empty for nobody's in particular.
+        correlation: ids that its work carries; None for none.
     """
 
     run_id: str
@@ -58,6 +60,7 @@ class Lease:
     mask: Mask | None = field(default=None, kw_only=True)
     options: str | None = field(default=None, kw_only=True)
     tenant: str = field(default="", kw_only=True)
+    correlation: Correlation | None = field(default=None, kw_only=True)
 
     @property
     def failures(self) -> int:

@@ -12,7 +12,7 @@ import traceback
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.errors import HandlerError
 from tributary_daemon.handlers.registry import REGISTRY, DuplicateHandlerError, Registry
@@ -103,6 +103,20 @@ def imported(target: str) -> ModuleType:
         raise HandlerError(f"{target} does not import: {failure.error}", hint="mend it, or name another one")
     is_file = target.endswith(".py") or "/" in target
     return sys.modules[module_name_of(Path(target).expanduser()) if is_file else target]
+
+
+def load(reference: str) -> Any:
+    """Return what ``module:name`` or ``./file.py:name`` refers to.
+
+    Raises:
+        HandlerError: the module does not import, or has no such name.
+    """
+    target, _, name = reference.rpartition(":")
+    importlib.invalidate_caches()
+    module = imported(target)
+    if not hasattr(module, name):
+        raise HandlerError(f"{target} has no '{name}'", hint="write module:name")
+    return getattr(module, name)
 
 
 def module_name_of(path: Path) -> str:

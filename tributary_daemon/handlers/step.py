@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tributary_daemon.handlers.step_log import Lines, Output
+    from tributary_daemon.model.correlation import Correlation
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class Attempt(Protocol):
     def attempt(self) -> int: ...
     @property
     def tenant(self) -> str: ...
+    @property
+    def correlation(self) -> Correlation | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,24 @@ class Step:
     def tenant(self) -> str:
         """Whose work it is; empty for nobody's in particular."""
         return self._attempt.tenant
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What the work belongs to, as its submit said; None when it said nothing."""
+        ids = self._attempt.correlation
+        return None if ids is None else ids.correlation_id
+
+    @property
+    def business_id(self) -> str | None:
+        """What the work is about, as its submit said; None when it said nothing."""
+        ids = self._attempt.correlation
+        return None if ids is None else ids.business_id
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C Trace Context of the span that submitted the work; None when there was none."""
+        ids = self._attempt.correlation
+        return None if ids is None else ids.traceparent
 
     @property
     def idempotency_token(self) -> str:

@@ -33,6 +33,9 @@ class IntentRow(NamedTuple):
     progress: Any
     worker: str | None
     tenant_id: str
+    correlation_id: str | None = None
+    business_id: str | None = None
+    traceparent: str | None = None
 
 
 class AttemptRow(NamedTuple):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tributary_daemon.store import correlations
 from tributary_daemon.store.db import Operation, Query, query
 from tributary_daemon.store.sight import OfTenant
 
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from tributary_daemon.store.correlations import Sought
+
 WINDOW: Final = 100_000
 # rows of each kind that one page may look at: 10 to 20 ms
 LOOKED_AT: Final = 50_000
+_CARRIERS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class Filter:
         since: only what was created at or after this time.
         age: the same as seconds before now, by the database's clock.
         tenant: None for every tenant.
+        sought: ids that it carries; None for any.
         after: id of the last row of the page before.
         limit: rows.
     """
@@ -44,6 +49,7 @@ class Filter:
     since: datetime | None = None
     age: float | None = None
     tenant: str | None = None
+    sought: Sought | None = None
     after: str | None = None
     limit: int = 50
 
@@ -85,20 +91,11 @@ def page(wanted: Filter) -> Operation[tuple[list[ListRow], str | None]]:
 
     A page may be short and not the last: what hardly any row has is looked for in `LOOKED_AT` rows at a time.
     """
+    if wanted.sought is not None:
+        return (yield from _correlated(wanted, wanted.sought))
     rows = yield Query(
         query("list"),
-        {
-            "state": wanted.state,
-            "kind": wanted.kind,
-            "name": wanted.name,
-            "labels": json.dumps(wanted.labels) if wanted.labels else None,
-            "since": wanted.since,
-            "age": wanted.age,
-            "tenant": wanted.tenant,
-            "after": wanted.after,
-            "limit": wanted.limit,
-            "window": LOOKED_AT,
-        },
+        {**_filters(wanted), "after": wanted.after, "limit": wanted.limit, "window": LOOKED_AT},
     )
     found: list[ListRow] = []
     for work_id, fits, ended, *rest in rows:
@@ -107,6 +104,36 @@ def page(wanted: Filter) -> Operation[tuple[list[ListRow], str | None]]:
         if ended or len(found) == wanted.limit:
             return found, str(work_id)
     return found, None
+
+
+def _filters(wanted: Filter) -> dict[str, Any]:
+    return {
+        "state": wanted.state,
+        "kind": wanted.kind,
+        "name": wanted.name,
+        "labels": json.dumps(wanted.labels) if wanted.labels else None,
+        "since": wanted.since,
+        "age": wanted.age,
+        "tenant": wanted.tenant,
+    }
+
+
+def _correlated(wanted: Filter, sought: Sought) -> Operation[tuple[list[ListRow], str | None]]:
+    """Read one page of what carries some ids, looking at `_CARRIERS` of those at most."""
+    found: list[ListRow] = []
+    after, looked = wanted.after, 0
+    while looked < _CARRIERS:
+        ids = yield from correlations.ids(sought, wanted.tenant, after, wanted.limit)
+        rows = yield Query(query("list_these"), {**_filters(wanted), "ids": ids})
+        for row in rows:
+            found.append(ListRow(*row))
+            if len(found) == wanted.limit:
+                return found, str(found[-1].work_id)
+        if len(ids) < wanted.limit:
+            return found, None
+        after = ids[-1]
+        looked += len(ids)
+    return found, after
 
 
 def matching(part: str, limit: int) -> Operation[list[FoundRow]]:

@@ -37,6 +37,9 @@ class RunRow(NamedTuple):
     parent_id: str | None
     deadline: datetime | None
     is_function: bool
+    correlation_id: str | None = None
+    business_id: str | None = None
+    traceparent: str | None = None
 
 
 class StepRow(NamedTuple):

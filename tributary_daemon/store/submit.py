@@ -21,7 +21,7 @@ class Terms:
     Attributes:
         key: idempotency key.
         submit: options given with this submit: ``queue``, ``priority``, ``max_attempts``, ``timeout``
-            (seconds), ``retry`` (fields).
+            (seconds), ``retry`` (fields); with ``correlation`` beside them, the ids that the work carries.
         config: the same from the producer's configuration.
         run_at: not before this time.
         delay: not before so many seconds after the database's now; ``run_at`` wins.
@@ -43,6 +43,17 @@ class Terms:
     private: str | None = None
     runner: int | None = None
     special: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of level ``submit``, without the ids beside them."""
+        return {name: value for name, value in self.submit.items() if name != "correlation"}
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """The ids that the work carries."""
+        ids: Mapping[str, str] = self.submit.get("correlation", {})
+        return ids
 
     def parameters(self) -> dict[str, Any]:
         """Return what every submitting statement takes."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tributary_daemon.cli import failures, looks
+from tributary_daemon.cli import failures, looks, values
 from tributary_daemon.cli.blocks import Span, Table
 from tributary_daemon.cli.loader import late
 from tributary_daemon.cli.opening import opened
@@ -16,9 +15,11 @@ from tributary_daemon.cli.output import View, document, dump, output_option, sho
 from tributary_daemon.cli.shared import Command
 
 if TYPE_CHECKING:
-    from tributary_daemon.client.reader import Reader
+    from collections.abc import Iterator
+    from datetime import datetime
 
-_POLL_SECONDS: Final = 0.5
+    from tributary_daemon.client.records import EventDocument
+
 _STYLES: Final = {
     "completed": "completed",
     "failed": "failed",
@@ -29,63 +30,88 @@ _STYLES: Final = {
 }
 
 
-@click.command(
-    cls=Command,
-    epilog="""\b
+_EPILOG: Final = """\b
 What went well is derived from timestamps, what is unusual was recorded when it happened.
+--follow goes on as things happen, each event once: until the work has ended (exit 0), without
+an ID until Ctrl-C (exit 130). A restart of the database is waited out.
 
 \b
 Examples:
   trib events @latest
-  trib events --follow -o jsonl""",
-)
+  trib events --since 1h --type run_failed --type 'step_d*'
+  trib events --follow -o jsonl | jq -r 'select(.type == "run_failed") | .id'"""
+
+
+@click.command(cls=Command, epilog=_EPILOG)
 @click.argument("identifier", metavar="[ID]", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
 @click.option(
-    "-f", "--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C (exit 130)."
+    "--since",
+    type=values.since,
+    metavar="DURATION|TIME",
+    help="Only what happened within this time, or after that moment.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="The newest so many."
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    help="Only this type, such as run_failed or 'step_*'; repeatable.",
 )
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    show_default=True,
+    help="The newest so many; with --follow where it begins, unless --since or --after says.",
+)
+@click.option("--after", metavar="CURSOR", help="Continue behind the page that gave this cursor.")
 @output_option
-def events(*, identifier: str | None, follow: bool, limit: int, output: str) -> int:
+def events(
+    *,
+    identifier: str | None,
+    follow: bool,
+    since: datetime | None,
+    types: tuple[str, ...],
+    limit: int,
+    after: str | None,
+    output: str,
+) -> int:
     """Show what happened, to one run or to all."""
+    if follow and output == "json":
+        raise click.UsageError("one JSON document has an end, what is followed has none: use -o jsonl")
     with opened() as client:
         full = client.resolve_id(identifier) if identifier else None
-        page = client.events(full, limit=limit)
-        if full and not page.items:
-            # whatever exists was created: this tells that it does not
-            client.get(full)
+        if follow:
+            coming = client.follow_events(full, types=types, since=since, after=after, last=limit)
+            return _follow(coming, output)
+        page = client.events(full, after=after, limit=limit, types=types, since=since)
         rows = document(list(page.items))
-        if not follow:
-            show(View(rows, [_name(row) for row in rows], lambda: [table(rows)]), output)
-            return failures.COMPLETED
-        _write(rows, output)
-        return _follow(client, full, page.after, output)
+        show(View(rows, [_name(row) for row in rows], lambda: [table(rows)]), output)
+        if after is not None and len(rows) == limit:
+            failures.say(f"there may be more behind these: --after {page.after}")
+        return failures.COMPLETED
 
 
-def _follow(client: Reader, identifier: str | None, after: str | None, output: str) -> int:
+def _follow(coming: Iterator[EventDocument], output: str) -> int:
     try:
-        while True:
-            page = client.events(identifier, after=after)
-            _write(document(list(page.items)), output)
-            after = page.after or after
-            if not page.items:
-                time.sleep(_POLL_SECONDS)
+        for event in coming:
+            _write(document(event), output)
     except KeyboardInterrupt:
         return failures.INTERRUPTED
+    return failures.COMPLETED
 
 
-def _write(rows: list[dict[str, Any]], output: str) -> None:
-    for row in rows:
-        match output:
-            case "table":
-                sys.stdout.write(looks.visible(_sentence(row)) + "\n")
-            case "yaml":
-                sys.stdout.write(late("as_yaml:dump")([row]))
-            case "name":
-                sys.stdout.write(_name(row) + "\n")
-            case _:
-                sys.stdout.write(dump(row) + "\n")
+def _write(row: dict[str, Any], output: str) -> None:
+    match output:
+        case "table":
+            sys.stdout.write(looks.visible(_sentence(row)) + "\n")
+        case "yaml":
+            sys.stdout.write(late("as_yaml:dump")([row]))
+        case "name":
+            sys.stdout.write(_name(row) + "\n")
+        case _:
+            sys.stdout.write(dump(row) + "\n")
     sys.stdout.flush()
 
 

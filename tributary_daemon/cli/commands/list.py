@@ -29,7 +29,8 @@ Tables show the last 8 characters of ids; every command takes these.
 Examples:
   trib list --state failed --since 24h
   trib list --kind intent --name content.thumbnail.v1 -o jsonl
-  trib list -l env=prod --limit 200 -o name"""
+  trib list -l env=prod --limit 200 -o name
+  trib list --correlation req-7f3a"""
 
 
 @click.command("list", cls=Command, epilog=_EPILOG)
@@ -45,6 +46,9 @@ Examples:
     metavar="K=V",
     help="Has this label; repeatable.",
 )
+@click.option("--correlation", metavar="ID", help="Carries this correlation id.")
+@click.option("--business", metavar="ID", help="Carries this business id.")
+@click.option("--trace", metavar="TRACE_ID", help="Belongs to this trace.")
 @click.option(
     "--since",
     type=values.since,
@@ -62,6 +66,9 @@ def list_(
     kind: str | None,
     name: str | None,
     labels: tuple[tuple[str, str], ...],
+    correlation: str | None,
+    business: str | None,
+    trace: str | None,
     since: datetime | None,
     limit: int,
     after: str | None,
@@ -80,6 +87,9 @@ def list_(
                 since=since,
                 limit=limit - len(found),
                 after=after,
+                correlation_id=correlation,
+                business_id=business,
+                trace_id=trace,
             )
             found += page.items
             after = page.after

@@ -11,6 +11,7 @@ import click
 from tributary_daemon.cli import failures, targets, values
 from tributary_daemon.cli.aside import Aside
 from tributary_daemon.cli.commands.submit import declared
+from tributary_daemon.cli.correlating import correlating, correlating_options
 from tributary_daemon.cli.follow import follow, progress, progress_stream
 from tributary_daemon.cli.known import imported
 from tributary_daemon.cli.loader import late
@@ -66,6 +67,7 @@ Examples:
 )
 @click.option("--concurrency", type=click.IntRange(1, 10_000), metavar="N", help="Slots per process.")
 @click.option("--no-cache", is_flag=True, help="Run each step, also those whose result is in the cache.")
+@correlating_options
 @output_option
 def run(
     *,
@@ -79,10 +81,14 @@ def run(
     concurrency: int | None,
     no_cache: bool,
     output: str,
+    correlation_id: str | None,
+    business_id: str | None,
+    traceparent: str | None,
 ) -> int:
     """Run a workflow or an intent here and now, and show its result."""
     if target == "-" and payload == "-":
         raise click.UsageError("standard input holds either the workflow or the payload")
+    ids: Any = correlating(correlation_id=correlation_id, business_id=business_id, traceparent=traceparent)
     what = targets.target(target, signatures=imported(imports))
     config = settings(handlers=imports, processes=processes, concurrency=concurrency)
     options = replace(WorkerOptions.of(config), enable_shell=True)
@@ -98,6 +104,7 @@ def run(
             labels=values.mapping(labels, "-l") or None,
             cache=False if no_cache else None,
             strict=True,
+            **ids,
         )
         failures.say_warnings(submitted.warnings)
         receipt: dict[str, Any] = document(submitted)

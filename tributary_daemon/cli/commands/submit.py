@@ -8,6 +8,7 @@ import click
 
 from tributary_daemon.cli import failures, targets, values
 from tributary_daemon.cli.blocks import Lines, Span, line
+from tributary_daemon.cli.correlating import correlating, correlating_options
 from tributary_daemon.cli.known import imported, imports_option
 from tributary_daemon.cli.looks import glyph, state
 from tributary_daemon.cli.opening import submitting
@@ -72,6 +73,7 @@ Examples:
 @click.option(
     "-l", "--label", "labels", multiple=True, type=values.pair, metavar="K=V", help="A label; repeatable."
 )
+@correlating_options
 @imports_option
 @click.option(
     "--unique", metavar="KEY", help="One of this name and key at a time: what is unfinished is returned."
@@ -137,6 +139,9 @@ def submit(
     expires_in: float | None,
     expires_at: datetime | None,
     no_cache: bool,
+    correlation_id: str | None,
+    business_id: str | None,
+    traceparent: str | None,
     **unique: Any,
 ) -> int:
     """Record work: a workflow file or name, or an intent."""
@@ -159,6 +164,7 @@ def submit(
         "expires": expires_in if expires_in is not None else expires_at,
         "cache": False if no_cache else None,
         "strict": strict,
+        **correlating(correlation_id=correlation_id, business_id=business_id, traceparent=traceparent),
     }
     with submitting() as client:
         given = targets.inputs(pairs, payload, lambda: declared(client, what))

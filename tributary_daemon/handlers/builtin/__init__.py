@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tributary_daemon.handlers.builtin import drills, http, sql
+from tributary_daemon.handlers.builtin import drills, http, sql, webhook
 
-__all__ = ["drills", "http", "sql"]
+__all__ = ["drills", "http", "sql", "webhook"]

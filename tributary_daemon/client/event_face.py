@@ -1,0 +1,102 @@
+"""`EventFace`: what happened, and what happens."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from tributary_daemon.client import event_reading
+from tributary_daemon.client.awaited import SLOWEST_POLL
+from tributary_daemon.client.event_reading import Following, Rhythm
+from tributary_daemon.errors import DatabaseUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime, timedelta
+
+    from tributary_daemon.client.documents import Page
+    from tributary_daemon.client.link import Link
+    from tributary_daemon.client.records import EventDocument
+    from tributary_daemon.store.db import Operation
+
+T = TypeVar("T")
+
+
+class EventFace:
+    """Part of a client: reads events."""
+
+    _link: Link
+
+    def events(
+        self,
+        id: str | None = None,  # noqa: A002 - the word of the documents
+        *,
+        after: str | None = None,
+        limit: int = 1_000,
+        types: Collection[str] = (),
+        since: float | str | timedelta | datetime | None = None,
+    ) -> Page[EventDocument]:
+        """Read events, oldest first: those behind a cursor, else the newest.
+
+        Args:
+            id: of one run or intent; None for all work.
+            after: cursor of the page before.
+            limit: events, at most 10,000.
+            types: only these, such as ``run_failed`` or ``step_*``; empty for all.
+            since: only what happened since then: a time, or a duration before now.
+
+        Raises:
+            NotFound: there is no such work.
+            InvalidInput: one of the others is malformed.
+        """
+        return self._link.run(
+            lambda: event_reading.page(id, after, limit, types=types, since=since), again=True
+        )
+
+    def follow_events(
+        self,
+        id: str | None = None,  # noqa: A002 - the word of the documents
+        *,
+        types: Collection[str] = (),
+        since: float | str | timedelta | datetime | None = None,
+        after: str | None = None,
+        last: int = 0,
+    ) -> Iterator[EventDocument]:
+        """Iterate over what happens, as it happens: until the work has ended, and for ever without an id.
+
+        A restart of the database is waited out. Each event comes once; those of one step in their order.
+
+        Args:
+            id: of one run or intent; None for all work.
+            types: only these, such as ``run_failed`` or ``step_*``; empty for all.
+            since: begin with what happened since then: a time, or a duration before now.
+            after: begin behind this cursor, as `events` returns it.
+            last: begin with the newest so many events.
+
+        Raises:
+            NotFound: there is no such work.
+            InvalidInput: one of the others is malformed.
+        """
+        following = Following(id, types=types, since=since, after=after, last=last)
+        first = self._link.run(following.open, again=True)
+        return self._follow(following, first)
+
+    def _follow(self, following: Following, first: list[EventDocument]) -> Iterator[EventDocument]:
+        yield from first
+        rhythm = Rhythm()
+        while True:
+            ended = self._outlasting(following.ended)
+            # asked for after the end was seen: what led to it is there by then
+            found = self._outlasting(following.news)
+            yield from found
+            if ended and following.caught_up:
+                return
+            if following.caught_up:
+                time.sleep(rhythm.pause(found=bool(found)))
+
+    def _outlasting(self, make: Callable[[], Operation[T]]) -> T:
+        while True:
+            try:
+                return self._link.run(make, again=True)
+            except DatabaseUnreachable:
+                time.sleep(SLOWEST_POLL)

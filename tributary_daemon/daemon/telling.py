@@ -1,0 +1,160 @@
+"""Attempts watched: who observes is told of their beginning and end, and nobody else pays for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tributary_daemon.model.correlation import NOTHING
+from tributary_daemon.model.outcome import (
+    Completed,
+    Continued,
+    Crashed,
+    Discarded,
+    Failed,
+    Parked,
+    Recorded,
+    Released,
+    Skipped,
+    Snoozed,
+    Suspended,
+)
+from tributary_daemon.observers import subscribers
+from tributary_daemon.observers.attempts import (
+    AttemptCompleted,
+    AttemptEvent,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSkipped,
+    AttemptSnoozed,
+    AttemptStarted,
+    AttemptSuspended,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tributary_daemon.daemon.held import Held
+    from tributary_daemon.model.outcome import ErrorRecord, Outcome
+
+    Run = Callable[[Held], Outcome | None]
+    ARun = Callable[[Held], Coroutine[Any, Any, Outcome | None]]
+
+
+class Watcher(Protocol):
+    """Is told of attempts; what it raises would be the attempt's, so it raises nothing."""
+
+    def begin(self, held: Held, /) -> Any:
+        """An attempt begins; return what `end` takes."""
+
+    def end(self, held: Held, outcome: Outcome | None, begun: Any, /) -> None:
+        """It came to an outcome; None of one that was completed on the connection of its step."""
+
+    def break_off(self, held: Held, begun: Any, /) -> None:
+        """It was interrupted before it came to one."""
+
+
+def watched(run: Run, watcher: Watcher) -> Run:
+    """Return ``run`` with a watcher; the engine's own steps are not watched."""
+
+    def told(held: Held) -> Outcome | None:
+        if held.control:
+            return run(held)
+        begun = watcher.begin(held)
+        try:
+            outcome = run(held)
+        except BaseException:
+            watcher.break_off(held, begun)
+            raise
+        watcher.end(held, outcome, begun)
+        return outcome
+
+    return told
+
+
+def awatched(arun: ARun, watcher: Watcher) -> ARun:
+    """Return ``arun`` with a watcher."""
+
+    async def told(held: Held) -> Outcome | None:
+        begun = watcher.begin(held)
+        try:
+            outcome = await arun(held)
+        except BaseException:
+            watcher.break_off(held, begun)
+            raise
+        watcher.end(held, outcome, begun)
+        return outcome
+
+    return told
+
+
+class Teller:
+    """Tells subscribers."""
+
+    def begin(self, held: Held) -> float:
+        """Say that an attempt begins; return when."""
+        subscribers.publish(AttemptStarted(**_who(held)))
+        return time.monotonic()
+
+    def end(self, held: Held, outcome: Outcome | None, begun: float) -> None:
+        """Say what an attempt came to."""
+        subscribers.publish(event_of(held, outcome, time.monotonic() - begun))
+
+    def break_off(self, held: Held, begun: float) -> None:
+        """Say that it was interrupted."""
+        self.end(held, Released("interrupted"), begun)
+
+
+def event_of(held: Held, outcome: Outcome | None, seconds: float) -> AttemptEvent:
+    """Return the event of an attempt's end.
+
+    Args:
+        held: its lease.
+        outcome: None of one that was completed on the connection of its step.
+        seconds: that it took.
+    """
+    who: dict[str, Any] = {**_who(held), "seconds": seconds}
+    if isinstance(outcome, Recorded):
+        outcome = outcome.outcome
+    match outcome:
+        case None | Completed():
+            return AttemptCompleted(**who)
+        case Failed(error, delay):
+            return _failed(who, error, delay=None if held.last else delay, last=held.last)
+        case Discarded(error, _):
+            return _failed(who, error, delay=None, last=True)
+        case Crashed(error) | Parked(error):
+            return _failed(who, error, delay=None, last=False)
+        case Snoozed(delay):
+            return AttemptSnoozed(**who, delay=delay)
+        case Suspended() | Continued():
+            return AttemptSuspended(**who)
+        case Skipped():
+            return AttemptSkipped(**who)
+        case Released(reason):
+            return AttemptReleased(**who, reason=reason)
+        case _:
+            # only steps of the engine's own come to anything else
+            return AttemptReleased(**who, reason=type(outcome).__name__.lower())
+
+
+def _failed(who: dict[str, Any], error: ErrorRecord, *, delay: float | None, last: bool) -> AttemptFailed:
+    return AttemptFailed(
+        **who, type=error.type, message=error.message, reason=error.reason, last=last, delay=delay
+    )
+
+
+def _who(held: Held) -> dict[str, Any]:
+    ids = held.correlation or NOTHING
+    return {
+        "run_id": held.run_id,
+        "step": held.step_id or held.name,
+        "name": held.name,
+        "kind": held.kind,
+        "queue": held.queue,
+        "attempt": held.attempt,
+        "tenant": held.tenant or None,
+        "correlation_id": ids.correlation_id,
+        "business_id": ids.business_id,
+        "trace_id": ids.trace_id,
+    }
