@@ -11,6 +11,7 @@ not enforced, as the clock stands still while a handler runs.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
@@ -43,6 +44,7 @@ from tributary_daemon.store.lanes import ClaimRequest
 from tributary_daemon.store.leases import Leases, save_progress
 from tributary_daemon.store.migrations import Migrator
 from tributary_daemon.store.scratch import ScratchDatabase
+from tributary_daemon.store.sight import within
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
@@ -196,7 +198,7 @@ class Bench:
     ) -> ScheduleDocument:
         """Add a schedule that counts from the time the clock shows; otherwise as `Client.schedule`."""
         added = scheduling.schedule(Settings(), name, cron, target, payload=payload, given=options)
-        return db.run(self._connection, added)
+        return db.run(self._connection, within(None, added))
 
     def signal(self, id: str, name: str, payload: Any = None, *, key: str | None = None) -> int:  # noqa: A002
         """Send a signal at the time the clock shows; otherwise as `Client.signal`."""
@@ -288,7 +290,11 @@ class Bench:
         self._contexts = Contexts()
         self._scheduler = Scheduler()
         self._alone = Alone(self._replaced)
-        self.client = Client(url)
+        # whatever the environment says: what a test stores is readable
+        plain = dataclasses.replace(
+            configuration.load({}), encryption_keys=(), encryption_keys_file=None, encryption_kms=None
+        )
+        self.client = Client(url, config=plain)
 
     def _select(self, registry: Registry) -> Registry:
         if self._wanted is None:

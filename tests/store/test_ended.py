@@ -191,7 +191,17 @@ APART = {
         "clock",
     ),
     *("ended_badly", "first_id", "kept_from", "list_intents", "list_runs", "queue_opens", "rate_text"),
-    *("run_state_now", "find_prunable", "write_logs", "forget_unique", "prune_batch", "prune_kept"),
+    *(
+        "run_state_now",
+        "find_prunable",
+        "write_logs",
+        "place_to_seal",
+        "sealed_rows",
+        "reseal_row",
+        "forget_unique",
+        "prune_batch",
+        "prune_kept",
+    ),
 }
 
 

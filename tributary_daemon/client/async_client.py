@@ -15,6 +15,7 @@ from tributary_daemon.client.local import Local
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -126,7 +127,7 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
         if connection is None:
             return self._receipt(await self._link.run(call.record, again=call.repeatable))
         async with aborrowed(connection) as lent:
-            return self._receipt(await db.arun(lent, call.record()))
+            return self._receipt(await db.arun(lent, within(None, call.record(), self._settings.keys)))
 
     async def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
@@ -160,9 +161,9 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             return []
         if connection is None:
             async with self._link.transaction() as own:
-                return await many.awrite(own, name, texts, terms)
+                return await many.awrite(own, name, texts, terms, self._settings.keys)
         async with aborrowed(connection) as lent, lent.transaction():
-            return await many.awrite(lent, name, texts, terms)
+            return await many.awrite(lent, name, texts, terms, self._settings.keys)
 
     async def register(
         self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False

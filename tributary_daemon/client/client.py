@@ -15,6 +15,7 @@ from tributary_daemon.client.scheduling_face import SchedulingFace
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -123,7 +124,7 @@ class Client(Reader, SchedulingFace, FunctionFace):
         if connection is None:
             return self._receipt(self._link.run(call.record, again=call.repeatable))
         with borrowed(connection) as lent:
-            return self._receipt(db.run(lent, call.record()))
+            return self._receipt(db.run(lent, within(None, call.record(), self._settings.keys)))
 
     def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
@@ -157,9 +158,9 @@ class Client(Reader, SchedulingFace, FunctionFace):
             return []
         if connection is None:
             with self._link.transaction() as own:
-                return many.write(own, name, texts, terms)
+                return many.write(own, name, texts, terms, self._settings.keys)
         with borrowed(connection) as lent, lent.transaction():
-            return many.write(lent, name, texts, terms)
+            return many.write(lent, name, texts, terms, self._settings.keys)
 
     def register(self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False) -> Registration:
         """Give a workflow's name to this revision of it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting
 from tributary_daemon.client.awaited import SLOWEST_POLL
 from tributary_daemon.client.fleet_face import FleetFace
+from tributary_daemon.client.key_face import KeyFace
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.client.run_face import RunFace
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace):
+class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace, KeyFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on
@@ -55,7 +56,7 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace)
     """
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
-        self._link = Link(wiring, settings.sees)
+        self._link = Link(wiring, settings.sees, settings.keys)
         self._waiter = Waiter(self._link, wiring.ear)
         self._settings = settings
 

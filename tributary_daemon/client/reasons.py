@@ -18,7 +18,8 @@ class Reason:
             ``disabled``, ``runtime``, ``no_handler``, ``no_worker``, ``worker_paused``, ``ready``,
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
             ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``timer``,
-            ``signal``, ``approval``, ``timeout``, ``fail_fast``, ``steps``, ``nondeterminism``.
+            ``signal``, ``approval``, ``timeout``, ``fail_fast``, ``steps``, ``nondeterminism``,
+            ``no_key``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """

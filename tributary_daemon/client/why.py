@@ -222,10 +222,13 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
             "start a worker with code that fits; `trib replay` tells before",
         )
         return parked
-    if fact.reason == "snoozed":
-        snoozed: Reason = reason("scheduled", f"its handler put it off until {at}{left}")
-        return snoozed
-    scheduled: Reason = reason("scheduled", f"due at {at}{left}")
+    if fact.reason == "no_key":
+        told = f"it is encrypted, and who took it had not the key; it is tried again at {at}{left}"
+        hint = "give workers the key (TRIB_ENCRYPTION_KEYS); `trib events` names it"
+        sealed: Reason = reason("no_key", told, hint)
+        return sealed
+    due = f"its handler put it off until {at}" if fact.reason == "snoozed" else f"due at {at}"
+    scheduled: Reason = reason("scheduled", f"{due}{left}")
     return scheduled
 
 

@@ -94,7 +94,7 @@ class ProcessCore:
         self._writer = writer_of(setup)
         self._runtime = ProcessRuntime(
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
-            writer=self._writer,
+            writer=self._writer, keys=setup.ring,
         )  # fmt: skip
         self._attempts = Attempts(self._runtime, Secrets(setup.secrets_dir))
         self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tributary_daemon.daemon.line_buffer import LineBuffer
+    from tributary_daemon.errors import EncryptionError
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.model.history import History
     from tributary_daemon.store.contexts import StepFacts
@@ -67,6 +68,8 @@ class Held(Lease):
         lines: what it says, once it has said something.
         grouped: it has a slot of a concurrency group.
         resolved: its payload is that which its handler gets.
+        item_key: of an item of a fan-out.
+        unreadable: why what it reads cannot be decrypted: it is not to start.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -90,6 +93,8 @@ class Held(Lease):
     replayed: Replayed | None = None
     lines: LineBuffer | None = None
     ended_at: float | None = None
+    item_key: str | None = None
+    unreadable: EncryptionError | None = None
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -168,6 +173,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
         handler, time.monotonic(), tid=row[18], options=row[12], tenant=row[15],
+        item_key=row[16],
     )  # fmt: skip
 
 
