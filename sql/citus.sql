@@ -42,10 +42,10 @@ declare
         'stop_run', 'survey_lanes', 'suspend_steps', 'take_cached', 'take_key', 'tell_waiters', 'undecide_steps', 'window_end', 'works_below',
         'write_changes', 'write_claims', 'write_decisions', 'write_expired', 'write_logs'
     ];
-    -- take the shard first and look beyond it, for members of a group or the holder of a unique key: run where they are called
+    -- take the shard first and look beyond it, for members of a group, the holder of a unique key, schedules: run where they are called
     v_beyond text[] := array[
         'enter_group', 'group_run', 'group_step', 'holds_group', 'leave_group', 'oust_member', 'promote_groups', 'release_member',
-        'forget_unique', 'pass_unique', 'take_unique'
+        'forget_unique', 'pass_unique', 'reseal_row', 'sealed_rows', 'take_unique'
     ];
     -- are given a row of a table by another function of the same node, never called from outside
     v_inner text[] := array[

@@ -16,7 +16,7 @@ grant select on tributary.meta to {submit}, {read}, {worker}, {admin};
 grant execute on routine tributary.submit, tributary.submit_intent, tributary.submit_workflow,
     tributary.submit_named, tributary.submit_alone, tributary.submit_row_with,
     tributary.submit_run, tributary.submit_run_alone, tributary.submit_run_with,
-    tributary.submit_intents, tributary.prepare_many, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count, tributary.tenant_to_submit, tributary.check_name, tributary.record_audit
+    tributary.submit_intents, tributary.prepare_many, tributary.wake, tributary.clock, tributary.faked_clock, tributary.invoker_name, tributary.shard_count, tributary.tenant_to_submit, tributary.place_to_seal, tributary.check_name, tributary.record_audit
     to {submit}, {admin}, {worker};
 grant insert on tributary.workflow_intent to {submit}, {admin}, {worker};
 -- of the row that an insert made; the view itself is read with the reader's rights, which this role does not have

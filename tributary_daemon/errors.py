@@ -20,6 +20,9 @@
     │  ├─ SchemaError          schema missing, too old, too new, or migration failed
     │  └─ EmbeddedError        the embedded server could not be found or started
     ├─ HandlerError            a handler is declared wrongly or cannot be loaded       exit 2
+    ├─ EncryptionError         an encrypted value cannot be read                       exit 8
+    │  ├─ KeyMissing           the key is not at hand
+    │  └─ NotAuthentic         it was changed, or stands in another place
     └─ CodecError              a value cannot be stored as JSON                        exit 3
 
 What a handler raises to steer its own step (Abort, Snooze, RetryAfter) and what is raised into a
@@ -207,6 +210,20 @@ class HandlerError(TributaryError):
     """A handler is declared wrongly, declared twice, or its module does not import."""
 
     exit_code = 2
+
+
+class EncryptionError(TributaryError):
+    """An encrypted value cannot be read; it is where it was, and nothing of it is lost."""
+
+    exit_code = 8
+
+
+class KeyMissing(EncryptionError):  # noqa: N818 - named for what went wrong, as the CLI prints it
+    """A value is encrypted with a key that this process has not."""
+
+
+class NotAuthentic(EncryptionError):  # noqa: N818 - see KeyMissing
+    """An encrypted value was changed, or stands in another place than the one it was written for."""
 
 
 class CodecError(InvalidInput):

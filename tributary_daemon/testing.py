@@ -11,6 +11,7 @@ not enforced, as the clock stands still while a handler runs.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
@@ -45,6 +46,7 @@ from tributary_daemon.store.lanes import ClaimRequest
 from tributary_daemon.store.leases import Leases, save_progress
 from tributary_daemon.store.migrations import Migrator
 from tributary_daemon.store.scratch import ScratchDatabase
+from tributary_daemon.store.sight import within
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
@@ -204,7 +206,7 @@ class Bench:
     ) -> ScheduleDocument:
         """Add a schedule that counts from the time the clock shows; otherwise as `Client.schedule`."""
         added = scheduling.schedule(Settings(), name, cron, target, payload=payload, given=options)
-        return db.run(self._connection, added)
+        return db.run(self._connection, within(None, added))
 
     def signal(self, id: str, name: str, payload: Any = None, *, key: str | None = None) -> int:  # noqa: A002
         """Send a signal at the time the clock shows; otherwise as `Client.signal`."""
@@ -297,7 +299,11 @@ class Bench:
         self._contexts = Contexts()
         self._scheduler = Scheduler()
         self._alone = Alone(self._replaced, hooks)
-        self.client = Client(url, hooks=self._hooks)
+        # whatever the environment says: what a test stores is readable
+        plain = dataclasses.replace(
+            configuration.load({}), encryption_keys=(), encryption_keys_file=None, encryption_kms=None
+        )
+        self.client = Client(url, config=plain, hooks=self._hooks)
 
     def _at(self) -> str:
         # with the time that the clock shows

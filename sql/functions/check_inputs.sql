@@ -15,6 +15,10 @@ begin
         raise exception 'workflow % has preconditions, which SQL cannot evaluate', v_name
             using errcode = 'TR001', hint = 'submit it with trib or a Python client';
     end if;
+    if p_inputs ? '$sealed' then
+        raise exception 'the inputs are encrypted, so that SQL cannot check them'
+            using errcode = 'TR001', hint = 'start it with trib or a Python client that has the key';
+    end if;
     if v_function then
         -- its types are Python's: whoever runs it checks them
         if jsonb_typeof(p_inputs) <> 'object' then

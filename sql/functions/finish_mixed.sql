@@ -174,6 +174,7 @@ begin
                 attempt = s.attempt - (v_outcome in ('snoozed', 'cache_wait', 'released', 'returned'))::integer,
                 crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,
                 reason = case when v_next = 'waiting' then 'paused' when v_outcome = 'parked' then 'nondeterminism'
+                              when v_outcome = 'snoozed' then coalesce(v_reason, v_outcome)
                               when v_outcome not in ('released', 'returned') then v_outcome end,
                 seq = greatest(s.seq + 1, v_us + i)
             where s.ctid = p_tids[i] and s.shard = p_shard;

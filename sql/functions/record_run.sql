@@ -12,8 +12,10 @@ set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_id uuid := new_id(case when p_root is not null then ('x' || right(p_root::text, 3))::bit(12)::integer
-                             when p_key is not null then slot_of_key(p_tenant, p_key) end);
+    -- one whose inputs are sealed has its id beforehand
+    v_id uuid := coalesce(case when p_root is null then nullif(current_setting('tributary.own_id', true), '')::uuid end,
+                          new_id(case when p_root is not null then ('x' || right(p_root::text, 3))::bit(12)::integer
+                                      when p_key is not null then slot_of_key(p_tenant, p_key) end));
     v_shard smallint := shard_of(v_id);
     v_now timestamptz := clock();
     v_seq bigint := clock_us();

@@ -1,6 +1,8 @@
--- submit_row with terms that few submits have: {unique: {key, by, period, on_conflict, max_wait}, expires_at, expires_in}. Who holds the
+-- submit_row with terms that few submits have: {unique: {key, by, period, on_conflict, max_wait}, expires_at, expires_in, id, holder}. Who holds the
 -- unique key is returned; with replace and debounce a holder that waits gets this payload, these options and this time, and one that
 -- runs is left alone and gives the key to a new intent. All times are told in seconds.
+-- id: for which the payload is sealed (place_to_seal); holder: the one whose payload it is to replace, and for which it is sealed then.
+-- Where it is sealed for another one nothing is stored, and created is null: run_id tells for which, null to begin anew.
 -- Locks: the key's row, then the intent that holds it.
 create or replace function tributary.submit_row_with(
     p_terms jsonb, p_name text, p_payload jsonb, p_key text, p_submit jsonb, p_config jsonb, p_run_at timestamptz, p_tenant text, p_private text
@@ -27,6 +29,8 @@ declare
     v_kind text;
     v_since timestamptz;
     v_made record;
+    v_own uuid := (p_terms ->> 'id')::uuid;
+    v_sealed_for uuid := (p_terms ->> 'holder')::uuid;
 begin
     if only_submits() then
         perform spend_submits(1);
@@ -40,21 +44,33 @@ begin
     -- only now: text in the place of seconds has its own words
     v_period := make_interval(secs => (v_unique ->> 'period')::float8);
     v_expires := expiry(p_terms, p_run_at);
+    if v_own is not null then
+        perform check_own_id(v_own, p_tenant, case when v_unique is not null then p_name || E'\x1f' || v_key else p_key end);
+        v_id := v_own;
+    end if;
     if v_unique is not null then
         perform check_name('an intent''s name', p_name);
         perform check_payload('the payload', p_payload);
         perform check_options(p_submit);
-        v_id := new_id(slot_of_key(p_tenant, p_name || E'\x1f' || v_key));
+        v_id := coalesce(v_own, new_id(slot_of_key(p_tenant, p_name || E'\x1f' || v_key)));
         v_shard := shard_of(v_id);
         select t.run_id, t.kind, t.first_at into v_holder, v_kind, v_since
         from take_unique(v_shard, p_tenant, p_name, v_key, v_period, v_id) as t;
     end if;
-    if v_holder is not null then
+    if v_sealed_for is not null and v_holder is distinct from v_sealed_for then
+        raise exception 'what was to be replaced has just ended' using errcode = 'TR004', hint = 'submit it again';
+    elsif v_holder is not null then
         if v_kind = 'run' then
             raise exception 'unique key % belongs to a run of workflow %', quote_literal(v_key), p_name
                 using errcode = 'TR002', hint = 'submit it as a workflow, or use another key', detail = v_holder::text;
         end if;
-        if v_mode <> 'keep' then
+        if v_mode <> 'keep' and v_own is not null and v_sealed_for is null then
+            if exists (select from steps s where s.shard = v_shard and s.run_id = v_holder and s.ordinal = 0
+                                             and s.state in ('scheduled', 'available', 'waiting')) then
+                return query select v_holder, null::boolean, null::text, null::text, null::boolean;
+                return;
+            end if;
+        elsif v_mode <> 'keep' then
             if v_mode = 'debounce' then
                 v_run_at := least(p_run_at, v_since + make_interval(secs => (v_unique ->> 'max_wait')::float8));
             end if;
@@ -63,6 +79,10 @@ begin
             if found then
                 return;
             end if;
+        end if;
+        if v_mode <> 'keep' and v_period is null and v_sealed_for is not null then
+            return query select null::uuid, null::boolean, null::text, null::text, null::boolean;
+            return;
         end if;
         if v_mode = 'keep' or v_period is not null then
             return query

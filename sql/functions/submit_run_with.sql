@@ -1,6 +1,7 @@
 -- submit_run with the terms that submit_row_with has, and `group`: the name of the concurrency group where it holds an expression.
 -- A run that waits is not rewritten: with replace and debounce one of which no step has started is cancelled, reason replaced, and a
 -- new one holds the key; one that has started gives the key away and goes on.
+-- id: that of the run, for which its inputs are sealed (place_to_seal).
 -- Locks: the key's row, then the run that holds it and its steps.
 create or replace function tributary.submit_run_with(
     p_terms jsonb, p_revision uuid, p_name text, p_inputs jsonb, p_key text, p_submit jsonb, p_config jsonb,
@@ -38,6 +39,9 @@ begin
     -- only now: text in the place of seconds has its own words
     v_period := make_interval(secs => (v_unique ->> 'period')::float8);
     v_expires := expiry(p_terms, p_run_at);
+    if p_terms ->> 'id' is not null then
+        perform check_own_id((p_terms ->> 'id')::uuid, p_tenant, p_key);
+    end if;
     if v_unique is not null then
         perform check_name('a workflow''s name', p_name);
         v_shard := slot_of_key(p_tenant, p_name || E'\x1f' || v_key) % shard_count();
@@ -64,11 +68,13 @@ begin
         end if;
     end if;
     perform set_config('tributary.group', coalesce(p_terms ->> 'group', ''), true);
+    perform set_config('tributary.own_id', coalesce(p_terms ->> 'id', ''), true);
     select * into v_made
     from record_run(p_revision, p_name, p_inputs, p_key, p_submit, p_config, v_run_at, p_labels, p_tenant, p_payloads, p_private, p_runner,
                     null, null, null);
     -- whatever else this transaction records has a group of its own
     perform set_config('tributary.group', '', true);
+    perform set_config('tributary.own_id', '', true);
     if v_unique is not null then
         perform pass_unique(v_shard, p_tenant, p_name, v_key, v_period, v_made.run_id, v_first);
     end if;

@@ -2,7 +2,7 @@
 -- Locks: none.
 -- Index: steps_pkey, attempts_pkey.
 -- Caller: store.histories.read
-select s.run_id::text, s.ordinal, s.state::text, s.finished_at, s.result, a.error
+select s.run_id::text, s.ordinal, s.state::text, s.finished_at, s.result, a.error, s.step_id
 from tributary.steps as s
 left join lateral (
     select t.error

@@ -255,7 +255,7 @@ class RunsOf:
         self._size = size
 
     def execute(self, statement, parameters):
-        return Rows([(run, "rev", "w", {}, Now(), None, {}, None, self._size) for run in parameters[0]])
+        return Rows([(run, "rev", "w", {}, Now(), None, {}, None, self._size, "") for run in parameters[0]])
 
 
 @pytest.fixture

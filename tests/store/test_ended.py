@@ -197,8 +197,18 @@ APART = {
         "clock",
     ),
     *("ended_badly", "first_id", "kept_from", "list_intents", "list_runs", "queue_opens", "rate_text"),
+    *(
+        "run_state_now",
+        "find_prunable",
+        "write_logs",
+        "place_to_seal",
+        "sealed_rows",
+        "reseal_row",
+        "forget_unique",
+        "prune_batch",
+        "prune_kept",
+    ),
     *("read_events", "next_id", "find_correlated"),
-    *("run_state_now", "find_prunable", "write_logs", "forget_unique", "prune_batch", "prune_kept"),
 }
 
 

@@ -264,7 +264,7 @@ def test_what_runs_with_the_owners_rights_is_listed_and_has_a_fixed_search_path(
         "submit_run_with", "submit_intents", "prepare_many", "workflow_intent_insert", "await_ends", "leave_waiters",
         "register_functions", "cancel", "signal", "approve", "reject", "change", "retry", "retry_only", "retry_preview",
         "requeue", "requeue_steps", "pause_run", "resume_run", "steer_many", "drop_dead_letter", "queue_held",
-        "session_tenants", "sees_row", "sees_schedule", "record_audit", "prune_audit",
+        "session_tenants", "sees_row", "sees_schedule", "place_to_seal", "record_audit", "prune_audit",
     }  # fmt: skip
     assert {name for name, config in found.items() if "search_path=tributary, pg_temp" not in config} == set()
 

@@ -45,6 +45,12 @@ PRINTED = {
         3 completed 106
         4 completed 94
         """,
+    "encryption": """\
+        with the key: Ada has room 12
+        without it: completed <encrypted> <encrypted>
+        encrypted anew with 2027 - done: True
+        without the old key: Ada has room 12
+        """,
     "from_celery": """\
         one intent: True
         order N is packed

@@ -18,6 +18,7 @@ from tributary_daemon.client.tracing import traced
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -138,7 +139,7 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             if connection is None:
                 return self._receipt(await self._link.run(call.record, again=call.repeatable))
             async with aborrowed(connection) as lent:
-                return self._receipt(await db.arun(lent, call.record()))
+                return self._receipt(await db.arun(lent, within(None, call.record(), self._settings.keys)))
 
     async def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
@@ -186,9 +187,9 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
     ) -> list[str]:
         if connection is None:
             async with self._link.transaction() as own:
-                return await many.awrite(own, name, texts, terms)
+                return await many.awrite(own, name, texts, terms, self._settings.keys)
         async with aborrowed(connection) as lent, lent.transaction():
-            return await many.awrite(lent, name, texts, terms)
+            return await many.awrite(lent, name, texts, terms, self._settings.keys)
 
     async def register(
         self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False
@@ -324,10 +325,12 @@ class AsyncClient(AsyncReader, AsyncSchedulingFace, AsyncFunctionFace):
             )
         else:
             async with aborrowed(connection) as lent:
-                checked = await db.arun(lent, call.check())
+                checked = await db.arun(lent, within(None, call.check(), self._settings.keys))
                 works = await hooks.abefore(hooking.works_of(checked, borrowed=True))
                 stored = hooking.with_payloads(checked, works, self._settings)
-                done = await db.arun(lent, submitting.store(stored, self._settings))
+                done = await db.arun(
+                    lent, within(None, submitting.store(stored, self._settings), self._settings.keys)
+                )
         await hooks.aafter(works, [done] * len(works))
         return done
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from tributary_daemon.client import operations, overview, pruning, reading, shapes, waiting
 from tributary_daemon.client.async_event_face import AsyncEventFace
 from tributary_daemon.client.async_fleet_face import AsyncFleetFace
+from tributary_daemon.client.async_key_face import AsyncKeyFace
 from tributary_daemon.client.async_run_face import AsyncRunFace
 from tributary_daemon.client.async_schedule_face import AsyncScheduleFace
 from tributary_daemon.client.async_signal_face import AsyncSignalFace
@@ -49,6 +50,7 @@ class AsyncReader(
     AsyncFleetFace,
     AsyncTenantFace,
     AsyncEventFace,
+    AsyncKeyFace,
 ):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
@@ -63,7 +65,7 @@ class AsyncReader(
     """
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
-        self._link = AsyncLink(wiring, settings.sees)
+        self._link = AsyncLink(wiring, settings.sees, settings.keys)
         self._waiter = AsyncWaiter(self._link, wiring.ear)
         self._settings = settings
 

@@ -128,4 +128,4 @@ class AsyncSignalFace:
         if connection is None:
             return await self._link.run(make, again=again)
         async with aborrowed(connection) as lent:
-            return await db.arun(lent, within(self._settings.sees, make()))
+            return await db.arun(lent, within(self._settings.sees, make(), self._settings.keys))

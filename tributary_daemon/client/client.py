@@ -17,6 +17,7 @@ from tributary_daemon.client.tracing import traced
 from tributary_daemon.client.workflow import Workflow, read_as
 from tributary_daemon.errors import NotPossible, WaitTimeout
 from tributary_daemon.store import db
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -134,7 +135,7 @@ class Client(Reader, SchedulingFace, FunctionFace):
             if connection is None:
                 return self._receipt(self._link.run(call.record, again=call.repeatable))
             with borrowed(connection) as lent:
-                return self._receipt(db.run(lent, call.record()))
+                return self._receipt(db.run(lent, within(None, call.record(), self._settings.keys)))
 
     def dry_run(
         self, target: Target, payload: Any = None, *, strict: bool = False, **options: Unpack[SubmitOptions]
@@ -178,9 +179,9 @@ class Client(Reader, SchedulingFace, FunctionFace):
     def _write_many(self, name: str, texts: list[str], terms: Terms, connection: Caller | None) -> list[str]:
         if connection is None:
             with self._link.transaction() as own:
-                return many.write(own, name, texts, terms)
+                return many.write(own, name, texts, terms, self._settings.keys)
         with borrowed(connection) as lent, lent.transaction():
-            return many.write(lent, name, texts, terms)
+            return many.write(lent, name, texts, terms, self._settings.keys)
 
     def register(self, target: str | Path | WorkflowSpec | Workflow, *, strict: bool = False) -> Registration:
         """Give a workflow's name to this revision of it.
@@ -313,10 +314,12 @@ class Client(Reader, SchedulingFace, FunctionFace):
             done = self._link.run(lambda: submitting.store(stored, self._settings), again=call.repeatable)
         else:
             with borrowed(connection) as lent:
-                checked = db.run(lent, call.check())
+                checked = db.run(lent, within(None, call.check(), self._settings.keys))
                 works = hooks.before(hooking.works_of(checked, borrowed=True))
                 stored = hooking.with_payloads(checked, works, self._settings)
-                done = db.run(lent, submitting.store(stored, self._settings))
+                done = db.run(
+                    lent, within(None, submitting.store(stored, self._settings), self._settings.keys)
+                )
         hooks.after(works, [done] * len(works))
         return done
 

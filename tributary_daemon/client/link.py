@@ -19,6 +19,7 @@ from tributary_daemon.store.sight import within
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import AsyncConnection, Connection, Operation
     from tributary_daemon.store.watched import AsyncWatched, Watched
 
@@ -66,11 +67,13 @@ class Link:
     Args:
         wiring: how to come to the database.
         tenant: whose work is seen; None for all.
+        keys: of what is encrypted; None for none.
     """
 
-    def __init__(self, wiring: Wiring, tenant: str | None = None) -> None:
+    def __init__(self, wiring: Wiring, tenant: str | None = None, keys: Ring | None = None) -> None:
         self._wiring = wiring
         self._tenant = tenant
+        self._keys = keys
         self._lock = threading.RLock()
         self._connection: Watched | None = None
         self._prepared = False
@@ -97,12 +100,12 @@ class Link:
         """
         with self._lock:
             try:
-                return db.run(self._bounded(again=again), within(self._tenant, make()))
+                return db.run(self._bounded(again=again), within(self._tenant, make(), self._keys))
             except DatabaseUnreachable:
                 self.close()
                 if not again:
                     raise
-            return db.run(self._bounded(again=again), within(self._tenant, make()))
+            return db.run(self._bounded(again=again), within(self._tenant, make(), self._keys))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -142,9 +145,10 @@ class Link:
 class AsyncLink:
     """The same for asyncio: belongs to the loop of its first use."""
 
-    def __init__(self, wiring: Wiring, tenant: str | None = None) -> None:
+    def __init__(self, wiring: Wiring, tenant: str | None = None, keys: Ring | None = None) -> None:
         self._wiring = wiring
         self._tenant = tenant
+        self._keys = keys
         self._lock = asyncio.Lock()
         self._connection: AsyncWatched | None = None
         self._prepared = False
@@ -163,12 +167,14 @@ class AsyncLink:
         """Run an operation; as `Link.run`."""
         async with self._lock:
             try:
-                return await db.arun(await self._bounded(again=again), within(self._tenant, make()))
+                return await db.arun(
+                    await self._bounded(again=again), within(self._tenant, make(), self._keys)
+                )
             except DatabaseUnreachable:
                 await self._drop()
                 if not again:
                     raise
-            return await db.arun(await self._bounded(again=again), within(self._tenant, make()))
+            return await db.arun(await self._bounded(again=again), within(self._tenant, make(), self._keys))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

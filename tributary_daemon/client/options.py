@@ -12,10 +12,12 @@ from tributary_daemon.client.unique import Unique
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model import durations
 from tributary_daemon.model.retry import Retry
+from tributary_daemon.sealing.sources import ring_of
 from tributary_daemon.store.submit import Terms
 
 if TYPE_CHECKING:
     from tributary_daemon.config import Config
+    from tributary_daemon.sealing.ring import Ring
 
 RunAfter: TypeAlias = float | str | timedelta | datetime
 
@@ -35,6 +37,7 @@ class Settings:
         max_payload: bytes.
         private: prefix of the queues of ``trib run``; None for the shared ones.
         runner: worker id of ``trib run``.
+        keys: with which what is submitted is sealed, and what is read is opened; None for none.
     """
 
     tenant: str = ""
@@ -43,6 +46,7 @@ class Settings:
     max_payload: int = 1_048_576
     private: str | None = None
     runner: int | None = None
+    keys: Ring | None = None
 
     @classmethod
     def of(cls, config: Config, tenant: str | None = None) -> Settings:
@@ -54,6 +58,7 @@ class Settings:
             sees=tenant or None,
             defaults={key: _plain(value) for key, value in config.defaults.items() if value is not None},
             max_payload=config.max_payload,
+            keys=ring_of(config),
         )
 
 

@@ -10,6 +10,7 @@ from tributary_daemon.client import operations, overview, pruning, reading, shap
 from tributary_daemon.client.awaited import SLOWEST_POLL
 from tributary_daemon.client.event_face import EventFace
 from tributary_daemon.client.fleet_face import FleetFace
+from tributary_daemon.client.key_face import KeyFace
 from tributary_daemon.client.link import Link, Wiring
 from tributary_daemon.client.log_reading import POLL, LogQuery
 from tributary_daemon.client.run_face import RunFace
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace, EventFace):
+class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace, EventFace, KeyFace):
     """A client that reads, waits and steers: what most commands need, and quick to import.
 
     Threads may share it; it holds one connection and does one thing at a time. It connects on
@@ -54,7 +55,7 @@ class Reader(RunFace, SignalFace, Steering, ScheduleFace, FleetFace, TenantFace,
     """
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
-        self._link = Link(wiring, settings.sees)
+        self._link = Link(wiring, settings.sees, settings.keys)
         self._waiter = Waiter(self._link, wiring.ear)
         self._settings = settings
 

@@ -19,7 +19,7 @@ class Reason:
             ``running``, ``suspect``, ``paused``, ``completed``, ``discarded``, ``cancelled``, ``aborted``,
             ``condition``, ``result``, ``hook``, ``items``, ``max_parallel``, ``child``, ``timer``,
             ``signal``, ``approval``, ``timeout``, ``fail_fast``, ``steps``, ``nondeterminism``,
-            ``cached``, ``cache_wait``.
+            ``cached``, ``cache_wait``, ``no_key``.
         message: one sentence.
         hint: what to do; None when nothing has to be done.
     """

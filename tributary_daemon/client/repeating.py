@@ -14,6 +14,7 @@ from tributary_daemon.client.targets import IntentTarget, NameTarget
 from tributary_daemon.client.unknown import lacking
 from tributary_daemon.errors import NotFound
 from tributary_daemon.model.correlation import Correlation
+from tributary_daemon.sealing.box import Hidden
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import intents, runs, submit
 
@@ -44,10 +45,14 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
     Raises:
         NotFound: no such run or intent; or ``latest``, and nothing is registered under its name.
         InvalidInput: ``latest``, and that revision does not take these inputs.
+        EncryptionError: what it was given cannot be decrypted here.
     """
     work_id = yield from resolve_id(text)
     run = yield from runs.run(work_id)
     stored = yield from runs.payloads(work_id)
+    for row in stored:
+        if isinstance(row.payload, Hidden):
+            raise row.payload.error
     given = next((row for row in stored if row.ordinal == 0), None)
     if run is None:
         intent = yield from intents.intent(work_id)
@@ -91,6 +96,7 @@ def rerun(text: str, settings: Settings, *, latest: bool = False) -> Operation[S
         inputs,
         json.dumps(payloads) if payloads else None,
         terms,
+        plan=kept.plan,
     )
     return Submitted(
         id=str(reply.run_id),

@@ -13,6 +13,7 @@ from tributary_daemon.engine.functions import replayed
 from tributary_daemon.errors import InvalidInput, NonDeterminism, NotPossible
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.model.history import History
+from tributary_daemon.sealing.box import Hidden
 from tributary_daemon.store import histories
 
 if TYPE_CHECKING:
@@ -101,9 +102,12 @@ def recorded(work_id: str) -> Operation[RecordedRun]:
     Raises:
         NotFound: there is no such run.
         NotPossible: it is not one of a workflow function.
+        EncryptionError: it cannot be decrypted here.
     """
     work_id = yield from resolve_id(work_id)
     found = yield from _function(work_id)
+    if isinstance(found.inputs, Hidden):
+        raise found.inputs.error
     history = yield from histories.read(work_id)
     return RecordedRun(id=work_id, name=found.handler, inputs=found.inputs, history=history)
 

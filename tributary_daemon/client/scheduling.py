@@ -16,7 +16,9 @@ from tributary_daemon.model import cron as crons
 from tributary_daemon.model import durations
 from tributary_daemon.store import schedules as stored
 from tributary_daemon.store import submit
-from tributary_daemon.store.scheduled_work import work_of
+from tributary_daemon.store.scheduled_work import origin_of, seal_work, work_of
+from tributary_daemon.store.sealed import ring
+from tributary_daemon.store.submit_sealed import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,6 +134,9 @@ def schedule(
         offered = yield from submit.known_names()
         if what.name not in offered:
             warnings = yield from unknown([what.name])
+    if (keys := (yield from ring())) is not None:
+        _, tenant = yield from place(settings.tenant, None)
+        text = keys.seal(text, origin_of(tenant, name))
     wanted = stored.Wanted(
         name, settings.tenant, kind, what.name, cron, zone, text, terms.submit, terms.labels, overlap,
         _span(given.get("catchup")), _span(given.get("jitter")), given.get("paused") or False,
@@ -148,9 +153,10 @@ def trigger(name: str) -> Operation[str]:
         InvalidInput: the workflow refuses the inputs, or demands what does not hold.
     """
     row = yield from schedules.row_of(name)
+    keys = yield from ring()
     # all that SQL leaves to a worker is checked here, as for a submit
     work = yield from work_of(row.kind, row.target, row.payload)
-    return str((yield from stored.trigger(name, _asked(work, row, row.now))))
+    return str((yield from stored.trigger(name, seal_work(_asked(work, row, row.now), row, keys))))
 
 
 def backfill(
@@ -190,9 +196,10 @@ def backfill(
     if dry_run:
         return tuple(BackfilledSlot(slot=slot, outcome="planned") for slot in slots)
     work = yield from work_of(row.kind, row.target, row.payload)
+    keys = yield from ring()
     done: list[BackfilledSlot] = []
     for slot, asked in [(slot, _asked(work, row, slot)) for slot in slots]:
-        fired = yield from stored.backfill(name, slot, asked)
+        fired = yield from stored.backfill(name, slot, seal_work(asked, row, keys))
         work_id = None if fired.run_id is None else str(fired.run_id)
         done.append(BackfilledSlot(slot=slot, outcome=fired.outcome, id=work_id))
     return tuple(done)

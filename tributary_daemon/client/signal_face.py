@@ -122,4 +122,4 @@ class SignalFace:
         if connection is None:
             return self._link.run(make, again=again)
         with borrowed(connection) as lent:
-            return db.run(lent, within(self._settings.sees, make()))
+            return db.run(lent, within(self._settings.sees, make(), self._settings.keys))

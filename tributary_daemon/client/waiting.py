@@ -8,6 +8,7 @@ from tributary_daemon.client import options
 from tributary_daemon.client.awaited import FIRST_POLL, GROWTH, SLOWEST_POLL
 from tributary_daemon.errors import InvalidInput, WaitTimeout, WorkFailed
 from tributary_daemon.model import durations
+from tributary_daemon.sealing.box import Hidden
 from tributary_daemon.store.lists import Filter
 
 if TYPE_CHECKING:
@@ -143,8 +144,11 @@ def result_of(document: Document) -> Any:
 
     Raises:
         WorkFailed: it did not complete.
+        EncryptionError: its result cannot be decrypted here.
     """
     if document.state == "completed":
+        if isinstance(document.result, Hidden):
+            raise document.result.error
         return document.result
     error = document.error
     told = f": {error.type}: {error.message}" if error is not None else ""

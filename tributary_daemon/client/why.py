@@ -222,6 +222,11 @@ def _scheduled(fact: StepFacts, reason: Any) -> Reason:
             "start a worker with code that fits; `trib replay` tells before",
         )
         return parked
+    if fact.reason == "no_key":
+        told = f"it is encrypted, and who took it had not the key; it is tried again at {at}{left}"
+        hint = "give workers the key (TRIB_ENCRYPTION_KEYS); `trib events` names it"
+        sealed: Reason = reason("no_key", told, hint)
+        return sealed
     scheduled: Reason = reason(*put_off(fact.reason, at, left))
     return scheduled
 

@@ -99,6 +99,20 @@ class Config:
     secrets_dir: Path | None = field(
         default=None, metadata=_meta(parse.path, "directory with a file per secret of workflows; unset: none")
     )
+    encryption_keys: tuple[str, ...] = field(
+        default=(),
+        repr=False,
+        metadata=_meta(
+            parse.names, "keys id:BASE64 of encrypted values; the first encrypts, all decrypt; none: plain"
+        ),
+    )
+    encryption_keys_file: Path | None = field(
+        default=None, metadata=_meta(parse.path, "file with such keys, one a line; unset: none")
+    )
+    encryption_kms: str | None = field(
+        default=None,
+        metadata=_meta(parse.text, "package.module:function that returns such keys, from a KMS; unset: none"),
+    )
     max_log: int = field(
         default=1_048_576,
         metadata=_meta(
@@ -198,14 +212,17 @@ class Config:
                 continue
             value = getattr(self, item.name)
             if item.name != "defaults":
-                yield item.name, _shown(value), self.source(item.name)
+                yield item.name, _shown(item.name, value), self.source(item.name)
                 continue
             for option in DEFAULTS:
                 name = f"defaults.{option}"
-                yield name, _shown(value.get(option)), self.source(name)
+                yield name, _shown(name, value.get(option)), self.source(name)
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    if name == "encryption_keys":
+        # ids tell which keys there are, and nothing of them
+        return ",".join(f"{key.partition(':')[0]}:***" for key in value)
     match value:
         case None:
             return ""

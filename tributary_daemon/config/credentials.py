@@ -10,8 +10,8 @@ from tributary_daemon.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-SETTINGS: Final = ("database_url", "listen_url", "cache")
-"""Settings that a credential may give: those that hold passwords."""
+SETTINGS: Final = ("database_url", "listen_url", "cache", "encryption_keys")
+"""Settings that a credential may give: those that hold passwords or keys."""
 
 
 def read(environ: Mapping[str, str], known: Container[str] = ()) -> dict[str, str]:
@@ -53,6 +53,10 @@ def _line(name: str, path: Path) -> str | None:
             f"the {origin(name)} at {path} is not UTF-8",
             hint="an encrypted file needs LoadCredentialEncrypted= instead of LoadCredential=",
         ) from error
+    if name == "encryption_keys" and text:
+        # one a line, as in a file of keys
+        lines = (line.strip() for line in text.splitlines())
+        return ",".join(line for line in lines if line and not line.startswith("#"))
     # its text is not shown: it is a secret, and not known to be a URL that could be masked
     if len(text.splitlines()) != 1:
         wrong = "holds more than one line" if text else "is empty"

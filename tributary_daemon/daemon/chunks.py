@@ -64,6 +64,7 @@ class Chunk:
         part: number of the chunk.
         pieces: what was said.
         drop: first and last part whose place it takes; None for none.
+        tenant: whose attempt it is.
     """
 
     token: tuple[str, int, int]
@@ -72,6 +73,7 @@ class Chunk:
     part: int
     pieces: tuple[Piece, ...]
     drop: tuple[int, int] | None = None
+    tenant: str = ""
 
     @property
     def lines(self) -> int:

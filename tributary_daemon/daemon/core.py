@@ -101,7 +101,7 @@ class ProcessCore:
         self._writer = writer_of(setup)
         self._runtime = ProcessRuntime(
             setup.url, setup.process_id, self._inbox, ConnectionSlots(setup.step_connections), self._board,
-            writer=self._writer,
+            writer=self._writer, keys=setup.ring,
         )  # fmt: skip
         self._caching = (
             None if setup.cache == OFF else Caching(setup.cache, setup.url, setup.shards, setup.cache_timeout)

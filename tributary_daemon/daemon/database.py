@@ -7,10 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import psycopg
-
-from tributary_daemon import events
-from tributary_daemon.daemon import grouping, losses
+from tributary_daemon.daemon import grouping, losses, reports
 from tributary_daemon.daemon.facts import load_facts
 from tributary_daemon.daemon.held import from_row
 from tributary_daemon.daemon.holdings import Holdings
@@ -30,12 +27,14 @@ from tributary_daemon.daemon.outage import Outage
 from tributary_daemon.daemon.outcomes import RETURNED, ended
 from tributary_daemon.daemon.pace import Pace
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
+from tributary_daemon.daemon.seals import open_payload
 from tributary_daemon.daemon.turns import Turns
-from tributary_daemon.engine.failures import record, retried
+from tributary_daemon.engine.failures import record, retried, unreadable
 from tributary_daemon.errors import NotPossible, TributaryError
 from tributary_daemon.model.outcome import Released, Snoozed
+from tributary_daemon.sealing.envelope import VALUE_HEAD
 from tributary_daemon.store.contexts import Contexts
-from tributary_daemon.store.leases import Ended, Leases, Token, save_progress
+from tributary_daemon.store.leases import Ended, Leases, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +46,8 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.inbox import Inbox
     from tributary_daemon.daemon.setup import ProcessSetup
     from tributary_daemon.handlers.registry import Registry
-    from tributary_daemon.store.db import Connection, Row
+    from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.store.db import Row
 
 _RESCANS: Final = (0.005, 0.02, 0.1)
 _RECONCILE_EVERY: Final = 2.0
@@ -98,11 +98,12 @@ class DatabaseThread:
         if setup.own:
             self._turns.serve(setup.own, helps=False)
         self._claimings = self._turns.claimings
-        self._contexts = Contexts()
+        self._keys = setup.ring
+        self._contexts = Contexts(self._keys)
         self._link = Reconnect(
             setup.url, f"trib {setup.label}", prepare=setup.prepare, outage=Outage(setup.label)
         )
-        self._holdings = Holdings(setup.slots)
+        self._holdings = Holdings(setup.slots, self._keys)
         self._progress: dict[Token, Progress] = {}
         self._rescans: list[float] = [0.0]
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
@@ -235,7 +236,8 @@ class DatabaseThread:
         while self._rescans and self._rescans[0] <= now:
             heapq.heappop(self._rescans)
             self._turns.again()
-        self._save_progress(connection)
+        if not reports.save(connection, self._progress, self._keys):
+            self._reconcile_at = 0.0
         if now >= self._reconcile_at and (self._holdings.held or now < self._wary_until):
             self._reconcile(leases)
         if self._want() > 0 and (opens := self._turns.scout(leases)) is not None:
@@ -304,7 +306,7 @@ class DatabaseThread:
                 refused, _ = leases.exchange(shard, [item], [])
             except TributaryError as fault:
                 outcome = retried(record(fault, held, reason="unserialisable_result"), fault, held)
-                refused, _ = leases.exchange(shard, [ended(held, outcome)], [])
+                refused, _ = leases.exchange(shard, [ended(held, outcome, self._keys)], [])
             self._account([(held, item)], refused)
             losses.tell(leases, shard, refused)
 
@@ -312,9 +314,14 @@ class DatabaseThread:
         self._board.measures.claimed(rows)
         for row in rows:
             held = from_row(row, shard, self._handlers.get(row[4]))
+            refused: Outcome | None = None
             if held.handler is None and not held.control:
+                refused = Released("no handler")
+            elif held.payload.startswith(VALUE_HEAD):
+                refused = open_payload(held, self._keys, self._link.connection())
+            if refused is not None:
                 self._holdings.held[held.run_id, held.ordinal] = held
-                self._holdings.end(held, Released("no handler"))
+                self._holdings.end(held, refused)
             else:
                 self._holdings.add(held)
 
@@ -341,28 +348,16 @@ class DatabaseThread:
         self._crew.give([held for held in self._holdings.startable() if self._may_start(leases, held)])
 
     def _may_start(self, leases: Leases, held: Held) -> bool:
-        """Whether a lease has the slot of its concurrency group, if it needs one."""
+        """Whether a lease can be read, and has the slot of its concurrency group, if it needs one."""
+        if held.unreadable is not None:
+            self._holdings.reported(held, unreadable(held.unreadable, held))
+            return False
         if not grouping.is_grouped(held):
             return True
         if (answer := grouping.ask(leases.connection, self._setup.process_id, held)) == "held":
             return True
         self._holdings.reported(held, None if isinstance(answer, str) else answer)
         return False
-
-    def _save_progress(self, connection: Connection) -> None:
-        for token, message in list(self._progress.items()):
-            try:
-                stands = message.held.dropped or save_progress(
-                    connection, message.held.shard, token, message.details
-                )
-            except LOST:
-                raise
-            except psycopg.Error as error:
-                events.emit(events.ProcessFailed(error=f"progress was refused: {error!r}"))
-                stands = True
-            del self._progress[token]
-            if not stands:
-                self._reconcile_at = 0.0
 
     def _reconcile(self, leases: Leases) -> None:
         for shard, lost in leases.reconcile_all(self._holdings.by_shard(len(self._claimings))).items():

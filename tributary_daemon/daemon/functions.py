@@ -13,6 +13,7 @@ import psycopg
 
 from tributary_daemon import codec
 from tributary_daemon.daemon.reconnect import LOST
+from tributary_daemon.daemon.seals import seal_part
 from tributary_daemon.engine.failures import outcome_of
 from tributary_daemon.engine.functions import part, run_function, told
 from tributary_daemon.engine.opened import aopened, opened
@@ -114,7 +115,7 @@ class _Host:
             return "told"
         event = replay.done(command, self.now(), result=result)
         try:
-            adding = part(replay, [*replay.to_keep(), event])
+            adding = seal_part(self._held, part(replay, [*replay.to_keep(), event]), self._runtime.keys)
             params = save_params(self._held.shard, self._held.token, adding)
             cursor = await connection.execute(SAVE_HISTORY, params)
             if (await cursor.fetchall())[0][0] is not True:

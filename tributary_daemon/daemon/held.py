@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tributary_daemon.daemon.line_buffer import LineBuffer
+    from tributary_daemon.errors import EncryptionError
     from tributary_daemon.handlers.registry import Handler
     from tributary_daemon.model.caching import CacheKey
     from tributary_daemon.model.history import History
@@ -75,6 +76,8 @@ class Held(Lease):
         cache_key: under which its result is kept; None for not at all.
         makes: it makes the result that others may be waiting for.
         made: the result that it has committed itself, on the step's connection.
+        item_key: of an item of a fan-out.
+        unreadable: why what it reads cannot be decrypted: it is not to start.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -101,6 +104,8 @@ class Held(Lease):
     cache_key: CacheKey | None = None
     makes: bool = False
     made: str | None = None
+    item_key: str | None = None
+    unreadable: EncryptionError | None = None
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -182,7 +187,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
         handler, time.monotonic(), tid=row[18], options=text, tenant=row[15],
-        correlation=correlation,
+        correlation=correlation, item_key=row[16],
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.leases import Ended, Token
 
 _WAITS: Final = 0.06
@@ -33,10 +34,12 @@ class Holdings:
 
     Args:
         slots: steps that run at once.
+        keys: with which outcomes are sealed; None for none.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, keys: Ring | None = None) -> None:
         self._slots = slots
+        self._keys = keys
         self.held: dict[tuple[str, int], Held] = {}
         self.once: deque[Held] = deque()
         self.ready: list[Held] = []
@@ -109,7 +112,7 @@ class Holdings:
 
     def end(self, held: Held, outcome: Outcome) -> None:
         """Note an outcome that is to be written."""
-        self.ended.append((held, ended(held, outcome)))
+        self.ended.append((held, ended(held, outcome, self._keys)))
 
     def written(self, items: Iterable[tuple[Held, Ended]]) -> None:
         """These outcomes are in the table, or were refused."""

@@ -136,7 +136,12 @@ def main() -> None:
             offer = offered(setup.imports, enable_shell=setup.enable_shell, directory=setup.directory)
         writer = LineWriter(_Relay(voice), setup.max_log, setup.label) if setup.max_log else None
         runtime = ProcessRuntime(
-            setup.url, setup.process_id, _Forward(voice), _AskingSlots(voice), writer=writer
+            setup.url,
+            setup.process_id,
+            _Forward(voice),
+            _AskingSlots(voice),
+            writer=writer,
+            keys=setup.ring,
         )
         hooks = opened(setup.hooks, Host(_url_of(setup), setup.label, "worker"))
         outcome = _run(order, offer, Attempts(runtime, hooks=hooks), voice)

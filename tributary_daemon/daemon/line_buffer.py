@@ -40,6 +40,7 @@ class LineBuffer:
         attempt: its number.
         limit: bytes kept of all that it says.
         mask: of its secrets.
+        tenant: whose attempt it is.
         said: called with the first thing said since the last `take`.
         ended: called once nothing more is said, with what is to follow when all of it is written.
     """
@@ -54,7 +55,9 @@ class LineBuffer:
         said: Callable[[LineBuffer], None],
         ended: Callable[[LineBuffer, Callable[[], None]], None],
         mask: Mask | None = None,
+        tenant: str = "",
     ) -> None:
+        self._tenant = tenant
         self._token, self._shard, self._attempt = token, shard, attempt
         self._mask = mask or _NOTHING
         self._said, self._ended = said, ended
@@ -150,7 +153,7 @@ class LineBuffer:
         self._loud[loudest] -= self._rings[loudest].popleft().size
 
     def _chunk(self, pieces: list[Piece], drop: tuple[int, int] | None = None) -> Chunk:
-        chunk = Chunk(self._token, self._shard, self._attempt, self._part, tuple(pieces), drop)
+        chunk = Chunk(self._token, self._shard, self._attempt, self._part, tuple(pieces), drop, self._tenant)
         self._part += 1
         if self._head_room > 0:
             # a row costs something beside its text: who says a word every second stays bounded too

@@ -16,6 +16,7 @@ import psycopg
 from tributary_daemon import events
 from tributary_daemon.daemon.line_buffer import LineBuffer
 from tributary_daemon.daemon.reconnect import LOST, Reconnect
+from tributary_daemon.sealing.envelope import Field, Origin
 from tributary_daemon.store import logs
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.chunks import Chunk
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.setup import ProcessSetup
+    from tributary_daemon.sealing.ring import Ring
 
     class Sink(Protocol):
         """Where chunks go."""
@@ -81,7 +83,7 @@ class LineWriter:
         """Return the buffer of an attempt; called when it first says something."""
         return LineBuffer(
             held.token, held.shard, held.attempt, limit=self._limit, mask=held.mask, said=self._say,
-            ended=self._end,
+            ended=self._end, tenant=held.tenant,
         )  # fmt: skip
 
     def close(self, patience: float = 2.0) -> None:
@@ -188,9 +190,11 @@ class ChunkStore:
         url: of the database.
         label: of the process.
         prepare: whether statements may be prepared.
+        keys: with which they are sealed; None for none.
     """
 
-    def __init__(self, url: str, label: str, *, prepare: bool = True) -> None:
+    def __init__(self, url: str, label: str, *, prepare: bool = True, keys: Ring | None = None) -> None:
+        self._keys = keys
         self._link = Reconnect(url, f"trib {label} lines", prepare=prepare, silence=5.0)
 
     @property
@@ -212,13 +216,20 @@ class ChunkStore:
                     chunk.pieces[0].bytes_before,
                     chunk.lines,
                     chunk.bytes,
-                    chunk.entries(now),
+                    self._entries(chunk, now),
                     *(chunk.drop or (None, None)),
                 )
                 for chunk in chunks
                 if chunk.shard == shard
             ]
             logs.write(connection, shard, rows)
+
+    def _entries(self, chunk: Chunk, now: float) -> str:
+        text = chunk.entries(now)
+        if self._keys is None:
+            return text
+        run, ordinal, _ = chunk.token
+        return self._keys.seal(text, Origin(chunk.tenant, run, str(ordinal), Field.LINES))
 
     def lost(self, error: Exception) -> None:
         """Close the connection; the next one is opened after a pause."""
@@ -233,4 +244,5 @@ def writer_of(setup: ProcessSetup) -> LineWriter | None:
     """Return the writer of a process; None when nothing of what attempts say is kept."""
     if not setup.max_log:
         return None
-    return LineWriter(ChunkStore(setup.url, setup.label, prepare=setup.prepare), setup.max_log, setup.label)
+    store = ChunkStore(setup.url, setup.label, prepare=setup.prepare, keys=setup.ring)
+    return LineWriter(store, setup.max_log, setup.label)

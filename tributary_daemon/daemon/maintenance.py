@@ -13,6 +13,7 @@ from tributary_daemon.store import membership
 if TYPE_CHECKING:
     from tributary_daemon.daemon.clock import DatabaseClock
     from tributary_daemon.daemon.pruner import Pruners
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection
 
 TICK: Final = 2.0
@@ -32,14 +33,17 @@ class Maintenance:
         lease: seconds that a process's leases outlive its last beat.
         clock: of the database.
         pruner: of finished work.
+        keys: of encrypted values; None for none.
     """
 
-    def __init__(self, shards: int, lease: float, clock: DatabaseClock, pruner: Pruners) -> None:
+    def __init__(
+        self, shards: int, lease: float, clock: DatabaseClock, pruner: Pruners, keys: Ring | None = None
+    ) -> None:
         self._shards = shards
         self._lease = lease
         self._clock = clock
         self._pruner = pruner
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(keys)
         self._leads = False
         self._due = 0.0
         self._tidy_due = 0.0

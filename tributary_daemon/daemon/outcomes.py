@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, assert_never
 
+from tributary_daemon.daemon.seals import seal_ended
 from tributary_daemon.model.outcome import (
     Cached,
     CacheWait,
@@ -30,13 +31,19 @@ from tributary_daemon.store.leases import Ended
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import ErrorRecord
+    from tributary_daemon.sealing.ring import Ring
 
 RETURNED: Final = "returned"
 """Reason of a `Released` that gives back what certainly never started."""
 
 
-def ended(held: Held, outcome: Outcome) -> Ended:
-    """Return the outcome of a held lease as the finish takes it."""
+def ended(held: Held, outcome: Outcome, keys: Ring | None = None) -> Ended:
+    """Return the outcome of a held lease as the finish takes it: sealed where there are keys."""
+    item = _ended(held, outcome)
+    return item if keys is None else seal_ended(held, item, keys)
+
+
+def _ended(held: Held, outcome: Outcome) -> Ended:
     key, elapsed, in_run = (held.run_id, held.ordinal, held.seq, held.tid), held.elapsed, held.in_run
     match outcome:
         case Completed(result):
@@ -50,8 +57,9 @@ def ended(held: Held, outcome: Outcome) -> Ended:
         case Discarded(error, abort_run):
             word = "aborted" if abort_run and in_run else "discarded"
             return Ended(*key, word, None, _text(error), None, elapsed, in_run)
-        case Snoozed(delay):
-            return Ended(*key, "snoozed", None, None, delay, elapsed, in_run)
+        case Snoozed(delay, error):
+            told = None if error is None else _text(error)
+            return Ended(*key, "snoozed", None, told, delay, elapsed, in_run)
         case Released(reason):
             word = "returned" if reason == RETURNED else "released"
             return Ended(*key, word, None, None, None, elapsed, in_run)
@@ -74,7 +82,7 @@ def ended(held: Held, outcome: Outcome) -> Ended:
         case Parked(error):
             return Ended(*key, "parked", None, _text(error), None, elapsed, in_run)
         case Recorded(inner, part):
-            return ended(held, inner)._replace(part=part)
+            return _ended(held, inner)._replace(part=part)
         case _:
             assert_never(outcome)
 

@@ -6,19 +6,21 @@ import os
 import platform
 import socket
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.config.values import SPREAD, shard_numbers
 from tributary_daemon.daemon.recycling import Recycling
 from tributary_daemon.daemon.setup import ProcessSetup
 from tributary_daemon.model.control import CONTROL_QUEUE
+from tributary_daemon.sealing.sources import ring, ring_of
 from tributary_daemon.store.pruning import Retention
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
     from tributary_daemon.config import Config
     from tributary_daemon.daemon.options import WorkerOptions
+    from tributary_daemon.sealing.ring import Ring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class WorkerPlan:
         directory: where shell steps of `trib run` work; None for scratch directories.
         max_log: bytes kept of what one attempt says.
         secrets_dir: directory with a file per secret.
+        keys: of encrypted values, as they are written; empty for none.
         drain_timeout: seconds.
         poll_interval: seconds.
         beat: seconds.
@@ -98,6 +101,12 @@ class WorkerPlan:
     log_format: str
     log_level: str
     hooks: tuple[Any, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def ring(self) -> Ring | None:
+        """The keys, ready for use; None for none."""
+        return ring(self.keys)
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -134,6 +143,7 @@ class WorkerPlan:
             directory=self.directory,
             max_log=self.max_log,
             secrets_dir=self.secrets_dir,
+            keys=self.keys,
             prepare=self.prepare,
             cache=self.cache,
             cache_timeout=self.cache_timeout,
@@ -215,6 +225,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         log_format=log_format,
         log_level=config.log_level,
         hooks=config.hooks if options.hooks is None else options.hooks,
+        keys=() if (found := ring_of(config)) is None else found.written(),
     )
 
 

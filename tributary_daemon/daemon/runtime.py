@@ -21,6 +21,7 @@ from tributary_daemon.model.outcome import Completed, Discarded, Failed, Release
 from tributary_daemon.store import faults, leases, session
 from tributary_daemon.store.contexts import Contexts
 from tributary_daemon.store.db import alend, connect, lend
+from tributary_daemon.store.opener import readable
 from tributary_daemon.store.watched import SILENCE
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.slots import ConnectionSlots
     from tributary_daemon.handlers.step_log import Lines
     from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import AsyncConnection, Connection, Row
     from tributary_daemon.store.lent import AsyncLent, Lent
@@ -67,6 +69,7 @@ class ProcessRuntime:
         slots: bounds the connections of attempts; those kept for the next attempt count too.
         board: of the process; None in one that runs a single attempt.
         writer: of what attempts say; None to keep nothing of it.
+        keys: of encrypted values; None for none.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class ProcessRuntime:
         board: Board | None = None,
         *,
         writer: LineWriter | None = None,
+        keys: Ring | None = None,
     ) -> None:
+        self.keys = keys
         self._board = board
         self._writer = writer
         self._url = url
@@ -86,7 +91,7 @@ class ProcessRuntime:
         self._inbox = inbox
         self.slots = slots
         self._lock = threading.Lock()
-        self._contexts = Contexts()
+        self._contexts = Contexts(keys)
         self._reader: Watched | None = None
         self._idle: list[Lent] = []
         self._open: dict[Held, Lent] = {}
@@ -96,7 +101,7 @@ class ProcessRuntime:
         """Return inputs, results and progress of an attempt; asks the database unless they are at hand."""
         held: Held = attempt
         if held.facts is None:
-            held.facts = self._load(held)
+            held.facts = readable(self._load(held))
         return StepContext(
             inputs=held.facts.facts.inputs if held.in_run else {},
             results={name: step["result"] for name, step in held.facts.steps.items()},
@@ -219,7 +224,9 @@ class ProcessRuntime:
             self._give_back(connection)
             return outcome
         try:
-            stands = leases.finish_on(connection, held.shard, self._process_id, ended(held, outcome))
+            stands = leases.finish_on(
+                connection, held.shard, self._process_id, ended(held, outcome, self.keys)
+            )
             if stands:
                 connection.commit_step()
                 return None
@@ -255,7 +262,9 @@ class ProcessRuntime:
                 if _meets_full_disk(outcome, connection):
                     return Snoozed(_SPACE)
                 return _judge(outcome, await _aask(connection)) if _meets_read_only(outcome) else outcome
-            if await leases.afinish_on(connection, held.shard, self._process_id, ended(held, outcome)):
+            if await leases.afinish_on(
+                connection, held.shard, self._process_id, ended(held, outcome, self.keys)
+            ):
                 await connection.commit_step()
                 return None
             return Released("lease_lost")
@@ -324,9 +333,8 @@ class ProcessRuntime:
                 self._reader.silence = SILENCE
             if not held.in_run:
                 return self._contexts.load_intent(self._reader, held.shard, held.run_id)
-            return self._contexts.load(self._reader, held.shard, [held], progress=True)[
-                held.run_id, held.ordinal
-            ]
+            found = self._contexts.load(self._reader, held.shard, [held], progress=True)
+            return found[held.run_id, held.ordinal]
         except LOST:
             if self._reader is not None:
                 self._reader.close()

@@ -14,6 +14,7 @@ from tributary_daemon.engine.preconditions import demanded_of_slot
 from tributary_daemon.errors import (
     DatabaseError,
     DatabaseUnreachable,
+    EncryptionError,
     InvalidInput,
     NotPossible,
     PreconditionFailed,
@@ -22,12 +23,14 @@ from tributary_daemon.errors import (
 from tributary_daemon.model import cron as crons
 from tributary_daemon.model.slots import GRACE, due_at
 from tributary_daemon.store import db, schedules
-from tributary_daemon.store.scheduled_work import work_of
+from tributary_daemon.store.scheduled_work import seal_work, work_of
+from tributary_daemon.store.sight import within
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from tributary_daemon.model.cron import Cron
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection
     from tributary_daemon.store.schedules import DueRow, Work
 
@@ -44,10 +47,15 @@ class Scheduler:
 
     A slot is fired and the next one set in one transaction that holds the schedule's row, so it is fired
     once, however many workers believe that they lead. What cannot be computed or submitted disables its
-    schedule; what the database refuses for the moment is tried again.
+    schedule; what the database refuses for the moment is tried again, and so is what needs a key that is not
+    here.
+
+    Args:
+        keys: of encrypted inputs; None for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Ring | None = None) -> None:
+        self._keys = keys
         self._due = math.inf
         self._next = math.inf
         self._later: dict[str, float] = {}
@@ -93,7 +101,7 @@ class Scheduler:
         # those that the leader is not told about any more
         self._later = {name: at for name, at in self._later.items() if at > started}
         self._due = started
-        rows = db.run(connection, schedules.due(list(self._later), _AT_ONCE))
+        rows = db.run(connection, within(None, schedules.due(list(self._later), _AT_ONCE), self._keys))
         soonest = math.inf
         for row in rows:
             due = self._attend(connection, row)
@@ -114,8 +122,8 @@ class Scheduler:
             due = self._fire(connection, row)
         except DatabaseUnreachable:
             raise
-        except (DatabaseError, NotPossible) as error:
-            # of the moment: a lock, a server that stops, a state that will be another one
+        except (DatabaseError, EncryptionError, NotPossible) as error:
+            # of the moment: a lock, a server that stops, a state that will be another one, a key that comes
             self._put_off(row, error)
         except TributaryError as error:
             self._disable(connection, row, f"{error.message}; {error.hint}" if error.hint else error.message)
@@ -182,8 +190,9 @@ class Scheduler:
                 events.emit(events.ScheduleSkipped(schedule=row.name, slot=at.isoformat(), reason=reason))
                 row = row._replace(next_slot=following)
                 continue
+            sealed = seal_work(work, row, self._keys)
             done = db.run(
-                connection, schedules.fire(row, at, work, following, following_at, late=len(due) > 1)
+                connection, schedules.fire(row, at, sealed, following, following_at, late=len(due) > 1)
             )
             if done is None or done.outcome == "full":
                 self._put_off(row)
@@ -238,7 +247,7 @@ class Scheduler:
             work = work._replace(demands=replace(work.demands, preconditions=()))
             work = _asked(work, row, first)
         for _ in range(_SLOTS):
-            started = db.run(connection, schedules.fire_queued(row, work))
+            started = db.run(connection, schedules.fire_queued(row, seal_work(work, row, self._keys)))
             if started is None:
                 return
             slot, run_id = started

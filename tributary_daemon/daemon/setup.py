@@ -6,8 +6,12 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tributary_daemon.sealing.sources import ring
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tributary_daemon.sealing.ring import Ring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class ProcessSetup:
         directory: where shell steps of `trib run` work; None for scratch directories.
         max_log: bytes kept of what one attempt says; 0 for nothing.
         secrets_dir: directory with a file per secret.
+        keys: of encrypted values, as they are written; empty for none.
         prepare: whether statements are prepared (not behind a pooler).
         path: sys.path of the supervisor.
         log_format: ``json`` or ``console``.
@@ -63,6 +68,7 @@ class ProcessSetup:
     directory: str | None = None
     max_log: int = 1_048_576
     secrets_dir: str | None = None
+    keys: tuple[str, ...] = field(default=(), repr=False)
     prepare: bool = True
     path: tuple[str, ...] = ()
     log_format: str = "json"
@@ -72,6 +78,11 @@ class ProcessSetup:
     cache: str = "postgres"
     cache_timeout: float = 2.0
     hooks: tuple[Any, ...] = ()
+
+    @property
+    def ring(self) -> Ring | None:
+        """The keys, ready for use; None for none."""
+        return ring(self.keys)
 
     @property
     def claimed(self) -> tuple[str, ...]:

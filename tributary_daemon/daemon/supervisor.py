@@ -104,7 +104,7 @@ class Supervisor:
         connection = self._link.connection()
         shards = self._shares.found(membership.shard_count(connection))
         pruner = pruners(self._plan, shards)
-        self._maintenance = Maintenance(shards, self._plan.lease, self._clock, pruner)
+        self._maintenance = Maintenance(shards, self._plan.lease, self._clock, pruner, self._plan.ring)
         self._register(connection)
 
     def stop(self) -> None:

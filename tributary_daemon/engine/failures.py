@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tributary_daemon.errors import (
     Abort,
+    EncryptionError,
     HandlerTimeout,
     InvalidInput,
+    KeyMissing,
     LeaseLost,
     ResourceFailed,
     RetryAfter,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES: Final = 8_192
 TRACEBACK_BYTES: Final = 16_384
+NO_KEY_DELAY: Final = 30.0
+"""Seconds until a step is tried again whose values cannot be decrypted here."""
 _OWN: Final = str(Path(__file__).parent)
 _CAUSES: Final = 5
 _Error = TypeVar("_Error", bound=BaseException)
@@ -64,6 +68,8 @@ def outcome_of(error: BaseException, handler: Handler, lease: Lease, random: Ran
                 return Failed(record(error, lease), durations.seconds(error.delay))
             except InvalidInput as refused:
                 return retried(record(refused, lease), error, lease, random)
+        case EncryptionError():
+            return unreadable(error, lease)
         case StepCancelled():
             return Released("cancelled")
         case LeaseLost():
@@ -78,6 +84,16 @@ def outcome_of(error: BaseException, handler: Handler, lease: Lease, random: Ran
             return _judged(error, handler, lease, random)
         case _:
             return retried(record(error, lease, reason="base_exception"), error, lease, random)
+
+
+def unreadable(error: EncryptionError, lease: Lease) -> Outcome:
+    """Return the outcome of an attempt whose values cannot be decrypted.
+
+    A key that is missing here may be elsewhere, or come: no attempt is used up. What was changed stays so.
+    """
+    if isinstance(error, KeyMissing):
+        return Snoozed(NO_KEY_DELAY, record(error, lease, reason="no_key"))
+    return Discarded(record(error, lease, reason="not_authentic"))
 
 
 def timed_out(lease: Lease, error: BaseException | None = None, random: Random = _RANDOM) -> Outcome:

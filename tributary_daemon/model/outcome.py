@@ -83,9 +83,10 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """Not now: again after ``delay`` seconds, no attempt counted."""
+    """Not now: again after ``delay`` seconds, no attempt counted; ``error``: why it could not start."""
 
     delay: float
+    error: ErrorRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,87 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tributary_daemon.model.control import FAN_NAME, WORKFLOW_NAME, Flag, is_asked, is_undo, undone
+from tributary_daemon.store import context_queries as sql
+from tributary_daemon.store import places
+from tributary_daemon.store.context_rows import Rows
 from tributary_daemon.store.items import first_cause, undone_item
 from tributary_daemon.store.plans import Plan, child_plan, read_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection
 
-_RUNS: Final = """
-    select r.run_id::text, r.revision_id::text, r.name, r.labels, r.created_at, r.run_at, p.payload,
-           r.parent_run_id::text, coalesce(octet_length(p.payload::text), 0)
-    from unnest(%s::uuid[]) as u(run_id)
-    cross join lateral (
-        select * from tributary.runs k where k.shard = %s::smallint and k.run_id = u.run_id offset 0
-    ) as r
-    left join tributary.payloads p on p.shard = r.shard and p.run_id = r.run_id and p.ordinal = 0
-"""
-_PLANS: Final = "select revision_id::text, plan from tributary.revisions where revision_id = any (%s::uuid[])"
-_RESULTS: Final = """
-    select s.run_id::text, s.ordinal, s.step_id, s.state::text, s.attempt, s.result,
-           s.state = 'completed' or not tributary.ended_badly(s.state, s.flags, s.reason)
-    from unnest(%s::uuid[], %s::int[]) as u(run_id, ordinal)
-    cross join lateral (
-        select * from tributary.steps k
-        where k.shard = %s::smallint and k.run_id = u.run_id and k.ordinal = u.ordinal offset 0
-    ) as s
-"""
-_FAILED: Final = """
-    select s.run_id::text, u.below
-    from unnest(%s::uuid[], %s::int[], %s::int[]) as u(run_id, ordinal, below)
-    cross join lateral (
-        select * from tributary.steps k
-        where k.shard = %s::smallint and k.run_id = u.run_id and k.ordinal = u.ordinal offset 0
-    ) as s
-    where s.state = 'discarded' and (s.flags & 1 = 0 or s.reason = 'aborted')
-    group by s.run_id, u.below
-"""
-_ITEMS: Final = """
-    select f.run_id::text, f.ordinal, s.ordinal, s.item_key, s.state::text, s.result,
-           coalesce(s.payload, p.payload)
-    from unnest(%s::uuid[], %s::int[]) as u(run_id, ordinal)
-    cross join lateral (
-        select * from tributary.progress k
-        where k.shard = %s::smallint and k.run_id = u.run_id and k.ordinal = u.ordinal offset 0
-    ) as f
-    cross join lateral (
-        select * from tributary.steps k
-        where k.shard = f.shard and k.run_id = f.run_id and k.ordinal >= (f.details -> 'first')::integer
-          and k.ordinal < (f.details -> 'first')::integer + (f.details -> 'items')::integer offset 0
-    ) as s
-    left join lateral (
-        select k.payload from tributary.payloads k
-        where s.payload is null and k.shard = s.shard and k.run_id = s.run_id and k.ordinal = s.ordinal
-        offset 0
-    ) as p on true
-    order by s.run_id, f.ordinal, s.ordinal
-"""
-_AGGREGATE: Final = """
-    select s.state::text, s.result
-    from tributary.progress f
-    join tributary.steps s on s.shard = f.shard and s.run_id = f.run_id
-        and s.ordinal = (f.details -> 'aggregate')::integer
-    where f.shard = %s::smallint and f.run_id = %s::uuid and f.ordinal = %s
-"""
-_TEMPLATES: Final = """
-    select coalesce(s.payload, p.payload)
-    from tributary.steps s
-    left join tributary.payloads p on p.shard = s.shard and p.run_id = s.run_id and p.ordinal = s.ordinal
-    where s.shard = %s::smallint and s.run_id = %s::uuid and s.ordinal = %s
-"""
-_ENDING: Final = """
-    select r.ending::text, coalesce(r.error, (
-        select d.error || jsonb_build_object('step', d.step_id) from tributary.dead_letters d
-        where d.shard = r.shard and d.run_id = r.run_id order by d.created_at, d.ordinal limit 1))
-    from tributary.runs r where r.shard = %s::smallint and r.run_id = %s::uuid
-"""
-_PROGRESS: Final = """
-    select p.run_id::text, p.ordinal, p.details
-    from unnest(%s::uuid[], %s::int[]) as u(run_id, ordinal)
-    join tributary.progress p on p.shard = %s::smallint and p.run_id = u.run_id and p.ordinal = u.ordinal
-"""
 _KEPT_RUNS: Final = 2_000
 _KEPT_INPUTS: Final = 16 * 1024 * 1024  # bytes of JSON; a process holds several times as much of it
 _KEPT_PLANS: Final = 200
@@ -162,9 +93,15 @@ class StepFacts:
 
 
 class Contexts:
-    """Loads surroundings in batches; runs and plans never change, so they are kept. Not thread-safe."""
+    """Loads surroundings in batches; runs and plans never change, so they are kept. Not thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        keys: with which what is sealed is opened; None for none.
+    """
+
+    def __init__(self, keys: Ring | None = None) -> None:
+        self.keys = keys
+        self._rows = Rows(keys)
         self._runs: OrderedDict[str, RunFacts] = OrderedDict()
         self._inputs = 0  # bytes of the inputs of all of them
         self._plans: OrderedDict[str, Plan] = OrderedDict()
@@ -184,11 +121,13 @@ class Contexts:
             fans += [(item.run_id, other) for other in with_items]
             if _gathers(item):
                 fans.append((item.run_id, number))
-        results = _results(connection, shard, pairs)
-        items = _items(connection, shard, fans) if fans else {}
+        results = self._rows.results(connection, shard, pairs)
+        items = self._rows.items(connection, shard, fans) if fans else {}
         failed = self._failed(connection, shard, wanted, numbers)
         details = (
-            _progress(connection, shard, [(item.run_id, item.ordinal) for item in wanted]) if progress else {}
+            self._rows.progress(connection, shard, [(item.run_id, item.ordinal) for item in wanted])
+            if progress
+            else {}
         )
         found: dict[tuple[str, int], StepFacts] = {}
         for item, number in zip(wanted, numbers, strict=True):
@@ -217,8 +156,12 @@ class Contexts:
         self._load_runs(connection, shard, {run_id})
         facts = self._runs[run_id]
         read, with_items = facts.plan.reads(0)
-        results = _results(connection, shard, [(run_id, other) for other in read])
-        items = _items(connection, shard, [(run_id, other) for other in with_items]) if with_items else {}
+        results = self._rows.results(connection, shard, [(run_id, other) for other in read])
+        items = (
+            self._rows.items(connection, shard, [(run_id, other) for other in with_items])
+            if with_items
+            else {}
+        )
         views = dict(results[run_id, other][:2] for other in read)
         for other in with_items:
             step_id, view, _ = results[run_id, other]
@@ -227,7 +170,7 @@ class Contexts:
 
     def load_intent(self, connection: Connection, shard: int, run_id: str) -> StepFacts:
         """Return the surroundings of an intent: nothing but the progress of earlier attempts."""
-        progress = _progress(connection, shard, [(run_id, 0)]).get((run_id, 0))
+        progress = self._rows.progress(connection, shard, [(run_id, 0)]).get((run_id, 0))
         return StepFacts(RunFacts(run_id, "", Plan({}, {}, {}, None), {}, {}), {}, progress)
 
     def facts(self, connection: Connection, shard: int, run_id: str) -> RunFacts:
@@ -242,12 +185,14 @@ class Contexts:
             self._runs.move_to_end(run_id)
         if not unknown:
             return
-        rows = connection.execute(_RUNS, (unknown, shard)).fetchall()
+        rows = connection.execute(sql.RUNS, (unknown, shard)).fetchall()
         revisions = list({row[1] for row in rows if row[1] not in self._plans})
         if revisions:
-            for revision_id, plan in connection.execute(_PLANS, (revisions,)).fetchall():
+            for revision_id, plan in connection.execute(sql.PLANS, (revisions,)).fetchall():
                 self._plans[revision_id] = read_plan(plan)
-        for run_id, revision_id, name, labels, created_at, run_at, inputs, parent_id, size in rows:
+        for run_id, revision_id, name, labels, created_at, run_at, given, parent_id, size, tenant in rows:
+            rule = places.payload(run_id, 0, parent=parent_id)
+            inputs = self._rows.open(connection, shard, run_id, given, rule, tenant)
             run = {
                 "id": run_id,
                 "name": name,
@@ -292,7 +237,7 @@ class Contexts:
         if not rows:
             return set()
         run_ids, ordinals, below = (list(column) for column in zip(*rows, strict=True))
-        return set(connection.execute(_FAILED, (run_ids, ordinals, below, shard)).fetchall())
+        return set(connection.execute(sql.FAILED, (run_ids, ordinals, below, shard)).fetchall())
 
     def _special(  # noqa: PLR0917 - what `load` has at hand
         self,
@@ -305,14 +250,15 @@ class Contexts:
     ) -> StepFacts:
         """Add what only items, hooks, fan-outs and sub-workflows need."""
         if item.flags & Flag.HOOK:
-            row = connection.execute(_ENDING, (shard, item.run_id)).fetchone()
+            row = connection.execute(sql.ENDING, (shard, item.run_id)).fetchone()
             ending, error = row if row is not None else (None, None)
+            error = self._rows.open(connection, shard, item.run_id, error, places.error(item.run_id))
             facts = replace(found.facts, run={**found.facts.run, "state": ending, "error": error})
             found = replace(
                 found, facts=facts, failed=found.failed or ending == "failed", cancelled=ending == "cancelled"
             )
         if is_undo(item.flags) and (key := undone(str(item.step_id))[1]) is not None:
-            view = undone_item(connection, shard, item.run_id, str(item.step_id), key)
+            view = undone_item(connection, shard, item.run_id, str(item.step_id), key, self._rows)
             found = replace(found, steps={**found.steps, **view})
         if item.flags & Flag.ITEM:
             found = replace(found, template=self._template(connection, shard, item.run_id, number))
@@ -320,13 +266,14 @@ class Contexts:
             own = items.get((item.run_id, number), [])
             found = replace(found, items=own)
             if any(each["state"] == "discarded" for each in own):
-                found = replace(found, cause=first_cause(connection, shard, item.run_id, number))
+                cause = first_cause(connection, shard, item.run_id, number, self._rows)
+                found = replace(found, cause=cause)
             if item.flags & Flag.ITEM:
                 seen = {"state": "running", "attempt": 0, "result": None, "items": own}
                 found = replace(found, steps={**found.steps, str(item.step_id): seen})
             elif item.flags & Flag.AGGREGATED:
-                row = connection.execute(_AGGREGATE, (shard, item.run_id, number)).fetchone()
-                found = replace(found, aggregate=None if row is None else (row[0], row[1]))
+                aggregate = self._rows.aggregate(connection, shard, item.run_id, number)
+                found = replace(found, aggregate=aggregate)
         if item.name == WORKFLOW_NAME:
             target = json.loads(item.payload) if is_asked(item.flags) else found.step
             found = replace(found, child=child_plan(connection, target["workflow"]))
@@ -335,8 +282,9 @@ class Contexts:
     def _template(self, connection: Connection, shard: int, run_id: str, number: int) -> Any:
         key = (run_id, number)
         if key not in self._templates:
-            row = connection.execute(_TEMPLATES, (shard, run_id, number)).fetchone()
-            self._templates[key] = None if row is None else row[0]
+            row = connection.execute(sql.TEMPLATES, (shard, run_id, number)).fetchone()
+            rule = places.payload(run_id, number)
+            self._templates[key] = self._rows.open(connection, shard, run_id, row and row[0], rule)
             while len(self._templates) > _KEPT_TEMPLATES:
                 self._templates.popitem(last=False)
         return self._templates[key]
@@ -347,44 +295,3 @@ def _gathers(item: Wanted) -> bool:
     if item.flags & Flag.ITEM:
         return item.payload == AGGREGATE
     return item.name == FAN_NAME and bool(item.flags & Flag.EXPANDED)
-
-
-def _results(
-    connection: Connection, shard: int, pairs: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], tuple[str, Mapping[str, Any], bool]]:
-    if not pairs:
-        return {}
-    wanted = list(dict.fromkeys(pairs))
-    rows = connection.execute(
-        _RESULTS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
-    ).fetchall()
-    return {
-        (run_id, ordinal): (step_id, {"state": state, "attempt": attempt, "result": result}, good)
-        for run_id, ordinal, step_id, state, attempt, result, good in rows
-    }
-
-
-def _items(
-    connection: Connection, shard: int, pairs: Iterable[tuple[str, int]]
-) -> dict[tuple[str, int], list[Mapping[str, Any]]]:
-    """Return the items of fan-outs in their order; one whose items do not exist is left out."""
-    wanted = list(dict.fromkeys(pairs))
-    rows = connection.execute(
-        _ITEMS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
-    ).fetchall()
-    found: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    for run_id, fan, _, key, state, result, payload in rows:
-        # an item is addressed by what it was made of
-        found.setdefault((run_id, fan), []).append(
-            {"key": key, "state": state, "result": result, **(payload or {})}
-        )
-    return found
-
-
-def _progress(
-    connection: Connection, shard: int, wanted: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], Any]:
-    rows = connection.execute(
-        _PROGRESS, ([run_id for run_id, _ in wanted], [ordinal for _, ordinal in wanted], shard)
-    ).fetchall()
-    return {(run_id, ordinal): details for run_id, ordinal, details in rows}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tributary_daemon.errors import InvalidInput
+from tributary_daemon.sealing.envelope import Field, Origin
 from tributary_daemon.store.db import Operation, Query, query
+from tributary_daemon.store.sealed import place_of, ring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +105,13 @@ def signal(run_id: str, name: str, payload: str, key: str | None, sender: str | 
         NotFound: there is no run of that id.
         NotPossible: it has ended, or is an intent.
     """
+    if (keys := (yield from ring())) is not None:
+        tenant, _ = yield from place_of(run_id, None)
+        if keys.key_for(tenant) is not None:
+            sealed = keys.seal_value(json.loads(payload), Origin(tenant, run_id, name, Field.SIGNAL))
+            # by these a wait finds it that asks for a payload
+            facts = keys.facts(json.loads(payload), tenant, run_id, all_keys=True)
+            payload = json.dumps({**sealed, **facts})
     given = {"id": run_id, "name": name, "payload": payload, "key": key, "sender": sender}
     rows = yield Query(query("signal"), given)
     return int(rows[0][0])
@@ -126,6 +137,9 @@ def approve(run_id: str, step: str, answer: str | None, sender: str | None) -> O
         NotFound: there is no such run or step.
         NotPossible: the step asks for no answer.
     """
+    if answer is not None and (keys := (yield from ring())) is not None:
+        tenant, _ = yield from place_of(run_id, None)
+        answer = keys.seal(answer, Origin(tenant, run_id, step, Field.ANSWER))
     rows = yield Query(query("approve"), {"id": run_id, "step": step, "answer": answer, "sender": sender})
     return str(rows[0][0])
 
@@ -137,6 +151,9 @@ def reject(run_id: str, step: str, reason: str | None, sender: str | None) -> Op
         NotFound: there is no such run or step.
         NotPossible: the step asks for no answer.
     """
+    if reason is not None and (keys := (yield from ring())) is not None:
+        tenant, _ = yield from place_of(run_id, None)
+        reason = keys.seal_text(reason, Origin(tenant, run_id, step, Field.ANSWER))
     rows = yield Query(query("reject"), {"id": run_id, "step": step, "reason": reason, "sender": sender})
     return str(rows[0][0])
 
@@ -158,6 +175,15 @@ def change(
         NotFound: there is no such run, intent or step.
         NotPossible: it runs or has ended.
     """
+    if payload is not None and (keys := (yield from ring())) is not None:
+        tenant, ordinal = yield from place_of(work_id, step)
+        if keys.key_for(tenant) is not None and ordinal is not None:
+            if step is not None and "${{" in payload:
+                raise InvalidInput(
+                    "an encrypted payload of a step cannot hold ${{",
+                    hint="a payload is taken as it is, without expressions",
+                )
+            payload = keys.seal(payload, Origin(tenant, work_id, str(ordinal), Field.PAYLOAD))
     rows = yield Query(
         query("change"),
         {

@@ -35,13 +35,17 @@ class Batch:
         name: of the intents.
         prepared: what holds for all of them.
         payloads: JSON texts.
+        made: their ids, where they are sealed for them.
 
     Attributes:
         ids: of the intents in the order of their payloads; complete when `steps` is read to its end.
         away: whether there is anything for the second COPY.
     """
 
-    def __init__(self, name: str, prepared: Prepared, payloads: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, prepared: Prepared, payloads: Sequence[str], made: Sequence[str] | None = None
+    ) -> None:
+        self._made = made
         self.ids: list[str] = []
         self._name = name
         self._prepared = prepared
@@ -65,7 +69,8 @@ class Batch:
             given.now, given.run_at, 0, "intent", given.state, given.priority, given.max_attempts,
             given.tenant, self._name, given.queue, given.reason,
         )  # fmt: skip
-        seqs = enumerate(ids.new_ids(len(self._payloads)), given.first_seq)
+        made = ids.new_ids(len(self._payloads)) if self._made is None else self._made
+        seqs = enumerate(made, given.first_seq)
         for (seq, new), payload in zip(seqs, self._payloads, strict=True):
             self.ids.append(new)
             text = _escaped(payload) if len(payload) <= self._home else r"\N"

@@ -14,8 +14,10 @@ from weakref import WeakSet
 import psycopg
 from psycopg import IsolationLevel, conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.types.json import set_json_loads
 
 from tributary_daemon.errors import DatabaseError, DatabaseUnreachable, SchemaError
+from tributary_daemon.sealing.box import loads
 from tributary_daemon.store import faults, session
 from tributary_daemon.store.lent import AsyncLent, Lent
 from tributary_daemon.store.watched import SILENCE, AsyncWatched, Watched
@@ -121,6 +123,9 @@ def _open(
     except psycopg.Error as error:
         raise faults.unreachable(error, url) from None
     try:
+        if limits is not session.STEP:
+            # what is sealed is opened by whoever knows where it stands
+            set_json_loads(loads, connection)
         connection.silence = SILENCE
         greeted = run(connection, _greeting(limits, connection.info.backend_pid))
         connection.silence = None
@@ -176,6 +181,8 @@ async def _aopen(
     except psycopg.Error as error:
         raise faults.unreachable(error, url) from None
     try:
+        if limits is not session.STEP:
+            set_json_loads(loads, connection)
         connection.silence = SILENCE
         greeted = await arun(connection, _greeting(limits, connection.info.backend_pid))
         connection.silence = None

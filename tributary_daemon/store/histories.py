@@ -7,15 +7,21 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tributary_daemon.model.history import FIRST, Ending, History
+from tributary_daemon.sealing.envelope import Field
+from tributary_daemon.store import places
 from tributary_daemon.store.arrays import numbers, plain, quoted
 from tributary_daemon.store.db import Query, query
+from tributary_daemon.store.opener import Opener, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from tributary_daemon.errors import EncryptionError
     from tributary_daemon.model.outcome import Part
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection, Operation, Row
+    from tributary_daemon.store.places import Rule
 
 KEEP_HISTORY: Final = """
     select run_id::text, ordinal, seq
@@ -38,7 +44,7 @@ _EVENTS: Final = """
     order by h.run_id, h.number
 """
 _ENDINGS: Final = """
-    select s.run_id::text, s.ordinal, s.state::text, s.finished_at, s.result, a.error
+    select s.run_id::text, s.ordinal, s.state::text, s.finished_at, s.result, a.error, s.step_id
     from unnest(%s::uuid[]) as u(run_id)
     cross join lateral (
         select * from tributary.steps k
@@ -92,8 +98,13 @@ def history_params(shard: int, ended: Sequence[Recordable]) -> tuple[Any, ...] |
     )
 
 
-def load(connection: Connection, shard: int, run_ids: Sequence[str]) -> tuple[dict[str, History], datetime]:
-    """Return the histories of these runs, with how the steps in them have ended, and the database's time."""
+def load(
+    connection: Connection, shard: int, run_ids: Sequence[str], keys: Ring | None = None
+) -> tuple[dict[str, History | EncryptionError], datetime]:
+    """Return the histories of these runs, with how the steps in them have ended, and the database's time.
+
+    Of one that cannot be opened: why.
+    """
     ids = list(run_ids)
     with connection.pipeline():
         events = connection.execute(_EVENTS, (ids, shard)) if ids else None
@@ -102,7 +113,38 @@ def load(connection: Connection, shard: int, run_ids: Sequence[str]) -> tuple[di
     at = clock.fetchall()[0][0].astimezone(UTC)
     if events is None or endings is None:
         return {}, at
-    return _histories(ids, events.fetchall(), endings.fetchall()), at
+    return _readable(connection, shard, ids, events.fetchall(), endings.fetchall(), Opener(keys)), at
+
+
+def _readable(  # noqa: PLR0917 - what `load` has at hand
+    connection: Connection, shard: int, ids: list[str], events: list[Row], endings: list[Row], opener: Opener
+) -> dict[str, History | EncryptionError]:
+    refused: dict[str, EncryptionError] = {}
+
+    def open_(run: str, value: Any, rule: Rule) -> Any:
+        found = opener.open(connection, shard, run, value, rule)
+        if type(found) is Unreadable:
+            refused[run] = found.error
+        return found
+
+    recorded = [
+        (*row[:2], open_(row[0], row[2], places.of_run(row[0], Field.HISTORY, Field.UNDO)), row[3])
+        for row in events
+    ]
+    ended = [
+        (
+            *row[:4],
+            open_(row[0], row[4], places.result(row[0], row[6])),
+            open_(row[0], row[5], places.error(row[0], str(row[1]))),
+        )
+        for row in endings
+    ]
+    whole = [run for run in ids if run not in refused]
+    kept = set(whole)
+    found = _histories(
+        whole, [row for row in recorded if row[0] in kept], [row for row in ended if row[0] in kept]
+    )
+    return {**found, **refused}
 
 
 class FunctionRun(NamedTuple):
@@ -135,7 +177,7 @@ def _histories(run_ids: Sequence[str], events: Sequence[Row], endings: Sequence[
         recorded[run_id] += part
         last[run_id] = number, made
     ended: dict[str, dict[int, Ending]] = {run_id: {} for run_id in run_ids}
-    for run_id, ordinal, state, at, result, error in endings:
+    for run_id, ordinal, state, at, result, error, *_ in endings:
         ended[run_id][ordinal] = Ending(state, at.astimezone(UTC).isoformat(), result, error)
     return {
         run_id: History(recorded[run_id], ended[run_id], last[run_id][0] + 1, last[run_id][1])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.model.control import undone
+from tributary_daemon.store import places
+from tributary_daemon.store.opener import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tributary_daemon.store.db import Connection
+    from tributary_daemon.store.opener import Opener
 
 _UNDONE_ITEM: Final = """
     select s.state::text, s.attempt, s.result
@@ -34,16 +37,23 @@ _CAUSE: Final = """
 """
 
 
-def undone_item(
-    connection: Connection, shard: int, run_id: str, step_id: str, key: str
+def undone_item(  # noqa: PLR0917 - what the context has at hand
+    connection: Connection, shard: int, run_id: str, step_id: str, key: str, opener: Opener
 ) -> dict[str, Mapping[str, Any]]:
     """Return an item as what undoes it sees it: under the id of its step."""
     name = undone(step_id)[0]
     row = connection.execute(_UNDONE_ITEM, (shard, run_id, name, key)).fetchone()
-    return {} if row is None else {name: {"state": row[0], "attempt": row[1], "result": row[2]}}
+    if row is None:
+        return {}
+    result = opener.open(connection, shard, run_id, row[2], places.result(run_id, places.label(name, key)))
+    return {name: {"state": row[0], "attempt": row[1], "result": result}}
 
 
-def first_cause(connection: Connection, shard: int, run_id: str, ordinal: int) -> Mapping[str, Any] | None:
+def first_cause(
+    connection: Connection, shard: int, run_id: str, ordinal: int, opener: Opener
+) -> Mapping[str, Any] | None:
     """Return the last error of the item of a fan-out that failed first; None if none has left one."""
     row = connection.execute(_CAUSE, (shard, run_id, ordinal)).fetchone()
-    return None if row is None else row[0]
+    found: Any = None if row is None else opener.open(connection, shard, run_id, row[0], places.error(run_id))
+    # what cannot be read does not keep the fan-out from ending
+    return None if type(found) is Unreadable else found

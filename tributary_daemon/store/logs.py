@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from tributary_daemon.store.db import Connection
+    from tributary_daemon.store.db import Connection, Row
 
 _WRITE: Final = """
     select tributary.write_logs(%s::smallint, %s::uuid[], %s::int[], %s::bigint[], %s::smallint[], %s::int[],
@@ -107,13 +107,20 @@ def write(connection: Connection, shard: int, chunks: Sequence[ChunkToWrite]) ->
 def behind(wanted: Wanted, place: Place | None, limit: int) -> Operation[list[ChunkRow]]:
     """Read a page of chunks in the order of their writing: those behind a place, or the first ones."""
     rows = yield Query(query("logs"), _parameters(wanted, place, limit))
-    return [ChunkRow(*row) for row in rows]
+    return [_chunk(row) for row in rows]
 
 
 def before(wanted: Wanted, place: Place | None, limit: int) -> Operation[list[ChunkRow]]:
     """Read a page of chunks in the opposite order: those before a place, or the newest ones."""
     rows = yield Query(query("logs_before"), _parameters(wanted, place, limit))
-    return [ChunkRow(*row) for row in rows]
+    return [_chunk(row) for row in rows]
+
+
+def _chunk(row: Row) -> ChunkRow:
+    found = ChunkRow(*row)
+    told: Any = found.entries
+    # of what is encrypted it is seen that something was said
+    return found._replace(entries=[[0, "log", str(told), None, None]]) if isinstance(told, str) else found
 
 
 def steps(wanted: Wanted) -> Operation[dict[str | None, bool | None]]:

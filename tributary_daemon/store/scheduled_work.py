@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
 from tributary_daemon.errors import InvalidInput, NotFound
+from tributary_daemon.sealing.box import Hidden
+from tributary_daemon.sealing.envelope import NOWHERE, Field, Origin
 from tributary_daemon.spec.inputs import check_inputs
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import submit
 from tributary_daemon.store.schedules import Work
 
 if TYPE_CHECKING:
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Operation
+    from tributary_daemon.store.schedules import DueRow, ScheduleRow
 
 
 def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
@@ -24,6 +28,8 @@ def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
     """
     if kind == "intent":
         return Work()
+    if isinstance(payload, Hidden):
+        raise payload.error
     found = yield from submit.registered(target)
     if found is None:
         raise NotFound(
@@ -38,3 +44,15 @@ def work_of(kind: str, target: str, payload: Any) -> Operation[Work]:
     inputs = codec.dumps(payload if spec.function else check_inputs(spec.inputs, payload), what="inputs")
     demands = spec if spec.preconditions or spec.concurrency is not None else None
     return Work(found.revision_id, inputs, demands=demands)
+
+
+def seal_work(work: Work, row: DueRow | ScheduleRow, keys: Ring | None) -> Work:
+    """Return the work of a schedule as it is stored: its inputs sealed, as those of the schedule are."""
+    if keys is None or work.inputs is None:
+        return work
+    return work._replace(inputs=keys.seal(work.inputs, origin_of(row.tenant_id, row.name)))
+
+
+def origin_of(tenant: str, name: str) -> Origin:
+    """Return the place for which the inputs of a schedule are sealed."""
+    return Origin(tenant, NOWHERE, name, Field.SCHEDULE)

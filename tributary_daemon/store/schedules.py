@@ -39,6 +39,7 @@ class DueRow(NamedTuple):
     next_at: datetime
     queued: datetime | None
     now: datetime
+    tenant_id: str
 
 
 class ScheduleRow(NamedTuple):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from tributary_daemon.store.db import Operation, Query, query
+from tributary_daemon.store.sealed import Keys, opened_rows
 
 if TYPE_CHECKING:
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Row
 
 T = TypeVar("T")
@@ -30,12 +32,13 @@ def sees(work_id: str) -> Operation[bool]:
     return bool(rows[0][0])
 
 
-def within(tenant: str | None, operation: Operation[T]) -> Operation[T]:
+def within(tenant: str | None, operation: Operation[T], keys: Ring | None = None) -> Operation[T]:
     """Run an operation for a client that sees one tenant's work, or all.
 
     Args:
         tenant: whose; None for everybody's.
         operation: what is run; its Queries pass, those of a tenant with this one.
+        keys: with which what it reads is opened, and what it writes is sealed; None for none.
     """
     rows: list[Row] | None = None
     while True:
@@ -46,7 +49,9 @@ def within(tenant: str | None, operation: Operation[T]) -> Operation[T]:
             return result
         if isinstance(asked, Whose) and tenant is None:
             rows = [(True,)]
-        elif isinstance(asked, OfTenant):
-            rows = yield asked._replace(params={**dict(asked.params), "tenant": tenant})
+        elif isinstance(asked, Keys):
+            rows = [(keys,)]
         else:
-            rows = yield asked
+            if isinstance(asked, OfTenant):
+                asked = asked._replace(params={**dict(asked.params), "tenant": tenant})
+            rows = yield from opened_rows(asked, (yield asked), keys)

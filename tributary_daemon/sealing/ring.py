@@ -1,0 +1,203 @@
+"""`Ring`: the keys of a process. The first of a tenant encrypts, all of them decrypt."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tributary_daemon.errors import KeyMissing, NotAuthentic
+from tributary_daemon.sealing.envelope import (
+    RESERVED,
+    Origin,
+    canonical,
+    decode,
+    encode,
+    encode_origin,
+    split,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+FACTS: Final = "$facts"
+"""Beside a sealed signal: a keyed hash of each of its parts, by which a wait finds it."""
+_PRINT: Final = 8
+_FACT: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key; of ``tenant`` alone, or of all tenants that have none of their own (None)."""
+
+    id: str
+    secret: bytes = field(repr=False)
+    tenant: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells two keys apart and nothing about them."""
+        return hashlib.sha256(b"tributary key\x01" + self.secret).hexdigest()[:_PRINT]
+
+
+class Opened(NamedTuple):
+    """What was sealed, and for which place."""
+
+    text: str
+    origin: Origin
+
+
+class Ring:
+    """Seals and opens; made once per process.
+
+    Args:
+        keys: in order.
+        encrypt: of `cipher`, which is imported only where there are keys.
+        decrypt: of `cipher`.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[Key],
+        encrypt: Callable[[bytes, str, bytes, bytes], bytes],
+        decrypt: Callable[[bytes, str, bytes, bytes], bytes | None],
+    ) -> None:
+        self.keys = tuple(keys)
+        self._encrypt, self._decrypt = encrypt, decrypt
+        self._by_id = {key.id: key for key in self.keys}
+        self._firsts: dict[str | None, Key] = {}
+        for key in self.keys:
+            self._firsts.setdefault(key.tenant, key)
+        self._common = self._firsts.get(None)
+
+    def key_for(self, tenant: str) -> Key | None:
+        """Return the key that encrypts what is a tenant's; None where its values are not encrypted."""
+        return self._firsts.get(tenant, self._common)
+
+    def written(self) -> tuple[str, ...]:
+        """Return the keys as they are written in a configuration."""
+        return tuple(
+            f"{f'{key.tenant}/' if key.tenant is not None else ''}{key.id}:{b64encode(key.secret).decode()}"
+            for key in self.keys
+        )
+
+    def first(self, key: Key) -> bool:
+        """Return whether a key encrypts for anybody."""
+        return self._firsts.get(key.tenant) is key
+
+    def seal(self, text: str, origin: Origin) -> str:
+        """Return the JSON text to store for the JSON text of a value."""
+        key = self.key_for(origin.tenant)
+        return text if key is None else f'{{"{RESERVED}": "{self.token(key, text, origin)}"}}'
+
+    def seal_value(self, value: Any, origin: Origin) -> Any:
+        """Return what stands for a value inside of a larger one that stays readable."""
+        key = self.key_for(origin.tenant)
+        return value if key is None else {RESERVED: self.token(key, json.dumps(value), origin)}
+
+    def seal_text(self, text: str, origin: Origin) -> str:
+        """Return what stands for a text inside of others."""
+        key = self.key_for(origin.tenant)
+        return text if key is None else f"{RESERVED}{{{self.token(key, text, origin)}}}"
+
+    def open(self, token: str) -> Opened:
+        """Return what a token holds.
+
+        Raises:
+            KeyMissing: the key is not at hand.
+            NotAuthentic: it was changed, or is no token.
+        """
+        parts = split(token)
+        key = self._by_id.get(parts.key)
+        if key is None:
+            raise missing(parts.key, self.keys)
+        text = None
+        if key.tenant is None or key.tenant == parts.origin.tenant:
+            text = self._decrypt(key.secret, parts.origin.run, parts.data, parts.head.encode())
+        if text is None:
+            raise NotAuthentic(
+                f"an encrypted value cannot be opened with the key '{key.id}'",
+                hint="it was changed in the database, or another key had this id when it was written:"
+                " compare the fingerprints (trib keys list)",
+            )
+        return Opened(text.decode(), parts.origin)
+
+    def open_at(self, token: str, origin: Origin) -> str | None:
+        """Return what a token holds that was sealed for just this place; None for any other one."""
+        head, _, data = token.rpartition(".")
+        key = self._by_id.get(head[2 : head.find(".", 2)])
+        if (
+            key is None
+            or key.tenant not in (None, origin.tenant)
+            or head != f"1.{key.id}.{encode_origin(origin)}"
+        ):
+            return None
+        try:
+            text = self._decrypt(key.secret, origin.run, decode(data), head.encode())
+        except ValueError:
+            return None
+        return None if text is None else text.decode()
+
+    def facts(self, value: Any, tenant: str, run: str, *, all_keys: bool) -> dict[str, Any]:
+        """Return keyed hashes of the parts of a signal's payload, or of what one has to hold.
+
+        They lie in an object, so that PostgreSQL's containment compares them as it compares the payloads.
+        Equal parts have equal hashes in one run only.
+
+        Args:
+            value: JSON.
+            tenant: whose run it is.
+            run: its id.
+            all_keys: of every key that may have been the first when the wait began.
+        """
+        first = self.key_for(tenant)
+        keys = [key for key in self.keys if key.tenant in (None, tenant)] if all_keys else [first]
+        parts = [f"tributary fact\x01{run}\n{part}".encode() for part in _parts(value, "$")]
+        return {
+            FACTS: {
+                encode(hmac.digest(key.secret, part, "sha256")[:_FACT]): True
+                for key in keys
+                if key is not None
+                for part in parts
+            }
+        }
+
+    def token(self, key: Key, text: str, origin: Origin) -> str:
+        """Return the token of a text, sealed with a key."""
+        head = f"1.{key.id}.{encode_origin(origin)}"
+        run = canonical(origin.run)
+        return f"{head}.{encode(self._encrypt(key.secret, run, text.encode(), head.encode()))}"
+
+
+def _parts(value: Any, path: str) -> Iterator[str]:
+    """Yield what an object holds, as text; a list holds its elements, each as a whole."""
+    match value:
+        case dict():
+            yield f"{path}{{}}"
+            for name, part in value.items():
+                yield from _parts(part, f"{path}.{json.dumps(name)}")
+        case list():
+            yield f"{path}[]"
+            for part in value:
+                yield f"{path}[]={_canonical(part)}"
+        case _:
+            yield f"{path}={_canonical(value)}"
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        # as PostgreSQL compares numbers
+        value = int(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def missing(key: str, known: Iterable[Key] = ()) -> KeyMissing:
+    """Return the error for a value whose key is not at hand."""
+    ids = ", ".join(each.id for each in known) or "none"
+    return KeyMissing(
+        f"a value is encrypted with the key '{key}', which this process has not (it has {ids})",
+        hint="give it the key (TRIB_ENCRYPTION_KEYS); nothing is lost meanwhile",
+    )
