@@ -57,6 +57,10 @@ begin
     when 'log_chunks' then
         update log_chunks t set entries = (p_new -> 'entries')::json
         where t.shard = p_shard and t.run_id = p_at[1]::uuid and t.ordinal = p_at[2]::integer and t.seq = p_at[3]::bigint and t.part = p_at[4]::integer and coalesce(t.entries::jsonb, 'null') = p_old -> 'entries';
+    when 'step_cache' then
+        -- with another key it is looked for under another hash: nobody would find it
+        delete from step_cache t
+        where t.shard = p_shard and t.tenant_id = p_at[1] and t.key = p_at[2] and coalesce(t.value::jsonb, 'null') = p_old -> 'value';
     when 'schedules' then
         update schedules t set payload = p_new -> 'payload'
         where t.name = p_at[1] and coalesce(t.payload, 'null') = p_old -> 'payload';

@@ -79,6 +79,12 @@ begin
             from log_chunks t cross join lateral (select jsonb_build_object('entries', t.entries::jsonb)::text as text offset 0) as v
             where t.shard = p_shard and (t.run_id, t.ordinal, t.seq, t.part) > (coalesce(p_after[1]::uuid, '00000000-0000-0000-0000-000000000000'), coalesce(p_after[2]::integer, -2147483648), coalesce(p_after[3]::bigint, -9223372036854775808), coalesce(p_after[4]::integer, -2147483648))
             order by t.shard, t.run_id, t.ordinal, t.seq, t.part limit p_limit;
+    when 'step_cache' then
+        return query
+            select array[t.tenant_id, t.key], case when v.text ~ p_pattern then v.text end, false
+            from step_cache t cross join lateral (select jsonb_build_object('value', t.value::jsonb)::text as text offset 0) as v
+            where t.shard = p_shard and (t.tenant_id, t.key) > (coalesce(p_after[1], ''), coalesce(p_after[2], ''))
+            order by t.shard, t.tenant_id, t.key limit p_limit;
     when 'schedules' then
         -- there are few, and they belong to no shard
         return query

@@ -30,7 +30,7 @@ def test_everything_is_encrypted_anew_and_the_old_key_may_go(connect, dump, trib
     first.stop()
     assert set(dump.holding(TOKEN)) >= {
         "steps", "payloads", "attempts", "dead_letters", "progress", "history", "event_log", "waits",
-        "log_chunks", "schedules",
+        "log_chunks", "schedules", "step_cache",
     }  # fmt: skip
     crypt_worker(NEW, OLD)
     env = {"TRIB_ENCRYPTION_KEYS": f"{NEW},{OLD}"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon import codec
+from tributary_daemon.sealing.envelope import NOWHERE, Field, Origin, token_of
 from tributary_daemon.store import session
 from tributary_daemon.store.cache import holders
 from tributary_daemon.store.cache.entries import Busy, Hit, Mine
@@ -14,11 +16,16 @@ from tributary_daemon.store.db import connect
 
 if TYPE_CHECKING:
     from tributary_daemon.model.caching import CacheKey, Holder
+    from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.cache.entries import CacheStore
     from tributary_daemon.store.watched import Watched
 
 _NAME: Final = "trib cache"
 _TRIES: Final = 5
+
+
+def _place(key: CacheKey) -> Origin:
+    return Origin(key.tenant, key.run_id or NOWHERE, key.digest, Field.CACHED)
 
 
 class CacheDesk:
@@ -29,9 +36,11 @@ class CacheDesk:
         url: of the database.
         shards: number of its shards.
         timeout: seconds for a connection, and for an answer.
+        keys: encrypt what is kept; None where values are stored as they are.
     """
 
-    def __init__(self, cache: str, url: str, shards: int, timeout: float) -> None:
+    def __init__(self, cache: str, url: str, shards: int, timeout: float, keys: Ring | None = None) -> None:
+        self._keys = keys
         self._timeout = timeout
         self._url = url
         self._shards = shards
@@ -39,14 +48,18 @@ class CacheDesk:
         own = open_store(cache, timeout)
         self.store: CacheStore = PostgresStore(self._database(), shards) if own is None else own
 
-    def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy:
+    def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy | None:
         """Return the result, or the right to make it, or who makes it; from the dead the right is taken.
 
-        What `keep` has stored comes back here as the result, and nowhere else.
+        What `keep` has stored comes back here as the result, and nowhere else. None: what lies there is not
+        what was stored, and is of no use.
         """
         answer = self.store.begin(key, holder)
         for _ in range(_TRIES):
-            if not isinstance(answer, Busy):
+            if isinstance(answer, Hit):
+                value = self._opened(key, answer.value)
+                return None if value is None else Hit(value)
+            if isinstance(answer, Mine):
                 return answer
             if answer.holder == holder:
                 # asked before, and the answer was lost
@@ -60,7 +73,15 @@ class CacheDesk:
 
     def keep(self, key: CacheKey, holder: Holder, result: str) -> bool:
         """Store a result, JSON text; False when ``holder`` is not who makes it."""
-        return self.store.fill(key, holder, result)
+        stored = result if self._keys is None else self._keys.seal(result, _place(key))
+        return self.store.fill(key, holder, stored)
+
+    def _opened(self, key: CacheKey, stored: str) -> str | None:
+        """Return a result of which `keep` has made what is stored; None if it was changed, or moved here."""
+        if self._keys is None or self._keys.key_for(key.tenant) is None:
+            return stored
+        token = token_of(codec.loads(stored))
+        return None if token is None else self._keys.open_at(token, _place(key))
 
     def close(self) -> None:
         """Close connections; what is wrong with them does not matter any more."""

@@ -30,7 +30,8 @@ class ResultNotCached(Event):
     """The result of an attempt is its step's, but was not kept in the cache.
 
     Attributes:
-        why: ``too_large``, or ``taken_over``: somebody has purged the entry, or believed the attempt dead.
+        why: ``too_large``; ``taken_over``: somebody has purged the entry, or believed the attempt dead;
+            ``not_authentic``: what lies there is not what was encrypted for it (trib cache purge).
     """
 
     level: ClassVar[str] = "warning"

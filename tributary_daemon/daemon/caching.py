@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.caching import CacheKey
     from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.sealing.ring import Ring
 
     Answer = Hit | Mine | Busy
 
@@ -66,13 +67,17 @@ class Caching:
         url: of the database.
         shards: number of its shards.
         patience: seconds that an attempt waits for an answer.
+        keys: encrypt what is kept; None where values are stored as they are.
     """
 
-    def __init__(self, cache: str, url: str, shards: int, patience: float) -> None:
+    def __init__(
+        self, cache: str, url: str, shards: int, patience: float, *, keys: Ring | None = None
+    ) -> None:
         # a client gives up before that, so that its error tells what is wrong
         timeout = patience / 2
         self._patience = patience
-        self._hands = CacheHands(mask(cache), lambda: CacheDesk(cache, url, shards, timeout), patience)
+        self._keys = keys
+        self._hands = CacheHands(mask(cache), lambda: CacheDesk(cache, url, shards, timeout, keys), patience)
 
     def name(self, held: Held, template: str) -> Outcome | None:
         """Give a lease its key; return its outcome if there is none.
@@ -86,7 +91,11 @@ class Caching:
         item = codec.loads(template) if held.flags & Flag.ITEM else None
         try:
             seen = contexts(held.facts, item)
-            held.cache_key = cache_key(held, held.facts.step["cache"], seen, held.handler.version)
+            found = cache_key(held, held.facts.step["cache"], seen, held.handler.version)
+            if self._keys is not None:
+                # nobody finds out by the hash what the input was, and under another key all is made anew
+                found = found._replace(digest=self._keys.digest(found.digest, found.tenant))
+            held.cache_key = found
         except ExpressionError as error:
             return Discarded(unfit(error, held, "expression"))
         except InvalidInput as error:
@@ -130,14 +139,20 @@ class Caching:
         self._hands.close()
 
     @staticmethod
-    def _question(key: CacheKey, held: Held) -> Call[Answer]:
+    def _question(key: CacheKey, held: Held) -> Call[Answer | None]:
         holder = Holder(*held.token)
 
-        def undo(desk: CacheDesk, answer: Answer) -> None:
+        def undo(desk: CacheDesk, answer: Answer | None) -> None:
             if isinstance(answer, Mine):
                 desk.store.give_up(key, holder)
 
-        return Call(lambda desk: desk.ask(key, holder), undo)
+        def ask(desk: CacheDesk) -> Answer | None:
+            answer = desk.ask(key, holder)
+            if answer is None:
+                _tell(held, "not_authentic")
+            return answer
+
+        return Call(ask, undo)
 
     @staticmethod
     def _news(held: Held, outcome: Outcome | None) -> Callable[[CacheDesk], bool]:

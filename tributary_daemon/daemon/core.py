@@ -104,7 +104,9 @@ class ProcessCore:
             writer=self._writer, keys=setup.ring,
         )  # fmt: skip
         self._caching = (
-            None if setup.cache == OFF else Caching(setup.cache, setup.url, setup.shards, setup.cache_timeout)
+            None
+            if setup.cache == OFF
+            else Caching(setup.cache, setup.url, setup.shards, setup.cache_timeout, keys=setup.ring)
         )
         self._hooks = loaded(setup.hooks, loop=lambda: self._crew.loop)
         self._host = Host(lambda: setup.url, setup.label, "worker")

@@ -179,6 +179,7 @@ def _error(held: Held, text: str, keys: Ring) -> str:
 # options that were decided stay readable: SQL acts on them
 _SEALED: Final[dict[str, Callable[[Held, str, Ring], str]]] = {
     "completed": _result,
+    "cached": _result,
     "skipped": _trace,
     "expanded": _items,
     "started": _child,

@@ -20,7 +20,7 @@ HIDDEN: Final = "<encrypted>"
 BROKEN: Final = "<not authentic>"
 """What is shown in the place of a value that was changed, or moved from another place."""
 NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
-"""The run of what belongs to none: the inputs of schedules."""
+"""The run of what belongs to none: the inputs of schedules, results that any run may use."""
 
 VERSION: Final = "1"
 VALUE_HEAD: Final = '{"$sealed"'
@@ -47,6 +47,7 @@ class Field(StrEnum):
     UNDO = "u"
     PROMPT = "q"
     SCHEDULE = "z"
+    CACHED = "k"  # a result in the step cache; step is its key
 
 
 class Origin(NamedTuple):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SOURCES: Final = (
     "steps", "payloads", "runs", "attempts", "dead_letters", "progress", "history", "event_log", "signals",
-    "waits", "log_chunks", "schedules",
+    "waits", "log_chunks", "step_cache", "schedules",
 )  # fmt: skip
 """Tables whose values may be sealed, as SQL's ``sealed_rows`` knows them."""
 
