@@ -50,7 +50,7 @@ begin
             from steps s
             cross join lateral (values
                 (coalesce(s.started_at, s.claimed_at), 'step_started', s.attempt, null::jsonb,
-                 s.state = 'completed' and s.attempt > 0 and s.claimed_at is not null),
+                 s.state = 'completed' and s.attempt > 0 and s.claimed_at is not null and s.reason is distinct from 'cached'),
                 (s.finished_at, 'step_completed', s.attempt, null, s.state = 'completed'),
                 (s.finished_at, 'step_skipped', null, jsonb_build_object('reason', s.reason),
                  s.state = 'skipped' and s.reason in ('upstream', 'aborted'))

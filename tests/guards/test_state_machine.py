@@ -12,7 +12,12 @@ from tributary_daemon.model.states import RUN_ENDED, STEP_ENDED, STEP_TRANSITION
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "state-machine.md").read_text(encoding="utf-8")
 KNOWN = {(old, new, why) for old, ways in STEP_TRANSITIONS.items() for new, why in ways.items()}
-NOT_EVENTS = {"run_after", "step_id", "run_id"}  # keys of JSON objects that look alike
+NOT_EVENTS = {
+    "run_after",
+    "step_id",
+    "run_id",
+    "step_cache",
+}  # keys of JSON objects and a table that look alike
 
 
 def section(title):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tributary_daemon.model.correlation import NOTHING
 from tributary_daemon.model.outcome import (
+    Cached,
+    CacheWait,
     Completed,
     Continued,
     Crashed,
@@ -21,6 +23,7 @@ from tributary_daemon.model.outcome import (
 )
 from tributary_daemon.observers import subscribers
 from tributary_daemon.observers.attempts import (
+    AttemptCached,
     AttemptCompleted,
     AttemptEvent,
     AttemptFailed,
@@ -119,6 +122,10 @@ def event_of(held: Held, outcome: Outcome | None, seconds: float) -> AttemptEven
     match outcome:
         case None | Completed():
             return AttemptCompleted(**who)
+        case Cached():
+            return AttemptCached(**who)
+        case CacheWait():
+            return AttemptReleased(**who, reason="cache_wait")
         case Failed(error, delay):
             return _failed(who, error, delay=None if held.last else delay, last=held.last)
         case Discarded(error, _):

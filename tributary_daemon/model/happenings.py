@@ -22,6 +22,7 @@ EVENT_TYPES: Final = (
     "step_retry",
     "step_discarded",
     "step_aborted",
+    "step_cached",
     "step_snoozed",
     "step_expanded",
     "step_decided",

@@ -51,6 +51,13 @@ class AttemptCompleted(AttemptEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCached(AttemptEvent):
+    """The result of a step was in the step cache: its handler was not called."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(AttemptEvent):
     """An attempt failed.
 
