@@ -46,12 +46,14 @@ Examples:
   TRIB_ENCRYPTION_KEYS=$(trib keys generate 2026-11)
   trib keys generate acme-1 --for acme >> /etc/trib/keys
 
+ID is the date of today unless given.
+
 The key is printed once and kept nowhere: whoever loses it loses what it encrypts.""",
 )
 @click.argument("key_id", metavar="[ID]", required=False)
 @click.option("--for", "tenant", metavar="TENANT", help="A key of this tenant alone.")
 def generate(key_id: str | None, tenant: str | None) -> int:
-    """Make a new encryption key; ID is today's date unless given."""
+    """Make a new encryption key."""
     click.echo(sources.generate(key_id or time.strftime("%Y-%m-%d", time.gmtime()), tenant))
     return failures.COMPLETED
 
@@ -59,7 +61,7 @@ def generate(key_id: str | None, tenant: str | None) -> int:
 @click.command("list", cls=Command, epilog="\b\nExample:\n  trib keys list -o json")
 @output_option
 def list_(output: str) -> int:
-    """List the encryption keys that are configured here, in their order."""
+    """List the encryption keys that are configured here."""
     ring = sources.ring_of(settings())
     rows: list[dict[str, Any]] = [
         {
