@@ -8,7 +8,7 @@ set local jit = off;
 lock table tributary.meta in access exclusive mode;
 lock table tributary.workers, tributary.processes in share mode;
 lock table tributary.runs, tributary.steps, tributary.payloads, tributary.edges, tributary.attempts, tributary.event_log, tributary.dead_letters, tributary.progress,
-    tributary.log_chunks, tributary.waits, tributary.signals, tributary.history, tributary.correlations, tributary.awaited, tributary.group_slots, tributary.queue_slots, tributary.keys, tributary.unique_keys in access exclusive mode;
+    tributary.log_chunks, tributary.waits, tributary.signals, tributary.history, tributary.correlations, tributary.audit_log, tributary.step_cache, tributary.awaited, tributary.group_slots, tributary.queue_slots, tributary.keys, tributary.unique_keys in access exclusive mode;
 
 do $$
 declare
@@ -63,6 +63,12 @@ where shard <> ('x' || right(run_id::text, 3))::bit(12)::integer % {shards};
 
 update tributary.correlations set shard = (('x' || right(run_id::text, 3))::bit(12)::integer % {shards})::smallint
 where shard <> ('x' || right(run_id::text, 3))::bit(12)::integer % {shards};
+
+update tributary.audit_log set shard = (('x' || right(run_id::text, 3))::bit(12)::integer % {shards})::smallint
+where shard <> ('x' || right(run_id::text, 3))::bit(12)::integer % {shards};
+
+update tributary.step_cache set shard = (('x' || right(key, 3))::bit(12)::integer % {shards})::smallint
+where shard <> ('x' || right(key, 3))::bit(12)::integer % {shards};
 
 update tributary.awaited set shard = (('x' || right(run_id::text, 3))::bit(12)::integer % {shards})::smallint
 where shard <> ('x' || right(run_id::text, 3))::bit(12)::integer % {shards};

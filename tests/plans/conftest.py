@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import _ROOT, _session_lock, url_of
 from tests.plans.filling import Size, load
 from tributary_daemon.store import db
+from tributary_daemon.store.sealed import Keys
 
 SMALL = Size(ready=100_000, finished=300_000)
 FULL = Size(ready=1_000_000, finished=5_000_000)
@@ -79,6 +80,8 @@ class Look:
     def pages_of(self, operation):
         """Return the same of the one statement of an operation of the store."""
         asked = next(operation)
+        if isinstance(asked, Keys):
+            asked = operation.send([(None,)])
         operation.close()
         return self.pages(asked.sql, asked.params) if asked.params else self.pages(asked.sql)
 

@@ -51,6 +51,7 @@ def places(connection):
         key = {
             "keys": "tributary.slot_of_key(tenant_id, key)",
             "unique_keys": "tributary.slot_of_key(tenant_id, name || E'\\x1f' || key)",
+            "step_cache": "('x' || right(key, 3))::bit(12)::integer",
         }.get(table, "('x' || right(run_id::text, 3))::bit(12)::integer")
         wrong[table] = kit.scalar(
             connection, f"select count(*) from tributary.{table} where shard <> {key} % {count}"
@@ -74,9 +75,15 @@ def test_a_schema_is_split_when_it_is_made(empty_database):
 
 
 def test_from_one_to_four_and_back_and_all_work_is_done(filled, database):
+    filled.execute(
+        "insert into tributary.step_cache (shard, key, step_name, scope, state, value, created_at)"
+        " select 0, encode(sha256(n::text::bytea), 'hex'), 't.work.v1', 'global', 'filled', '1',"
+        " tributary.clock() from generate_series(1, 20) as n"
+    )
     assert Migrator(database).reshard(4) == (1, 4)
     assert kit.scalar(filled, "select tributary.shard_count()") == 4
     assert places(filled) == {}
+    assert kit.scalar(filled, "select count(distinct shard) from tributary.step_cache") > 1
     kit.check_invariants(filled)
     again = [kit.intent(filled, idempotency_key=f"key {n}") for n in range(12)]
     assert kit.scalar(filled, "select count(*) from tributary.keys") == 18, "keys hold"
