@@ -55,7 +55,11 @@ INVARIANTS = {
         join tributary.edges e on e.shard = c.shard and e.run_id = c.run_id and e.child = c.ordinal
         join tributary.steps s on s.shard = e.shard and s.run_id = e.run_id and s.ordinal = e.parent
         where c.state in ('available', 'scheduled', 'running', 'completed', 'discarded')
-          and not {_ASKED} and (s.state not in {_ENDED} or {_BAD})""",
+          and not {_ASKED} and (s.state not in {_ENDED} or {_BAD})
+          -- `retry --only` of a step leaves what completed below it as it is
+          and not (c.state = 'completed' and s.state not in {_ENDED} and exists (
+            select from tributary.event_log l
+            where l.shard = c.shard and l.run_id = c.run_id and l.type = 'run_retried'))""",
     "discarded rows have their dead letter": f"""
         select s.run_id from tributary.steps s
         where s.kind <> 'closing' and not {_ASKED}
