@@ -56,10 +56,11 @@ INVARIANTS = {
         join tributary.steps s on s.shard = e.shard and s.run_id = e.run_id and s.ordinal = e.parent
         where c.state in ('available', 'scheduled', 'running', 'completed', 'discarded')
           and not {_ASKED} and (s.state not in {_ENDED} or {_BAD})
-          -- `retry --only` of a step leaves what completed below it as it is
+          -- `retry --only` of a step leaves as it is what had completed below it before
           and not (c.state = 'completed' and s.state not in {_ENDED} and exists (
             select from tributary.event_log l
-            where l.shard = c.shard and l.run_id = c.run_id and l.type = 'run_retried'))""",
+            where l.shard = c.shard and l.run_id = c.run_id and l.type = 'run_retried'
+              and l.at >= c.finished_at))""",
     "discarded rows have their dead letter": f"""
         select s.run_id from tributary.steps s
         where s.kind <> 'closing' and not {_ASKED}
