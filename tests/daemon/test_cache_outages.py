@@ -11,9 +11,9 @@ from tests.cache_servers import MariaServer, RedisServer, serving
 from tests.daemon.test_step_cache import price, until
 from tests.store.cache.test_stores import holder, key
 from tributary_daemon import events
-from tributary_daemon.daemon.cache_desk import CacheDesk
 from tributary_daemon.daemon.cache_events import CacheAvailable, CacheUnavailable
-from tributary_daemon.daemon.cache_hands import CacheHands, Call
+from tributary_daemon.daemon.cache_lookup import CacheLookup
+from tributary_daemon.daemon.cache_threads import CacheThreads, Call
 from tributary_daemon.store.cache.entries import Mine
 
 
@@ -97,13 +97,13 @@ def test_a_store_that_has_gone_and_come_back_is_used_again(kind, request, desk, 
     server = request.getfixturevalue(names[kind]) if kind in names else Postgres(desk)
     told = []
     detach = events.attach(told.append)
-    hands = CacheHands(kind, lambda: CacheDesk(server.url, desk.url, 1, 5.0), 20.0)
+    threads = CacheThreads(kind, lambda: CacheLookup(server.url, desk.url, 1, 5.0), 20.0)
     me = holder()
 
     def ask(again=True):
         if again:
-            monkeypatch.setattr(hands, "_again_at", 0.0)
-        return hands.ask(Call(lambda there: there.ask(key(kind), me)))
+            monkeypatch.setattr(threads, "_again_at", 0.0)
+        return threads.ask(Call(lambda there: there.ask(key(kind), me)))
 
     try:
         assert ask() == Mine()
@@ -114,14 +114,14 @@ def test_a_store_that_has_gone_and_come_back_is_used_again(kind, request, desk, 
         server.start()
         assert ask() == Mine()
         if kind != "postgres":
-            monkeypatch.setattr(hands, "_patience", 0.2)
+            monkeypatch.setattr(threads, "_patience", 0.2)
             server.freeze()
             assert ask() is None
             server.thaw()
-            monkeypatch.setattr(hands, "_patience", 20.0)
+            monkeypatch.setattr(threads, "_patience", 20.0)
             assert ask() == Mine()
     finally:
         detach()
-        hands.close()
+        threads.close()
     outages = 1 if kind == "postgres" else 2
     assert [type(event) for event in told] == [CacheUnavailable, CacheAvailable] * outages

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.store import protocol_kit as kit
 from tributary_daemon.daemon.pruner import Pruner
 from tributary_daemon.errors import DatabaseError, TributaryError
 from tributary_daemon.store import audits, db
@@ -47,7 +48,7 @@ def test_only_what_is_over_goes(connection, shards, keep):
         keep(0.001, name=f"over.{number}")
     keep(3600, name="later")
     keep(None, name="ever")
-    connection.execute("select pg_sleep(0.002)")
+    kit.advance(connection, "1 second")
     sweep = audits.AuditSweep(shards)
     while not sweep.ended:
         db.run(connection, sweep.batch())
@@ -57,7 +58,7 @@ def test_only_what_is_over_goes(connection, shards, keep):
 def test_a_full_batch_is_followed_by_another_of_the_same_shard(connection, shards, keep):
     for _ in range(60):
         keep(0.001)
-    connection.execute("select pg_sleep(0.002)")
+    kit.advance(connection, "1 second")
     sweep = audits.AuditSweep(shards)
     sweep._limit = 25
     pruner = Pruner(lambda: sweep)

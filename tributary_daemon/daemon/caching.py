@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import codec, events
 from tributary_daemon.config import mask
-from tributary_daemon.daemon.cache_desk import CacheDesk
 from tributary_daemon.daemon.cache_events import ResultNotCached
-from tributary_daemon.daemon.cache_hands import CacheHands, Call
+from tributary_daemon.daemon.cache_lookup import CacheLookup
+from tributary_daemon.daemon.cache_threads import CacheThreads, Call
 from tributary_daemon.engine.caching import cache_key
 from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.inputs import contexts
@@ -77,7 +77,9 @@ class Caching:
         timeout = patience / 2
         self._patience = patience
         self._keys = keys
-        self._hands = CacheHands(mask(cache), lambda: CacheDesk(cache, url, shards, timeout, keys), patience)
+        self._threads = CacheThreads(
+            mask(cache), lambda: CacheLookup(cache, url, shards, timeout, keys), patience
+        )
 
     def name(self, held: Held, template: str) -> Outcome | None:
         """Give a lease its key; return its outcome if there is none.
@@ -109,7 +111,7 @@ class Caching:
         """
         if held.cache_key is None:
             return None
-        return _answered(held, self._hands.ask(self._question(held.cache_key, held)))
+        return _answered(held, self._threads.ask(self._question(held.cache_key, held)))
 
     async def alook(self, held: Held) -> Outcome | None:
         """Do the same without blocking the running loop."""
@@ -126,7 +128,7 @@ class Caching:
         """
         if held.makes:
             held.makes = False
-            self._hands.ask(Call(self._news(held, outcome)))
+            self._threads.ask(Call(self._news(held, outcome)))
 
     async def akeep(self, held: Held, outcome: Outcome | None) -> None:
         """Do the same without blocking the running loop."""
@@ -136,18 +138,18 @@ class Caching:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._hands.close()
+        self._threads.close()
 
     @staticmethod
     def _question(key: CacheKey, held: Held) -> Call[Answer | None]:
         holder = Holder(*held.token)
 
-        def undo(desk: CacheDesk, answer: Answer | None) -> None:
+        def undo(lookup: CacheLookup, answer: Answer | None) -> None:
             if isinstance(answer, Mine):
-                desk.store.give_up(key, holder)
+                lookup.store.give_up(key, holder)
 
-        def ask(desk: CacheDesk) -> Answer | None:
-            answer = desk.ask(key, holder)
+        def ask(lookup: CacheLookup) -> Answer | None:
+            answer = lookup.ask(key, holder)
             if answer is None:
                 _tell(held, "not_authentic")
             return answer
@@ -155,18 +157,18 @@ class Caching:
         return Call(ask, undo)
 
     @staticmethod
-    def _news(held: Held, outcome: Outcome | None) -> Callable[[CacheDesk], bool]:
+    def _news(held: Held, outcome: Outcome | None) -> Callable[[CacheLookup], bool]:
         key, holder = held.cache_key, Holder(*held.token)
         assert key is not None
         if not isinstance(outcome, Completed):
-            return lambda desk: desk.store.give_up(key, holder)
+            return lambda lookup: lookup.store.give_up(key, holder)
         value = outcome.result
         if len(value.encode()) > MOST_BYTES:
             _tell(held, "too_large")
-            return lambda desk: desk.store.give_up(key, holder)
+            return lambda lookup: lookup.store.give_up(key, holder)
 
-        def fill(desk: CacheDesk) -> bool:
-            kept = desk.keep(key, holder, value)
+        def fill(lookup: CacheLookup) -> bool:
+            kept = lookup.keep(key, holder, value)
             if not kept:
                 _tell(held, "taken_over")
             return kept
@@ -183,14 +185,14 @@ class Caching:
                 loop.call_soon_threadsafe(over.set)
 
         call.over = wake
-        if not self._hands.put(call):
+        if not self._threads.put(call):
             return None
         try:
             await asyncio.wait_for(over.wait(), self._patience)
         except TimeoutError:
-            return self._hands.tire(call)
+            return self._threads.tire(call)
         except asyncio.CancelledError:
-            self._hands.leave(call)
+            self._threads.leave(call)
             raise
         return call.answer
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
-from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
+from tributary_daemon.engine.failures import outcome_of, retried, stopped, timed_out, unfit
 from tributary_daemon.engine.hooked import arun_hooked, run_hooked
 from tributary_daemon.engine.opened import aopened, opened
 from tributary_daemon.engine.pool import Pool
@@ -184,15 +184,7 @@ async def _aequipped(
 
 
 def _aended(error: BaseException, handler: Handler, lease: Lease, deadline: asyncio.Timeout) -> Outcome:
-    if deadline.expired():
-        return timed_out(lease, error)
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        if lease.silent_for is not None:
-            return timed_out(lease, error)
-        if task is not None and task.cancelling():
-            return Released("cancelled")
-    return outcome_of(error, handler, lease)
+    return stopped(error, lease, deadline) or outcome_of(error, handler, lease)
 
 
 def _refuse(outcome: Outcome) -> None:

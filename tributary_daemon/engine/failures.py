@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import traceback
 from pathlib import Path
@@ -94,6 +95,24 @@ def unreadable(error: EncryptionError, lease: Lease) -> Outcome:
     if isinstance(error, KeyMissing):
         return Snoozed(NO_KEY_DELAY, record(error, lease, reason="no_key"))
     return Discarded(record(error, lease, reason="not_authentic"))
+
+
+def stopped(error: BaseException, lease: Lease, deadline: asyncio.Timeout) -> Outcome | None:
+    """Return what ended a coroutine from outside, a timeout or a cancel of its task; None where neither did.
+
+    Args:
+        error: what left it.
+        lease: of the attempt.
+        deadline: within which it ran.
+    """
+    if deadline.expired():
+        return timed_out(lease, error)
+    if not isinstance(error, asyncio.CancelledError):
+        return None
+    if lease.silent_for is not None:
+        return timed_out(lease, error)
+    task = asyncio.current_task()
+    return Released("cancelled") if task is not None and task.cancelling() else None
 
 
 def timed_out(lease: Lease, error: BaseException | None = None, random: Random = _RANDOM) -> Outcome:

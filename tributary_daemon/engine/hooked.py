@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import codec
-from tributary_daemon.engine.failures import outcome_of, retried, timed_out, unfit
+from tributary_daemon.engine.failures import outcome_of, retried, stopped, timed_out, unfit
 from tributary_daemon.engine.opened import aopened, opened
 from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import CodecError, HandlerTimeout, InvalidInput, StepCancelled
-from tributary_daemon.model.outcome import Completed, Discarded, Outcome, Released
+from tributary_daemon.model.outcome import Completed, Discarded, Outcome
 
 if TYPE_CHECKING:
     from tributary_daemon.engine.hooking import Chain
@@ -48,7 +48,7 @@ async def arun_hooked(handler: Handler, lease: Lease, step: Step, pool: Pool | N
         # the loop is gone: nobody waits for an outcome
         raise
     except BaseException as error:  # noqa: BLE001 - user code; whatever it raises is an outcome
-        return _aended(attempt, error, deadline)
+        return stopped(error, lease, deadline) or attempt.outcome(error)
     finally:
         if pool is None:
             await attempt.pool.aclose()
@@ -62,19 +62,6 @@ def _shown(lease: Lease, deadline: asyncio.Timeout, error: BaseException) -> Bas
         return HandlerTimeout("timed out")
     task = asyncio.current_task()
     return StepCancelled("cancelled") if task is not None and task.cancelling() else error
-
-
-def _aended(attempt: _Attempt, error: BaseException, deadline: asyncio.Timeout) -> Outcome:
-    lease = attempt.lease
-    if deadline.expired():
-        return timed_out(lease, error)
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        if lease.silent_for is not None:
-            return timed_out(lease, error)
-        if task is not None and task.cancelling():
-            return Released("cancelled")
-    return attempt.outcome(error)
 
 
 class _Attempt:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from tributary_daemon import events
 from tributary_daemon.events import Event
-from tributary_daemon.model.outcome import Completed, Crashed, Discarded, Failed, Recorded
+from tributary_daemon.model.outcome import CacheWait, Completed, Crashed, Discarded, Failed, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,11 +126,14 @@ class Tracing:
 
 
 def _word(outcome: Outcome | None, lease: Lease) -> str:
-    if isinstance(outcome, Failed) and lease.last:
-        return "discarded"
-    return (
-        "completed" if outcome is None or isinstance(outcome, Completed) else type(outcome).__name__.lower()
-    )
+    match outcome:
+        case None | Completed():
+            return "completed"
+        case Failed() if lease.last:
+            return "discarded"
+        case CacheWait():
+            return "cache_wait"
+    return type(outcome).__name__.lower()
 
 
 def _attributes(lease: Lease) -> dict[str, Any]:

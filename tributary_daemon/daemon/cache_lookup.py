@@ -28,7 +28,7 @@ def _place(key: CacheKey) -> Origin:
     return Origin(key.tenant, key.run_id or NOWHERE, key.digest, Field.CACHED)
 
 
-class CacheDesk:
+class CacheLookup:
     """Asks one store; used by one thread.
 
     Args:

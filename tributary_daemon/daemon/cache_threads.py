@@ -19,10 +19,10 @@ from tributary_daemon import events
 from tributary_daemon.daemon.cache_events import CacheAvailable, CacheUnavailable
 
 if TYPE_CHECKING:
-    from tributary_daemon.daemon.cache_desk import CacheDesk
+    from tributary_daemon.daemon.cache_lookup import CacheLookup
 
 T = TypeVar("T")
-Work = Callable[["CacheDesk"], T]
+Work = Callable[["CacheLookup"], T]
 
 _REST: Final = 5.0
 _MOST: Final = 4
@@ -40,37 +40,37 @@ class Call(Generic[T]):
     """One question.
 
     Attributes:
-        work: what is to be asked, in the thread of a hand.
+        work: what is to be asked, in one of the threads.
         undo: what is to be said when the answer comes too late; None for nothing.
-        over: called once there is an answer or none will come, in the thread of the hand.
+        over: called once there is an answer or none will come, in that thread.
         done: released then. A plain lock: one that an interrupt cannot leave in a strange state.
         answer: None where there is none.
         late: whoever asked has gone on without.
     """
 
     work: Work[T]
-    undo: Callable[[CacheDesk, T], None] | None = None
+    undo: Callable[[CacheLookup, T], None] | None = None
     over: Callable[[], None] | None = None
     done: threading.Lock = field(default_factory=_locked)
     answer: T | None = None
     late: bool = False
 
 
-class CacheHands:
-    """Up to four threads, each with a desk of its own, started as they are needed.
+class CacheThreads:
+    """Up to four threads, each with a lookup of its own, started as they are needed.
 
     After a failure nobody is kept waiting for five seconds; then one call is made to see.
 
     Args:
         name: of the store, without secrets.
-        open_desk: opens connections; called in the thread of a hand.
+        open_lookup: opens connections; called in one of the threads.
         patience: seconds that anybody waits for an answer.
     """
 
-    def __init__(self, name: str, open_desk: Callable[[], CacheDesk], patience: float) -> None:
+    def __init__(self, name: str, open_lookup: Callable[[], CacheLookup], patience: float) -> None:
         self._patience = patience
         self._name = name
-        self._open = open_desk
+        self._open = open_lookup
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
@@ -123,50 +123,50 @@ class CacheHands:
             self._calls.put(None)
 
     def _serve(self) -> None:
-        desk: CacheDesk | None = None
+        lookup: CacheLookup | None = None
         with self._lock:
             self._idle += 1
         while True:
             try:
                 # connections that nobody has used for a while are given back
-                call = self._calls.get(timeout=None if desk is None else _IDLE)
+                call = self._calls.get(timeout=None if lookup is None else _IDLE)
             except Empty:
-                _close(desk)
-                desk, call = None, self._calls.get()
+                _close(lookup)
+                lookup, call = None, self._calls.get()
             with self._lock:
                 self._idle -= 1
             if call is None:
                 break
-            desk = self._answer(desk, call)
+            lookup = self._answer(lookup, call)
             with self._lock:
-                # before anybody can ask again: this hand is free for that
+                # before anybody can ask again: this thread is free for that
                 self._idle += 1
                 late = call.late
                 call.done.release()
             if not late and call.over is not None:
                 call.over()
             elif late and call.undo is not None and call.answer is not None:
-                self._undo(desk, call)
-        _close(desk)
+                self._undo(lookup, call)
+        _close(lookup)
 
-    def _answer(self, desk: CacheDesk | None, call: Call[Any]) -> CacheDesk | None:
-        """Do the work of a call; return the desk for the next one, None if it is of no use any more."""
+    def _answer(self, lookup: CacheLookup | None, call: Call[Any]) -> CacheLookup | None:
+        """Do the work of a call; return the lookup for the next one, None if it is of no use any more."""
         try:
-            desk = desk or self._open()
-            call.answer = call.work(desk)
+            lookup = lookup or self._open()
+            call.answer = call.work(lookup)
         except Exception as error:  # noqa: BLE001 - clients raise what they like; the cache fails no work
             self._failed(f"{type(error).__name__}: {error}".strip(": "))
-            _close(desk)
+            _close(lookup)
             return None
         if not call.late:
             self._worked()
-        return desk
+        return lookup
 
-    def _undo(self, desk: CacheDesk | None, call: Call[Any]) -> None:
+    def _undo(self, lookup: CacheLookup | None, call: Call[Any]) -> None:
         """Take back what nobody has waited for; where that fails, whoever asks next finds out by itself."""
-        if desk is not None and call.undo is not None:
+        if lookup is not None and call.undo is not None:
             with suppress(Exception):
-                call.undo(desk, call.answer)
+                call.undo(lookup, call.answer)
 
     def _failed(self, error: str) -> None:
         with self._lock:
@@ -186,6 +186,6 @@ class CacheHands:
             events.emit(CacheAvailable(store=self._name, seconds=round(time.monotonic() - since, 3)))
 
 
-def _close(desk: CacheDesk | None) -> None:
-    if desk is not None:
-        desk.close()
+def _close(lookup: CacheLookup | None) -> None:
+    if lookup is not None:
+        lookup.close()

@@ -8,15 +8,15 @@ import threading
 import pytest
 
 from tributary_daemon import events
-from tributary_daemon.daemon import cache_hands, caching
+from tributary_daemon.daemon import cache_threads, caching
 from tributary_daemon.daemon.cache_events import CacheAvailable, CacheUnavailable
-from tributary_daemon.daemon.cache_hands import CacheHands, Call
+from tributary_daemon.daemon.cache_threads import CacheThreads, Call
 from tributary_daemon.daemon.caching import Caching
 from tributary_daemon.store.cache.entries import Busy, Hit, Mine
 
 
-class Desk:
-    """A desk that does as the test says."""
+class Lookup:
+    """A lookup that does as the test says."""
 
     def __init__(self):
         self.closed = False
@@ -35,74 +35,76 @@ def told():
 
 
 @pytest.fixture
-def desks():
-    """Every desk that was opened."""
+def lookups():
+    """Every lookup that was opened."""
     return []
 
 
 @pytest.fixture
-def hands(desks):
-    """Hands with such desks."""
+def threads(lookups):
+    """Threads with such lookups."""
 
-    def open_desk():
-        desks.append(Desk())
-        return desks[-1]
+    def open_lookup():
+        lookups.append(Lookup())
+        return lookups[-1]
 
-    made = CacheHands("a store", open_desk, 20.0)
+    made = CacheThreads("a store", open_lookup, 20.0)
     yield made
     made.close()
 
 
-def fail(desk):
+def fail(lookup):
     raise OSError("no route")
 
 
-def test_answers_come_back_and_desks_are_used_again(hands, desks):
-    assert [hands.ask(Call(lambda _, n=n: n)) for n in range(20)] == list(range(20))
-    assert len(desks) == 1
+def test_answers_come_back_and_lookups_are_used_again(threads, lookups):
+    assert [threads.ask(Call(lambda _, n=n: n)) for n in range(20)] == list(range(20))
+    assert len(lookups) == 1
 
 
-def test_a_failure_is_told_once_and_spares_those_who_come_next(hands, desks, told, monkeypatch):
-    assert hands.ask(Call(fail)) is None
-    assert desks[0].closed
-    assert not hands.put(Call(fail))
+def test_a_failure_is_told_once_and_spares_those_who_come_next(threads, lookups, told, monkeypatch):
+    assert threads.ask(Call(fail)) is None
+    assert lookups[0].closed
+    assert not threads.put(Call(fail))
     (first,) = told
     assert (type(first), first.store, first.error) == (CacheUnavailable, "a store", "OSError: no route")
-    monkeypatch.setattr(hands, "_again_at", 0.0)
-    assert hands.ask(Call(fail)) is None
+    monkeypatch.setattr(threads, "_again_at", 0.0)
+    assert threads.ask(Call(fail)) is None
     assert len(told) == 1
-    monkeypatch.setattr(hands, "_again_at", 0.0)
+    monkeypatch.setattr(threads, "_again_at", 0.0)
     # one tries, the others go without meanwhile
     gate = threading.Event()
-    assert hands.put(trial := Call(lambda _: gate.wait(5)))
-    assert not hands.put(Call(lambda _: 1))
+    assert threads.put(trial := Call(lambda _: gate.wait(5)))
+    assert not threads.put(Call(lambda _: 1))
     gate.set()
     assert trial.done.acquire(timeout=5)
-    assert hands.ask(Call(lambda _: 2)) == 2
+    assert threads.ask(Call(lambda _: 2)) == 2
     assert [type(event) for event in told] == [CacheUnavailable, CacheAvailable]
-    assert len(desks) == 3
+    assert len(lookups) == 3
 
 
-def test_a_desk_that_nobody_uses_is_closed_and_opened_again(hands, desks, monkeypatch, eventually):
-    monkeypatch.setattr(cache_hands, "_IDLE", 0.01)
-    assert hands.ask(Call(lambda _: 1)) == 1
-    eventually(lambda: desks[0].closed, 5, "closed")
-    assert hands.ask(Call(lambda _: 2)) == 2
-    assert len(desks) == 2
+def test_a_desk_that_nobody_uses_is_closed_and_opened_again(threads, lookups, monkeypatch, eventually):
+    monkeypatch.setattr(cache_threads, "_IDLE", 0.01)
+    assert threads.ask(Call(lambda _: 1)) == 1
+    eventually(lambda: lookups[0].closed, 5, "closed")
+    assert threads.ask(Call(lambda _: 2)) == 2
+    assert len(lookups) == 2
 
 
-def test_a_late_answer_is_taken_back(hands, told, monkeypatch, eventually):
-    monkeypatch.setattr(hands, "_patience", 0.01)
+def test_a_late_answer_is_taken_back(threads, told, monkeypatch, eventually):
+    monkeypatch.setattr(threads, "_patience", 0.01)
     gate, undone = threading.Event(), []
-    assert hands.ask(Call(lambda _: gate.wait(5) and "mine", lambda _, answer: undone.append(answer))) is None
+    assert (
+        threads.ask(Call(lambda _: gate.wait(5) and "mine", lambda _, answer: undone.append(answer))) is None
+    )
     assert [event.error for event in told] == ["no answer within 0.01 s"]
     gate.set()
     eventually(lambda: undone == ["mine"], 5, "taken back")
 
 
-def test_a_loop_does_not_wait_for_the_store(hands):
+def test_a_loop_does_not_wait_for_the_store(threads):
     made = Caching.__new__(Caching)
-    made._hands, made._patience = hands, 20.0
+    made._threads, made._patience = threads, 20.0
     gate = threading.Event()
 
     async def both():
