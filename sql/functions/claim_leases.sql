@@ -21,81 +21,14 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_runtime text;
-    v_beat_at timestamptz;
-    v_names text[] := p_names;
-    v_struck text[];
-    v_foreign boolean;
-    v_paused text[];
-    v_limited text[];
-    v_queues text[] := p_queues;
-    v_priorities smallint[] := p_priorities;
-    v_tenants text[] := p_tenants;
-    v_lows bigint[] := p_lows;
-    v_tids tid[];
-    v_now timestamptz;
+    v_known record;
 begin
-    -- all that is known of the caller, its names, its queues and their tenants, in one statement
-    select p.runtime, p.beat_at, r.struck, r.others, q.paused, q.limited || t.limited
-    into v_runtime, v_beat_at, v_struck, v_foreign, v_paused, v_limited
-    from processes p
-    cross join lateral (
-        select array_agg(g.name) filter (where not g.is_enabled or g.runtime <> p.runtime) as struck,
-               coalesce(bool_or(g.name <> all (p_names)), false) as others
-        from registry g
-    ) as r
-    cross join (
-        select array_agg(k.name) filter (where k.paused) as paused,
-               coalesce(array_agg(k.name) filter (where k.name = any (p_queues) and (k.concurrency is not null or k.rate is not null)),
-                        '{}') as limited
-        from queues k
-    ) as q
-    cross join (
-        select array(select 'tenant:' || n.tenant_id from tenants n where n.tenant_id = any (p_tenants)) as limited
-    ) as t
-    where p.process_id = p_process;
-    if not found then
-        raise exception 'process % is not registered', p_process
-            using errcode = 'TR004', hint = 'call tributary.register_process first; a process that was silent too long registers anew';
-    elsif v_beat_at < clock() - interval '10 seconds' then
-        return;  -- its leases are being taken away at this moment; it claims again once it has beaten
+    v_known := know_caller(p_process, p_queues, p_tenants, p_names);
+    if not v_known.silent then
+        return query
+            select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id, c.attempt,
+                   c.attempt_base, c.max_attempts, c.crashes, c.flags, c.payload, c.options, c.lone_crashes
+            from claim_known(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, v_known.names, v_known.python, v_known.others,
+                             v_known.paused, v_known.limited, p_n, null) as c;
     end if;
-    if v_struck is not null then
-        v_names := array(select n from unnest(p_names) as n where n <> all (v_struck));
-    end if;
-    if v_paused && p_queues then
-        select array_agg(l.queue), array_agg(l.priority), array_agg(l.tenant_id), array_agg(l.low)
-        into v_queues, v_priorities, v_tenants, v_lows
-        from unnest(p_queues, p_priorities, p_tenants, p_lows) as l(queue, priority, tenant_id, low)
-        where l.queue <> all (v_paused);
-    end if;
-    v_foreign := v_foreign or v_struck is not null or v_runtime <> 'python';
-    if v_limited <> '{}' then
-        v_tids := lock_limited(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n, v_limited);
-        v_now := clock();
-        if cardinality(v_tids) > 0 then
-            perform spend_room(p_shard, v_limited, v_tids, v_now);
-        end if;
-    else
-        v_tids := lock_lanes(p_shard, v_queues, v_priorities, v_tenants, v_lows, v_names, v_runtime = 'python', v_foreign, p_n);
-        v_now := clock();
-    end if;
-    -- the clock was read after the rows were seen: no child starts before its parent ended
-    return query
-        select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
-               c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text,
-               (case when t.ids is null then p.options else coalesce(p.options, '{}') || t.ids end)::text, c.lone_crashes
-        from write_claims(p_shard, p_process, v_tids, v_runtime = 'python', v_now) as c
-        left join lateral (
-            select k.payload, k.options from payloads k
-            where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal
-            offset 0
-        ) as p on true
-        left join lateral (
-            select jsonb_strip_nulls(jsonb_build_object('correlation', jsonb_build_object(
-                       'correlation_id', k.correlation_id, 'business_id', k.business_id, 'traceparent', k.traceparent))) as ids
-            from correlations k
-            where c.correlated and k.shard = p_shard and k.run_id = c.run_id
-            offset 0
-        ) as t on true;
 end $$;

@@ -12,7 +12,28 @@ from tributary_daemon.store.lanes import Lane
 
 
 def row(seq, queue="default", priority=0, tenant=""):
-    return ("id", 0, seq, "intent", "n", None, queue, 1, 3, 0, "{}", 0, None, 0, priority, tenant, None)
+    return (
+        "id",
+        0,
+        seq,
+        "intent",
+        "n",
+        None,
+        queue,
+        1,
+        3,
+        0,
+        "{}",
+        0,
+        None,
+        0,
+        priority,
+        tenant,
+        None,
+        None,
+        "(0,1)",
+        False,
+    )
 
 
 def asked(marks, queues, most):

@@ -216,6 +216,48 @@ class Process:
         ).fetchall()
         return [Claimed(*found) for found in rows]
 
+    def exchange(self, claimed, most=100, shard=0):
+        """Finish what has completed and claim in one call, over all lanes of a shard, as a worker does.
+
+        Returns the refused tokens, what became ready by it and was handed on, and what was claimed besides.
+        """
+        lanes = self.connection.execute(
+            """select coalesce(found.queue, q.name), coalesce(found.priority, q.priority),
+                      coalesce(found.tenant_id, ''), coalesce(found.first_seq, 0)
+               from (select name, 0 from unnest(%s::text[]) as name union select '~closing', 32000) as q(name, priority)
+               full join tributary.find_lanes(%s::smallint, %s) as found
+                   on found.queue = q.name and found.priority = q.priority and found.tenant_id = ''
+               order by 2 desc, 4""",
+            (self.queues, shard, self.queues),
+        ).fetchall()
+        claimed = sorted(claimed, key=lambda item: (item.run_id, item.ordinal, item.seq))
+        rows = self.connection.execute(
+            """select how, run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
+                      payload, options, lone_crashes, tid::text
+               from tributary.exchange_leases(
+                   %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::float8[],
+                   %s::text[], %s::text[], %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s)
+               order by seq, ordinal""",
+            (
+                shard,
+                self.id,
+                [item.tid for item in claimed],
+                [item.run_id for item in claimed],
+                [item.ordinal for item in claimed],
+                [item.seq for item in claimed],
+                ["null"] * len(claimed),
+                [0.0] * len(claimed),
+                self.queues,
+                self.names,
+                most,
+                *map(list, zip(*lanes, strict=True)),
+                most,
+            ),
+        ).fetchall()
+        refused = [tuple(row[1:4]) for row in rows if row[0] == "refused"]
+        handed = [Claimed(*row[1:]) for row in rows if row[0] == "next"]
+        return refused, handed, [Claimed(*row[1:]) for row in rows if row[0] == "claimed"]
+
     def finish(self, claimed, outcome="completed", *, result="null", error=None, delay=None, elapsed=0.0):
         """Write down one outcome for all rows, or one for each; return the refused tokens."""
         outcomes = [outcome] * len(claimed) if isinstance(outcome, str) else list(outcome)

@@ -22,6 +22,8 @@ OPERATIONS = (
         "finish",
         "finish",
         "finish",
+        "exchange",
+        "exchange",
         "cancel",
         "cancel_child",
         "oust",
@@ -60,6 +62,10 @@ class World(special_runs.Worker):
             case "finish":
                 words = [word if n % 2 == 0 else "completed" for n in range(number + 1)]
                 self.finish(self.held[: number + 1], words, delay)
+            case "exchange":
+                done = [item for item in self.held[: number + 1] if item.name == kit.NAME]
+                _, handed, claimed = self.process.exchange(done, number + 1)
+                self.held = [item for item in self.held if item not in done] + handed + claimed
             case "rescue":
                 self.process.fall_silent()
                 kit.rescue(self.connection)

@@ -193,7 +193,7 @@ class Claiming:
         """What is under no limit."""
         requests = []
         if want > 0 and (lanes := self._lanes(self._open, held=False)):
-            requests.append(self._marks.request(lanes, want))
+            requests.append(self._marks.request(lanes, want, follows_up=True))
         requests += [
             self._marks.request(self._marks.lanes([queue]), room[queue])
             for queue in self._bounded

@@ -45,29 +45,32 @@ class Watermarks:
         wanted = frozenset(queues)
         return [lane for lane in self._marks if lane.queue in wanted]
 
-    def request(self, lanes: Iterable[Lane], most: int) -> ClaimRequest:
+    def request(self, lanes: Iterable[Lane], most: int, *, follows_up: bool = False) -> ClaimRequest:
         """Return a claim over lanes that `lanes` has named, best priority first."""
         lanes = self._ordered(lanes)
-        return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most)
+        return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up)
 
     def took(self, rows: Sequence[Row]) -> None:
-        """Move the watermarks up to the lowest seq that a claim brought per lane."""
+        """Move the watermarks up to the lowest seq that a claim brought per lane.
+
+        What became ready by the exchange itself says nothing of what waits: others may have been before it.
+        """
         lowest: dict[tuple[str, int, str], int] = {}
         counts: dict[tuple[str, int, str], int] = {}
         for row in rows:
             place = (row[6], row[14], row[15])
             seq = row[2]
             counts[place] = counts.get(place, 0) + 1
-            if seq < lowest.get(place, seq + 1):
+            if not row[19] and seq < lowest.get(place, seq + 1):
                 lowest[place] = seq
         levels: dict[int, int] = {}
-        for place, seq in lowest.items():
+        for place, count in counts.items():
             lane = Lane(*place)
             mark = self._marks.setdefault(lane, _Mark())
-            mark.low = max(mark.low, seq)
+            mark.low = max(mark.low, lowest.get(place, mark.low))
             start = self._given(lane)
             levels[lane.priority] = min(start, levels.get(lane.priority, start))
-            mark.served = start + counts[place]
+            mark.served = start + count
         self._level.update(levels)
 
     def learn(self, found: Iterable[tuple[Lane, int]]) -> None:

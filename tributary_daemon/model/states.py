@@ -73,6 +73,7 @@ _DONE, _SKIP, _CANCEL, _DISCARD = (
 STEP_TRANSITIONS: Final[dict[StepState, dict[StepState, str]]] = {
     _B: {
         _A: "the last need ended well",
+        _R: "the last need ended well, and whose process ended it goes on",
         _S: "the last need ended well, run_after lies ahead",
         _W: "the last need ended well, no worker offers the name",
         _SKIP: "a need ended badly, or the run was aborted",

@@ -30,11 +30,19 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Up to ``most`` rows over these lanes, each from its watermark on."""
+    """Up to ``most`` rows over these lanes, each from its watermark on.
+
+    Attributes:
+        lanes: in the order of the claim.
+        lows: their watermarks.
+        most: rows.
+        follows_up: what becomes ready by the finish before it counts, where it is next in line.
+    """
 
     lanes: Sequence[Lane]
     lows: Sequence[int]
     most: int
+    follows_up: bool = False
 
 
 class Opening(NamedTuple):

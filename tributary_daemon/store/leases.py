@@ -26,7 +26,7 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
            payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes,
-           tid::text
+           tid::text, false
     from tributary.claim_leases(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
                                %s::text[], %s)
 """
@@ -35,6 +35,14 @@ _FINISH: Final = """
     from tributary.finish_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
                                  %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s,
                                  %s::text[], %s::text[], %s)
+"""
+_EXCHANGE: Final = """
+    select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
+           payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes,
+           tid::text, how = 'next', how = 'refused'
+    from tributary.exchange_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
+                                  %s::text[], %s::float8[], %s::text[], %s::text[], %s,
+                                  %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s)
 """
 # the setting comes first, as the function needs it. A statement of its own would be another round trip, and
 # in a pipeline the server forgets that it waits: what psycopg sends behind the end of one stops the clock
@@ -45,6 +53,7 @@ _FINISH_ON: Final = """
         %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
         %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s + 0 * pg_catalog.length(waits.wait))
 """
+_REFUSED: Final = 20
 _COMMIT_WITHIN: Final = "5s"
 _LANES: Final = """
     select queue, priority, tenant_id, first_seq, limited, opens_in
@@ -132,14 +141,18 @@ class Leases:
     ) -> tuple[list[Token], list[list[Row]]]:
         """Write outcomes and claim, in one transaction and one round trip.
 
+        Where steps of runs have all completed, what becomes ready by it and is next in line is taken with the
+        claim that follows up on it.
+
         Args:
             shard: of all of it.
             ended: outcomes.
-            claims: what to claim.
+            claims: what to claim; of those that follow up the first does.
             freed: keys of limits under which attempts have ended: others are told of what room is left.
 
         Returns:
-            the refused tokens (LeaseLost), and for each request its rows in order of seq.
+            the refused tokens (LeaseLost), and for each request its rows in order of seq; the last column says
+            of a row whether it became ready by this very exchange.
 
         Raises:
             psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
@@ -152,6 +165,7 @@ class Leases:
         finish = self._finish_params(shard, ended, free) if ended else None
         histories = history_params(shard, ended)
         wanted = [self._claim_params(shard, request) for request in claims]
+        both = _follow_up(claims) if finish is not None and _completes_steps(finish) else None
         connection = self.connection
         # a pipeline is one transaction anyhow; what a BEGIN and a COMMIT would bring back to be read makes
         # this thread ask for the interpreter twice as often, in line behind the handlers
@@ -162,14 +176,29 @@ class Leases:
                     connection.execute(_BEGIN)
                 if histories:
                     connection.execute(KEEP_HISTORY, histories, prepare=True)
-                written = connection.execute(_FINISH, finish, prepare=True) if finish else None
-                cursors = [connection.execute(_CLAIM, params, prepare=True) for params in wanted]
+                if finish is None:
+                    written = None
+                elif both is None:
+                    written = connection.execute(_FINISH, finish, prepare=True)
+                else:
+                    params = _exchange_params(finish, wanted[both])
+                    written = connection.execute(_EXCHANGE, params, prepare=True)
+                cursors = [
+                    connection.execute(_CLAIM, params, prepare=True)
+                    for index, params in enumerate(wanted)
+                    if index != both
+                ]
                 if freed:
                     connection.execute(_FREED, (list(freed),))
                 if begins:
                     connection.execute("COMMIT")
-            refused = [(row[0], row[1], row[2]) for row in written.fetchall()] if written is not None else []
+            answer = written.fetchall() if written is not None else []
             rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors]
+            if both is not None:
+                taken = [row[:_REFUSED] for row in answer if not row[_REFUSED]]
+                rows.insert(both, sorted(taken, key=_by_preference))
+                answer = [row for row in answer if row[_REFUSED]]
+            refused = [(row[0], row[1], row[2]) for row in answer]
         except (psycopg.OperationalError, psycopg.InternalError, *faults.UNUSABLE):
             raise
         except psycopg.Error as error:
@@ -316,6 +345,25 @@ def _finish_params(
         numbers(elapsed),
         any(in_run),
         *served,
+    )
+
+
+def _completes_steps(finish: tuple[Any, ...]) -> bool:
+    """Return whether this finish is of attempts that have all completed, some of them of steps of runs."""
+    return finish[2] is not None and finish[11]
+
+
+def _follow_up(claims: Sequence[ClaimRequest]) -> int | None:
+    return next((index for index, request in enumerate(claims) if request.follows_up), None)
+
+
+def _exchange_params(finish: tuple[Any, ...], claim: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the parameters of both in one, from those of a finish that is usual and those of a claim."""
+    _, _, queues, priorities, tenants, lows, _, most = claim
+    shard, process, tids, run_ids, ordinals, seqs, _, results, _, _, elapsed, _, *served = finish
+    return (
+        *(shard, process, tids, run_ids, ordinals, seqs, results, elapsed, *served),
+        *(queues, priorities, tenants, lows, most),
     )
 
 

@@ -1,0 +1,55 @@
+-- finish_leases and claim_leases in one, for attempts that have all completed: of what they release the process goes on with the steps that are
+-- next in line (find_next_in_line), which so are written once instead of being made available and claimed.
+-- how: refused (a token: LeaseLost), next (a step that became ready by this very call), claimed. p_served are the queues that the caller
+-- claims from, those of the lanes are among them. Under a pause or a limit, or with a name that is disabled, nothing is handed on: claims know what is left.
+-- Locks, in this order: root runs by id, step rows, counters; then step rows by SKIP LOCKED (lock_lanes), and the counters of limits.
+create or replace function tributary.exchange_leases(
+    p_shard smallint, p_process bigint, p_tids tid[], p_run_ids uuid[], p_ordinals integer[], p_seqs bigint[], p_results text[], p_elapsed float8[],
+    p_served text[], p_names text[], p_free integer,
+    p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[], p_n integer
+) returns table (
+    how text, run_id uuid, ordinal integer, seq bigint, tid tid, kind step_kind, name text, step_id text, item_key text, queue text,
+    priority smallint, tenant_id text, attempt smallint, attempt_base smallint, max_attempts smallint, crashes smallint, flags smallint,
+    payload text, options text, lone_crashes smallint
+)
+language plpgsql volatile
+set search_path to tributary, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_hashjoin to off
+set enable_mergejoin to off
+set enable_seqscan to off
+set enable_bitmapscan to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_known record;
+    v_process bigint;
+    v_queues text[];
+    v_priorities smallint[];
+    v_tenants text[];
+    v_befores bigint[];
+    v_rest integer[];
+    v_handed tid[];
+begin
+    v_known := know_caller(p_process, p_queues, p_tenants, p_names);
+    if v_known.python and not v_known.silent and v_known.names = p_names and v_known.limited = '{}' and (v_known.paused && p_queues) is not true then
+        v_process := p_process;
+        select l.queues, l.priorities, l.tenants, l.befores into v_queues, v_priorities, v_tenants, v_befores
+        from find_next_in_line(p_shard, p_queues, p_priorities, p_tenants, p_lows) as l;
+    end if;
+    select e.rest, e.handed into v_rest, v_handed
+    from end_leases(p_shard, p_tids, p_run_ids, p_ordinals, p_seqs, p_results, p_elapsed, true, p_served, p_names, p_free,
+                    v_process, p_n, v_queues, v_priorities, v_tenants, v_befores) as e;
+    if v_rest is not null then
+        return query
+            select 'refused', f.run_id, f.ordinal, f.seq, null::tid, null::step_kind, null, null, null, null, null::smallint, null, null::smallint,
+                   null::smallint, null::smallint, null::smallint, null::smallint, null, null, null::smallint
+            from finish_rest(p_shard, p_process, v_rest, p_run_ids, p_ordinals, p_seqs, p_results, p_elapsed, true, p_served, p_names, p_free) as f;
+    end if;
+    if not v_known.silent then
+        return query
+            select c.* from claim_known(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, v_known.names, v_known.python, v_known.others,
+                                        v_known.paused, v_known.limited, p_n, v_handed) as c;
+    end if;
+end $$;

@@ -1,0 +1,34 @@
+-- In which of these lanes (queue, priority, tenant), that a process is about to claim from in this order, it may go on with what its own ends release: a
+-- step that becomes ready goes on where it would be claimed first anyhow, or was recorded before all that waits in its lane has become
+-- ready (befores). Lanes before the first in which something waits hold nothing; in that one its head decides; those behind it are left out.
+-- Foreign names wait as well: what nobody here may run holds its lane up for this, never for claims.
+-- Index: steps_ready, a probe per lane up to that first one, each from its watermark p_lows on. The planner's settings are the callers'.
+create or replace function tributary.find_next_in_line(
+    p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
+    out queues text[], out priorities smallint[], out tenants text[], out befores bigint[]
+)
+language plpgsql volatile
+set search_path to tributary, pg_temp
+as $$
+declare
+    v_at integer;
+    v_head bigint;
+begin
+    select lane.i, head.seq into v_at, v_head
+    from unnest(p_queues, p_priorities, p_tenants, p_lows) with ordinality as lane(queue, priority, tenant_id, low, i)
+    cross join lateral (
+        select s.seq from steps s
+        where s.shard = p_shard and s.state = 'available' and s.queue = lane.queue
+          and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= lane.low
+        order by s.seq limit 1
+    ) as head
+    limit 1;
+    v_at := coalesce(v_at, cardinality(p_queues));
+    queues := p_queues[:v_at];
+    priorities := p_priorities[:v_at];
+    tenants := p_tenants[:v_at];
+    befores := array_fill(9223372036854775807, array[v_at]);
+    if v_head is not null then
+        befores[v_at] := v_head;
+    end if;
+end $$;
