@@ -224,7 +224,8 @@ class Process:
         lanes = self.connection.execute(
             """select coalesce(found.queue, q.name), coalesce(found.priority, q.priority),
                       coalesce(found.tenant_id, ''), coalesce(found.first_seq, 0)
-               from (select name, 0 from unnest(%s::text[]) as name union select '~closing', 32000) as q(name, priority)
+               from (select name, 0 from unnest(%s::text[]) as name
+                     union select '~closing', 32000) as q(name, priority)
                full join tributary.find_lanes(%s::smallint, %s) as found
                    on found.queue = q.name and found.priority = q.priority and found.tenant_id = ''
                order by 2 desc, 4""",
@@ -235,8 +236,8 @@ class Process:
             """select how, run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
                       payload, options, lone_crashes, tid::text
                from tributary.exchange_leases(
-                   %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::float8[],
-                   %s::text[], %s::text[], %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s)
+                   %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[],
+                   %s::float8[], %s::text[], %s::text[], %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s)
                order by seq, ordinal""",
             (
                 shard,

@@ -77,8 +77,11 @@ SAID = {
         ),
     ],
     "exchange_leases": [
-        f"select tributary.exchange_leases(0::smallint, %(process)s, {PLACE}, {TOKEN}, array['1'], array[0::float8],"
-        " '{default}', '{t.work.v1}', 9, array['default'], array[0]::smallint[], array[''], array[0]::bigint[], 9)"
+        (
+            f"select tributary.exchange_leases(0::smallint, %(process)s, {PLACE}, {TOKEN}, array['1'],"
+            " array[0::float8], '{default}', '{t.work.v1}', 9, array['default'], array[0]::smallint[], array[''],"
+            " array[0]::bigint[], 9)"
+        )
     ],
     "finish_steps": finishing("tributary.finish_steps(0::smallint, %(process)s"),
     "mark_started": [f"select tributary.mark_started(0::smallint, {TOKEN})"],

@@ -152,7 +152,7 @@ class Leases:
 
         Returns:
             the refused tokens (LeaseLost), and for each request its rows in order of seq; the last column says
-            of a row whether it became ready by this very exchange.
+            whether a row became ready by this very exchange.
 
         Raises:
             psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
