@@ -233,11 +233,12 @@ class Process:
         ).fetchall()
         claimed = sorted(claimed, key=lambda item: (item.run_id, item.ordinal, item.seq))
         rows = self.connection.execute(
-            """select how, run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts,
-                      payload, options, lone_crashes, tid::text
+            """select how, run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt,
+                      max_attempts, payload, options, lone_crashes, tid::text
                from tributary.exchange_leases(
                    %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[],
-                   %s::float8[], %s::text[], %s::text[], %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s)
+                   %s::float8[], %s::text[], %s::text[], %s, %s::text[], %s::smallint[], %s::text[],
+                   %s::bigint[], %s)
                order by seq, ordinal""",
             (
                 shard,

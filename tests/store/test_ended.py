@@ -79,7 +79,8 @@ SAID = {
     "exchange_leases": [
         (
             f"select tributary.exchange_leases(0::smallint, %(process)s, {PLACE}, {TOKEN}, array['1'],"
-            " array[0::float8], '{default}', '{t.work.v1}', 9, array['default'], array[0]::smallint[], array[''],"
+            " array[0::float8], '{default}', '{t.work.v1}', 9, array['default'], array[0]::smallint[],"
+            " array[''],"
             " array[0]::bigint[], 9)"
         )
     ],

@@ -151,8 +151,8 @@ class Leases:
             freed: keys of limits under which attempts have ended: others are told of what room is left.
 
         Returns:
-            the refused tokens (LeaseLost), and for each request its rows in order of seq; the last column says
-            whether a row became ready by this very exchange.
+            the refused tokens (LeaseLost), and for each request its rows in order of seq; their last column
+            says whether a row became ready by this very exchange.
 
         Raises:
             psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
