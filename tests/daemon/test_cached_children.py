@@ -12,7 +12,7 @@ import pytest
 
 from tests.cache_servers import MariaServer, RedisServer, serving
 from tests.daemon.test_step_cache import entries, priced, until
-from tributary_daemon.app import Client
+from tributary_daemon import Client, Worker, handler
 
 QUOTE = """\
 name: shop.quote.v1
@@ -215,6 +215,25 @@ def test_a_sub_workflow_that_asks_for_what_it_makes_does_not_wait_for_itself(sha
     shared.until_run(run, "completed")
     assert priced(shared, "loop 2", "loop 1", "loop 0") == 3
     assert shared.log().count("in_itself") == 2
+
+
+def test_what_a_hook_keeps_elsewhere_is_served_from_there(database, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIB_LOG_LEVEL", "error")
+    calls = []
+
+    @handler("t.long.v1")
+    def long(article: str) -> dict:
+        calls.append(article)
+        return {"text": article * 500}
+
+    path = tmp_path / "quote.yaml"
+    path.write_text(quote("t.long.v1"))
+    blob = {"use": "blob", "url": str(tmp_path / "blobs"), "threshold": 100}
+    with Client(database, hooks=[blob]) as client, Worker(client, drain_timeout=10):
+        runs = [client.submit(str(path), {"article": "x"}).wait(40) for _ in range(2)]
+    assert [run.steps["price"].reason for run in runs] == [None, "cached"]
+    assert [run.steps["price"].result for run in runs] == [{"text": "x" * 500}] * 2
+    assert calls == ["x"]
 
 
 @pytest.fixture(scope="module")
