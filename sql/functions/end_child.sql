@@ -1,5 +1,6 @@
 -- A child run has ended: so has the attempt of the step that started it, with its result or its failure. A cancelled child fails the step
--- for good. Nothing happens when the step waits no more. The caller holds the root run's lock.
+-- for good. A result that is to be kept is kept by whoever claims the step once more, which completes it then: SQL reaches no store of the
+-- step cache but one, and has no keys. Nothing happens when the step waits no more. The caller holds the root run's lock.
 create or replace function tributary.end_child(
     p_shard smallint, p_child runs, p_now timestamptz, p_queues text[], p_names text[], p_free integer
 ) returns void
@@ -13,6 +14,7 @@ declare
     v_tid tid;
     v_error jsonb;
     v_ends smallint[] := array[0];
+    v_us bigint;
 begin
     select s.* into v_step from steps s
     where s.shard = p_shard and s.run_id = p_child.parent_run_id and s.ordinal = p_child.parent_ordinal for update;
@@ -25,7 +27,19 @@ begin
         return;
     end if;
     select s.ctid into v_tid from steps s where s.shard = p_shard and s.run_id = v_step.run_id and s.ordinal = v_step.ordinal;
-    if p_child.state = 'completed' then
+    if p_child.state = 'completed' and p_child.flags & 256 = 256 then
+        v_us := clock_us();
+        update steps s
+        set state = case when s.flags & 64 = 64 then 'waiting' else 'available' end::step_state,
+            reason = case when s.flags & 64 = 64 then 'paused' end,
+            flags = s.flags | 8192, attempt = s.attempt - 1, seq = greatest(s.seq + 1, v_us)
+        where s.ctid = v_tid and s.shard = p_shard;
+        perform leave_group(p_shard, v_step.run_id, v_step.ordinal);
+        if v_step.flags & 64 = 0 then
+            perform wake(array[v_step.queue]);
+        end if;
+        return;
+    elsif p_child.state = 'completed' then
         update steps s set state = 'completed', reason = null, finished_at = p_now, result = p_child.result where s.ctid = v_tid and s.shard = p_shard;
     else
         v_error := jsonb_build_object(

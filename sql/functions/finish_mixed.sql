@@ -62,7 +62,8 @@ begin
 
         -- at most once where max_attempts is 1: what has started never starts again; what has not is simply given back
         if v_step.max_attempts = 1 and v_outcome in ('released', 'crashed', 'suspected') then
-            if v_step.started_at is null then
+            -- nor has the end of a step whose child run is through
+            if v_step.started_at is null or v_step.name = 'trib.workflow.v1' then
                 v_outcome := 'released';
             else
                 v_outcome := 'discarded';
@@ -169,7 +170,7 @@ begin
             v_next := case when v_step.flags & 64 = 64 then 'waiting' when v_delay > 0 then 'scheduled' else 'available' end;
             v_us := clock_us();
             update steps s
-            set state = v_next, process_id = null, started_at = null,
+            set state = v_next, process_id = null, started_at = case when v_step.name = 'trib.workflow.v1' and v_step.flags & 8192 = 8192 then s.started_at end,
                 run_at = case when v_delay > 0 then p_now + make_interval(secs => v_delay) else s.run_at end,
                 attempt = s.attempt - (v_outcome in ('snoozed', 'cache_wait', 'released', 'returned'))::integer,
                 crashes = s.crashes + (v_outcome = 'crashed')::integer, lone_crashes = v_lone,

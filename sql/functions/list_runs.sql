@@ -45,7 +45,7 @@ begin
         left join lateral (
             select min(coalesce(s.started_at, s.claimed_at)) as started_at, count(*) filter (where s.flags & 256 = 0) as total,
                    count(*) filter (where s.flags & 256 = 0 and s.finished_at is not null) as ended,
-                   bool_or(s.flags & 8192 = 8192 and s.ordinal = 1 and s.name <> 'trib.fan.v1') as has_history
+                   bool_or(s.flags & 8192 = 8192 and s.ordinal = 1 and s.name not in ('trib.fan.v1', 'trib.workflow.v1')) as has_history
             from steps s
             where s.shard = p_shard and s.run_id = f.run_id and s.kind = 'step'
         ) as live on f.fits

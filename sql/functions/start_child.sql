@@ -1,4 +1,5 @@
--- Starts the child run of a step, which waits for its end. p_child: {revision, name, inputs, group}. The caller holds the root run's lock.
+-- Starts the child run of a step, which waits for its end. p_child: {revision, name, inputs, group, cached}; cached, if it is there: as what the
+-- result is to be kept, which the step that waits makes of all that ask for it. The caller holds the root run's lock.
 -- Returns null, or why there is none: its concurrency group is full and says reject. Then the step is as it was.
 create or replace function tributary.start_child(p_shard smallint, p_step steps, p_child jsonb, p_now timestamptz) returns text
 language plpgsql volatile
@@ -25,6 +26,11 @@ begin
         -- raised further it would tell the process that it is fenced
         return sqlerrm;
     end;
+    if p_child ? 'cached' then
+        update runs r set flags = r.flags | 256 where r.shard = p_shard and r.run_id = v_child;
+        update payloads p set options = coalesce(p.options, '{}') || jsonb_build_object('cached', p_child -> 'cached' || jsonb_build_object('seq', p_step.seq))
+        where p.shard = p_shard and p.run_id = v_child and p.ordinal = 0;
+    end if;
     if v_parent.state = 'paused' then
         -- the step was at it when the run was paused
         perform pause_run(v_child);

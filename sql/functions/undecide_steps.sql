@@ -1,11 +1,13 @@
 -- These steps of a run are to run again: those whose options hold expressions go back to their control name, so that these are evaluated
--- anew, and below them holds what held before. The caller holds the root run's lock. Index: payloads_pkey, steps_pkey.
+-- anew, and below them holds what held before; those whose child run had completed start another one. The caller holds the root run's lock. Index: payloads_pkey, steps_pkey.
 create or replace function tributary.undecide_steps(p_shard smallint, p_run_id uuid, p_ordinals integer[]) returns void
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_custom_plan
 as $$
 begin
+    update steps s set flags = s.flags & ~8192
+    where s.shard = p_shard and s.run_id = p_run_id and s.ordinal = any (p_ordinals) and s.name = 'trib.workflow.v1' and s.flags & 8192 = 8192;
     with again as materialized (
         select s.ordinal, p.options - below.decided || below.otherwise as options
         from steps s

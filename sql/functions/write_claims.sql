@@ -20,7 +20,9 @@ begin
         update steps s
         set state = 'running', attempt = s.attempt + 1, process_id = p_process, claimed_at = p_now,
             -- other languages start what they claim; Python records the start of an at-most-once attempt itself
-            started_at = case when not p_python and s.max_attempts = 1 then p_now end, reason = null
+            -- a sub-workflow whose child run is through has started long ago
+            started_at = case when not p_python and s.max_attempts = 1 then p_now when s.flags & 8192 = 8192 and s.name = 'trib.workflow.v1' then s.started_at end,
+            reason = null
         where s.ctid = any (p_tids) and s.shard = p_shard
           and (s.expires_at is null or s.expires_at > p_now or s.attempt > 0 or s.reason = 'snoozed')
         returning s.run_id, s.ordinal, s.seq, s.ctid, s.kind, s.name, s.step_id, s.item_key, s.queue, s.priority, s.tenant_id, s.attempt,

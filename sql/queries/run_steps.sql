@@ -20,7 +20,7 @@ left join tributary.progress as p
 left join lateral (
     select min((k.events #>> '{0,at}')::timestamptz) as began_at
     from tributary.history as k
-    where s.flags & 8192 = 8192 and s.name <> 'trib.fan.v1' and k.shard = s.shard and k.run_id = s.run_id
+    where s.flags & 8192 = 8192 and s.name not in ('trib.fan.v1', 'trib.workflow.v1') and k.shard = s.shard and k.run_id = s.run_id
     offset 0
 ) as h on true
 left join tributary.processes as o on o.process_id = s.process_id

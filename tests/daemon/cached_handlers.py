@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from handlers_for_tests import hold, note
 
@@ -35,3 +36,15 @@ def flaky_price(step: Step, article: str) -> dict:
     if not (os.path.exists("cheap")):  # noqa: PTH110 - what is there decides
         raise ValueError("no price yet")
     return {"article": article}
+
+
+@handler("t.bad_price.v1", max_attempts=1)
+def bad_price(step: Step, article: str, gate: str | None = None) -> dict:
+    """Fail once for each file ``spoilt`` that there is."""
+    note(step, "priced", article=article)
+    hold(step, gate)
+    spoilt = Path("spoilt")
+    if spoilt.exists():
+        spoilt.unlink()
+        raise ValueError("no price yet")
+    return {"article": article, "run": step.run_id}

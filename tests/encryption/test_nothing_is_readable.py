@@ -59,6 +59,8 @@ def test_all_that_a_workflow_stores_is_sealed(keyed, blind, dump, crypt_worker, 
     assert document.result["exact"] == {"word": f"because of {WORD}"}
     assert document.steps["again"].reason == "cached"
     assert document.result["again"] == {"word": WORD}
+    assert document.steps["kept_again"].reason == "cached"
+    assert document.result["kept"] == document.result["child"]
     assert document.steps["tolerated"].error.message == f"never, {WORD}"
     assert document.steps["alone"].result == {"word": WORD}
     assert keyed.items(run.id, "each")[0].item == WORD

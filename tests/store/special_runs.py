@@ -59,6 +59,12 @@ INVARIANTS = {
         where s.state = 'waiting' and s.reason = 'child' and not exists (
             select from tributary.runs r
             where r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal and r.finished_at is null)""",
+    "who is to keep a result has a child that led to it": f"""
+        select s.run_id from tributary.steps s
+        where s.name = '{SUB}' and s.flags & {EXPANDED} <> 0 and s.finished_at is null and not exists (
+            select from tributary.runs r
+            where r.parent_run_id = s.run_id and r.parent_ordinal = s.ordinal and r.state = 'completed'
+              and r.flags & 256 = 256)""",
     "who waits for a signal is known for it": """
         select s.run_id from tributary.steps s
         full join tributary.waits w using (shard, run_id, ordinal)
@@ -148,6 +154,7 @@ FANS = st.fixed_dictionaries(
         "items": st.integers(1, 4),
         "aggregate": st.booleans(),
         "sub": st.booleans(),
+        "kept": st.booleans(),
     }
 )
 
@@ -201,9 +208,10 @@ class Worker:
                     "items": [{"key": "aggregate", "payload": {"aggregate": True}}],
                 }
             )
-        if item.name == SUB:
+        if item.name == SUB and not flags & EXPANDED:
+            kept = {"cached": {"digest": "d"}} if self.fan["kept"] else {}
             return "started", json.dumps(
-                {"revision": self.child, "name": "w.child.v1", "inputs": {}, "group": self.group()}
+                {"revision": self.child, "name": "w.child.v1", "inputs": {}, "group": self.group(), **kept}
             )
         if item.name == WAIT:
             return "waits", json.dumps(SIGNAL)

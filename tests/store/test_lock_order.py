@@ -59,7 +59,7 @@ class Member(special_runs.Worker):
         self.chance = random.Random(seed)
         fan = {
             "max_parallel": self.chance.choice([None, 2]), "tolerated": 1, "fail_fast": True, "items": 3,
-            "aggregate": True, "sub": self.chance.random() < 0.5,
+            "aggregate": True, "sub": self.chance.random() < 0.5, "kept": self.chance.random() < 0.5,
         }  # fmt: skip
         super().__init__(connection, child, fan, QUEUES)
         # whoever is in a deadlock is told so at once, and who waits for ever, too

@@ -10,7 +10,6 @@ from tributary_daemon.cli import manual
 from tributary_daemon.errors import InvalidWorkflow, NotFound
 from tributary_daemon.spec import codes, fields
 from tributary_daemon.spec.loader import load_text
-from tributary_daemon.spec.unsupported import unsupported
 from tributary_daemon.tools import examples, reference, vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
@@ -43,13 +42,6 @@ def test_every_key_has_a_description_an_example_and_a_form(section, table):
 def test_no_example_is_left_of_a_key_that_is_gone():
     known = {word.name for word in WORDS}
     assert {f"{section}.{key}" for section, table in examples.SECTIONS.items() for key in table} <= known
-
-
-def test_what_cannot_be_executed_says_so():
-    told = {word.key for word in WORDS if word.section == "step" and codes.UNSUPPORTED in word.codes}
-    spec = load_text("steps:\n  c: {workflow: w.v1, cache: {ttl: 1h}}\n")
-    refused = {word for word in told if any(f"`{word}`" in problem.message for problem in unsupported(spec))}
-    assert told == refused == {"cache"}
 
 
 def test_the_codes_exist():
@@ -97,7 +89,7 @@ def in_a_workflow(word):
     "word", [w for w in WORDS if w.key in examples.SECTIONS.get(w.section, {})], ids=lambda w: w.name
 )
 def test_every_example_is_a_workflow_when_put_into_one(word):
-    needed = {codes.UNSUPPORTED, codes.UNDECLARED_INPUT, codes.UNKNOWN_STEP, "TRB137", "TRB155"}
+    needed = {codes.UNDECLARED_INPUT, codes.UNKNOWN_STEP, "TRB137", "TRB155"}
     try:
         load_text(in_a_workflow(word), file="example.yaml")
     except InvalidWorkflow as error:

@@ -16,7 +16,6 @@ from tributary_daemon.errors import InvalidInput
 from tributary_daemon.handlers.registry import REGISTRY
 from tributary_daemon.model import cron as crons
 from tributary_daemon.spec.inputs import check_inputs
-from tributary_daemon.spec.unsupported import refuse_unsupported, unsupported
 from tributary_daemon.spec.workflow import WorkflowSpec
 from tributary_daemon.store import runs, submit
 
@@ -258,7 +257,7 @@ def register(spec: WorkflowSpec, *, strict: bool) -> Operation[Registration]:
     """
     for entry in spec.schedule:
         crons.parse(entry["cron"], entry.get("timezone") or "UTC")
-    warnings = [problem.render() for problem in (*spec.warnings, *unsupported(spec))]
+    warnings = [problem.render() for problem in spec.warnings]
     kept = revision(spec)
     misfits = yield from found_misfits(spec)
     warnings.extend(as_warnings(misfits))
@@ -347,7 +346,6 @@ def _run(
     settings: Settings,
     revision_id: UUID | None = None,
 ) -> Run:
-    refuse_unsupported(spec)
     text = codec.dumps({} if inputs is None else inputs, what="inputs", max_bytes=settings.max_payload)
     given = codec.loads(text, what="inputs")
     if not isinstance(given, dict):

@@ -19,6 +19,7 @@ from tributary_daemon.engine.inputs import prepare
 from tributary_daemon.engine.pool import Pool
 from tributary_daemon.errors import HandlerTimeout, SecretMissing, StepCancelled
 from tributary_daemon.handlers.step import Step
+from tributary_daemon.model.control import WORKFLOW_NAME
 from tributary_daemon.model.masking import Mask
 from tributary_daemon.model.outcome import Completed, Released
 
@@ -69,7 +70,7 @@ class Attempts:
             assert held.facts is not None
             if self._keeping is not None:
                 return self._run_kept(held, held.facts, self._keeping)
-            return run_control(held, held.facts)
+            return self._control(held, held.facts)
         # a COMMIT is not to be interrupted: what is raised into this thread stops here
         outcome = self._shielded(held)
         written = self._runtime.settle(held, outcome)
@@ -123,9 +124,15 @@ class Attempts:
         chain = None if self._hooks is None else self._hooks.of(held.handler)
         return execute_sync(held.handler, held, Step(held, self._powers), self.pool, chain)
 
+    def _control(self, held: Held, facts: StepFacts) -> Outcome:
+        outcome = run_control(held, facts)
+        if held.name == WORKFLOW_NAME and self._caching is not None:
+            return self._caching.child(held, facts, outcome)
+        return outcome
+
     def _run_kept(self, held: Held, facts: StepFacts, hooks: Hooks) -> Outcome:
         try:
-            return kept(held, facts, run_control(held, loaded(held, facts, hooks)), hooks)
+            return kept(held, facts, self._control(held, loaded(held, facts, hooks)), hooks)
         except Exception as error:  # noqa: BLE001 - hooks are user code
             return not_loaded(held, error)
 

@@ -27,10 +27,11 @@ class CacheAvailable(Event):
 
 @dataclass(frozen=True, slots=True)
 class ResultNotCached(Event):
-    """The result of an attempt is its step's, but was not kept in the cache.
+    """The result of an attempt, or of a sub-workflow, is its step's, but was not kept in the cache.
 
     Attributes:
         why: ``too_large``; ``taken_over``: somebody has purged the entry, or believed the attempt dead;
+            ``in_itself``: it was asked for within the sub-workflow that makes it, and is made there, too;
             ``not_authentic``: what lies there is not what was encrypted for it (trib cache purge).
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tributary_daemon import codec
@@ -28,6 +29,11 @@ def _place(key: CacheKey) -> Origin:
     return Origin(key.tenant, key.run_id or NOWHERE, key.digest, Field.CACHED)
 
 
+@dataclass(frozen=True, slots=True)
+class Above:
+    """Who makes the result waits for who has asked: the one is a step of the other's child run."""
+
+
 class CacheLookup:
     """Asks one store; used by one thread.
 
@@ -48,7 +54,7 @@ class CacheLookup:
         own = open_store(cache, timeout)
         self.store: CacheStore = PostgresStore(self._database(), shards) if own is None else own
 
-    def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy | None:
+    def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy | Above | None:
         """Return the result, or the right to make it, or who makes it; from the dead the right is taken.
 
         What `keep` has stored comes back here as the result, and nowhere else. None: what lies there is not
@@ -65,7 +71,8 @@ class CacheLookup:
                 # asked before, and the answer was lost
                 return Mine()
             if holders.lives(self._database(), self._shards, answer.holder):
-                return answer
+                above = holders.is_above(self._database(), self._shards, answer.holder, holder)
+                return Above() if above else answer
             if self.store.take_over(key, answer.holder, holder):
                 return Mine()
             answer = self.store.begin(key, holder)

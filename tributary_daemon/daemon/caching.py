@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon import codec, events
 from tributary_daemon.config import mask
 from tributary_daemon.daemon.cache_events import ResultNotCached
-from tributary_daemon.daemon.cache_lookup import CacheLookup
+from tributary_daemon.daemon.cache_lookup import Above, CacheLookup
 from tributary_daemon.daemon.cache_threads import CacheThreads, Call
-from tributary_daemon.engine.caching import cache_key
+from tributary_daemon.engine.caching import cache_key, child_key
 from tributary_daemon.engine.failures import unfit
 from tributary_daemon.engine.inputs import contexts
 from tributary_daemon.errors import InvalidInput
 from tributary_daemon.model.caching import Holder
-from tributary_daemon.model.control import Flag, is_undo
-from tributary_daemon.model.outcome import Cached, CacheWait, Completed, Discarded
+from tributary_daemon.model.control import Flag, is_asked, is_undo
+from tributary_daemon.model.outcome import Cached, CacheWait, Completed, Discarded, Started
 from tributary_daemon.spec.expressions import ExpressionError
 from tributary_daemon.store.cache.entries import Busy, Hit, Mine
 from tributary_daemon.store.contexts import AGGREGATE
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from tributary_daemon.model.caching import CacheKey
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.sealing.ring import Ring
+    from tributary_daemon.store.contexts import StepFacts
 
-    Answer = Hit | Mine | Busy
+    Answer = Hit | Mine | Busy | Above
 
 MOST_BYTES: Final = 1_048_576
 """Larger results are not kept."""
@@ -51,6 +52,16 @@ def is_cached(held: Held) -> bool:
         and held.payload != AGGREGATE
         # what undoes a step is done each time
         and not is_undo(held.flags)
+        and not (held.options is not None and _is_bypassed(held.options))
+    )
+
+
+def _is_cached_child(held: Held, facts: StepFacts) -> bool:
+    """Return whether the result of the sub-workflow that a lease starts may come from the cache."""
+    return (
+        "cache" in facts.step
+        # its surroundings are those of the function that has asked for it
+        and not is_asked(held.flags)
         and not (held.options is not None and _is_bypassed(held.options))
     )
 
@@ -93,11 +104,9 @@ class Caching:
         item = codec.loads(template) if held.flags & Flag.ITEM else None
         try:
             seen = contexts(held.facts, item)
-            found = cache_key(held, held.facts.step["cache"], seen, held.handler.version)
-            if self._keys is not None:
-                # nobody finds out by the hash what the input was, and under another key all is made anew
-                found = found._replace(digest=self._keys.digest(found.digest, found.tenant))
-            held.cache_key = found
+            held.cache_key = self._hidden(
+                cache_key(held, held.facts.step["cache"], seen, held.handler.version)
+            )
         except ExpressionError as error:
             return Discarded(unfit(error, held, "expression"))
         except InvalidInput as error:
@@ -111,13 +120,13 @@ class Caching:
         """
         if held.cache_key is None:
             return None
-        return _answered(held, self._threads.ask(self._question(held.cache_key, held)))
+        return self._answered(held, self._threads.ask(self._question(held.cache_key, held)))
 
     async def alook(self, held: Held) -> Outcome | None:
         """Do the same without blocking the running loop."""
         if held.cache_key is None:
             return None
-        return _answered(held, await self._aask(self._question(held.cache_key, held)))
+        return self._answered(held, await self._aask(self._question(held.cache_key, held)))
 
     def keep(self, held: Held, outcome: Outcome | None) -> None:
         """Keep what an attempt led to if it completed, else let others make the result.
@@ -136,9 +145,46 @@ class Caching:
             held.makes = False
             await self._aask(Call(self._news(held, outcome)))
 
+    def child(self, held: Held, facts: StepFacts, outcome: Outcome) -> Outcome:
+        """Return what becomes of a step with a sub-workflow, where the cache has a say in it.
+
+        Args:
+            held: of the step.
+            facts: its surroundings; where its child run has completed, with that one's result, which is kept.
+            outcome: of the step without the cache. `Started`: the child run begins unless there is a result,
+                and is noted to make one.
+        """
+        if isinstance(outcome, Started) and _is_cached_child(held, facts):
+            return self._begin_child(held, facts, outcome)
+        if isinstance(outcome, Completed) and facts.ended_child is not None:
+            key, holder = facts.ended_child[1]
+            self._threads.ask(Call(_keeping(held, key, holder, outcome.result)))
+        return outcome
+
     def close(self) -> None:
         """Let go of the store."""
         self._threads.close()
+
+    def _begin_child(self, held: Held, facts: StepFacts, started: Started) -> Outcome:
+        child = codec.loads(started.child)
+        item = codec.loads(held.payload) if held.flags & Flag.ITEM else None
+        try:
+            key = self._hidden(child_key(held, facts.step["cache"], contexts(facts, item), child))
+        except ExpressionError as error:
+            return Discarded(unfit(error, held, "expression"))
+        except InvalidInput as error:
+            return Discarded(unfit(error, held, "invalid_payload"))
+        answer = self._threads.ask(self._question(key, held))
+        if isinstance(answer, Mine):
+            # whoever completes the step has nothing but what is noted: another process, hours later
+            return Started(codec.dumps({**child, "cached": key._asdict()}))
+        return self._answered(held, answer) or started
+
+    def _hidden(self, key: CacheKey) -> CacheKey:
+        if self._keys is None:
+            return key
+        # nobody finds out by the hash what the input was, and under another key all is made anew
+        return key._replace(digest=self._keys.digest(key.digest, key.tenant))
 
     @staticmethod
     def _question(key: CacheKey, held: Held) -> Call[Answer | None]:
@@ -150,8 +196,8 @@ class Caching:
 
         def ask(lookup: CacheLookup) -> Answer | None:
             answer = lookup.ask(key, holder)
-            if answer is None:
-                _tell(held, "not_authentic")
+            if answer is None or isinstance(answer, Above):
+                _tell(held, key, "not_authentic" if answer is None else "in_itself")
             return answer
 
         return Call(ask, undo)
@@ -162,18 +208,18 @@ class Caching:
         assert key is not None
         if not isinstance(outcome, Completed):
             return lambda lookup: lookup.store.give_up(key, holder)
-        value = outcome.result
-        if len(value.encode()) > MOST_BYTES:
-            _tell(held, "too_large")
-            return lambda lookup: lookup.store.give_up(key, holder)
+        return _keeping(held, key, holder, outcome.result)
 
-        def fill(lookup: CacheLookup) -> bool:
-            kept = lookup.keep(key, holder, value)
-            if not kept:
-                _tell(held, "taken_over")
-            return kept
-
-        return fill
+    @staticmethod
+    def _answered(held: Held, answer: Answer | None) -> Outcome | None:
+        match answer:
+            case Hit(value):
+                return Cached(value)
+            case Busy(age=age):
+                return CacheWait(min(max(_SOONEST, age * _SHARE), _LATEST))
+            case Mine():
+                held.makes = True
+        return None
 
     async def _aask(self, call: Call[Any]) -> Any:
         loop = asyncio.get_running_loop()
@@ -197,17 +243,20 @@ class Caching:
         return call.answer
 
 
-def _answered(held: Held, answer: Answer | None) -> Outcome | None:
-    match answer:
-        case Hit(value):
-            return Cached(value)
-        case Busy(age=age):
-            return CacheWait(min(max(_SOONEST, age * _SHARE), _LATEST))
-        case Mine():
-            held.makes = True
-    return None
+def _keeping(held: Held, key: CacheKey, holder: Holder, value: str) -> Callable[[CacheLookup], bool]:
+    if len(value.encode()) > MOST_BYTES:
+        _tell(held, key, "too_large")
+        return lambda lookup: lookup.store.give_up(key, holder)
+
+    def fill(lookup: CacheLookup) -> bool:
+        kept = lookup.keep(key, holder, value)
+        if not kept:
+            _tell(held, key, "taken_over")
+        return kept
+
+    return fill
 
 
-def _tell(held: Held, why: str) -> None:
+def _tell(held: Held, key: CacheKey, why: str) -> None:
     step = held.step_id or held.name
-    events.emit(ResultNotCached(run_id=held.run_id, step=step, name=held.name, why=why))
+    events.emit(ResultNotCached(run_id=held.run_id, step=step, name=key.step_name, why=why))

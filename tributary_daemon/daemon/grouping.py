@@ -29,7 +29,8 @@ def is_grouped(held: Held) -> bool:
     return (
         held.facts is not None
         and "concurrency" in held.facts.step
-        and (not held.control or held.name == WORKFLOW_NAME)
+        # a sub-workflow has given its slot back when its child run ended
+        and (not held.control or (held.name == WORKFLOW_NAME and not held.flags & Flag.EXPANDED))
         and held.payload != AGGREGATE
         # what undoes a step is none of the work that its group keeps apart
         and not is_undo(held.flags)

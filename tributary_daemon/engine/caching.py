@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tributary_daemon import codec
 from tributary_daemon.errors import InvalidInput
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 # another number makes all keys new: for when results mean something else
 _FORM: Final = "tributary step cache 1"
+# a workflow may have the name of a handler
+_CHILD_FORM: Final = "tributary sub-workflow cache 1"
+
+
+class Maker(NamedTuple):
+    """What makes a result: its kind, name and version, and what it is given, JSON text."""
+
+    form: str
+    name: str
+    version: str
+    given: str
 
 
 def cache_key(lease: Lease, cache: Mapping[str, Any], seen: Mapping[str, Any], version: str) -> CacheKey:
@@ -33,6 +44,29 @@ def cache_key(lease: Lease, cache: Mapping[str, Any], seen: Mapping[str, Any], v
         ExpressionError: the key that the plan gives cannot be evaluated.
         InvalidInput: it is empty.
     """
+    return _key(lease, cache, seen, Maker(_FORM, lease.name, version, lease.payload))
+
+
+def child_key(
+    lease: Lease, cache: Mapping[str, Any], seen: Mapping[str, Any], child: Mapping[str, Any]
+) -> CacheKey:
+    """Return the key of a step that starts a child run.
+
+    Args:
+        lease: of the step.
+        cache: as for `cache_key`.
+        seen: as for `cache_key`.
+        child: ``{"revision", "name", "inputs"}``; the inputs as the run gets them, with what is not given.
+
+    Raises:
+        ExpressionError: as `cache_key`.
+        InvalidInput: as `cache_key`.
+    """
+    inputs = codec.dumps(child["inputs"], what="inputs")
+    return _key(lease, cache, seen, Maker(_CHILD_FORM, child["name"], child["revision"], inputs))
+
+
+def _key(lease: Lease, cache: Mapping[str, Any], seen: Mapping[str, Any], maker: Maker) -> CacheKey:
     scope = cache.get("scope", RUN)
     run_id = lease.run_id if scope == RUN else None
     given = None
@@ -43,12 +77,12 @@ def cache_key(lease: Lease, cache: Mapping[str, Any], seen: Mapping[str, Any], v
                 "the key of a cache is empty: all results would share it",
                 hint="look at the expression in `cache.key`",
             )
-    own = ("input", version, canonical(lease.payload)) if given is None else ("key", given)
+    own = ("input", maker.version, canonical(maker.given)) if given is None else ("key", given)
     return CacheKey(
-        digest_of((_FORM, scope, run_id or "", lease.tenant, lease.name, *own)),
+        digest_of((maker.form, scope, run_id or "", lease.tenant, maker.name, *own)),
         lease.tenant,
-        lease.name,
-        version if given is None else None,
+        maker.name,
+        maker.version if given is None else None,
         scope,
         run_id,
         cache.get("ttl", RUN_TTL if scope == RUN else None),

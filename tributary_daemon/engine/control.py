@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 # the result of a fan-out holds those of its items
 _MAX_GATHERED: Final = 16 * 1024 * 1024
+# the result of a child run was stored already; PostgreSQL's jsonb holds no more
+_MAX_CHILD: Final = 256 * 1024 * 1024
 _NAMED: Final = 5
 
 
@@ -71,6 +73,8 @@ def run_control(lease: Lease, around: Surroundings) -> Outcome:
 
 
 def _start(lease: Lease, around: Surroundings) -> Outcome:
+    if around.ended_child is not None:
+        return Completed(codec.dumps(around.ended_child[0], what="result", max_bytes=_MAX_CHILD))
     payload = prepare(lease, around)
     if not isinstance(payload, str):
         return payload

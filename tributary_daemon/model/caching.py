@@ -20,8 +20,8 @@ class CacheKey(NamedTuple):
     Attributes:
         digest: SHA-256 of all that tells results apart, in hex.
         tenant: whose result it is; empty for nobody's in particular.
-        step_name: of the handler.
-        version: of the handler; None where the workflow gives the key.
+        step_name: of the handler, or of the sub-workflow.
+        version: of the handler, or of the sub-workflow: its revision; None where the workflow gives the key.
         scope: ``run`` or ``global``.
         run_id: whose result it is, of scope ``run``.
         ttl: seconds for which the result may be used again; None for ever.
@@ -37,11 +37,23 @@ class CacheKey(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """The lease of the attempt that makes a result."""
+    """The lease of the attempt that makes a result, or that has started the child run which does."""
 
     run_id: str
     ordinal: int
     seq: int
+
+
+class Claim(NamedTuple):
+    """What a child run's result is kept under, and who may keep it: noted when the run starts.
+
+    Attributes:
+        key: of the step that has started it.
+        holder: the lease under which that was.
+    """
+
+    key: CacheKey
+    holder: Holder
 
 
 def digest_of(parts: Iterable[str]) -> str:

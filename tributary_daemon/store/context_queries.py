@@ -60,6 +60,14 @@ AGGREGATE: Final = """
         and s.ordinal = (f.details -> 'aggregate')::integer
     where f.shard = %s::smallint and f.run_id = %s::uuid and f.ordinal = %s
 """
+ENDED_CHILD: Final = """
+    select r.run_id::text, r.result, p.options -> 'cached'
+    from tributary.runs r
+    join tributary.payloads p on p.shard = r.shard and p.run_id = r.run_id and p.ordinal = 0
+    where r.shard = %s::smallint and r.parent_run_id = %s::uuid and r.parent_ordinal = %s
+      and r.state = 'completed' and r.flags & 256 = 256
+    order by r.created_at desc limit 1
+"""
 TEMPLATES: Final = """
     select coalesce(s.payload, p.payload)
     from tributary.steps s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tributary_daemon.model.caching import CacheKey, Claim, Holder
 from tributary_daemon.sealing.envelope import Field
 from tributary_daemon.store import context_queries as sql
 from tributary_daemon.store import places
@@ -76,6 +77,18 @@ class Rows(Opener):
             return None
         rule = places.result(run_id, label(row[2], row[3]))
         return row[0], self.open(connection, shard, run_id, row[1], rule)
+
+    def ended_child(
+        self, connection: Connection, shard: int, run_id: str, ordinal: int
+    ) -> tuple[Any, Claim] | None:
+        """Return the result of the child run that a step has started and keeps, and as what it keeps it."""
+        row = connection.execute(sql.ENDED_CHILD, (shard, run_id, ordinal)).fetchone()
+        if row is None:
+            return None
+        child, result, noted = row
+        holder = Holder(run_id, ordinal, noted["seq"])
+        key = CacheKey(**{name: noted[name] for name in CacheKey._fields})
+        return self.open(connection, shard, child, result, places.run_result(child)), Claim(key, holder)
 
 
 def _columns(pairs: Pairs) -> tuple[list[str], list[int]]:

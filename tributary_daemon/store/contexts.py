@@ -17,6 +17,7 @@ from tributary_daemon.store.plans import Plan, child_plan, read_plan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tributary_daemon.model.caching import Claim
     from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection
 
@@ -74,6 +75,7 @@ class StepFacts:
         cause: the error of the item that failed first.
         aggregate: (state, result) of the step that has aggregated them.
         child: (revision id, name, plan) of the workflow that it starts.
+        ended_child: (result, claim) of the child run that has completed, and whose result is to be kept.
         secrets: name -> value, read when an expression asks for one.
     """
 
@@ -89,6 +91,7 @@ class StepFacts:
     cause: Mapping[str, Any] | None = None
     aggregate: tuple[str, Any] | None = None
     child: tuple[str, str, Plan] | None = None
+    ended_child: tuple[Any, Claim] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -274,7 +277,10 @@ class Contexts:
             elif item.flags & Flag.AGGREGATED:
                 aggregate = self._rows.aggregate(connection, shard, item.run_id, number)
                 found = replace(found, aggregate=aggregate)
-        if item.name == WORKFLOW_NAME:
+        if item.name == WORKFLOW_NAME and item.flags & Flag.EXPANDED:
+            ended = self._rows.ended_child(connection, shard, item.run_id, item.ordinal)
+            found = replace(found, ended_child=ended)
+        if item.name == WORKFLOW_NAME and found.ended_child is None:
             target = json.loads(item.payload) if is_asked(item.flags) else found.step
             found = replace(found, child=child_plan(connection, target["workflow"]))
         return found

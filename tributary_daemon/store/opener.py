@@ -49,6 +49,8 @@ class Facts(Protocol):
     def items(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def aggregate(self) -> tuple[str, Any] | None: ...
+    @property
+    def ended_child(self) -> tuple[Any, Any] | None: ...
 
 
 F = TypeVar("F", bound=Facts)
@@ -113,6 +115,8 @@ def _values(facts: Facts) -> Iterable[Any]:
     yield from (facts.facts.inputs, facts.facts.run.get("error"), facts.progress, facts.template)
     if facts.aggregate is not None:
         yield facts.aggregate[1]
+    if facts.ended_child is not None:
+        yield facts.ended_child[0]
     for view in facts.steps.values():
         yield view.get("result")
         yield from _of_items(view.get("items", ()))

@@ -27,9 +27,6 @@ _UNDER_ITS_SLOT = (
 _ATTEMPT = "The timeout bounds one attempt, `retry.budget` all of them, the workflow's `timeout` the run."
 _ITEM = "It belongs to the step as a whole; what stands beside it without mention applies to each item."
 _HOOK = "Hooks run in the order `undo`, `on_*`, `finally`; a failing hook is a warning, not a failure."
-_NOT_WHOLE = (
-    "A step with `workflow` cannot have it yet: it is checked and drawn, and refused by a submit or run."
-)
 _LEVELS = (
     "The step's own key is stronger than flags of a submit, the handler's own options, `defaults` and the "
     "configuration."
@@ -224,8 +221,10 @@ STEP: Final[dict[str, Example]] = {
     "cache": Example(
         "no cache",
         'cache: {scope: global, ttl: 1d, key: "extract-${{ inputs.day }}"}',
-        ("Without `key` the handler's name, its version and the input decide.", _NOT_WHOLE),
-        ("TRB190",),
+        (
+            "Without `key` the handler's name, its version and the input decide.",
+            "Of a sub-workflow that is its name, its revision and its inputs.",
+        ),
     ),
     "concurrency": Example(
         "no limit",

@@ -1,0 +1,5 @@
+comment on column runs.flags is 'Bits: 1 fail_fast, 2 on_success, 4 on_failure, 8 on_cancel, 16 finally, 32 max_parallel, 64 in a concurrency group, 128 has steps to undo.';
+comment on column steps.flags is 'Bits: 1 optional (continue_on_error), 2 a need ended badly, 4 decides itself (its condition has a status function, or it gathers items), 8 with holds expressions, 16 run_after counts from the end of the needs, 32 has a condition, 64 its run is paused, 128 its run limits what runs at once, 256 item of a fan-out, 512 on_success, 1024 on_failure, 2048 on_cancel, 4096 finally, 512 and 1024 together undo, 8192 a fan-out whose items exist, or a workflow function with a history, 16384 a fan-out whose aggregate exists; without 8192, a step that a workflow function has asked for.';
+comment on column step_cache.step_name is 'The name of the handler that made the result, or makes it.';
+comment on column step_cache.version is 'Of the handler: declared, or of its source; null under a key that was given.';
+comment on column step_cache.holder_run is 'With holder_ordinal and holder_seq the lease of the attempt that fills it.';
