@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NewType
+
 from handlers_for_tests import note
 from pydantic import BaseModel
 
 from tributary_daemon import Abort, Step, handler
+
+Acts = NewType("Acts", int)
 
 
 class Title(BaseModel):
@@ -25,6 +29,7 @@ class Evening(BaseModel):
 class Card(BaseModel):
     title: int
     of: int
+    acts: int
 
 
 @handler("b.film.v1")
@@ -41,7 +46,12 @@ def evening(films: list[Film | None]) -> Evening:
     return Evening(films=len(there), minutes=sum(there))
 
 
+@handler("b.acts.v1")
+def acts(title: Title) -> Acts:
+    return Acts(0)
+
+
 @handler("b.card.v1")
-def card(film: Film, evening: Evening, step: Step) -> Card:
+def card(film: Film, acts: Acts, evening: Evening, step: Step) -> Card:
     note(step, "carded", title=film.title)
-    return Card(title=film.title, of=evening.films)
+    return Card(title=film.title, of=evening.films, acts=acts)

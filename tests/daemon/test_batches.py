@@ -42,7 +42,7 @@ def batches(desk, crew, tmp_path):
     # a busy machine is no outage of the cache
     crew("--import", "./batch_handlers.py", processes=2, env={"TRIB_CACHE_TIMEOUT": "40s"})
     known = "select count(*) from tributary.registry where name like 'b.%%'"
-    desk.wait(lambda: desk.one(known) == (3,), 20, "the handlers are registered")
+    desk.wait(lambda: desk.one(known) == (4,), 20, "the handlers are registered")
     return desk
 
 
@@ -63,7 +63,7 @@ def test_an_inferred_batch_does_equal_items_once_and_goes_on_without_those_that_
     with Client(batches.url) as client:
         document = client.get(run)
         items = {step: client.items(run, step) for step in ("cards_film", "cards")}
-    made = [None if title < 0 else {"title": title, "of": 5} for title in (5, -1, 7, 5, -2, 5, 9)]
+    made = [None if title < 0 else {"title": title, "of": 5, "acts": 0} for title in (5, -1, 7, 5, -2, 5, 9)]
     assert document.result == made
     assert document.warnings == 2
     assert [item.state for item in items["cards_film"]].count("discarded") == 2

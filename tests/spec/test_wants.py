@@ -144,7 +144,7 @@ def test_items_that_fail_are_left_out_of_what_follows():
     assert steps["all"] == {
         "task": "shop.enrich.v1",
         "for_each": "${{ steps.all_fetch_profile.result }}",
-        "if": "steps.all_fetch_preferences.result[index] != null && item != null",
+        "if": "!same(steps.all_fetch_preferences.result[index], null) && !same(item, null)",
         "with": {"profile": "${{ item }}", "preferences": "${{ steps.all_fetch_preferences.result[index] }}"},
         **options,
     }  # fmt: skip

@@ -227,8 +227,8 @@ class _Want:
         if call.over is not None:
             put("for_each", taken_from(call.over))
         if made and "tolerate" in self._node.pairs:
-            # what has failed has no result, and what is made of it is left out
-            put("if", self._text(" && ".join(f"{source} != null" for source in made)))
+            # what has failed has no result, so nothing is made of it; 0 and '' equal null, and are results
+            put("if", self._text(" && ".join(f"!same({source}, null)" for source in made)))
         if arguments:
             ordered = [each.name for each in call.maker.parameters if each.name in arguments]
             if call.maker.whole:
