@@ -37,7 +37,7 @@ declare
         'finish_leases', 'finish_mixed', 'finish_rest', 'finish_steps', 'fire_waits', 'first_error', 'hold_items', 'inherit_correlation', 'keep_correlation', 'keep_history', 'leaf_results',
         'leave_asked', 'leave_ended', 'leave_runner', 'list_intents', 'list_runs', 'lock_lanes', 'lock_limited', 'lock_runs',
         'mark_started', 'notify_waiters', 'promote', 'prune_audit', 'prune_batch', 'prune_kept', 'purge_cached', 'read_events', 'read_handed', 'reconcile', 'release_closing', 'release_hook',
-        'release_parked', 'release_parked_step', 'release_waiting', 'replace_intent', 'rescue', 'rescue_dead', 'run_state_now',
+        'release_parked', 'release_parked_step', 'release_unread', 'release_waiting', 'replace_intent', 'rescue', 'rescue_dead', 'run_state_now',
         'save_history', 'save_progress', 'settle_ended', 'settle_one', 'settle_steps', 'spend_room', 'start_over', 'steer_many',
         'stop_run', 'survey_lanes', 'suspend_steps', 'take_cached', 'take_key', 'tell_waiters', 'undecide_steps', 'window_end', 'works_below',
         'write_changes', 'write_claims', 'write_decisions', 'write_expired', 'write_logs'

@@ -109,6 +109,49 @@ def test_a_real_handler_runs_if_nothing_mocks_it(trib, files):
     assert said.stdout.startswith("passed  the real one")
 
 
+HOOKS = """\
+[[hooks]]
+use = "./own.py:Grumpy"
+
+[[hooks]]
+use = "validation"
+names = ["try.one.v1"]
+result = {type = "integer", minimum = 3}
+"""
+OWN = """
+from tributary_daemon import Hook
+
+class Grumpy(Hook):
+    def before_submit(self, work):
+        raise ValueError("not today")
+"""
+CHECKED = """\
+cases:
+  - name: a result that does not fit
+    inputs: {files: [z]}
+    mocks: {each: {result: 1}, try.sum.v1: {result: 1}, sh: {result: {}}, real: {result: 1}}
+"""
+
+
+def test_hooks_of_the_configuration_run_where_they_are_named(trib, files):
+    (files / "fan.test.yaml").write_text(CHECKED)
+    (files / "trib.toml").write_text(HOOKS)
+    (files / "own.py").write_text(OWN)
+    assert trib("test", "fan.yaml").returncode == 0
+    said = trib("test", "fan.yaml", "--hook", "validation", "-o", "json")
+    assert said.returncode == 0, "one of its items may fail"
+    (files / "fan.yaml").write_text(FLOW.replace("    tolerate: 1\n", ""))
+    said = trib("test", "fan.yaml", "--hook", "validation", "-o", "json")
+    (case,) = json.loads(said.stdout)["cases"]
+    assert (said.returncode, case["state"], case["passed"]) == (1, "failed", False)
+    said = trib("test", "fan.yaml", "--hook", "all", "-o", "json")
+    (case,) = json.loads(said.stdout)["cases"]
+    assert case["refusal"] == "ValueError: not today"
+    said = trib("test", "fan.yaml", "--hook", "validatoin")
+    assert said.returncode == 4
+    assert "did you mean 'validation'?" in said.stderr
+
+
 def test_what_cannot_be_run_is_refused_before_any_database_is_needed(cli, files, monkeypatch):
     monkeypatch.setenv("TRIB_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     said = cli("test", "fan.test.yaml", "--case", "pases")

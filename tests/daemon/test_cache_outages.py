@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tests.cache_servers import MariaServer, RedisServer, serving
@@ -14,7 +17,7 @@ from tributary_daemon import events
 from tributary_daemon.daemon.cache_events import CacheAvailable, CacheUnavailable
 from tributary_daemon.daemon.cache_lookup import CacheLookup
 from tributary_daemon.daemon.cache_threads import CacheThreads, Call
-from tributary_daemon.store.cache.entries import Mine
+from tributary_daemon.store.cache.entries import Hit, Mine
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,16 @@ def redis_server():
 def maria_server():
     """A server of MariaDB."""
     yield from serving(MariaServer)
+
+
+@pytest.fixture
+def other_database(server, template):
+    """The URL of a second database of the same server."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template} strategy file_copy")
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        admin.execute(f"drop database {name} with (force)")
 
 
 def test_a_store_that_is_away_slows_work_and_fails_none(desk, crew, tmp_path, redis_server):
@@ -125,3 +138,25 @@ def test_a_store_that_has_gone_and_come_back_is_used_again(kind, request, desk, 
         threads.close()
     outages = 1 if kind == "postgres" else 2
     assert [type(event) for event in told] == [CacheUnavailable, CacheAvailable] * outages
+
+
+def test_databases_that_share_a_store_find_their_own_results(desk, redis_server, other_database):
+    redis_server.empty()
+    opened = [
+        CacheLookup(redis_server.url, url, 1, 20.0, namespace=name)
+        for url, name in ((desk.url, ""), (other_database, ""), (desk.url, "both"), (other_database, "both"))
+    ]
+    try:
+        answers = []
+        for number, lookup in enumerate(opened):
+            me = holder()
+            answers.append(lookup.ask(key("shared"), me))
+            if answers[-1] == Mine():
+                lookup.keep(key("shared"), me, str(number))
+        assert answers == [Mine(), Mine(), Mine(), Hit("2")]
+        assert [lookup.ask(key("shared"), holder()) for lookup in opened] == [*map(Hit, "0122")]
+        (stat,) = opened[0].store.stats()
+        assert stat.entries == 3
+    finally:
+        for lookup in opened:
+            lookup.close()

@@ -27,9 +27,15 @@ def test_a_worker_without_the_key_gives_the_step_back_and_says_why(
     events = [event for event in keyed.events(receipt.id).items if event.type == "step_snoozed"]
     assert "'old'" in events[0].data["error"]
     first.stop()
+    ask = "update tributary.steps set run_at = now() + interval '29 s' where run_id = %s returning run_at"
+    (put_off,) = dump.sql.execute(ask, [receipt.id]).fetchone()
     crypt_worker(OLD, NEW)
-    keyed.change(receipt.id, run_after=0)
-    assert receipt.wait(20).result == {"word": WORD}
+    assert receipt.wait(60).result == {"word": WORD}
+    (run_at,) = dump.sql.execute(
+        "select run_at from tributary.steps where run_id = %s", [receipt.id]
+    ).fetchone()
+    (came,) = dump.sql.execute("select max(started_at) from tributary.workers").fetchone()
+    assert run_at < put_off or came > put_off, "a worker that has the key does not wait"
 
 
 def test_a_worker_without_any_key_gives_it_back_too(keyed, blind, dump, crypt_worker, eventually):

@@ -24,8 +24,8 @@ _STABLE = """
         current_date current_timestamp localtimestamp now statement_timestamp transaction_timestamp
 """
 _VOLATILE = """
-        clock_timestamp gen_random_uuid pg_is_in_recovery pg_notify random set_config nextval
-        timeofday
+        clock_timestamp gen_random_uuid pg_control_system pg_is_in_recovery pg_notify random set_config
+        nextval timeofday
 """
 BUILT_IN = {**dict.fromkeys(_STABLE.split(), STABLE), **dict.fromkeys(_VOLATILE.split(), VOLATILE)}
 """The server's own functions that are not immutable: those in use, and what somebody might begin to use."""

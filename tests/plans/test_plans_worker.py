@@ -89,6 +89,10 @@ def test_promoting_when_nothing_is_due(look):
     assert look.pages(leases._PROMOTE, 0) < 300
 
 
+def test_releasing_what_waited_for_a_key_when_nothing_does(look):
+    assert look.pages("select tributary.release_unread(%s::smallint, 30, 1000)", 0) < 300
+
+
 def test_releasing_what_waited_for_a_handler(look):
     look.connection.execute(
         "select tributary.register_handlers('python', %s::jsonb)", (json.dumps([{"name": LATE}]),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.spec.known import enrich, fetch_profile, known, shop
+from tests.spec.known import Box, Profile, enrich, fetch_profile, known, shop
 from tributary_daemon.errors import InvalidWorkflow
 from tributary_daemon.spec.builder import node_of
 from tributary_daemon.spec.loader import load_text
@@ -125,6 +125,50 @@ def test_a_batch_becomes_fan_outs():
     }  # fmt: skip
 
 
+def test_items_that_fail_are_left_out_of_what_follows():
+    written = {
+        "want": "list[EnrichedUser]",
+        "given": {"list[UserID]": "${{ inputs.ids }}"},
+        "tolerate": "10%",
+        "fail_fast": False,
+        "cache": {"scope": "run"},
+    }
+    options = {"tolerate": "10%", "fail_fast": False, "cache": {"scope": "run"}}
+    steps = expanded({"all": written})
+    assert steps["all_fetch_profile"] == {
+        "task": "shop.fetch_profile.v1",
+        "for_each": "${{ inputs.ids }}",
+        "with": "${{ item }}",
+        **options,
+    }
+    assert steps["all"] == {
+        "task": "shop.enrich.v1",
+        "for_each": "${{ steps.all_fetch_profile.result }}",
+        "if": "!same(steps.all_fetch_preferences.result[index], null) && !same(item, null)",
+        "with": {"profile": "${{ item }}", "preferences": "${{ steps.all_fetch_preferences.result[index] }}"},
+        **options,
+    }  # fmt: skip
+
+
+def test_who_takes_a_list_with_gaps_says_so():
+    def ranked(profiles: list[Profile | None]) -> Box: ...
+    def plain(profiles: list[Profile]) -> Box: ...
+
+    steps = "  all: {want: Box, given: {'list[UserID]': []}, tolerate: 1}\n"
+    handlers = [known(fetch_profile, exact=True)]
+    (found,) = refused(steps, Listed([*handlers, known(plain, exact=True)]))
+    assert found.code == "TRB181"
+    assert (
+        "shop.plain.v1 (profiles) takes list[tests.spec.known.Profile], of which items may fail"
+        in found.message
+    )
+    assert found.hint == "declare profiles as list[Profile | None]"
+    spec = load(steps, Listed([*handlers, known(ranked, exact=True)]))
+    assert spec.step("all").with_ == {"profiles": "${{ steps.all_fetch_profile.result }}"}
+    # with a cache alone no item may fail
+    load(steps.replace("tolerate: 1", "cache: {scope: run}"), Listed([*handlers, known(plain, exact=True)]))
+
+
 def test_given_values_stand_where_they_are_taken():
     # `collect` makes no type with a name, so what it takes is asked for one by one
     assert expanded(
@@ -171,6 +215,8 @@ REFUSED = [
     ("{want: '^${{ inputs.id }}'}", "TRB136", "`want` cannot hold an expression", None),
     ("{want: EnrichedUser, given: ^UserID}", "TRB108", "`given` must be a mapping of types", None),
     ("{want: EnrichedUser, ^with: {}}", "TRB123", "`with` does not go with `want`", "given, if, queue"),
+    ("{want: EnrichedUser, cache: {scope: run, ^key: a}}", "TRB123", "`cache.key` does not go with `want`", "told apart by its own input"),
+    ("{want: EnrichedUser, tolerate: 1, ^if: inputs.id}", "TRB123", "`if` does not go with `want` and `tolerate`", "ask in a step before"),
     ("{^want: EnrichedUser, task: a.v1}", "TRB107", "has `task` and `want`", None),
     ("{want: Profile, given: {UserID: ^{}}}", "TRB151", "`with` lacks 'id' (shop.fetch_profile.v1)", None),
     ("{want: Profile, given: {UserID: {id: ^5}}}", "TRB153", "`with.id` must be text, not 5", None),

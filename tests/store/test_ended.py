@@ -120,6 +120,7 @@ WORDS = {
     "fire_waits": ["select tributary.fire_waits(0::smallint, 500)"],
     "promote_groups": ["select tributary.promote_groups(0::smallint, 500)"],
     "release_parked": ["select tributary.release_parked(0::smallint, '{t.work.v1}')"],
+    "release_unread": ["select tributary.release_unread(0::smallint, 30, 500)"],
     "release_waiting": ["select tributary.release_waiting(0::smallint, 500)"],
     "sweep_groups": ["select tributary.sweep_groups(500, null)"],
     "rescue": ["select tributary.rescue(0::smallint, interval '0', 500)"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -175,6 +176,21 @@ def test_the_limit_of_a_run_holds_nobody_back_for_a_handler_that_has_come(connec
     assert sorted(kit.row(connection, run, step)["state"] for step in ("a", "b")) == ["available", "waiting"]
     kit.everywhere(connection, "fill_waiting", 1000)
     assert sorted(kit.row(connection, run, step)["state"] for step in ("a", "b")) == ["available", "waiting"]
+    kit.check_invariants(connection)
+
+
+@pytest.mark.one_shard("releases one shard")
+def test_what_waits_for_a_key_is_released_as_far_as_it_comes_soon(connection):
+    rows = {name: kit.intent(connection) for name in ("soon", "late", "snoozed")}
+    put_off = (
+        "update tributary.steps set state = 'scheduled', reason = %s, run_at = now() + %s where run_id = %s"
+    )
+    for name, reason, delay in (("soon", "no_key", 20), ("late", "no_key", 90), ("snoozed", "snoozed", 20)):
+        connection.execute(put_off, (reason, timedelta(seconds=delay), rows[name]))
+    assert membership.release_unread(connection, 1, 30.0) == 1
+    states = {name: kit.row(connection, run)["state"] for name, run in rows.items()}
+    assert states == {"soon": "available", "late": "scheduled", "snoozed": "scheduled"}
+    assert membership.release_unread(connection, 1, 30.0) == 0
     kit.check_invariants(connection)
 
 

@@ -38,12 +38,15 @@ PRINTED = {
         completed - expensive was called 1 time, this is attempt 2
         """,
     "batch": """\
-        completed {'films': 4, 'hours': 7.45}
+        completed {'films': 6, 'hours': 10.78}
+        7 titles, 5 looked up
         0 completed 94
         1 completed 153
         2 discarded None
         3 completed 106
         4 completed 94
+        5 completed 94
+        6 completed 106
         """,
     "encryption": """\
         with the key: Ada has room 12
@@ -54,6 +57,10 @@ PRINTED = {
     "from_celery": """\
         one intent: True
         order N is packed
+        """,
+    "stores": """\
+        postgres first completed 5224 fetched 3
+        postgres second completed 5224 fetched 3
         """,
     "observability": """\
         6 intents belong together

@@ -71,6 +71,7 @@ COMMANDS: Final = {
     ),
     "dlq": Entry("commands.dlq:dlq", "List, show, requeue and drop dead letters", _FLEET),
     "keys": Entry("commands.keys:keys", "Make, list and rotate encryption keys", _FLEET),
+    "blobs": Entry("commands.blobs:blobs", "Tidy what the hook blob keeps elsewhere", _FLEET),
     "prune": Entry("commands.prune:prune", "Remove work that ended long ago", _FLEET),
     "migrate": Entry("commands.migrate:migrate", "Bring the database schema up or down", _SETUP),
     "doctor": Entry("commands.doctor:doctor", "Check this installation and say what to mend", _SETUP),

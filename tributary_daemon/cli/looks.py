@@ -47,6 +47,9 @@ STYLES: Final = {
 }
 """word of style -> what the terminal does; states are words of style too."""
 
+_STEP: Final = 1024
+_UNITS: Final = ("B", "KiB", "MiB", "GiB")
+
 ENDED: Final = frozenset({"completed", "skipped", "cancelled", "discarded", "failed"})
 
 
@@ -98,6 +101,14 @@ def now() -> datetime:
 def compact(value: Any, limit: int = 0) -> str:
     """Return a JSON value on one line, cut to ``limit`` characters (0: whole)."""
     return cut(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")), limit)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: ``1.5 MiB``."""
+    amount, unit = float(count), 0
+    while amount >= _STEP and unit < len(_UNITS) - 1:
+        amount, unit = amount / _STEP, unit + 1
+    return f"{amount:.4g} {_UNITS[unit]}"
 
 
 def spread(value: Any, width: int) -> list[str]:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon.cli.mocks import Mocks, without_mocked_children
 from tributary_daemon.client.documents import RunDocument
-from tributary_daemon.errors import InvalidInput, InvalidWorkflow, NotFound, NotPossible
+from tributary_daemon.errors import InvalidInput, InvalidWorkflow, NotFound, NotPossible, TributaryError
+from tributary_daemon.hooks.loading import make
 from tributary_daemon.model.control import UNDO_PREFIX
 from tributary_daemon.testing import Bench
 from tributary_daemon.tools.cases import split
 from tributary_daemon.tools.comparing import Difference, differences
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tributary_daemon.handlers.registry import Registry
     from tributary_daemon.spec.workflow import WorkflowSpec
     from tributary_daemon.tools.cases import Case
@@ -61,7 +64,15 @@ class Trial:
         }
 
 
-def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: bool) -> Trial:
+def attempt(
+    case: Case,
+    spec: WorkflowSpec,
+    known: Registry,
+    *,
+    url: str,
+    real: bool,
+    hooks: Sequence[Mapping[str, Any]] = (),
+) -> Trial:
     """Run one case.
 
     Args:
@@ -70,6 +81,7 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
         known: the handlers of this process.
         url: of the server on which its database is made.
         real: handlers that nothing mocks run themselves.
+        hooks: tables of a configuration; each case has objects of its own.
 
     Raises:
         DatabaseError: the database cannot be made.
@@ -79,7 +91,7 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
     mocks = Mocks(case)
     spec = without_mocked_children(spec, case)
     registry = mocks.registry(spec, known, real=real)
-    with Bench(registry=registry, url=url) as bench:
+    with Bench(registry=registry, url=url, hooks=make(hooks)) as bench:
         mocks.item = bench.item
         try:
             document = bench.run(spec, case.inputs)
@@ -88,8 +100,14 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
             raise
         except (InvalidInput, NotFound, NotPossible) as error:
             told = error.message if error.hint is None else f"{error.message} ({error.hint})"
-            return Trial(name=case.name, seconds=time.monotonic() - began, missing=tuple(mocks.missing),
-                         refusal=told)  # fmt: skip
+            return _refused(case, began, mocks, told)
+        except TributaryError:
+            raise
+        except Exception as error:
+            if not hooks:
+                raise
+            # what a hook raises before a submit refuses it
+            return _refused(case, began, mocks, f"{type(error).__name__}: {error}")
         assert isinstance(document, RunDocument)
         steps = _steps(case, document, bench, mocks)
     plain = document.to_json()
@@ -102,6 +120,10 @@ def attempt(case: Case, spec: WorkflowSpec, known: Registry, *, url: str, real: 
         differences=() if mocks.missing else tuple(differences(case.expect, plain, steps)),
         errors=_errors(plain),
     )
+
+
+def _refused(case: Case, began: float, mocks: Mocks, told: str) -> Trial:
+    return Trial(name=case.name, seconds=time.monotonic() - began, missing=tuple(mocks.missing), refusal=told)
 
 
 def _steps(case: Case, document: RunDocument, bench: Bench, mocks: Mocks) -> dict[str, dict[str, Any]]:

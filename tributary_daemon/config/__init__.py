@@ -181,6 +181,10 @@ class Config:
             "where results of steps are kept: postgres, redis://…, mysql://…, sqlite:///FILE, memory or off",
         ),
     )
+    cache_namespace: str = field(
+        default="",
+        metadata=_meta(parse.text, "databases that say the same share results in that store"),
+    )
     cache_timeout: float = field(
         default=2.0,
         metadata=_meta(parse.duration(0.1), "how long a step waits for the store of the step cache"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tributary_daemon import events
 from tributary_daemon.daemon.offers import matching
+from tributary_daemon.engine.failures import NO_KEY_DELAY
 from tributary_daemon.model.control import CONTROL_NAMES
 from tributary_daemon.store import functions, membership
 
@@ -25,10 +26,12 @@ class Admission:
 
     Args:
         patterns: of the names that the worker claims.
+        keyed: it has keys of encrypted values.
     """
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], *, keyed: bool = False) -> None:
         self._patterns = patterns
+        self._keyed = keyed
         self._offers: dict[Member, dict[str, Any]] = {}
         self.names: list[str] | None = None
         self.failures: list[dict[str, Any]] = []
@@ -93,6 +96,9 @@ class Admission:
                 register(connection)
                 if membership.register_handlers(connection, [offered[name] for name in names]):
                     membership.release_waiting(connection, shards)
+                if self._keyed:
+                    # those who came before may have lacked the key
+                    membership.release_unread(connection, shards, NO_KEY_DELAY)
                 self._publish_functions(connection, [offered[name] for name in names], shards)
             except BaseException:
                 # the next connection begins anew

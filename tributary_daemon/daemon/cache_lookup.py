@@ -11,6 +11,7 @@ from tributary_daemon.sealing.envelope import NOWHERE, Field, Origin, token_of
 from tributary_daemon.store import session
 from tributary_daemon.store.cache import holders
 from tributary_daemon.store.cache.entries import Busy, Hit, Mine
+from tributary_daemon.store.cache.namespaced import Namespaced, identity
 from tributary_daemon.store.cache.opening import open_store
 from tributary_daemon.store.cache.postgres import PostgresStore
 from tributary_daemon.store.db import connect
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = "trib cache"
 _TRIES: Final = 5
+_IDENTITIES: Final[dict[str, str]] = {}
 
 
 def _place(key: CacheKey) -> Origin:
@@ -43,16 +45,30 @@ class CacheLookup:
         shards: number of its shards.
         timeout: seconds for a connection, and for an answer.
         keys: encrypt what is kept; None where values are stored as they are.
+        namespace: of keys in a store beside the database; empty for the database's own.
     """
 
-    def __init__(self, cache: str, url: str, shards: int, timeout: float, keys: Ring | None = None) -> None:
+    def __init__(
+        self,
+        cache: str,
+        url: str,
+        shards: int,
+        timeout: float,
+        keys: Ring | None = None,
+        *,
+        namespace: str = "",
+    ) -> None:
         self._keys = keys
         self._timeout = timeout
         self._url = url
         self._shards = shards
         self._connection: Watched | None = None
         own = open_store(cache, timeout)
-        self.store: CacheStore = PostgresStore(self._database(), shards) if own is None else own
+        self.store: CacheStore = (
+            PostgresStore(self._database(), shards)
+            if own is None
+            else Namespaced(own, namespace or self._identity(own))
+        )
 
     def ask(self, key: CacheKey, holder: Holder) -> Hit | Mine | Busy | Above | None:
         """Return the result, or the right to make it, or who makes it; from the dead the right is taken.
@@ -94,8 +110,22 @@ class CacheLookup:
         """Close connections; what is wrong with them does not matter any more."""
         with suppress(Exception):
             self.store.close()
+        self._leave_database()
+
+    def _leave_database(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+    def _identity(self, store: CacheStore) -> str:
+        try:
+            # asked once per process: a hit needs no connection
+            if self._url not in _IDENTITIES:
+                _IDENTITIES[self._url] = identity(self._database())
+        except BaseException:
+            store.close()
+            self._leave_database()
+            raise
+        return _IDENTITIES[self._url]
 
     def _database(self) -> Watched:
         if self._connection is None or self._connection.closed:

@@ -79,17 +79,25 @@ class Caching:
         shards: number of its shards.
         patience: seconds that an attempt waits for an answer.
         keys: encrypt what is kept; None where values are stored as they are.
+        namespace: of keys in a store beside the database; empty for the database's own.
     """
 
     def __init__(
-        self, cache: str, url: str, shards: int, patience: float, *, keys: Ring | None = None
+        self,
+        cache: str,
+        url: str,
+        shards: int,
+        patience: float,
+        *,
+        keys: Ring | None = None,
+        namespace: str = "",
     ) -> None:
         # a client gives up before that, so that its error tells what is wrong
         timeout = patience / 2
         self._patience = patience
         self._keys = keys
         self._threads = CacheThreads(
-            mask(cache), lambda: CacheLookup(cache, url, shards, timeout, keys), patience
+            mask(cache), lambda: CacheLookup(cache, url, shards, timeout, keys, namespace=namespace), patience
         )
 
     def name(self, held: Held, template: str) -> Outcome | None:

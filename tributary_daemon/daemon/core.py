@@ -106,7 +106,14 @@ class ProcessCore:
         self._caching = (
             None
             if setup.cache == OFF
-            else Caching(setup.cache, setup.url, setup.shards, setup.cache_timeout, keys=setup.ring)
+            else Caching(
+                setup.cache,
+                setup.url,
+                setup.shards,
+                setup.cache_timeout,
+                keys=setup.ring,
+                namespace=setup.cache_namespace,
+            )
         )
         self._hooks = loaded(setup.hooks, loop=lambda: self._crew.loop)
         self._host = Host(lambda: setup.url, setup.label, "worker")

@@ -60,6 +60,7 @@ class WorkerPlan:
         tends: whether it prunes by what workflows say, and forgets unique keys, when it does the maintenance.
         prepare: whether statements are prepared.
         cache: where results of steps are kept.
+        cache_namespace: of the keys there; empty for the database's own.
         cache_timeout: seconds that a step waits for that.
         log_format: of the processes.
         log_level: of the processes.
@@ -97,6 +98,7 @@ class WorkerPlan:
     tends: bool
     prepare: bool
     cache: str
+    cache_namespace: str
     cache_timeout: float
     log_format: str
     log_level: str
@@ -146,6 +148,7 @@ class WorkerPlan:
             keys=self.keys,
             prepare=self.prepare,
             cache=self.cache,
+            cache_namespace=self.cache_namespace,
             cache_timeout=self.cache_timeout,
             path=tuple(sys.path),
             log_format=self.log_format,
@@ -221,6 +224,7 @@ def plan(url: str, config: Config, options: WorkerOptions, *, version: str, core
         tends=True,
         prepare=True,
         cache=config.cache,
+        cache_namespace=config.cache_namespace,
         cache_timeout=config.cache_timeout,
         log_format=log_format,
         log_level=config.log_level,

@@ -45,6 +45,7 @@ class ProcessSetup:
         silence_limit: seconds without a sign after which the supervisor would kill it.
         drain_timeout: seconds that the closing of its resources may take.
         cache: where results of steps are kept.
+        cache_namespace: of the keys there; empty for the database's own.
         cache_timeout: seconds that a step waits for that.
         hooks: around its handlers, the outermost first: tables as ``trib.toml`` has them, or objects where
             handlers run in the process of whoever made these.
@@ -76,6 +77,7 @@ class ProcessSetup:
     silence_limit: float = 60.0
     drain_timeout: float = 60.0
     cache: str = "postgres"
+    cache_namespace: str = ""
     cache_timeout: float = 2.0
     hooks: tuple[Any, ...] = ()
 

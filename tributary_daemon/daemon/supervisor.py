@@ -68,7 +68,7 @@ class Supervisor:
         self._ears = Ears(plan, self._selector)
         self._link = Reconnect(plan.url, f"trib {plan.name}", prepare=plan.prepare, silence=plan.silence,
                                outage=Outage(plan.name))  # fmt: skip
-        self._admission = Admission(plan.names)
+        self._admission = Admission(plan.names, keyed=bool(plan.keys))
         self._orders = Orders(plan.name, self._family)
         self._vitals = VitalSigns()
         self._health = health or Health(plan)

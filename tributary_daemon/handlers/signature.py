@@ -259,7 +259,7 @@ def read(
         takes={
             parameter.name: taken
             for parameter in filled
-            if (taken := types.type_name(types.without_none(hints[parameter.name]))) is not None
+            if (taken := types.taken_name(hints[parameter.name])) is not None
         },
         makes=types.type_name(hints.get("return", Any)),
         resources=wanted,

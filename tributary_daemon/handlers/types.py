@@ -33,6 +33,15 @@ def type_name(annotation: Any) -> str | None:
     return _single(plain)
 
 
+def taken_name(annotation: Any) -> str | None:
+    """Return the name of what a parameter takes: `type_name`, where ``T | None`` counts as ``T``."""
+    plain = without_none(annotation)
+    if typing.get_origin(plain) is list:
+        inner = _single(without_none(typing.get_args(plain)[0]))
+        return None if inner is None else f"list[{inner}]"
+    return type_name(plain)
+
+
 def bare(annotation: Any) -> Any:
     """Return an annotation without ``Annotated``."""
     while typing.get_origin(annotation) is typing.Annotated:

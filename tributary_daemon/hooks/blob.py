@@ -97,6 +97,11 @@ class Blob(Hook):
         self._put(tenant, digest, data)
         return {KEY: {"sha256": digest, "bytes": len(data)}}
 
+    def files(self) -> tuple[Any, str]:
+        """Return the file system, and the directory in it where all objects are."""
+        self._opened = self._opened or self._connect()
+        return self._opened
+
     def _load(self, tenant: str, value: Any, budget: _Budget) -> Any:
         if isinstance(value, list):
             found = [self._load(tenant, part, budget) for part in value]
@@ -124,8 +129,7 @@ class Blob(Hook):
         return system, root.rstrip("/")
 
     def _place(self, tenant: str, digest: str) -> tuple[Any, str]:
-        self._opened = self._opened or self._connect()
-        system, root = self._opened
+        system, root = self.files()
         # a tenant's name is not to lead out of its directory
         return system, f"{root}/t={quote(tenant, safe='')}/{digest[:2]}/{digest}.json"
 

@@ -28,7 +28,7 @@ _BELONGS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "dir": (("run",), "only a script runs in a directory"),
     "shell": (("run",), "only a script has a shell"),
     "given": (("want",), "a handler gets its input by with"),
-    "cache": (("task", "run", "workflow"), "there is no result to be used again"),
+    "cache": (("task", "run", "workflow", "want"), "there is no result to be used again"),
     "timeout": (("task", "run", "workflow", "want"), "how long it waits at most stands in wait or approve"),
     "concurrency": (("task", "run", "workflow", "want"), "what waits holds no slot; a group of the run does"),
 }
@@ -57,7 +57,8 @@ def check_company(draft: Draft, node: Mapping, action: str, problems: Problems) 
         message = f"step {draft.id!r} has `for_each` and `matrix`, it can fan out by one of them only"
         hint = "make the list an axis of the matrix: matrix: {item: ${{ … }}, …}"
         problems.error(codes.TWO_FAN_OUTS, message, at, hint=hint)
-    for name in () if fans else _OF_FANS:
+    # those of a `want` are told by itself
+    for name in () if fans or action == "want" else _OF_FANS:
         if name in node.pairs:
             hint = "without one of these it has no items"
             if name in ("max_parallel", "fail_fast"):

@@ -24,11 +24,13 @@ class Parameter:
         name: of the parameter; ``payload`` for one that takes the whole payload.
         type: name of its type; None for one that no graph can fill.
         required: False where the handler has a default.
+        gaps: it takes a list in which None may stand in the place of an item.
     """
 
     name: str
     type: str | None
     required: bool = True
+    gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,17 @@ def parameters_of(schema: dict[str, Any]) -> list[Parameter]:
         return [Parameter("payload", mark if isinstance(mark, str) else None)]
     required: Collection[str] = schema.get("required", ())
     return [
-        Parameter(name, value.get(marks.TYPE) if isinstance(value, dict) else None, name in required)
+        Parameter(name, value.get(marks.TYPE), name in required, _has_gaps(value))
+        if isinstance(value, dict)
+        else Parameter(name, None, name in required)
         for name, value in schema.get("properties", {}).items()
     ]
+
+
+def _has_gaps(schema: dict[str, Any]) -> bool:
+    """Return whether a list may have null items; of a list or null, the list counts."""
+    lists = [schema, *schema.get("anyOf", ())]
+    return any({"type": "null"} in each["items"].get("anyOf", ()) for each in lists if "items" in each)
 
 
 def _is_whole(schema: dict[str, Any]) -> bool:

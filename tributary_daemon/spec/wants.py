@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 EXAMPLE: Final = "{want: shop.EnrichedUser, given: {shop.UserID: {id: u_1}}}"
 
 _ACTIONS: Final = ("task", "run", "workflow", "wait", "approve")
-_EVERY: Final = ("if", "queue", "priority", "max_attempts", "timeout", "retry", "continue_on_error", "labels")
+_EVERY: Final = (
+    "if", "queue", "priority", "max_attempts", "timeout", "retry", "continue_on_error", "labels", "cache",
+)  # fmt: skip
 _FIRST: Final = ("needs", "run_after")
-_ITEMS: Final = ("max_parallel",)
+_ITEMS: Final = ("max_parallel", "fail_fast", "tolerate")
 _LAST: Final = ("description",)
 _ALLOWED: Final = ("want", "given", *_EVERY, *_FIRST, *_ITEMS, *_LAST)
 _CODES: Final = {
@@ -110,7 +112,8 @@ class _Want:
         for known in signatures.levels():
             resolved = _Resolved(self._want, self._given, known)
             if not resolved.unknown and not resolved.inferred.faults:
-                return self._written(resolved, taken)
+                sound = self._takes_gaps(resolved.inferred.calls)
+                return self._written(resolved, taken) if sound else None
         # the last level knows most, so its faults are the ones to mend
         _Resolved(self._want, self._given, known).report(self._problems)
         return None
@@ -124,6 +127,7 @@ class _Want:
                 hint = f"allowed beside it: {', '.join(_ALLOWED[1:])}"
                 self._problems.error(codes.KEY_OUT_OF_PLACE, message, key, hint=hint)
                 sound = False
+        sound = self._agrees() and sound
         if not isinstance(want, Scalar) or not isinstance(want.value, str):
             refuse_type(want or self._node, "want", "the name of a type", self._problems, hint=EXAMPLE)
             return False
@@ -135,6 +139,43 @@ class _Want:
         elif given is not None:
             refuse_type(given, "given", "a mapping of types", self._problems, hint=EXAMPLE)
             return False
+        return sound
+
+    def _agrees(self) -> bool:
+        """Return whether what stands beside the want means something for all steps that it becomes."""
+        cache, sound = self._node.get("cache"), True
+        if isinstance(cache, Mapping) and "key" in cache.pairs:
+            key, _ = cache.pairs["key"]
+            hint = "leave it out: each step and each item is told apart by its own input"
+            self._problems.error(
+                codes.KEY_OUT_OF_PLACE, "`cache.key` does not go with `want`", key, hint=hint
+            )
+            sound = False
+        if "tolerate" in self._node.pairs and "if" in self._node.pairs:
+            key, _ = self._node.pairs["if"]
+            message = "`if` does not go with `want` and `tolerate`: what is missing decides there"
+            hint = "ask in a step before, and let the lists in `given` hold what passes"
+            self._problems.error(codes.KEY_OUT_OF_PLACE, message, key, hint=hint)
+            sound = False
+        return sound
+
+    def _takes_gaps(self, calls: AnySequence[Call]) -> bool:
+        """Return whether who takes a whole list in which items may be missing says that it knows."""
+        pair = self._node.pairs.get("tolerate")
+        if pair is None:
+            return True
+        sound = True
+        fans = {call.makes for call in calls if call.over}
+        for call in calls:
+            for each in call.maker.parameters:
+                taken = call.takes.get(each.name)
+                if taken in fans and each.name not in call.items and not each.gaps:
+                    what = f"{taken}, of which items may fail"
+                    message = f"{call.maker.name} ({each.name}) takes {what}, and none that is missing"
+                    word = (element(taken) or taken).rpartition(".")[2]
+                    hint = f"declare {each.name} as list[{word} | None]"
+                    self._problems.error(codes.BAD_FAN_OUT, message, pair[0], hint=hint)
+                    sound = False
         return sound
 
     def _written(self, resolved: _Resolved, taken: set[str]) -> dict[str, tuple[Scalar, Node]]:
@@ -177,12 +218,17 @@ class _Want:
 
         put("task", self._text(call.maker.name))
         arguments = {name: taken_from(taken) for name, taken in call.takes.items() if name not in call.items}
+        made: list[str] = []
         for name in sorted(call.items):
             taken = call.takes[name]
             source = "item" if taken == call.over else f"steps.{ids[taken]}.result[index]"
             arguments[name] = self._text(f"${{{{ {source} }}}}")
+            made += [source] if taken in ids else []
         if call.over is not None:
             put("for_each", taken_from(call.over))
+        if made and "tolerate" in self._node.pairs:
+            # what has failed has no result, so nothing is made of it; 0 and '' equal null, and are results
+            put("if", self._text(" && ".join(f"!same({source}, null)" for source in made)))
         if arguments:
             ordered = [each.name for each in call.maker.parameters if each.name in arguments]
             if call.maker.whole:

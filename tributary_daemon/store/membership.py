@@ -20,6 +20,7 @@ PROTOCOL: Final = 1
 SAMPLED: Final = 100_000
 """How many ready rows a sample of all queues counts."""
 
+_AT_ONCE: Final = 1_000
 _SWEPT_AT_ONCE: Final = 500
 _RESCUED_AT_ONCE: Final = 500
 _MOST_RESCUES: Final = 20
@@ -155,6 +156,21 @@ def release_waiting(connection: Connection, shards: int) -> int:
             moved += row[0]
             # the limit of their runs may have kept others back for steps that nobody could run
             connection.execute("select tributary.fill_waiting(%s::smallint, 1000)", (shard,))
+    return moved
+
+
+def release_unread(connection: Connection, shards: int, within: float) -> int:
+    """Make steps available at once that a missing key has put off by so many seconds; return how many."""
+    moved = 0
+    for shard in range(shards):
+        found = _AT_ONCE
+        while found == _AT_ONCE:
+            row = connection.execute(
+                "select tributary.release_unread(%s::smallint, %s, %s)", (shard, within, _AT_ONCE)
+            ).fetchone()
+            assert row is not None
+            found = row[0]
+            moved += found
     return moved
 
 

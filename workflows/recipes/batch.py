@@ -2,8 +2,8 @@
 
     python workflows/recipes/batch.py
 
-Items run at most three at once, and their results stand in the order of what was given. One film cannot be
-found; two of five may fail, so the batch goes on without it.
+Items run at most three at once, and their results stand in the order of what was given. What is equal is
+looked up once (`cache`). One film cannot be found; two of seven may fail, so the batch goes on without it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from tributary_daemon import Abort, Client, Worker, Workflow, handler
 
+looked_up: list[str] = []
 MINUTES = {"metropolis": 153, "nosferatu": 94, "sunrise": 94, "faust": 106}
 
 
@@ -38,6 +39,7 @@ class Evening(BaseModel):
 @handler("films.look_up.v1")
 def look_up(title: Title) -> Film:
     """Look one film up."""
+    looked_up.append(title.title)
     if title.title not in MINUTES:
         raise Abort(f"no archive has {title.title}")
     return Film(title=title.title, minutes=MINUTES[title.title])
@@ -47,17 +49,18 @@ def look_up(title: Title) -> Film:
 def plan(films: list[Film | None]) -> Evening:
     """Plan with what was found: an item that failed has no result."""
     found = [film for film in films if film is not None]
-    return Evening(films=len(found), hours=sum(film.minutes for film in found) / 60)
+    return Evening(films=len(found), hours=round(sum(film.minutes for film in found) / 60, 2))
 
 
 def main() -> None:
-    """Look five titles up, and plan an evening with what is there."""
-    titles = ["sunrise", "metropolis", "lost", "faust", "nosferatu"]
+    """Look seven titles up, of which two stand there twice, and plan an evening with what is there."""
+    titles = ["sunrise", "metropolis", "lost", "faust", "sunrise", "nosferatu", "faust"]
     batch = Workflow("films.batch.v1", result="${{ steps.look_up.result }}").add(
         "look_up",
         look_up,
         {"title": "${{ item }}"},
         for_each=titles,
+        cache={"scope": "run"},
         max_parallel=3,
         tolerate=2,
         aggregate={"task": "films.plan.v1", "with": {"films": "${{ steps.look_up.items.*.result }}"}},
@@ -65,6 +68,7 @@ def main() -> None:
     with Client() as client, Worker(client):
         document = client.submit(batch).wait(timeout="30s")
         print(document.state, document.result)
+        print(len(titles), "titles,", len(looked_up), "looked up")
         for item in client.items(document.id, "look_up"):
             print(item.key, item.state, item.result and item.result["minutes"])
 

@@ -13,8 +13,6 @@ from tributary_daemon.cli.output import View, output_option, show
 from tributary_daemon.cli.shared import Command
 from tributary_daemon.client.documents import rfc3339
 
-_STEP: Final = 1024
-_UNITS: Final = ("B", "KiB", "MiB", "GiB")
 _ENTRIES: Final = {
     "stats": Entry("commands.cache:stats", "Show what the step cache holds, by handler"),
     "purge": Entry("commands.cache:purge", "Remove results, so that the next steps make them anew"),
@@ -73,7 +71,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
                 Span(f"{row['entries']:,}"),
                 Span(f"{row['expired']:,}"),
                 Span(f"{row['filling']:,}"),
-                Span(_size(row["bytes"])),
+                Span(looks.size(row["bytes"])),
                 Span(looks.ago(row["oldest"], now)),
             )
             for row in rows
@@ -81,10 +79,3 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         frozenset({"results", "expired", "being made", "size"}),
         "the step cache is empty",
     )
-
-
-def _size(count: int) -> str:
-    size, unit = float(count), 0
-    while size >= _STEP and unit < len(_UNITS) - 1:
-        size, unit = size / _STEP, unit + 1
-    return f"{size:.4g} {_UNITS[unit]}"

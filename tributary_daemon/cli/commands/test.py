@@ -26,20 +26,23 @@ from tributary_daemon.tools.comparing import ABSENT
 from tributary_daemon.wiring import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tributary_daemon.tools.cases import Case
 
 _INDENT = " " * 8
+_ALL = "all"
 _EPILOG = """\b
 FILE is a workflow, NAME.yaml, or the cases beside it, NAME.test.yaml. Each case runs in the real engine, on a
 database of its own that is dropped afterwards, by a clock that jumps over retry waits. Only the bodies of
 steps are mocked. A step that runs without a mock fails its case, unless the case has a `default`.
+Hooks of trib.toml run only where --hook names them, as some of them write elsewhere.
 
 \b
 Examples:
   trib test workflows/order.yaml --import ./workflows/order.py
   trib test workflows/order.test.yaml --case "the card is declined"
+  trib test workflows/order.yaml --hook validation
   trib test etl.yaml -o jsonl | jq 'select(.passed | not)'"""
 
 
@@ -51,6 +54,13 @@ Examples:
 @imports_option
 @click.option("--real", is_flag=True, help="Handlers that a case does not mock run themselves.")
 @click.option(
+    "--hook",
+    "wanted_hooks",
+    multiple=True,
+    metavar="USE",
+    help="Also run this hook of trib.toml, named by its `use`, or all; repeatable.",
+)
+@click.option(
     "--junit", type=click.Path(dir_okay=False), metavar="PATH", help="Also write the results as JUnit's XML."
 )
 @choice(("table", "json", "jsonl"))
@@ -60,6 +70,7 @@ def test(
     wanted: tuple[str, ...],
     imports: tuple[str, ...],
     real: bool,
+    wanted_hooks: tuple[str, ...],
     junit: str | None,
     output: str,
 ) -> int:
@@ -72,8 +83,9 @@ def test(
     failures.say_warnings(problem.render() for problem in spec.warnings)
     cases = _chosen(read_cases(tests, spec), wanted)
     known = require(config.handlers)
+    hooks = _hooks(config.hooks, wanted_hooks)
     url = database_url(config, say=failures.say)
-    trials = [attempt(case, spec, known, url=url, real=real) for case in cases]
+    trials = [attempt(case, spec, known, url=url, real=real, hooks=hooks) for case in cases]
     rows = [trial.to_json() for trial in trials]
     failed = sum(not trial.passed for trial in trials)
     data = {"workflow": spec.name, "file": str(tests), "passed": len(trials) - failed, "failed": failed,
@@ -90,6 +102,14 @@ def _chosen(cases: list[Case], wanted: Sequence[str]) -> list[Case]:
         if name not in names:
             raise NotFound(f"there is no case {name!r}", hint=suggest(name, names))
     return [case for case in cases if not wanted or case.name in wanted]
+
+
+def _hooks(configured: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> list[Mapping[str, Any]]:
+    names = [str(table["use"]) for table in configured]
+    for name in wanted:
+        if name not in (*names, _ALL):
+            raise NotFound(f"no hook {name!r} is configured here", hint=suggest(name, [*names, _ALL]))
+    return [table for table in configured if _ALL in wanted or table["use"] in wanted]
 
 
 def _result(trial: Trial) -> reporting.Result:
