@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.embedded_binaries import choose
@@ -38,6 +39,9 @@ _NEEDS_DATABASE = frozenset(
 _SETTINGS = {
     "fsync": "off", "full_page_writes": "off", "max_connections": "300", "autovacuum_naptime": "1min",
 }  # fmt: skip
+
+# a connection of each process that makes databases: one per database made would cost a tenth of it
+_ADMINS = {}
 
 
 def pytest_addoption(parser):
@@ -88,12 +92,14 @@ def pytest_collection(session):
 
 
 def pytest_unconfigure(config):
+    _close_admins()
     root = os.environ.get(_ROOT)
     if hasattr(config, "workerinput") or root is None:
         return
     choice = config.getoption("--postgres")
     if "://" in choice:
         _drop(choice, _template_name())
+        _close_admins()
     place.remove(Path(root))
     del os.environ[_ROOT]
 
@@ -198,8 +204,17 @@ def url_of(server: str, name: str) -> str:
 
 @contextmanager
 def _admin(server):
-    with psycopg.connect(server, autocommit=True) as connection:
-        yield connection
+    kept = _ADMINS.get(server)
+    if kept is None or kept.info.transaction_status != TransactionStatus.IDLE:
+        if kept is not None:
+            kept.close()
+        kept = _ADMINS[server] = psycopg.connect(server, autocommit=True, application_name="tests")
+    yield kept
+
+
+def _close_admins():
+    while _ADMINS:
+        _ADMINS.popitem()[1].close()
 
 
 def _drop(server, name):
