@@ -35,7 +35,7 @@ test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spe
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS) $(TESTS)
 
 plans: $(VENV)/.test ## look at the plan of every hot statement over 1M ready and 5M finished rows (two minutes, 5 GB)
-	@$(BIN)/python -m pytest -q --plans --timeout 600 $(ARGS) tests/plans
+	@$(BIN)/python -m pytest -q --plans --data /tmp --timeout 600 $(ARGS) tests/plans
 
 histories: $(VENV)/.test ## try 1,000 random histories of the protocol against its model, and let a crowd look for deadlocks (ten minutes; HISTORIES=5000 tries more)
 	@$(BIN)/python -m pytest -q --histories $(or $(HISTORIES),1000) --timeout 0 $(ARGS) tests/store/test_protocol_machine.py tests/store/test_random_runs.py tests/store/test_lock_order.py

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from tributary_daemon.daemon import embedded
 from tributary_daemon.daemon.embedded_binaries import choose
@@ -25,13 +24,13 @@ from tributary_daemon.errors import EmbeddedError
 from tributary_daemon.store import db
 from tributary_daemon.store.migrations import Migrator
 
-from . import citus
+from . import citus, place
 from .forgetting import handlers_forgotten
 from .nursery import Nursery
+from .waiting import wait_until
 from .worker_process import WorkerProcess, kill_group, launch
 
 _ROOT = "TRIB_TEST_ROOT"
-_PREFIX = "trib-tests-"
 _PURE = frozenset({"model", "spec", "handlers", "engine", "tools"})
 _NEEDS_DATABASE = frozenset(
     {"server", "template", "database", "empty_database", "connection", "trib", "worker"}
@@ -40,6 +39,9 @@ _NEEDS_DATABASE = frozenset(
 _SETTINGS = {
     "fsync": "off", "full_page_writes": "off", "max_connections": "300", "autovacuum_naptime": "1min",
 }  # fmt: skip
+
+# a connection of each process that makes databases: one per database made would cost a tenth of it
+_ADMINS = {}
 
 
 def pytest_addoption(parser):
@@ -54,6 +56,11 @@ def pytest_addoption(parser):
         default=int(os.environ.get("TRIB_TEST_SHARDS", "1")),
         help="number of shards of the databases that tests get",
     )
+    parser.addoption(
+        "--data",
+        metavar="DIRECTORY",
+        help="where servers keep data; default: in memory, if it has room",
+    )
     parser.addoption("--citus", default=os.environ.get("TRIB_TEST_CITUS_URL"), metavar="URL", help=citus.HELP)
 
 
@@ -63,40 +70,38 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
         return
-    _sweep()
-    # short, because of sockets; the number in the name lets a later session clean up after a killed one
-    root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir="/tmp"))
-    root.chmod(0o755)
-    os.environ[_ROOT] = str(root)
+    place.sweep()
+    os.environ[_ROOT] = str(place.make(config.getoption("--data")))
     # nothing of the developer's own settings reaches a test
     foreign = ("TRIB_", "PG", "CREDENTIALS_DIRECTORY")
     for name in [name for name in os.environ if name.startswith(foreign) and name != _ROOT]:
         del os.environ[name]
-    os.environ["XDG_CONFIG_HOME"] = str(root / "config")
+    os.environ["XDG_CONFIG_HOME"] = str(Path(os.environ[_ROOT]) / "config")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Collect without looking for garbage among a million objects that stay: it is half of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        # nor do tests look at them again, that collect garbage themselves
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure(config):
+    _close_admins()
     root = os.environ.get(_ROOT)
     if hasattr(config, "workerinput") or root is None:
         return
     choice = config.getoption("--postgres")
     if "://" in choice:
         _drop(choice, _template_name())
-    _remove(Path(root))
+        _close_admins()
+    place.remove(Path(root))
     del os.environ[_ROOT]
-
-
-def _sweep():
-    for leftover in Path("/tmp").glob(f"{_PREFIX}*"):
-        pid = leftover.name.removeprefix(_PREFIX).partition("-")[0]
-        if leftover.owner() == Path("/proc/self").owner() and not Path(f"/proc/{pid}").exists():
-            _remove(leftover)
-
-
-def _remove(root):
-    for home in root.glob("*/postgres"):
-        embedded.stop(home.parent)
-    shutil.rmtree(root, ignore_errors=True)
 
 
 def pytest_runtest_setup(item):
@@ -199,8 +204,17 @@ def url_of(server: str, name: str) -> str:
 
 @contextmanager
 def _admin(server):
-    with psycopg.connect(server, autocommit=True) as connection:
-        yield connection
+    kept = _ADMINS.get(server)
+    if kept is None or kept.info.transaction_status != TransactionStatus.IDLE:
+        if kept is not None:
+            kept.close()
+        kept = _ADMINS[server] = psycopg.connect(server, autocommit=True, application_name="tests")
+    yield kept
+
+
+def _close_admins():
+    while _ADMINS:
+        _ADMINS.popitem()[1].close()
 
 
 def _drop(server, name):
@@ -209,7 +223,7 @@ def _drop(server, name):
 
 
 def _template_name():
-    return f"template_{Path(os.environ[_ROOT]).name.removeprefix(_PREFIX).replace('-', '_')}".lower()
+    return f"template_{Path(os.environ[_ROOT]).name.removeprefix(place.PREFIX).replace('-', '_')}".lower()
 
 
 @pytest.fixture(scope="session")
@@ -284,27 +298,19 @@ def eventually():
     ``eventually(probe, timeout=10, what="…")``; AssertionErrors of the probe count as not yet. ``what`` may
     be a function: what it returns at the end tells how things stood.
     """
+    return wait_until
 
-    def wait(probe, timeout=10.0, what="the condition"):
-        deadline = time.monotonic() + timeout
-        pause = 0.005
-        while True:
-            failure = None
-            try:
-                answer = probe()
-            except AssertionError as error:
-                answer, failure = None, error
-            if answer:
-                return answer
-            if time.monotonic() > deadline:
-                told = what() if callable(what) else what
-                raise AssertionError(
-                    f"{told} did not come true within {timeout:g} s; last: {answer!r}"
-                ) from failure
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.1)
 
-    return wait
+@pytest.fixture(scope="session")
+def unchanged(request, server):
+    """A read-only connection to a migrated database that all tests share."""
+    if citus.chosen(request.config):
+        made = citus.fresh(server)
+    else:
+        made = _fresh(server, request.getfixturevalue("template"))
+    with made as url, db.connect(url, application_name="test") as opened:
+        opened.execute("set default_transaction_read_only = on")
+        yield opened
 
 
 @pytest.fixture
@@ -316,6 +322,8 @@ def trib_env(database, tmp_path):
         "TRIB_HOME": str(tmp_path / "trib-home"),
         "TRIB_DATABASE_URL": database,
         "TRIB_EMBEDDED": "0",
+        # whatever the machine has; a process takes half a second of it to start
+        "TRIB_PROCESSES": "1",
         "PYTHONUNBUFFERED": "1",
     }
 

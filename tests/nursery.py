@@ -205,6 +205,7 @@ def _serve(listener: socket.socket) -> list[str]:
 
 def main() -> None:
     """Import everything, then serve; in each process that is forked, be ``trib``."""
+    offspring = import_module("offspring")
     sys.path[0] = str(Path.cwd())
     for found in pkgutil.walk_packages(tributary_daemon.__path__, "tributary_daemon."):
         if not found.name.endswith("__main__"):
@@ -217,6 +218,8 @@ def main() -> None:
         # collections would touch, and so copy, all that is shared
         gc.freeze()
         sys.argv = [str(main_module.__file__), *_serve(listener)]
+    if sys.argv[1:2] in (["worker"], ["run"]):
+        offspring.with_twin(_end_with)
     _end_with(main_module.main)
 
 

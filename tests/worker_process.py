@@ -51,6 +51,17 @@ def kill_group(pid: int) -> None:
         return
 
 
+def own_env(url: str, home: Path) -> dict[str, str]:
+    """Return the environment of a worker that several tests share: its database, and a home."""
+    return {
+        **os.environ,
+        "TRIB_DATABASE_URL": url,
+        "TRIB_HOME": str(home),
+        "HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
 def launch(
     nursery: Nursery, words: Sequence[str], env: dict[str, str], cwd: Path, log_path: Path
 ) -> subprocess.Popen | Forked:

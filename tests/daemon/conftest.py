@@ -8,8 +8,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.worker_process import launch, own_env
 from tributary_daemon.app import Client
 
 BROKEN = """\
@@ -174,7 +173,7 @@ def shared(shared_desk):
 
 
 @pytest.fixture(scope="module")
-def shared_desk(server, template, tmp_path_factory, eventually):
+def shared_desk(server, template, tmp_path_factory, eventually, nursery):
     name = f"test_{secrets.token_hex(6)}"
     home = tmp_path_factory.mktemp("shared")
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
@@ -185,22 +184,18 @@ def shared_desk(server, template, tmp_path_factory, eventually):
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
     try:
-        with (
-            psycopg.connect(url, autocommit=True, application_name="test") as sql,
-            (home / "log").open("wb") as log,
-        ):
+        with psycopg.connect(url, autocommit=True, application_name="test") as sql:
             sql.execute("create table effects (id text, attempt int, pid int)")
-            process = subprocess.Popen(
+            process = launch(
+                nursery,
                 [
-                    sys.executable, "-m", "tributary_daemon", "worker", "--processes", "2", "--enable-shell",
+                    "worker", "--processes", "2", "--enable-shell",
                     "--queues", "default,heavy:2,single:1", "--name", "shared",
                     "--import", "./broken_handlers.py", "--import", "./handlers_for_tests.py",
                     "--import", "./flows_for_tests.py", "--import", "./cached_handlers.py",
                 ],
                 # a busy machine is no outage of the cache
-                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home),
-                     "TRIB_CACHE_TIMEOUT": "40s"},
-                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                {**own_env(url, home), "TRIB_CACHE_TIMEOUT": "40s"}, home, home / "log",
             )  # fmt: skip
             desk = Desk(url, home, sql, eventually)
             desk.log = lambda: (home / "log").read_text(errors="replace")

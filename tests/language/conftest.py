@@ -6,8 +6,6 @@ import os
 import re
 import secrets
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.worker_process import launch, own_env
 from tributary_daemon.app import Client
 
 HANDLERS = '''\
@@ -138,6 +137,7 @@ class Language:
     sql: psycopg.Connection
     wait: object
     process: object
+    nursery: object
 
     def start(self, text, inputs=None, **options):
         """Submit a workflow's text; return its id."""
@@ -192,26 +192,20 @@ class Language:
     @contextmanager
     def serving(self, queue):
         """Run a second worker, of one process, that serves another queue."""
-        with (self.home / f"log-{queue}").open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--queues", queue,
-                    "--name", f"serves-{queue}", "--import", "./language_handlers.py",
-                ],
-                env={
-                    **os.environ, "TRIB_DATABASE_URL": self.url, "TRIB_HOME": str(self.home),
-                    "HOME": str(self.home),
-                },
-                cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            try:
-                yield process
-                process.terminate()
-                process.wait(20)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+        process = launch(
+            self.nursery,
+            ["worker", "--processes", "1", "--queues", queue, "--name", f"serves-{queue}",
+             "--import", "./language_handlers.py"],
+            own_env(self.url, self.home), self.home, self.home / f"log-{queue}",
+        )  # fmt: skip
+        try:
+            yield process
+            process.terminate()
+            process.wait(20)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def one(self, query, *params):
         """Return the first row of a query."""
@@ -219,7 +213,7 @@ class Language:
 
 
 @pytest.fixture(scope="module")
-def lang(server, template, tmp_path_factory, eventually):
+def lang(server, template, tmp_path_factory, eventually, nursery):
     """A database with a worker of two processes, shell steps allowed."""
     name = f"test_{secrets.token_hex(6)}"
     home = tmp_path_factory.mktemp("language")
@@ -231,26 +225,20 @@ def lang(server, template, tmp_path_factory, eventually):
         with (
             psycopg.connect(url, autocommit=True, application_name="test") as sql,
             Client(url) as client,
-            (home / "log").open("wb") as log,
         ):
-            process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "tributary_daemon", "worker", "--processes", "2", "--enable-shell",
-                    "--name", "language", "--import", "./language_handlers.py",
-                ],
-                env={
-                    **os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home),
-                    "TRIB_SECRETS_DIR": str(home / "secrets"),
-                },
-                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
             told = home / "log"
+            process = launch(
+                nursery,
+                ["worker", "--processes", "2", "--enable-shell", "--name", "language",
+                 "--import", "./language_handlers.py"],
+                {**own_env(url, home), "TRIB_SECRETS_DIR": str(home / "secrets")}, home, told,
+            )  # fmt: skip
             try:
                 eventually(
                     lambda: len(re.findall("process started", told.read_text(errors="replace"))) == 2,
                     40, "the worker is ready",
                 )  # fmt: skip
-                yield Language(url, home, client, sql, eventually, process)
+                yield Language(url, home, client, sql, eventually, process, nursery)
                 process.terminate()
                 process.wait(20)
             finally:

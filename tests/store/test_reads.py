@@ -22,11 +22,11 @@ def test_a_query_has_its_head(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_query_prepares(connection, name):
+def test_a_query_prepares(unchanged, name):
     order = list(dict.fromkeys(PLACEHOLDER.findall(db.query(name))))
     text = PLACEHOLDER.sub(lambda match: f"${order.index(match[1]) + 1}", db.query(name)).replace("%%", "%")
     # not PREPARE, which knows no CALL
-    answer = connection.pgconn.prepare(b"probe", text.encode())
+    answer = unchanged.pgconn.prepare(b"", text.encode())
     assert answer.status == ExecStatus.COMMAND_OK, answer.error_message.decode()
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.worker_process import launch, own_env
 from tributary_daemon.app import Client
 from tributary_daemon.client.replaying import RecordedRun, replay
 from tributary_daemon.engine.replay import Replay
@@ -57,7 +57,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(server, template, tmp_path_factory, eventually):
+def stage(server, template, tmp_path_factory, eventually, nursery):
     name = f"test_{secrets.token_hex(6)}"
     home = tmp_path_factory.mktemp("functions")
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
@@ -68,16 +68,10 @@ def stage(server, template, tmp_path_factory, eventually):
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
     try:
-        with (
-            Client(url) as client,
-            (home / "log").open("wb") as log,
-            psycopg.connect(url, autocommit=True) as sql,
-        ):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", *imports],
-                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)},
-                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        with Client(url) as client, psycopg.connect(url, autocommit=True) as sql:
+            process = launch(
+                nursery, ["worker", "--processes", "1", *imports], own_env(url, home), home, home / "log"
+            )
             try:
                 known = "select array_agg(name) from tributary.workflows"
                 due = {*NAMES.values(), *SHOWN, "hasty.invoice.v1"}

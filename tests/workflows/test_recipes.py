@@ -8,14 +8,13 @@ import re
 import secrets
 import shlex
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from tests.worker_process import launch, own_env
 from tributary_daemon.app import Client
 from tributary_daemon.spec.loader import load_file
 
@@ -45,7 +44,7 @@ def inputs_of(options):
 
 
 @pytest.fixture(scope="module")
-def ended(server, template, tmp_path_factory, eventually):
+def ended(server, template, tmp_path_factory, eventually, nursery):
     """Every run that the guide tells of, all submitted at once to one worker with shell steps; in order."""
     name = f"test_{secrets.token_hex(6)}"
     home = tmp_path_factory.mktemp("recipes")
@@ -53,16 +52,18 @@ def ended(server, template, tmp_path_factory, eventually):
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
     try:
-        with Client(url) as client, (home / "log").open("wb") as log:
+        with Client(url) as client:
             runs = [
                 client.submit(str(ROOT / f"workflows/recipes/{recipe}.yaml"), inputs_of(options)).id
                 for recipe, options, *_ in SAID
             ]
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--enable-shell"],
-                env={**os.environ, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)},
-                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            process = launch(
+                nursery,
+                ["worker", "--processes", "1", "--enable-shell"],
+                own_env(url, home),
+                home,
+                home / "log",
+            )
             try:
                 eventually(
                     lambda: all(client.get(run).ended for run in runs), 40,
