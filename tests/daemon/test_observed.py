@@ -67,6 +67,10 @@ class Collector:
         ]
         return [one for one in found if one[2].get("tributary.run_id") == run_id]
 
+    def named(self, name):
+        """Return the spans of this name."""
+        return [span for _, span in list(self._spans) if span.name == name]
+
     def close(self):
         self._server.shutdown()
         self._thread.join()
@@ -142,19 +146,20 @@ def site(server, template, tmp_path_factory, eventually):
         "OTEL_BSP_SCHEDULE_DELAY": "50",
         "TRIB_SECRET_HOOK": SECRET,
     }
+    environ = {**os.environ, **more, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)}
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} strategy file_copy")
     try:
         with psycopg.connect(url, autocommit=True) as sql, (home / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE],
-                env={**os.environ, **more, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home),
-                     "HOME": str(home)},
+                env=environ,
                 cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             found = Site(url, home, sql, eventually)
+            found.environ = environ
             found.log = lambda: (home / "log").read_text(errors="replace")
-            found.spans = collector.spans
+            found.spans, found.named = collector.spans, collector.named
             try:
                 eventually(lambda: "process started" in found.log(), 40, lambda: f"ready:\n{found.log()}")
                 yield found
@@ -227,7 +232,7 @@ def test_ids_are_with_whatever_the_work_becomes(site, client):
     site.wait(lambda: site.heard("AttemptCompleted", run_id=work.id), 20, "it is heard of")
     (event,) = site.heard("AttemptCompleted", run_id=work.id)
     assert (event["correlation_id"], event["business_id"], event["trace_id"]) == ("req-7", "order-9", TRACE)
-    assert client.wait(client.submit("o.alone.v1", **IDS).id, 30).result == {"correlation_id": "req-7"}
+    assert client.wait(client.submit("o.alone.v1", **IDS).id, 30).result["correlation_id"] == "req-7"
     bare = client.wait(client.submit("o.aseen.v1").id, 30)
     assert bare.result["correlation_id"] is None
     assert bare.id not in {line.get("run_id") for line in site.lines(correlation_id="req-7")}
@@ -309,6 +314,128 @@ def test_work_without_a_trace_begins_one(site, client):
     ((_, span, _),) = site.spans(work.id)
     assert span.parent_span_id == b""
     assert current.startswith(f"00-{span.trace_id.hex()}-{span.span_id.hex()}-0")
+
+
+def test_an_isolated_handler_is_inside_of_its_attempt(site, client):
+    work = client.submit("o.alone.v1", traceparent=PARENT)
+    result = client.wait(work.id, 30).result
+    site.wait(lambda: site.spans(work.id), 20, work.id)
+    ((_, span, _),) = site.spans(work.id)
+    assert result["current"].startswith(f"00-{TRACE}-{span.span_id.hex()}-0")
+    # a span of its own is written from there, though its process ends with it
+    site.wait(lambda: site.named("o.inside"), 20, "the span of the handler")
+    inside = {one.span_id.hex(): one for one in site.named("o.inside")}[result["inside"].split("-")[2]]
+    assert (inside.trace_id, inside.parent_span_id) == (span.trace_id, span.span_id)
+    unsampled = client.submit("o.alone.v1", traceparent=PARENT[:-1] + "0")
+    assert client.wait(unsampled.id, 30).state == "completed"
+
+
+WHOLE = """
+name: o.whole.v1
+steps:
+  first: {task: o.again.v1}
+  items: {for_each: "${{ range(2) }}", task: o.seen.v1, needs: first}
+  child: {workflow: o.inner.v1, needs: items}
+result: ${{ steps.first.result }}
+---
+name: o.inner.v1
+steps:
+  inner: {task: o.seen.v1}
+"""
+
+
+def test_a_run_is_a_tree_of_spans_over_its_processes(site, client, second_worker):
+    path = site.home / "whole.yaml"
+    path.write_text(WHOLE)
+    for _ in range(20):
+        run = client.submit(path, **IDS)
+        assert client.wait(run.id, 40).state == "completed"
+        child = site.one("select run_id::text from tributary.runs where parent_run_id = %s", run.id)[0]
+        site.wait(lambda run=run: whole(site, run.id), 20, lambda run=run: names(site.spans(run.id)))
+        spans, inner = site.spans(run.id), site.spans(child)
+        assert names(spans) == {
+            "run o.whole.v1": 1, "step first": 1, "attempt o.again.v1": 2, "step items": 3,
+            "attempt o.seen.v1": 2, "step child": 1,
+        }  # fmt: skip
+        assert names(inner) == {"run o.inner.v1": 1, "step inner": 1, "attempt o.seen.v1": 1}
+        by_id = {span.span_id: span for _, span, _ in [*spans, *inner]}
+        assert {span.trace_id.hex() for span in by_id.values()} == {TRACE}
+        assert len(by_id) == len(spans) + len(inner)
+        parents = Counter(
+            (span.name, by_id[span.parent_span_id].name if span.parent_span_id in by_id else None)
+            for span in by_id.values()
+        )
+        assert parents == {
+            ("run o.whole.v1", None): 1, ("step first", "run o.whole.v1"): 1,
+            ("attempt o.again.v1", "step first"): 2, ("step items", "run o.whole.v1"): 3,
+            ("attempt o.seen.v1", "step items"): 2, ("step child", "run o.whole.v1"): 1,
+            ("run o.inner.v1", "step child"): 1, ("step inner", "run o.inner.v1"): 1,
+            ("attempt o.seen.v1", "step inner"): 1,
+        }  # fmt: skip
+        (root,) = [span for span in by_id.values() if span.name == "run o.whole.v1"]
+        assert root.parent_span_id.hex() == PARENT.split("-")[2]
+        for span in by_id.values():
+            assert span.end_time_unix_nano <= root.end_time_unix_nano + 1_000_000_000
+        workers = {service for service, _, _ in spans}
+        if workers == {"tributary-daemon", "second"}:
+            return
+    raise AssertionError("one worker did it all")
+
+
+@pytest.fixture
+def second_worker(site):
+    """A worker beside the other, in whose traces it is called ``second``."""
+    with (site.home / "log2").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE],
+            env={**site.environ, "OTEL_SERVICE_NAME": "second"},
+            cwd=site.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            path = site.home / "log2"
+            site.wait(lambda: "process started" in path.read_text(), 40, path.read_text)
+            yield
+            process.terminate()
+            assert process.wait(30) == 0, path.read_text()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def names(spans):
+    return Counter(span.name for _, span, _ in spans)
+
+
+def whole(site, run_id):
+    """Return whether the root is there, which is written last of its look, and what belongs below it."""
+    return names(site.spans(run_id)).keys() >= {"run o.whole.v1", "step child", "step first", "step items"}
+
+
+def test_a_run_that_failed_says_so(site, client):
+    path = site.home / "bad.yaml"
+    path.write_text(
+        "name: o.bad.v1\nsteps:\n  bad: {task: o.seen.v1, max_attempts: 1, with: {fail: true}}\n"
+        "  next: {task: o.seen.v1, needs: bad}\n"
+    )
+    run = client.submit(path)
+    assert client.wait(run.id, 40).state == "failed"
+    site.wait(lambda: "run o.bad.v1" in names(site.spans(run.id)), 20, "its span")
+    spans = {span.name: span for _, span, _ in site.spans(run.id)}
+    assert spans.keys() == {"run o.bad.v1", "step bad", "attempt o.seen.v1"}
+    root, step, attempt = (spans[name] for name in ("run o.bad.v1", "step bad", "attempt o.seen.v1"))
+    # nobody has submitted it within a trace: it begins one
+    assert root.parent_span_id == b""
+    assert (step.parent_span_id, attempt.parent_span_id) == (root.span_id, step.span_id)
+    assert {one.trace_id for one in spans.values()} == {root.trace_id}
+    assert root.status.code == step.status.code == 2
+    # run again, its step is another one; the run is the same
+    client.retry(run.id)
+    assert client.wait(run.id, 40).state == "failed"
+    site.wait(lambda: names(site.spans(run.id))["run o.bad.v1"] == 2, 20, "its second end")
+    again = [span for _, span, _ in site.spans(run.id) if span.name == "step bad"]
+    assert len({span.span_id for span in again}) == 2
+    assert {span.parent_span_id for span in again} == {root.span_id}
 
 
 TOLD = """
