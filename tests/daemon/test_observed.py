@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.daemon.conftest import Desk
@@ -38,12 +39,23 @@ class Collector:
 
     def __init__(self):
         spans = self._spans = []
+        metrics = self._metrics = {}
 
         class Taker(BaseHTTPRequestHandler):
             def do_POST(self):
                 data = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     data = gzip.decompress(data)
+                if self.path.endswith("/metrics"):
+                    for of_resource in ExportMetricsServiceRequest.FromString(data).resource_metrics:
+                        (worker,) = [
+                            a.value.string_value
+                            for a in of_resource.resource.attributes
+                            if a.key == "service.instance.id"
+                        ]
+                        (scope,) = of_resource.scope_metrics
+                        metrics[worker] = {metric.name: metric for metric in scope.metrics}
+                    data = b""
                 for of_resource in ExportTraceServiceRequest.FromString(data).resource_spans:
                     service = {a.key: a.value.string_value for a in of_resource.resource.attributes}
                     for of_scope in of_resource.scope_spans:
@@ -70,6 +82,14 @@ class Collector:
     def named(self, name):
         """Return the spans of this name."""
         return [span for _, span in list(self._spans) if span.name == name]
+
+    def metric(self, name):
+        """Return the points of a metric that the worker has pushed last, by their attributes."""
+        metrics = self._metrics.get("first", {})
+        if name not in metrics:
+            return {}
+        found = getattr(metrics[name], metrics[name].WhichOneof("data")).data_points
+        return {tuple(a.value.string_value for a in point.attributes): point for point in found}
 
     def close(self):
         self._server.shutdown()
@@ -144,6 +164,8 @@ def site(server, template, tmp_path_factory, eventually):
     more = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_METRIC_EXPORT_INTERVAL": "300",
         "TRIB_SECRET_HOOK": SECRET,
     }
     environ = {**os.environ, **more, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home), "HOME": str(home)}
@@ -152,7 +174,8 @@ def site(server, template, tmp_path_factory, eventually):
     try:
         with psycopg.connect(url, autocommit=True) as sql, (home / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE],
+                [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE,
+                 "--name", "first"],
                 env=environ,
                 cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -160,6 +183,7 @@ def site(server, template, tmp_path_factory, eventually):
             found.environ = environ
             found.log = lambda: (home / "log").read_text(errors="replace")
             found.spans, found.named = collector.spans, collector.named
+            found.metric = collector.metric
             try:
                 eventually(lambda: "process started" in found.log(), 40, lambda: f"ready:\n{found.log()}")
                 yield found
@@ -307,6 +331,34 @@ def test_attempts_are_spans_of_the_trace_that_submitted_them(site, client):
     assert site.spans(unsampled.id) == []
 
 
+CACHED = """
+name: o.cached.v1
+steps:
+  seen: {task: o.seen.v1, cache: {scope: global}}
+"""
+
+
+def test_what_a_worker_counts_is_pushed(site, client):
+    path = site.home / "cached.yaml"
+    path.write_text(CACHED)
+    for _ in range(3):
+        assert client.wait(client.submit(path).id, 30).state == "completed"
+
+    def looked():
+        return {key: point.as_int for key, point in site.metric("tributary.cache.lookups").items()}
+
+    site.wait(lambda: looked().get(("global", "hit")) == 2, 20, lambda: f"{looked()}")
+    assert {key: count for key, count in looked().items() if count} == {
+        ("global", "hit"): 2, ("global", "miss"): 1,
+    }  # fmt: skip
+    finished = site.metric("tributary.attempts.finished")
+    assert finished["default", "cached"].as_int == 2
+    durations = site.metric("tributary.attempt.duration")["default",]
+    assert durations.count == sum(durations.bucket_counts) > 0
+    assert len(durations.bucket_counts) == len(durations.explicit_bounds) + 1
+    assert site.metric("tributary.database.up")[()].as_double == 1
+
+
 def test_work_without_a_trace_begins_one(site, client):
     work = client.submit("o.seen.v1")
     current = client.wait(work.id, 30).result["current"]
@@ -333,7 +385,7 @@ def test_an_isolated_handler_is_inside_of_its_attempt(site, client):
 WHOLE = """
 name: o.whole.v1
 steps:
-  first: {task: o.again.v1}
+  first: {task: o.again.v1, queue: other}
   items: {for_each: "${{ range(2) }}", task: o.seen.v1, needs: first}
   child: {workflow: o.inner.v1, needs: items}
 result: ${{ steps.first.result }}
@@ -347,39 +399,35 @@ steps:
 def test_a_run_is_a_tree_of_spans_over_its_processes(site, client, second_worker):
     path = site.home / "whole.yaml"
     path.write_text(WHOLE)
-    for _ in range(20):
-        run = client.submit(path, **IDS)
-        assert client.wait(run.id, 40).state == "completed"
-        child = site.one("select run_id::text from tributary.runs where parent_run_id = %s", run.id)[0]
-        site.wait(lambda run=run: whole(site, run.id), 20, lambda run=run: names(site.spans(run.id)))
-        spans, inner = site.spans(run.id), site.spans(child)
-        assert names(spans) == {
-            "run o.whole.v1": 1, "step first": 1, "attempt o.again.v1": 2, "step items": 3,
-            "attempt o.seen.v1": 2, "step child": 1,
-        }  # fmt: skip
-        assert names(inner) == {"run o.inner.v1": 1, "step inner": 1, "attempt o.seen.v1": 1}
-        by_id = {span.span_id: span for _, span, _ in [*spans, *inner]}
-        assert {span.trace_id.hex() for span in by_id.values()} == {TRACE}
-        assert len(by_id) == len(spans) + len(inner)
-        parents = Counter(
-            (span.name, by_id[span.parent_span_id].name if span.parent_span_id in by_id else None)
-            for span in by_id.values()
-        )
-        assert parents == {
-            ("run o.whole.v1", None): 1, ("step first", "run o.whole.v1"): 1,
-            ("attempt o.again.v1", "step first"): 2, ("step items", "run o.whole.v1"): 3,
-            ("attempt o.seen.v1", "step items"): 2, ("step child", "run o.whole.v1"): 1,
-            ("run o.inner.v1", "step child"): 1, ("step inner", "run o.inner.v1"): 1,
-            ("attempt o.seen.v1", "step inner"): 1,
-        }  # fmt: skip
-        (root,) = [span for span in by_id.values() if span.name == "run o.whole.v1"]
-        assert root.parent_span_id.hex() == PARENT.split("-")[2]
-        for span in by_id.values():
-            assert span.end_time_unix_nano <= root.end_time_unix_nano + 1_000_000_000
-        workers = {service for service, _, _ in spans}
-        if workers == {"tributary-daemon", "second"}:
-            return
-    raise AssertionError("one worker did it all")
+    run = client.submit(path, **IDS)
+    assert client.wait(run.id, 40).state == "completed"
+    child = site.one("select run_id::text from tributary.runs where parent_run_id = %s", run.id)[0]
+    site.wait(lambda run=run: whole(site, run.id), 20, lambda run=run: names(site.spans(run.id)))
+    spans, inner = site.spans(run.id), site.spans(child)
+    assert names(spans) == {
+        "run o.whole.v1": 1, "step first": 1, "attempt o.again.v1": 2, "step items": 3,
+        "attempt o.seen.v1": 2, "step child": 1,
+    }  # fmt: skip
+    assert names(inner) == {"run o.inner.v1": 1, "step inner": 1, "attempt o.seen.v1": 1}
+    by_id = {span.span_id: span for _, span, _ in [*spans, *inner]}
+    assert {span.trace_id.hex() for span in by_id.values()} == {TRACE}
+    assert len(by_id) == len(spans) + len(inner)
+    parents = Counter(
+        (span.name, by_id[span.parent_span_id].name if span.parent_span_id in by_id else None)
+        for span in by_id.values()
+    )
+    assert parents == {
+        ("run o.whole.v1", None): 1, ("step first", "run o.whole.v1"): 1,
+        ("attempt o.again.v1", "step first"): 2, ("step items", "run o.whole.v1"): 3,
+        ("attempt o.seen.v1", "step items"): 2, ("step child", "run o.whole.v1"): 1,
+        ("run o.inner.v1", "step child"): 1, ("step inner", "run o.inner.v1"): 1,
+        ("attempt o.seen.v1", "step inner"): 1,
+    }  # fmt: skip
+    (root,) = [span for span in by_id.values() if span.name == "run o.whole.v1"]
+    assert root.parent_span_id.hex() == PARENT.split("-")[2]
+    for span in by_id.values():
+        assert span.end_time_unix_nano <= root.end_time_unix_nano + 1_000_000_000
+    assert {service for service, _, _ in spans} == {"tributary-daemon", "second"}
 
 
 @pytest.fixture
@@ -387,7 +435,8 @@ def second_worker(site):
     """A worker beside the other, in whose traces it is called ``second``."""
     with (site.home / "log2").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE],
+            [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE,
+             "--queues", "other"],
             env={**site.environ, "OTEL_SERVICE_NAME": "second"},
             cwd=site.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip

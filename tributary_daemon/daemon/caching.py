@@ -200,11 +200,16 @@ class Caching:
 def _answered(held: Held, answer: Answer | None) -> Outcome | None:
     match answer:
         case Hit(value):
+            held.looked = "hit"
             return Cached(value)
         case Busy(age=age):
+            held.looked = "wait"
             return CacheWait(min(max(_SOONEST, age * _SHARE), _LATEST))
         case Mine():
+            held.looked = "miss"
             held.makes = True
+        case None:
+            held.looked = "error"
     return None
 
 

@@ -219,6 +219,7 @@ def _of_work(counts: Counts) -> _Found:
         "tributary_attempt_wait_seconds": {(queue,): _seconds(sums.waits(queue)) for queue in sums.queues},
         "tributary_attempt_start_delay_seconds": {(): _seconds(sums.starts)},
         "tributary_attempt_duration_seconds": {(queue,): _seconds(sums.runs(queue)) for queue in sums.queues},
+        "tributary_cache_lookups_total": {**sums.looks()},
         "tributary_exchange_duration_seconds": {(): _seconds(sums.trips)},
         "tributary_database_connections_total": {(): sums.opened},
     }

@@ -30,7 +30,7 @@ _UNITS: Final = {
     "fences": "{fence}", "connections": "{connection}", "outages": "{outage}", "kills": "{process}",
     "processes": "{process}", "process": "{process}", "slots": "{slot}", "leases": "{attempt}",
     "attempts": "{attempt}", "retries": "{attempt}", "discards": "{attempt}", "queue": "{step}",
-    "tenant": "{step}", "dead": "{step}",
+    "tenant": "{step}", "dead": "{step}", "lookups": "{lookup}",
 }  # fmt: skip
 _EVERY: Final = 60.0
 _LAST_WORDS: Final = 5.0
