@@ -5,10 +5,10 @@
 -- Caller: store.spans.ended
 with recursive noted as materialized (
     select s.shard, s.run_id, s.ordinal, s.seq, s.state, s.finished_at as at
-    from unnest(%(shards)s::smallint[], %(run_ids)s::uuid[], %(ordinals)s::integer[], %(seqs)s::bigint[]) as n(shard, run_id, ordinal, seq)
+    from unnest(%(run_ids)s::uuid[], %(ordinals)s::integer[], %(seqs)s::bigint[]) as n(run_id, ordinal, seq)
     cross join lateral (
         select k.* from tributary.steps as k
-        where k.shard = n.shard and k.run_id = n.run_id and k.ordinal = n.ordinal and k.seq = n.seq
+        where k.shard = %(shard)s::smallint and k.run_id = n.run_id and k.ordinal = n.ordinal and k.seq = n.seq
         offset 0
     ) as s
 ), ends as (
@@ -18,7 +18,7 @@ with recursive noted as materialized (
     from ends as e
     cross join lateral (
         select k.shard, k.parent_run_id from tributary.runs as k
-        where k.shard = e.shard and k.run_id = e.run_id and k.finished_at = e.at and k.parent_run_id is not null
+        where k.shard = %(shard)s::smallint and k.run_id = e.run_id and k.finished_at = e.at and k.parent_run_id is not null
         offset 0
     ) as r
 )
@@ -34,25 +34,25 @@ select 'step', s.shard, s.run_id::text, s.ordinal, s.seq, s.name, s.step_id, s.i
 from ends as e
 cross join lateral (
     select k.* from tributary.steps as k
-    where k.shard = e.shard and k.run_id = e.run_id and k.finished_at = e.at and k.claimed_at is not null and k.kind <> 'intent'
+    where k.shard = %(shard)s::smallint and k.run_id = e.run_id and k.finished_at = e.at and k.claimed_at is not null and k.kind <> 'intent'
     offset 0
 ) as s
 left join lateral (
     select min(coalesce(k.started_at, k.claimed_at)) as began_at from tributary.attempts as k
-    where k.shard = s.shard and k.run_id = s.run_id and k.ordinal = s.ordinal and k.attempt > s.attempt_base
+    where k.shard = %(shard)s::smallint and k.run_id = s.run_id and k.ordinal = s.ordinal and k.attempt > s.attempt_base
 ) as a on true
-left join tributary.correlations as c on c.shard = s.shard and c.run_id = s.run_id
+left join tributary.correlations as c on c.shard = %(shard)s::smallint and c.run_id = s.run_id
 union all
 select 'run', r.shard, r.run_id::text, 0, 0, r.name, null, null, r.state::text, r.reason, null, null, null,
        r.tenant_id, coalesce(r.run_at, r.created_at), r.finished_at, c.traceparent, c.correlation_id, c.business_id, r.parent_run_id::text, r.parent_ordinal, p.attempt_base, e.depth
 from ends as e
 cross join lateral (
-    select k.* from tributary.runs as k where k.shard = e.shard and k.run_id = e.run_id and k.finished_at = e.at
+    select k.* from tributary.runs as k where k.shard = %(shard)s::smallint and k.run_id = e.run_id and k.finished_at = e.at
     offset 0
 ) as r
 left join lateral (
-    select k.attempt_base from tributary.steps as k where k.shard = r.shard and k.run_id = r.parent_run_id and k.ordinal = r.parent_ordinal
+    select k.attempt_base from tributary.steps as k where k.shard = %(shard)s::smallint and k.run_id = r.parent_run_id and k.ordinal = r.parent_ordinal
     offset 0
 ) as p on true
-left join tributary.correlations as c on c.shard = r.shard and c.run_id = r.run_id
+left join tributary.correlations as c on c.shard = %(shard)s::smallint and c.run_id = r.run_id
 order by depth

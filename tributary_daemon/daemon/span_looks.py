@@ -92,17 +92,19 @@ class SpanLooks:
         with self._news:
             asked = list(self._noted)
             self._noted.clear()
-        for at in range(0, len(asked), _AT_ONCE):
-            part = asked[at : at + _AT_ONCE]
-            waits = self._ask([one for one, _ in part])
-            now = time.monotonic()
-            with self._news:
-                self._noted.extend((one, until) for one, until in part if one in waits and until > now)
+        for shard in sorted({one.shard for one, _ in asked}):
+            here = [(one, until) for one, until in asked if one.shard == shard]
+            for at in range(0, len(here), _AT_ONCE):
+                part = here[at : at + _AT_ONCE]
+                waits = self._ask(shard, [one for one, _ in part])
+                now = time.monotonic()
+                with self._news:
+                    self._noted.extend((one, until) for one, until in part if one in waits and until > now)
 
-    def _ask(self, noted: Sequence[Noted]) -> set[Noted]:
+    def _ask(self, shard: int, noted: Sequence[Noted]) -> set[Noted]:
         """Have spans made of what has ended; return the attempts that are to be asked for again."""
         try:
-            rows = run(self._link.connection(), spans.ended(noted))
+            rows = run(self._link.connection(), spans.ended(shard, noted))
         except LOST as error:
             self._link.lost(error)
             return set(noted)

@@ -76,12 +76,12 @@ class Ended(NamedTuple):
     depth: int
 
 
-def ended(noted: Sequence[Noted]) -> Operation[list[Ended]]:
-    """Read what has ended together with these attempts; children come before their parents."""
+def ended(shard: int, noted: Sequence[Noted]) -> Operation[list[Ended]]:
+    """Read what has ended together with these attempts of one shard; children come before their parents."""
     rows = yield Query(
         query("ended_spans"),
         {
-            "shards": [one.shard for one in noted],
+            "shard": shard,
             "run_ids": [one.run_id for one in noted],
             "ordinals": [one.ordinal for one in noted],
             "seqs": [one.seq for one in noted],
