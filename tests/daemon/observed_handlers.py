@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tributary_daemon import Snooze, Step, WorkflowContext, handler, workflow
+from tributary_daemon import Retry, Snooze, Step, WorkflowContext, handler, workflow
 
 
 @handler("o.seen.v1", max_attempts=2)
@@ -38,7 +38,19 @@ async def aseen(step: Step) -> dict:
 
 @handler("o.alone.v1", isolation="process")
 def alone(step: Step) -> dict:
-    return {"correlation_id": step.correlation_id}
+    inside = None
+    if "opentelemetry.trace" in sys.modules:
+        with sys.modules["opentelemetry.trace"].get_tracer("o").start_as_current_span("o.inside"):
+            inside = current()
+    return {"correlation_id": step.correlation_id, "current": current(), "inside": inside}
+
+
+@handler("o.again.v1", retry=Retry(delay=0), max_attempts=3)
+def again(step: Step) -> dict:
+    """Fail once."""
+    if step.attempt == 1:
+        raise RuntimeError("it failed")
+    return {"current": current(), "pid": os.getpid()}
 
 
 @workflow("o.flow.v1")

@@ -12,10 +12,11 @@ import pytest
 from tributary_daemon.daemon import measures as measures_module
 from tributary_daemon.daemon.board import Board, anonymous, size_of
 from tributary_daemon.daemon.held import Held
-from tributary_daemon.daemon.measures import FAST, MOST_QUEUES, OTHER, OUTCOMES, SLOW, Sums
+from tributary_daemon.daemon.measures import FAST, LOOKS, MOST_QUEUES, OTHER, OUTCOMES, SCOPES, SLOW, Sums
 from tributary_daemon.daemon.outcomes import ended
 from tributary_daemon.daemon.settlement import Death
 from tributary_daemon.daemon.tally import Tally
+from tributary_daemon.model.caching import CacheKey
 from tributary_daemon.model.outcome import Completed, Discarded, ErrorRecord, Failed, Released
 
 QUEUES = ("default", "heavy")
@@ -138,6 +139,28 @@ def test_every_outcome_has_a_cell():
     for word in OUTCOMES:
         board.measures.ended([(held, item._replace(outcome=word))], [])
     assert set(sums_of(board).outcomes("default").values()) == {1}
+
+
+def test_answers_of_the_step_cache_are_counted_by_scope():
+    board = Board(1, queues=QUEUES)
+    for scope in SCOPES:
+        for number, answer in enumerate(LOOKS, 1):
+            for _ in range(number):
+                held, item = pairs(Completed("1"))[0]
+                held.looked = answer
+                held.cache_key = CacheKey("d", "", "t.x.v1", None, scope, held.run_id, 60.0)
+                board.measures.ended([(held, item)], [])
+    held, _ = pairs(Completed("1"))[0]
+    held.looked, held.cache_key = "miss", None
+    board.measures.settled(held)
+    found = sums_of(board, board).looks()
+    assert found.keys() == {(scope, answer) for scope in SCOPES for answer in LOOKS}
+    assert found["run", "hit"] == 2
+    assert found["run", "error"] == 8
+    assert found["global", "miss"] == 6
+    # others are as they were
+    assert sum(sums_of(board).trips.counts) == 0
+    assert sums_of(board).opened == 0
 
 
 def test_queues_beyond_the_limit_are_others():

@@ -1,76 +1,18 @@
-"""A real worker that is observed: by subscribers of every kind, by ids that its work carries, by traces."""
+"""A real worker that is observed: by subscribers of every kind, and by ids that its work carries."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-import os
 import re
-import secrets
-import shutil
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.daemon.conftest import Desk
-from tributary_daemon.app import Client
+from tests.daemon.observed_site import IDS, OBSERVERS, SECRET, TRACE, client, site
 
-FILE = "./observed_handlers.py"
-OBSERVERS = [f"{FILE}:listen", f"{FILE}:raises", f"{FILE}:blocks"]
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
-SECRET = "whsec_" + base64.b64encode(b"a key of the receiver").decode()
-IDS = {"correlation_id": "req-7", "business_id": "order-9", "traceparent": PARENT}
-
-
-class Collector:
-    """Takes traces by OTLP over HTTP."""
-
-    def __init__(self):
-        spans = self._spans = []
-
-        class Taker(BaseHTTPRequestHandler):
-            def do_POST(self):
-                data = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    data = gzip.decompress(data)
-                for of_resource in ExportTraceServiceRequest.FromString(data).resource_spans:
-                    service = {a.key: a.value.string_value for a in of_resource.resource.attributes}
-                    for of_scope in of_resource.scope_spans:
-                        spans.extend((service["service.name"], span) for span in of_scope.spans)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Taker)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def spans(self, run_id):
-        """Return (service, span, attributes) of the attempts of one run or intent."""
-        found = [
-            (service, span, {a.key: a.value.string_value for a in span.attributes})
-            for service, span in list(self._spans)
-        ]
-        return [one for one in found if one[2].get("tributary.run_id") == run_id]
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+__all__ = ["client", "site"]
 
 
 class Receiver:
@@ -107,74 +49,6 @@ def receiver():
     made = Receiver()
     yield made
     made.close()
-
-
-class Site(Desk):
-    """A worker of one process, and what is heard of it."""
-
-    def heard(self, kind=None, **fields):
-        path = self.home / "heard.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        found = [json.loads(line) for line in lines]
-        return [
-            event
-            for event in found
-            if kind in (None, event["event"])
-            and all(event.get(key) == value for key, value in fields.items())
-        ]
-
-    def lines(self, **fields):
-        """Return the lines of its log that have these fields."""
-        found = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
-        return [line for line in found if all(line.get(key) == value for key, value in fields.items())]
-
-
-@pytest.fixture(scope="module")
-def site(server, template, tmp_path_factory, eventually):
-    name = f"test_{secrets.token_hex(6)}"
-    home = tmp_path_factory.mktemp("observed")
-    url = urlsplit(server)._replace(path=f"/{name}").geturl()
-    shutil.copy(Path(__file__).with_name("observed_handlers.py"), home / "observed_handlers.py")
-    (home / "trib.toml").write_text(f"observers = {json.dumps(OBSERVERS)}\n")
-    collector = Collector()
-    more = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-        "TRIB_SECRET_HOOK": SECRET,
-    }
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template} strategy file_copy")
-    try:
-        with psycopg.connect(url, autocommit=True) as sql, (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE],
-                env={**os.environ, **more, "TRIB_DATABASE_URL": url, "TRIB_HOME": str(home),
-                     "HOME": str(home)},
-                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            found = Site(url, home, sql, eventually)
-            found.log = lambda: (home / "log").read_text(errors="replace")
-            found.spans = collector.spans
-            try:
-                eventually(lambda: "process started" in found.log(), 40, lambda: f"ready:\n{found.log()}")
-                yield found
-                process.terminate()
-                assert process.wait(30) == 0, found.log()
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-                print(found.log())
-    finally:
-        collector.close()
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(f"drop database if exists {name} with (force)")
-
-
-@pytest.fixture(scope="module")
-def client(site):
-    with Client(site.url) as opened:
-        yield opened
 
 
 def test_subscribers_hear_of_attempts_whatever_others_do(site, client):
@@ -227,7 +101,7 @@ def test_ids_are_with_whatever_the_work_becomes(site, client):
     site.wait(lambda: site.heard("AttemptCompleted", run_id=work.id), 20, "it is heard of")
     (event,) = site.heard("AttemptCompleted", run_id=work.id)
     assert (event["correlation_id"], event["business_id"], event["trace_id"]) == ("req-7", "order-9", TRACE)
-    assert client.wait(client.submit("o.alone.v1", **IDS).id, 30).result == {"correlation_id": "req-7"}
+    assert client.wait(client.submit("o.alone.v1", **IDS).id, 30).result["correlation_id"] == "req-7"
     bare = client.wait(client.submit("o.aseen.v1").id, 30)
     assert bare.result["correlation_id"] is None
     assert bare.id not in {line.get("run_id") for line in site.lines(correlation_id="req-7")}
@@ -266,49 +140,6 @@ def test_items_children_hooks_and_functions_inherit_them(site, client):
     listed = {item.id for item in client.list(correlation_id="req-7", kind="run").items}
     assert {run.id, function.id} <= listed
     assert not re.search("Traceback.*correlat", site.log())
-
-
-def test_attempts_are_spans_of_the_trace_that_submitted_them(site, client):
-    work = client.submit("o.seen.v1", **IDS)
-    awaited = client.submit("o.aseen.v1", traceparent=PARENT)
-    alone = client.submit("o.alone.v1", traceparent=PARENT)
-    bad = client.submit("o.seen.v1", {"fail": True}, traceparent=PARENT, max_attempts=1)
-    unsampled = client.submit("o.seen.v1", traceparent=PARENT[:-1] + "0")
-    results = [client.wait(one.id, 30).result for one in (work, awaited, alone, bad, unsampled)]
-    spans = {}
-    for one in (work, awaited, alone, bad):
-        site.wait(lambda one=one: site.spans(one.id), 20, one.id)
-        ((service, span, attributes),) = site.spans(one.id)
-        assert service == "tributary-daemon"
-        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT.split("-")[2])
-        assert span.start_time_unix_nano < span.end_time_unix_nano
-        spans[one.id] = span, attributes
-    # it was current while the handler ran
-    for one, result in ((work, results[0]), (awaited, results[1])):
-        assert result["current"].startswith(f"00-{TRACE}-{spans[one.id][0].span_id.hex()}-0")
-    span, attributes = spans[work.id]
-    assert span.name == "attempt o.seen.v1"
-    assert attributes["tributary.outcome"] == "completed"
-    assert attributes["tributary.correlation_id"] == "req-7"
-    span, attributes = spans[bad.id]
-    assert attributes["tributary.outcome"] == "discarded"
-    assert span.status.message == "it failed"
-    (event,) = span.events
-    told = {a.key: a.value.string_value for a in event.attributes}
-    assert (told["exception.type"], told["exception.message"]) == ("RuntimeError", "it failed")
-    assert "observed_handlers.py" in told["exception.stacktrace"]
-    # what the producer did not sample is not sampled here, and its handler hands that on
-    assert results[4]["current"] == PARENT[:-1] + "0"
-    assert site.spans(unsampled.id) == []
-
-
-def test_work_without_a_trace_begins_one(site, client):
-    work = client.submit("o.seen.v1")
-    current = client.wait(work.id, 30).result["current"]
-    site.wait(lambda: site.spans(work.id), 20, "its span")
-    ((_, span, _),) = site.spans(work.id)
-    assert span.parent_span_id == b""
-    assert current.startswith(f"00-{span.trace_id.hex()}-{span.span_id.hex()}-0")
 
 
 TOLD = """

@@ -100,7 +100,7 @@ def test_names_say_what_they_are():
         assert re.fullmatch(r"tributary(_[a-z]+)+", metric.name)
         assert (metric.kind == "counter") == metric.name.endswith("_total")
         assert metric.kind != "histogram" or metric.name.endswith("_seconds")
-        assert set(metric.labels) <= {"queue", "tenant", "outcome", "state", "name", "version"}
+        assert set(metric.labels) <= {"queue", "tenant", "outcome", "state", "scope", "name", "version"}
 
 
 def test_every_metric_is_documented_as_it_is():

@@ -184,6 +184,7 @@ class Caching:
             return Discarded(unfit(error, held, "invalid_payload"))
         answer = self._threads.ask(self._question(key, held))
         if isinstance(answer, Mine):
+            held.looked = "miss"
             # whoever completes the step has nothing but what is noted: another process, hours later
             return Started(codec.dumps({**child, "cached": key._asdict()}))
         return self._answered(held, answer) or started
@@ -222,11 +223,16 @@ class Caching:
     def _answered(held: Held, answer: Answer | None) -> Outcome | None:
         match answer:
             case Hit(value):
+                held.looked = "hit"
                 return Cached(value)
             case Busy(age=age):
+                held.looked = "wait"
                 return CacheWait(min(max(_SOONEST, age * _SHARE), _LATEST))
             case Mine():
+                held.looked = "miss"
                 held.makes = True
+            case None:
+                held.looked = "error"
         return None
 
     async def _aask(self, call: Call[Any]) -> Any:

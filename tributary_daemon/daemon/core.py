@@ -34,6 +34,7 @@ from tributary_daemon.daemon.isolation import Isolation
 from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
+from tributary_daemon.daemon.span_looks import SpanLooks
 from tributary_daemon.daemon.telling import Teller, awatched, watched
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
@@ -120,10 +121,15 @@ class ProcessCore:
         self._attempts = Attempts(
             self._runtime, Secrets(setup.secrets_dir), caching=self._caching, hooks=self._hooks
         )
-        self._isolation = Isolation(setup, self._attempts, self._runtime, self._board, watch=self._watch)
+        self._traced = tracing.start()
+        self._isolation = Isolation(
+            setup, self._attempts, self._runtime, self._board, watch=self._watch,
+            traceparent=lambda: None if self._traced is None else self._traced.traceparent(),
+        )  # fmt: skip
         run: Run = self._attempt
         arun: ARun = self._attempts.arun
-        for watcher in _watchers():
+        self._span_looks: SpanLooks | None = None
+        for watcher in self._watchers(setup):
             run, arun = watched(run, watcher), awatched(arun, watcher)
         self._crew = Crew(
             setup.slots,
@@ -202,6 +208,8 @@ class ProcessCore:
                 self._caching.close()
             if self._writer is not None:
                 self._writer.close()
+            if self._span_looks is not None:
+                self._span_looks.close()
             self._ended(self._reason)
 
     def _close_resources(self) -> None:
@@ -213,6 +221,16 @@ class ProcessCore:
             close_within(pool, self._patience, lambda: self._sign(False, None))
         if self._hooks is not None:
             self._hooks.close_within(self._patience)
+
+    def _watchers(self, setup: ProcessSetup) -> list[Watcher]:
+        """Return who wants to be told of each attempt; mostly nobody does."""
+        found: list[Watcher] = [Teller()] if subscribers.anybody() else []
+        if self._traced is None:
+            return found
+        if self._traced.spans is not None:
+            self._span_looks = SpanLooks(setup, self._traced.spans.tell)
+            self._traced = self._traced.noting(self._span_looks.note)
+        return [*found, self._traced]
 
     def _watch(self, held: Held) -> None:
         self._crew.watch(held)
@@ -244,10 +262,3 @@ class ProcessCore:
             self._thread.join(0.2)
         if self._thread.is_alive():
             self._ended(Exit.RETIRED)
-
-
-def _watchers() -> list[Watcher]:
-    """Return who wants to be told of each attempt; mostly nobody does."""
-    found: list[Watcher] = [Teller()] if subscribers.anybody() else []
-    traced = tracing.start()
-    return found if traced is None else [*found, traced]

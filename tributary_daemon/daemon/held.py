@@ -74,6 +74,7 @@ class Held(Lease):
         grouped: it has a slot of a concurrency group.
         resolved: its payload is that which its handler gets.
         cache_key: under which its result is kept; None for not at all.
+        looked: what the step cache answered: one of `measures.LOOKS`; None where it was not asked.
         makes: it makes the result that others may be waiting for.
         made: the result that it has committed itself, on the step's connection.
         item_key: of an item of a fan-out.
@@ -102,6 +103,7 @@ class Held(Lease):
     lines: LineBuffer | None = None
     ended_at: float | None = None
     cache_key: CacheKey | None = None
+    looked: str | None = None
     makes: bool = False
     made: str | None = None
     item_key: str | None = None

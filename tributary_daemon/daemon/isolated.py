@@ -36,7 +36,7 @@ from tributary_daemon.handlers.hooks import Host
 from tributary_daemon.hooks.loading import opened
 from tributary_daemon.model.outcome import Discarded, ErrorRecord
 from tributary_daemon.model.states import Kind
-from tributary_daemon.observers import logs
+from tributary_daemon.observers import logs, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,7 +144,12 @@ def main() -> None:
             keys=setup.ring,
         )
         hooks = opened(setup.hooks, Host(_url_of(setup), setup.label, "worker"))
-        outcome = _run(order, offer, Attempts(runtime, hooks=hooks), voice)
+        with tracing.adopted(order.traceparent) as sampled:
+            outcome = _run(order, offer, Attempts(runtime, hooks=hooks), voice)
+        if sampled:
+            # a collector that is away must not make the attempt late
+            voice.say(Closing(outcome, order.held.made))
+            tracing.flush()
         if hooks is not None:
             voice.say(Closing(outcome))
             hooks.close_within(_LAST_WORDS)

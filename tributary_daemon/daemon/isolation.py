@@ -68,6 +68,7 @@ class Isolation:
         runtime: takes the progress of isolated attempts.
         board: of the process.
         watch: holds such a suspect to its limits.
+        traceparent: returns that of the current span; None where nobody traces.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class Isolation:
         board: Board,
         *,
         watch: Callable[[Held], None],
+        traceparent: Callable[[], str | None],
     ) -> None:
         self._watch = watch
+        self._traceparent = traceparent
         self._unborn: Counter[str] = Counter()
         self._setup = setup
         self._attempts = attempts
@@ -96,7 +99,8 @@ class Isolation:
         memory = held.handler.memory if held.handler is not None else None
         asked = held.handler is not None and held.handler.isolation is not None
         # the handler is found again by its name over there: functions do not travel
-        order = Order(self._setup, replace(held, handler=None, place=None, lines=None), memory)
+        lease = replace(held, handler=None, place=None, lines=None)
+        order = Order(self._setup, lease, memory, self._traceparent())
         process = None if asked else self._reuse(order)
         if process is None:
             try:

@@ -42,6 +42,10 @@ OUTCOMES: Final = (
 )  # fmt: skip
 """Words of `store.leases.Ended`, and ``lost``: the token did not stand any more."""
 
+LOOKS: Final = ("hit", "miss", "wait", "error")
+"""What the step cache answered, for each of `SCOPES`; ``error``: nothing, or nothing of use."""
+SCOPES: Final = ("run", "global")
+
 _NOT_FAILED: Final = frozenset(
     {
         *("completed", "cached", "skipped", "released", "returned", "snoozed", "cache_wait"),
@@ -56,7 +60,13 @@ _FIRST_START: Final = 4
 _START_SUM: Final = _FIRST_START + len(FAST) + 1
 _FIRST_TRIP: Final = _START_SUM + 1
 _TRIP_SUM: Final = _FIRST_TRIP + len(FAST) + 1
-_PROCESS: Final = _TRIP_SUM + 1
+_FIRST_LOOK: Final = _TRIP_SUM + 1
+_PROCESS: Final = _FIRST_LOOK + len(SCOPES) * len(LOOKS)
+_LOOK: Final = {
+    (scope, answer): len(LOOKS) * row + at
+    for row, scope in enumerate(SCOPES)
+    for at, answer in enumerate(LOOKS)
+}
 
 # of each queue, from its first cell on: claims, outcomes, buckets and sum of waits, of executions
 _OUTCOME: Final = {word: 1 + at for at, word in enumerate(OUTCOMES)}
@@ -147,6 +157,8 @@ class Measures:
             counts[at + _OUTCOME[outcome]] += 1
             if held.started_at is not None:
                 self._ran(at, held, held.started_at)
+            if held.looked is not None:
+                self._looked(held, held.looked)
         for at in touched:
             self._write(at, at + _QUEUE)
         self._write(_FIRST_START, _START_SUM + 1)
@@ -158,6 +170,8 @@ class Measures:
         self._counts[at + _COMPLETED] += 1
         if held.started_at is not None:
             self._ran(at, held, held.started_at)
+        if held.looked is not None:
+            self._looked(held, held.looked)
         self._write(at, at + _QUEUE)
         self._write(_FIRST_START, _START_SUM + 1)
 
@@ -173,6 +187,13 @@ class Measures:
         """Tell how many leases are held now, how many connections were opened, outages begun so far."""
         cells = self._cells
         cells[_HELD], cells[_OPENED], cells[_OUTAGES] = leases, opened, outages
+
+    def _looked(self, held: Held, answer: str) -> None:
+        """Count what the step cache answered an attempt."""
+        scope = "global" if held.cache_key is None else held.cache_key.scope
+        at = _FIRST_LOOK + _LOOK[scope, answer]
+        self._counts[at] += 1
+        self._write(at, at + 1)
 
     def _ran(self, at: int, held: Held, started_at: float) -> None:
         """Count how long an attempt waited for its start, and how long it ran."""
@@ -271,6 +292,10 @@ class Sums:
     def trips(self) -> Distribution:
         """Round trips that wrote outcomes."""
         return _distribution(FAST, self.process, _FIRST_TRIP - _OPENED)
+
+    def looks(self) -> dict[tuple[str, ...], int]:
+        """Return how often the step cache gave which answer, by scope."""
+        return {key: self.process[_FIRST_LOOK - _OPENED + at] for key, at in _LOOK.items()}
 
     def claimed(self, queue: str) -> int:
         """Return how many attempts were claimed from a queue."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon import events
 from tributary_daemon.daemon import health
 from tributary_daemon.daemon.queue_looks import EVERY, QueueLooks
+from tributary_daemon.observers import otel_metrics
 from tributary_daemon.observers.metrics import MOST_QUEUES, MOST_TENANTS, OTHER, Histogram
 from tributary_daemon.store.tenants import TenantRow
 
@@ -65,6 +67,24 @@ class Metrics:
             yield
         finally:
             detach()
+
+    @contextmanager
+    def pushed(self, *, beside: bool, environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+        """Push them by OpenTelemetry while the block runs, if the standard variables ask for that.
+
+        Args:
+            beside: they are `attached` already, for who scrapes them.
+            environ: the variables.
+        """
+        if not otel_metrics.is_asked(environ):
+            yield
+            return
+        report = self._health.report
+        with (
+            nullcontext() if beside else self.attached(),
+            otel_metrics.pushing(self.values, (report.name, report.version), environ),
+        ):
+            yield
 
     def page(self) -> tuple[bytes, str]:
         """Return the page of one scrape, and its content type; takes a second and a bit at most."""
@@ -199,6 +219,7 @@ def _of_work(counts: Counts) -> _Found:
         "tributary_attempt_wait_seconds": {(queue,): _seconds(sums.waits(queue)) for queue in sums.queues},
         "tributary_attempt_start_delay_seconds": {(): _seconds(sums.starts)},
         "tributary_attempt_duration_seconds": {(queue,): _seconds(sums.runs(queue)) for queue in sums.queues},
+        "tributary_cache_lookups_total": {**sums.looks()},
         "tributary_exchange_duration_seconds": {(): _seconds(sums.trips)},
         "tributary_database_connections_total": {(): sums.opened},
     }

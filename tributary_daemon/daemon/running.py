@@ -50,9 +50,13 @@ def run(url: str, config: Config, options: WorkerOptions) -> int:
     """
     resolved = resolve(url, config, options)
     health = Health(resolved)
+    metrics = Metrics(resolved, health)
     end = subscribers.start(resolved.observers, strict=True)
     try:
-        with serving(options.health_listen, health, Metrics(resolved, health)):
+        with (
+            serving(options.health_listen, health, metrics),
+            metrics.pushed(beside=options.health_listen is not None),
+        ):
             return Supervisor(resolved, _child, health).run()
     finally:
         end()

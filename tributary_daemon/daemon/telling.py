@@ -48,7 +48,7 @@ class Watcher(Protocol):
     """Is told of attempts; what it raises would be the attempt's, so it raises nothing."""
 
     def begin(self, held: Held, /) -> Any:
-        """An attempt begins; return what `end` takes."""
+        """An attempt begins; return what `end` takes, None: nothing is to be told of its end."""
 
     def end(self, held: Held, outcome: Outcome | None, begun: Any, /) -> None:
         """It came to an outcome; None of one that was completed on the connection of its step."""
@@ -56,20 +56,27 @@ class Watcher(Protocol):
     def break_off(self, held: Held, begun: Any, /) -> None:
         """It was interrupted before it came to one."""
 
+    def passed(self, held: Held, /) -> None:
+        """A step of the engine's own came to an outcome; its beginning is not told."""
+
 
 def watched(run: Run, watcher: Watcher) -> Run:
-    """Return ``run`` with a watcher; the engine's own steps are not watched."""
+    """Return ``run`` with a watcher; of the engine's own steps it hears only that they have passed."""
 
     def told(held: Held) -> Outcome | None:
         if held.control:
-            return run(held)
+            passed = run(held)
+            watcher.passed(held)
+            return passed
         begun = watcher.begin(held)
         try:
             outcome = run(held)
         except BaseException:
-            watcher.break_off(held, begun)
+            if begun is not None:
+                watcher.break_off(held, begun)
             raise
-        watcher.end(held, outcome, begun)
+        if begun is not None:
+            watcher.end(held, outcome, begun)
         return outcome
 
     return told
@@ -83,9 +90,11 @@ def awatched(arun: ARun, watcher: Watcher) -> ARun:
         try:
             outcome = await arun(held)
         except BaseException:
-            watcher.break_off(held, begun)
+            if begun is not None:
+                watcher.break_off(held, begun)
             raise
-        watcher.end(held, outcome, begun)
+        if begun is not None:
+            watcher.end(held, outcome, begun)
         return outcome
 
     return told
@@ -106,6 +115,9 @@ class Teller:
     def break_off(self, held: Held, begun: float) -> None:
         """Say that it was interrupted."""
         self.end(held, Released("interrupted"), begun)
+
+    def passed(self, held: Held) -> None:
+        """Say nothing: it is no attempt of anybody's handler."""
 
 
 def event_of(held: Held, outcome: Outcome | None, seconds: float) -> AttemptEvent:

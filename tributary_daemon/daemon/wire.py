@@ -27,11 +27,19 @@ _LENGTH: Final = struct.Struct("!I")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the isolated process is to do."""
+    """What the isolated process is to do.
+
+    Attributes:
+        setup: of the process that holds the lease.
+        held: the lease.
+        memory: bytes that it may take; None for any number.
+        traceparent: of the span that is to be current; None where nobody traces.
+    """
 
     setup: ProcessSetup
     held: Held
     memory: int | None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ CATALOGUE: Final = (
     Metric("tributary_attempt_wait_seconds", "histogram", "From ready to claimed.", QUEUE),
     Metric("tributary_attempt_start_delay_seconds", "histogram", "From claimed to started."),
     Metric("tributary_attempt_duration_seconds", "histogram", "From started to ended.", QUEUE),
+    Metric("tributary_cache_lookups_total", "counter", "Answers of the step cache.", ("scope", "outcome")),
     Metric("tributary_exchange_duration_seconds", "histogram", "Round trips that write outcomes."),
     Metric("tributary_database_up", "gauge", "1 while the database answers the supervisor's beats."),
     Metric("tributary_database_connections_total", "counter", "Connections opened to claim and finish."),

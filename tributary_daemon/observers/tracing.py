@@ -11,16 +11,22 @@ import random
 import re
 import sys
 import threading
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from zlib import crc32
 
 from tributary_daemon import events
 from tributary_daemon.events import Event
 from tributary_daemon.model.outcome import CacheWait, Completed, Crashed, Discarded, Failed, Recorded
+from tributary_daemon.observers.run_spans import RunSpans
+from tributary_daemon.observers.span_contexts import remote, unsampled
+from tributary_daemon.observers.span_ids import GivenIds, span_of_step, trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tributary_daemon.engine.lease import Lease
     from tributary_daemon.model.outcome import Outcome
@@ -33,6 +39,8 @@ _SWITCHES: Final = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 )
 _LAST_WORDS: Final = 5.0
+# last digits of flags whose lowest bit is set
+_SAMPLED: Final = "13579bdf"
 _RATIO: Final = re.compile(
     r"(?:ParentBased\{root:)?(?:TraceIdRatioBased\{(?P<rate>[0-9.eE+-]+)\}|AlwaysO(?P<on>n|ff)Sampler)"
 )
@@ -48,57 +56,107 @@ class TracingFailed(Event):
 
 
 class Begun(NamedTuple):
-    """An attempt that is traced: its span, if it is sampled, and what restores the context before it."""
+    """An attempt that is traced: its span, and what restores the context before it."""
 
     span: Any
     token: Any
 
 
 class Tracing:
-    """Spans of attempts.
+    """Spans of attempts, and of the steps and runs that end with them.
 
     Args:
         tracer: makes them.
-        rate: how many of the attempts whose work carries no trace begin one; 1.0 leaves that to the tracer.
+        rate: how many of the works that carry no trace begin one; 1.0 leaves that to the tracer.
+
+    Attributes:
+        spans: makes those of steps and runs; None where the tracer is none of the SDK, whose ids cannot be
+            given: attempts are children of the submit then.
+        note: called for each attempt of a sampled run that has ended.
     """
 
     def __init__(self, tracer: Any, rate: float = 1.0) -> None:
         self._tracer = tracer
         self._rate = rate
+        self._below = int(rate * 2**32)
         self._trace: Any = import_module("opentelemetry.trace")
         context: Any = import_module("opentelemetry.context")
         self._attach, self._detach, self._current = context.attach, context.detach, context.get_current
         self._root = context.Context()
+        self.note: Callable[[Any], None] | None = None
         # one for all that are not sampled: what these start is not, either, and making it costs nothing
         self._unsampled = self._context(random.getrandbits(128) or 1, random.getrandbits(64) or 1, 0)
+        self._passing = unsampled(self._trace)
+        self._context_type = context.Context
+        (self._key,) = self._unsampled
+        self.spans: RunSpans | None = None
+        ids = getattr(tracer, "id_generator", None)
+        if ids is not None and hasattr(tracer, "sampler"):
+            given = ids if isinstance(ids, GivenIds) else GivenIds(ids)
+            tracer.id_generator = given
+            self.spans = RunSpans(tracer, self._trace, given, self._read, self._has)
+
+    def noting(self, note: Callable[[Any], None]) -> Self:
+        """Return the same, with ``note`` called for each attempt of a sampled run that has ended."""
+        new = copy(self)
+        new.note = note
+        return new
 
     def begin(self, lease: Lease) -> Begun | None:
-        """Make the span of an attempt the current one; None where it begins no trace."""
+        """Make the span of an attempt the current one; None where it is not sampled."""
         ids = lease.correlation
-        if ids is None or ids.traceparent is None:
-            if random.random() >= self._rate:  # noqa: S311 - sampling
+        traceparent = None if ids is None else ids.traceparent
+        in_run = lease.ordinal and self.spans is not None
+        if traceparent is not None:
+            if traceparent[-1] not in _SAMPLED:
                 # it stays, as what threads and tasks of handlers are in between
-                if self._current() is not self._unsampled:
-                    self._attach(self._unsampled)
+                self._attach(self._context_type({self._key: self._passing(traceparent)}))
                 return None
-            parent = self._root
+            trace_id = int(traceparent[3:35], 16)
+        elif not self._begins(lease.run_id) if in_run else random.random() >= self._rate:  # noqa: S311 - sampling
+            if self._current() is not self._unsampled:
+                self._attach(self._unsampled)
+            return None
         else:
-            _, trace_id, span_id, flags = ids.traceparent.split("-")
-            parent = self._context(int(trace_id, 16), int(span_id, 16), int(flags, 16))
-            if not int(flags, 16) & 1:
-                return Begun(None, self._attach(parent))
+            trace_id = trace_of(lease.run_id)
+        if in_run:
+            step = span_of_step(lease.run_id, lease.ordinal, lease.attempt_base)
+            parent = self._context(trace_id, step, 1)
+        else:
+            parent = self._root if traceparent is None else self._read(traceparent)
         span = self._tracer.start_span(
             f"attempt {lease.name}", parent, self._trace.SpanKind.CONSUMER, _attributes(lease)
         )
         return Begun(span, self._attach(self._trace.set_span_in_context(span, parent)))
+
+    def passed(self, lease: Lease) -> None:
+        """A step of the engine's own has come to an outcome: with it may end what has a span."""
+        if self.note is not None and self._has(
+            lease.run_id, None if lease.correlation is None else lease.correlation.traceparent
+        ):
+            self.note(lease)
+
+    def traceparent(self) -> str:
+        """Return the current span as W3C Trace Context writes it."""
+        context = self._trace.get_current_span().get_span_context()
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
+
+    def _has(self, run_id: str, traceparent: str | None) -> bool:
+        """Return whether a run is sampled: all processes say the same."""
+        return self._begins(run_id) if traceparent is None else traceparent[-1] in _SAMPLED
+
+    def _begins(self, run_id: str) -> bool:
+        """Return whether a run that carries no trace begins one."""
+        if self._rate < 1.0:
+            return crc32(run_id.encode()) < self._below
+        decided = self._tracer.sampler.should_sample(self._root, trace_of(run_id), "run")
+        return bool(decided.decision.is_sampled())
 
     def end(self, lease: Lease, outcome: Outcome | None, begun: Begun | None) -> None:
         """End the span of an attempt, with its outcome."""
         if begun is None:
             return
         self._detach(begun.token)
-        if begun.span is None:
-            return
         inner = outcome.outcome if isinstance(outcome, Recorded) else outcome
         begun.span.set_attribute("tributary.outcome", _word(inner, lease))
         match inner:
@@ -109,20 +167,27 @@ class Tracing:
                 begun.span.add_event("exception", fields)
                 begun.span.set_status(self._trace.StatusCode.ERROR, error.message[:200])
         begun.span.end()
+        if lease.ordinal and self.note is not None:
+            self.note(lease)
 
     def break_off(self, _lease: Lease, begun: Begun | None) -> None:
         """End the span of an attempt that came to no outcome of its own."""
-        if begun is None:
-            return
-        self._detach(begun.token)
-        if begun.span is not None:
+        if begun is not None:
+            self._detach(begun.token)
             begun.span.set_attribute("tributary.outcome", "interrupted")
             begun.span.end()
 
+    def _read(self, traceparent: str) -> Any:
+        """Return the context of a remote span; the root, of one whose id is zero."""
+        context = remote(self._trace, traceparent)
+        return self._in_context(context) if context.span_id else self._root
+
     def _context(self, trace_id: int, span_id: int, flags: int) -> Any:
         trace = self._trace
-        context = trace.SpanContext(trace_id, span_id, True, trace.TraceFlags(flags))
-        return trace.set_span_in_context(trace.NonRecordingSpan(context), self._root)
+        return self._in_context(trace.SpanContext(trace_id, span_id, True, trace.TraceFlags(flags)))
+
+    def _in_context(self, context: Any) -> Any:
+        return self._trace.set_span_in_context(self._trace.NonRecordingSpan(context), self._root)
 
 
 def _word(outcome: Outcome | None, lease: Lease) -> str:
@@ -231,13 +296,38 @@ def _exporter(name: str) -> Any:
     return points[name].load()
 
 
+@contextmanager
+def adopted(traceparent: str | None) -> Iterator[bool]:
+    """Make a span of another process the current one of this thread; yield whether it is sampled.
+
+    Args:
+        traceparent: of the span; None for none.
+    """
+    sampled = traceparent is not None and traceparent[-1] in _SAMPLED
+    if sampled:
+        # so that spans of the handler's own are written from here
+        start()
+    trace: Any = sys.modules.get("opentelemetry.trace")
+    if traceparent is None or trace is None:
+        yield False
+        return
+    with trace.use_span(trace.NonRecordingSpan(remote(trace, traceparent))):
+        yield sampled
+
+
 def flush() -> None:
     """Write out the spans of this process that have ended, within five seconds: it is about to end."""
-    if not _providers:
+    providers = list(_providers)
+    trace: Any = sys.modules.get("opentelemetry.trace")
+    used = None if trace is None else trace.get_tracer_provider()
+    # one that a module of handlers has set up
+    if used not in providers and hasattr(used, "force_flush"):
+        providers.append(used)
+    if not providers:
         return
 
     def write() -> None:
-        for provider in _providers:
+        for provider in providers:
             provider.force_flush(int(_LAST_WORDS * 1000))
 
     # an exporter may wait for a collector that does not answer for longer than it is allowed to
