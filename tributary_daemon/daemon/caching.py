@@ -182,6 +182,7 @@ class Caching:
             return Discarded(unfit(error, held, "expression"))
         except InvalidInput as error:
             return Discarded(unfit(error, held, "invalid_payload"))
+        held.cache_key = key
         answer = self._threads.ask(self._question(key, held))
         if isinstance(answer, Mine):
             held.looked = "miss"
