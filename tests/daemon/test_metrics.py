@@ -309,7 +309,7 @@ def test_the_page_is_what_prometheus_expects(desk, crew, scrape):
         if family.type == "histogram":
             check_histogram(family)
     labels = {name for _, found in page.samples for name, _ in found}
-    assert labels <= {"queue", "outcome", "state", "name", "version", "le"}
+    assert labels <= {"queue", "outcome", "state", "scope", "name", "version", "le"}
     assert scrape.ask(worker, method="HEAD")[:2] == (200, "")
     assert scrape.ask(worker, method="POST")[0] == 405
     for path in ("/metrics/", "/metric", "/metrics/../healthz", "/%6detrics"):
