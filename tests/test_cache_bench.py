@@ -6,7 +6,6 @@ import pytest
 from pydantic import BaseModel
 
 from tributary_daemon import Workflow, handler
-from tributary_daemon.errors import InvalidWorkflow
 from tributary_daemon.testing import Bench
 
 calls: list[str] = []
@@ -65,13 +64,6 @@ def test_a_skipped_step_asks_nobody_and_undo_is_done_each_time(bench):
     for _ in range(2):
         assert bench.run(flow).state == "failed"
     assert calls == ["do", "undo", "undo"]
-
-
-def test_a_sub_workflow_as_a_whole_is_refused(bench, tmp_path):
-    path = tmp_path / "flow.yaml"
-    path.write_text("steps: {a: {workflow: t.other.v1, cache: {scope: run}}}\n")
-    with pytest.raises(InvalidWorkflow, match="of a sub-workflow cannot be executed yet"):
-        bench.run(path)
 
 
 def test_who_goes_past_the_cache_does_so_in_sub_workflows_too(bench, tmp_path):

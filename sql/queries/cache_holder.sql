@@ -1,5 +1,4 @@
--- Whether who fills an entry of the step cache is still at it: an attempt under that lease, which runs or has just completed, or the step whose
--- attempt has started a child run: while it waits for that, and until it has completed. Its seq was another one before the child run's end.
+-- Whether who fills an entry of the step cache is still at it: an attempt under that lease, which runs or has just completed, or the step whose attempt has started a child run: while it waits for that, and until it has completed. Its seq was another one before the child run's end.
 -- Locks: none.
 -- Index: steps_pkey.
 -- Caller: store.cache.holders.lives

@@ -1,5 +1,4 @@
--- What has ended together with these attempts: their steps, those that their ends ended, and runs; to make spans of. A finish of a run is
--- alone in its time (clock() is read below the lock of the run), so rows with one finished_at were ended by one finish.
+-- What has ended together with these attempts: their steps, those that their ends ended, and runs; to make spans of. A finish of a run is alone in its time (clock() is read below the lock of the run), so rows with one finished_at were ended by one finish.
 -- Locks: none.
 -- Index: steps_pkey, runs_pkey, attempts_pkey, correlations_pkey.
 -- Caller: store.spans.ended

@@ -118,7 +118,11 @@ def test_a_loop_does_not_wait_for_the_store(threads):
 
 @pytest.mark.parametrize(("age", "delay"), [(0.0, 0.1), (4.0, 1.0), (600.0, 5.0)])
 def test_who_waits_looks_again_the_later_the_longer_it_takes(age, delay):
-    assert caching._answered(None, Busy(None, age)).delay == delay
+    class Lease:
+        looked = None
+
+    assert caching._answered(Lease, Busy(None, age)).delay == delay
+    assert Lease.looked == "wait"
 
 
 def test_answers_become_outcomes():
@@ -126,7 +130,8 @@ def test_answers_become_outcomes():
         makes = False
 
     assert caching._answered(Lease, Hit("1")).result == "1"
+    assert Lease.looked == "hit"
     assert caching._answered(Lease, None) is None
-    assert not Lease.makes
+    assert (Lease.looked, Lease.makes) == ("error", False)
     assert caching._answered(Lease, Mine()) is None
-    assert Lease.makes
+    assert (Lease.looked, Lease.makes) == ("miss", True)

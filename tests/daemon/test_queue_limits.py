@@ -46,7 +46,9 @@ class Database:
     def _rows(self, claim):
         queue = next(iter(claim.lanes)).queue
         given = claim.most if queue == "free" else min(claim.most, self.gives)
-        return [(None, None, n, None, None, None, queue, *[None] * 7, 0, "") for n in range(given)]
+        return [
+            (None, None, n, None, None, None, queue, *[None] * 7, 0, "", *[None] * 4) for n in range(given)
+        ]
 
 
 def limited(opens_in=0.0):

@@ -29,7 +29,7 @@ WRONG = {
     "the run counts no step": ("settle_one", "remaining = r.remaining - 1", "remaining = r.remaining"),
     "a child is counted by one": ("write_decisions", "greatest(s.unmet - child.n, 0)", "s.unmet"),
     "the run counts no failure": ("count_runs", "failed = r.failed + ended.failed,", "failed = r.failed,"),
-    "a silent process claims": ("claim_leases", "interval '10 seconds'", "interval '10 days'"),
+    "a silent process claims": ("know_caller", "interval '10 seconds'", "interval '10 days'"),
 }
 
 

@@ -128,13 +128,13 @@ class Caching:
         """
         if held.cache_key is None:
             return None
-        return self._answered(held, self._threads.ask(self._question(held.cache_key, held)))
+        return _answered(held, self._threads.ask(self._question(held.cache_key, held)))
 
     async def alook(self, held: Held) -> Outcome | None:
         """Do the same without blocking the running loop."""
         if held.cache_key is None:
             return None
-        return self._answered(held, await self._aask(self._question(held.cache_key, held)))
+        return _answered(held, await self._aask(self._question(held.cache_key, held)))
 
     def keep(self, held: Held, outcome: Outcome | None) -> None:
         """Keep what an attempt led to if it completed, else let others make the result.
@@ -188,7 +188,7 @@ class Caching:
             held.looked = "miss"
             # whoever completes the step has nothing but what is noted: another process, hours later
             return Started(codec.dumps({**child, "cached": key._asdict()}))
-        return self._answered(held, answer) or started
+        return _answered(held, answer) or started
 
     def _hidden(self, key: CacheKey) -> CacheKey:
         if self._keys is None:
@@ -220,22 +220,6 @@ class Caching:
             return lambda lookup: lookup.store.give_up(key, holder)
         return _keeping(held, key, holder, outcome.result)
 
-    @staticmethod
-    def _answered(held: Held, answer: Answer | None) -> Outcome | None:
-        match answer:
-            case Hit(value):
-                held.looked = "hit"
-                return Cached(value)
-            case Busy(age=age):
-                held.looked = "wait"
-                return CacheWait(min(max(_SOONEST, age * _SHARE), _LATEST))
-            case Mine():
-                held.looked = "miss"
-                held.makes = True
-            case None:
-                held.looked = "error"
-        return None
-
     async def _aask(self, call: Call[Any]) -> Any:
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
@@ -256,6 +240,22 @@ class Caching:
             self._threads.leave(call)
             raise
         return call.answer
+
+
+def _answered(held: Held, answer: Answer | None) -> Outcome | None:
+    match answer:
+        case Hit(value):
+            held.looked = "hit"
+            return Cached(value)
+        case Busy(age=age):
+            held.looked = "wait"
+            return CacheWait(min(max(_SOONEST, age * _SHARE), _LATEST))
+        case Mine():
+            held.looked = "miss"
+            held.makes = True
+        case None:
+            held.looked = "error"
+    return None
 
 
 def _keeping(held: Held, key: CacheKey, holder: Holder, value: str) -> Callable[[CacheLookup], bool]:
