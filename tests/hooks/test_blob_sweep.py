@@ -13,7 +13,7 @@ import pytest
 from tributary_daemon import Worker, app, handler
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.hooks.blob import Blob
-from tributary_daemon.hooks.blob_sweep import sweep
+from tributary_daemon.hooks.blob_sweep import claim, owner, sweep
 from tributary_daemon.sealing import sources
 
 LONG = "long " * 100
@@ -133,7 +133,8 @@ def test_all_that_the_database_holds_is_looked_through(blob, files, swept, datab
     files(age=2 * 86_400)
     assert swept("--dry-run") == {"objects": 1, "bytes": 902, "kept": 3, "young": 0, "dry_run": True}
     assert len(files()) == 4
-    assert swept()["objects"] == 1
+    assert "whose objects" in swept(code=8)
+    assert swept("--claim")["objects"] == 1
     assert swept()["objects"] == 0
     with app.Client(database, hooks=[blob]) as client:
         assert client.get(work.id).result == {"again": LONG, "more": "m" * 300}
@@ -151,7 +152,7 @@ def test_what_is_encrypted_is_looked_into_or_nothing_is_removed(blob, files, swe
         work = client.submit("sweep.nobody.v1", {"text": LONG}).id
     monkeypatch.delenv("TRIB_ENCRYPTION_KEYS")
     files(age=2 * 86_400)
-    assert "nothing is removed" in swept(code=8)
+    assert "nothing is removed" in swept("--claim", code=8)
     assert swept(TRIB_ENCRYPTION_KEYS=key)["kept"] == 1
     monkeypatch.setenv("TRIB_ENCRYPTION_KEYS", key)
     with app.Client(database, hooks=[blob]) as client:
@@ -162,6 +163,21 @@ def test_what_cannot_be_seen_as_a_whole_is_not_swept(swept, trib, tmp_path):
     assert "an hour at least" in swept("--older-than", "5m", code=2)
     assert "belongs to one tenant" in swept("--tenant", "acme", code=8)
     assert "cannot be looked through" in swept(code=8, TRIB_CACHE="memory")
-    assert swept("--cache-purged", TRIB_CACHE="memory")["objects"] == 0
+    assert "leave it out" in swept("--claim", "--dry-run", code=2)
+    assert swept("--claim", "--cache-purged", TRIB_CACHE="memory")["objects"] == 0
     (tmp_path / "trib.toml").write_text("")
     assert "no hook `blob` is configured" in swept(code=8)
+
+
+def test_what_belongs_to_another_database_is_left_alone(blob, files, swept, tmp_path):
+    blob.store("", LONG)
+    claim(blob, "4711/16384")
+    files(age=2 * 86_400)
+    assert "belong to another database" in swept(code=8)
+    assert swept("--dry-run")["objects"] == 1
+    assert owner(blob) == "4711/16384"
+    (tmp_path / "blobs" / "owner.json").write_text("[]")
+    assert "is not what a sweep has written" in swept(code=8)
+    assert swept("--claim")["objects"] == 1
+    assert swept()["objects"] == 0
+    assert owner(blob) not in {None, "4711/16384"}

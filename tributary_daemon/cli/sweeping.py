@@ -8,10 +8,11 @@ from tributary_daemon.cli import failures
 from tributary_daemon.config.values import OFF
 from tributary_daemon.errors import EncryptionError, NotPossible
 from tributary_daemon.hooks.blob import KEY, Blob
-from tributary_daemon.hooks.blob_sweep import Swept, sweep
+from tributary_daemon.hooks.blob_sweep import Swept, claim, owner, sweep
 from tributary_daemon.hooks.loading import make
 from tributary_daemon.sealing.sources import ring_of
 from tributary_daemon.store import membership, references
+from tributary_daemon.store.cache.namespaced import identity
 from tributary_daemon.store.cache.opening import POSTGRES
 from tributary_daemon.store.db import connect
 from tributary_daemon.store.migrations import ensure_schema
@@ -24,8 +25,17 @@ if TYPE_CHECKING:
     from tributary_daemon.config import Config
 
 
-def sweep_blobs(config: Config, before: datetime, *, cache_purged: bool, dry_run: bool) -> dict[str, Any]:
+def sweep_blobs(
+    config: Config, before: datetime, *, cache_purged: bool, claimed: bool, dry_run: bool
+) -> dict[str, Any]:
     """Remove what nothing refers to; return what was found, as `Swept.to_json`.
+
+    Args:
+        config: its hooks, its database.
+        before: what was written later stays.
+        cache_purged: a step cache outside of PostgreSQL is empty.
+        claimed: the objects belong to this database, whoever they belonged to.
+        dry_run: only count.
 
     Raises:
         NotPossible: there is no such hook, or not all references can be seen from here.
@@ -57,9 +67,33 @@ def sweep_blobs(config: Config, before: datetime, *, cache_purged: bool, dry_run
             except EncryptionError as error:
                 raise NotPossible(f"nothing is removed: {error.message}", hint=error.hint) from error
 
+        if not dry_run:
+            _own(blobs, identity(connection), claimed=claimed)
         found = Swept(dry_run=dry_run)
         for blob in blobs:
             found += sweep(blob, texts, before, dry_run=dry_run)
     finally:
         connection.close()
     return found.to_json()
+
+
+def _own(blobs: list[Blob], database: str, *, claimed: bool) -> None:
+    """Make sure that all these objects belong to a database: another one's references are not seen here.
+
+    Raises:
+        NotPossible: they do not, or nobody knows.
+    """
+    for blob in blobs:
+        known = None if claimed else owner(blob)
+        if claimed:
+            claim(blob, database)
+        elif known is None:
+            raise NotPossible(
+                f"whose objects are at {blob.url} is not known: another database there would lose its own",
+                hint="make sure that this database alone uses the url, then once: trib blobs sweep --claim",
+            )
+        elif known != database:
+            raise NotPossible(
+                f"the objects at {blob.url} belong to another database, which may refer to them",
+                hint="give each database its own url; if this one was moved or restored: --claim",
+            )

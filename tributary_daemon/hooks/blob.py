@@ -39,6 +39,9 @@ class Blob(Hook):
         limit: longest JSON of a value that is taken in, and of all that is read back at once.
         storage: options of the file system, as fsspec has them.
 
+    Attributes:
+        url: as given.
+
     Raises:
         ConfigError: an option does not fit, or a package is missing.
     """
@@ -53,7 +56,7 @@ class Blob(Hook):
         limit: int | str = "64MiB",
         storage: Mapping[str, Any] | None = None,
     ) -> None:
-        self._url = option("url", url, values.text)
+        self.url = option("url", url, values.text)
         self._threshold = option("threshold", threshold, values.size)
         self._limit = self.largest = option("limit", limit, values.size)
         self._storage = dict(storage or {})
@@ -118,14 +121,14 @@ class Blob(Hook):
 
     def _connect(self) -> tuple[Any, str]:
         try:
-            system, root = import_module("fsspec.core").url_to_fs(self._url, **self._storage)
+            system, root = import_module("fsspec.core").url_to_fs(self.url, **self._storage)
         except ImportError as error:
             raise ConfigError(
                 f"url: {error}",
                 hint="pip install 'tributary-daemon[blob]', and the package of its file system",
             ) from error
         except (ValueError, TypeError) as error:
-            raise ConfigError(f"url: {self._url} cannot be used: {error}") from error
+            raise ConfigError(f"url: {self.url} cannot be used: {error}") from error
         return system, root.rstrip("/")
 
     def _place(self, tenant: str, digest: str) -> tuple[Any, str]:
@@ -153,7 +156,7 @@ class Blob(Hook):
             data = bytes(system.cat_file(path))
         except FileNotFoundError as error:
             raise InvalidInput(
-                f"blob {digest} is not at {self._url}", hint="was it removed, or is the url another one here?"
+                f"blob {digest} is not at {self.url}", hint="was it removed, or is the url another one here?"
             ) from error
         if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
             raise InvalidInput(

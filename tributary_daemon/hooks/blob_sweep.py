@@ -7,6 +7,7 @@ that is on its way into the database is safe as long as that takes less time tha
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # also where it stands in a text within a text
 _REFERENCE: Final = re.compile(r"sha256[\\\"]+:\s*[\\\"]+([0-9a-f]{64})")
+_OWNER: Final = "owner.json"
 # an object, or what is left of one by a process that died while it wrote
 _NAME: Final = re.compile(r"/([0-9a-f]{64})\.json(\.\d+\.\d+)?$")
 
@@ -55,6 +57,28 @@ class Swept:
             objects=self.objects + other.objects, bytes=self.bytes + other.bytes, kept=self.kept + other.kept,
             young=self.young + other.young, dry_run=self.dry_run,
         )  # fmt: skip
+
+
+def owner(blob: Blob) -> str | None:
+    """Return the database to which objects belong, by its identity; None while none has claimed them."""
+    system, root = blob.files()
+    system.invalidate_cache()
+    try:
+        return str(json.loads(bytes(system.cat_file(f"{root}/{_OWNER}")))["database"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotPossible(
+            f"{root}/{_OWNER} is not what a sweep has written there",
+            hint="find out who did; --claim writes it anew",
+        ) from error
+
+
+def claim(blob: Blob, database: str) -> None:
+    """Note to which database objects belong: others remove none of them."""
+    system, root = blob.files()
+    system.makedirs(root, exist_ok=True)
+    system.pipe_file(f"{root}/{_OWNER}", json.dumps({"database": database}).encode())
 
 
 class _Object(NamedTuple):

@@ -34,13 +34,14 @@ def blobs() -> None:
     epilog="""\b
 Examples:
   trib blobs sweep --dry-run
+  trib blobs sweep --claim
   trib blobs sweep --older-than 7d
 
 Every hook blob that is configured here is gone through, and all that the database holds. What was
 written within the given time stays: it may be on its way into the database. Work that is pruned
-leaves its objects behind: sweep after it. Databases that share a url remove each other's objects:
-give each its own. If something is encrypted with a key that is not here,
-nothing is removed.""",
+leaves its objects behind: sweep after it. Objects belong to one database, which claims them with its
+first sweep; others remove none. If something is encrypted with a key that is not here, nothing is
+removed.""",
 )
 @click.option(
     "--older-than",
@@ -55,14 +56,24 @@ nothing is removed.""",
     is_flag=True,
     help="Also where the step cache is not in PostgreSQL: you have just purged it.",
 )
+@click.option(
+    "--claim",
+    "claimed",
+    is_flag=True,
+    help="The objects belong to this database alone: said once, or when it was moved.",
+)
 @click.option("--dry-run", is_flag=True, help="Count what would go, remove nothing.")
 @output_option
-def sweep(*, older_than: float, cache_purged: bool, dry_run: bool, output: str) -> int:
+def sweep(*, older_than: float, cache_purged: bool, claimed: bool, dry_run: bool, output: str) -> int:
     """Remove objects that nothing refers to any more."""
     if older_than < _YOUNGEST:
         raise click.UsageError("--older-than: an hour at least, as values may be on their way")
     before = datetime.now(UTC) - timedelta(seconds=older_than)
-    found = late("sweeping:sweep_blobs")(settings(), before, cache_purged=cache_purged, dry_run=dry_run)
+    if claimed and dry_run:
+        raise click.UsageError("--claim and --dry-run: a count needs no claim, leave it out")
+    found = late("sweeping:sweep_blobs")(
+        settings(), before, cache_purged=cache_purged, claimed=claimed, dry_run=dry_run
+    )
     show(View(found, [], lambda: [_block(found)]), output)
     return failures.COMPLETED
 
