@@ -39,7 +39,7 @@ def test_a_small_fleet_is_seen_at_rest_and_at_work(server):
     assert rest.counts["claim"] == rest.counts["rows"] == rest.heard == 0
     assert submits.heard > submits.counts["rows"] > 0
     assert submits.counts["claim"] + submits.counts["finish and claim"] >= submits.counts["rows"]
-    assert steps.counts["rows"] > 20
+    assert steps.counts["rows"] > 5
     for one in seen.values():
         assert one.figures.commits > 0
         assert one.figures.cpu >= 0

@@ -189,6 +189,8 @@ def test_both_ways_claim_the_same_where_there_is_room_for_all(connection, histor
         for operation in history:
             done = [item for item in world.held if item.name == kit.NAME and stands(connection, item)]
             if done:
+                # what is due becomes available now, not with one of the two alone
+                kit.everywhere(connection, "promote", 500)
                 before = kit.scalar(connection, "select max(seq) from tributary.steps")
                 with connection.transaction(force_rollback=True):
                     world.process.finish(done)

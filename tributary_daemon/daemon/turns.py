@@ -82,14 +82,15 @@ class Turns:
         for claiming in self.claimings:
             claiming.hurry()
         self.again()
+        if not self._alone:
+            self._scout_at = min(self._scout_at, max(time.monotonic(), self._hurried_at))
 
     def again(self) -> None:
-        """Look once more."""
+        """Look once more; with several shards when a scout is due, which what was in vain puts off."""
         if self._alone:
             self.claimings[0].more = True
         else:
             self._asked = True
-            self._scout_at = min(self._scout_at, max(time.monotonic(), self._hurried_at))
 
     def ask(self) -> None:
         """A claim came back short: look when it is time."""
