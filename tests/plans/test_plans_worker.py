@@ -164,6 +164,17 @@ def test_finishing_the_sides_of_a_fan(look):
     assert look.first_pages(leases._FINISH, *params) < 8_000
 
 
+@pytest.mark.parametrize(("name", "count", "most"), [("w.live.v1", CLAIMED, 30_000), ("w.fan.v1", 1, 60_000)])
+@pytest.mark.parametrize("lane", ["long", "unused"])
+def test_going_on_with_what_is_released(look, name, count, most, lane):
+    """Over the long lane, where much waits, and over one that holds nothing."""
+    found, params = step_batch(look, name, count)
+    assert found == count
+    lanes = (["default"], [0 if lane == "long" else 7], [""], [0])
+    claim = (0, params[1], *lanes, [NAME], CLAIMED)
+    assert look.first_pages(leases._EXCHANGE, *leases._exchange_params(params, claim)) < most
+
+
 def test_rescuing_what_a_dead_process_held(look):
     look.connection.execute(
         "update tributary.processes set beat_at = clock_timestamp() - interval '1 minute' where process_id = %s",
