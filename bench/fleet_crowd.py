@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.store import membership, session
 from tributary_daemon.store.db import connect
-from tributary_daemon.store.leases import Ended, Leases
+from tributary_daemon.store.finishes import Ended
+from tributary_daemon.store.leases import Leases
 from tributary_daemon.store.membership import Vitals
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import pytest
 from tests.plans.filling import HELD, LATE, NAME
 from tests.store import protocol_kit as kit
 from tributary_daemon.store import leases
+from tributary_daemon.store.finishes import Finish, exchange_params
 
 CLAIMED = 100
 LANES = "select array_agg(queue), array_agg(priority), array_agg(tenant_id), array_agg(first_seq) from (select * from tributary.find_lanes(0::smallint, '{default}') order by priority desc limit 64) as l"
@@ -172,7 +173,7 @@ def test_going_on_with_what_is_released(look, name, count, most, lane):
     assert found == count
     lanes = (["default"], [0 if lane == "long" else 7], [""], [0])
     claim = (0, params[1], *lanes, [NAME], CLAIMED)
-    assert look.first_pages(leases._EXCHANGE, *leases._exchange_params(params, claim)) < most
+    assert look.first_pages(leases._EXCHANGE, *exchange_params(Finish(*params), claim)) < most
 
 
 def test_rescuing_what_a_dead_process_held(look):

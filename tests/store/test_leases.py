@@ -12,8 +12,9 @@ from tests.store import protocol_kit as kit
 from tributary_daemon.errors import NotPossible
 from tributary_daemon.store import db
 from tributary_daemon.store import leases as module
+from tributary_daemon.store.finishes import Ended
 from tributary_daemon.store.lanes import ClaimRequest, Lane
-from tributary_daemon.store.leases import Ended, Leases
+from tributary_daemon.store.leases import Leases
 
 pytestmark = pytest.mark.one_shard("an exchange is of one shard")
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings
 
 from tests.store import protocol_kit as kit
-from tests.store import special_runs
 from tests.store.protocol_tables import set_clock
-from tests.store.test_random_runs import HISTORIES, World
+from tests.store.test_random_runs import World, emptied, of_worlds
 from tests.store.test_settle_one import RUNS, stands
 
 pytestmark = pytest.mark.one_shard("an exchange is of one shard")
@@ -175,15 +173,10 @@ def test_both_ways_claim_the_same_where_there_is_room_for_all(connection, histor
     handed_on = 0
 
     @settings(max_examples=max(60, histories // 2), deadline=None, suppress_health_check=list(HealthCheck))
-    @given(
-        specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),
-        child=special_runs.workflows(children=False), fan=special_runs.FANS, history=HISTORIES,
-    )  # fmt: skip
+    @of_worlds
     def run(specs, child, fan, history):
         nonlocal handed_on
-        connection.execute("reset tributary.fake_now")
-        for table in special_runs.TABLES:
-            connection.execute(f"delete from tributary.{table}")
+        emptied(connection)
         set_clock(connection, 0)
         world = World(connection, specs, child, fan)
         for operation in history:

@@ -44,6 +44,19 @@ HISTORIES = st.lists(
 )
 
 
+of_worlds = given(
+    specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),
+    child=special_runs.workflows(children=False), fan=special_runs.FANS, history=HISTORIES,
+)  # fmt: skip
+
+
+def emptied(connection):
+    """Take away what the world before has left behind."""
+    connection.execute("reset tributary.fake_now")
+    for table in special_runs.TABLES:
+        connection.execute(f"delete from tributary.{table}")
+
+
 class World(special_runs.Worker):
     """One process, a few runs, and what it holds of them."""
 
@@ -99,14 +112,9 @@ def test_random_histories_of_special_runs(connection, histories):
     told = Told(connection)
 
     @settings(max_examples=2 * histories, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(
-        specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),
-        child=special_runs.workflows(children=False), fan=special_runs.FANS, history=HISTORIES,
-    )  # fmt: skip
+    @of_worlds
     def run(specs, child, fan, history):
-        connection.execute("reset tributary.fake_now")
-        for table in special_runs.TABLES:
-            connection.execute(f"delete from tributary.{table}")
+        emptied(connection)
         world = World(connection, specs, child, fan)
         check(connection)
         for operation in history:

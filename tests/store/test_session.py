@@ -15,8 +15,9 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.store import protocol_kit as kit
 from tributary_daemon.app import Client
 from tributary_daemon.store import db, membership, session
+from tributary_daemon.store.finishes import Ended
 from tributary_daemon.store.lanes import ClaimRequest, Lane
-from tributary_daemon.store.leases import Ended, Leases
+from tributary_daemon.store.leases import Leases
 
 TEXT = "żółw ☃ ß"
 FUNCTIONS = (

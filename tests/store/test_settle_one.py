@@ -7,14 +7,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 from hypothesis.control import event
 
 from tests.store import protocol_kit as kit
-from tests.store import special_runs
 from tests.store.protocol_tables import set_clock
-from tests.store.test_random_runs import HISTORIES, World
+from tests.store.test_random_runs import World, emptied, of_worlds
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "sql" / "functions"
 STEPS = """
@@ -63,15 +61,10 @@ def test_both_ways_lead_to_the_same(connection, histories):
     asked = 0
 
     @settings(max_examples=max(60, histories // 2), deadline=None)
-    @given(
-        specs=st.lists(special_runs.workflows(), min_size=1, max_size=2),
-        child=special_runs.workflows(children=False), fan=special_runs.FANS, history=HISTORIES,
-    )  # fmt: skip
+    @of_worlds
     def run(specs, child, fan, history):
         nonlocal asked
-        connection.execute("reset tributary.fake_now")
-        for table in special_runs.TABLES:
-            connection.execute(f"delete from tributary.{table}")
+        emptied(connection)
         set_clock(connection, 0)
         world = World(connection, specs, child, fan)
         for operation in history:

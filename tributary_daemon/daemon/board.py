@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tributary_daemon.daemon.held import Held
-    from tributary_daemon.store.leases import Token
+    from tributary_daemon.store.finishes import Token
 
 # what it is, flags, attempt, shard, ordinal, seq, run id, name; monotonic seconds: claimed, started, due;
 # the seconds that its limit allowed; the process group that belongs to it; the number of its queue

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tributary_daemon.store.db import Row
+    from tributary_daemon.store.finishes import Ended, Token
     from tributary_daemon.store.lanes import ClaimRequest, Lane, Survey
-    from tributary_daemon.store.leases import Ended, Leases, Token
+    from tributary_daemon.store.leases import Leases
 
 _DUTY: Final = 0.1
 _LOOK_EVERY: Final = 0.1

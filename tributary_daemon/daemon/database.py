@@ -34,7 +34,7 @@ from tributary_daemon.errors import NotPossible, TributaryError
 from tributary_daemon.model.outcome import Released, Snoozed
 from tributary_daemon.sealing.envelope import VALUE_HEAD
 from tributary_daemon.store.contexts import Contexts
-from tributary_daemon.store.leases import Ended, Leases, Token
+from tributary_daemon.store.leases import Leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tributary_daemon.handlers.registry import Registry
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.db import Row
+    from tributary_daemon.store.finishes import Ended, Token
 
 _RESCANS: Final = (0.005, 0.02, 0.1)
 _RECONCILE_EVERY: Final = 2.0

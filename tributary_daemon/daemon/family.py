@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.board import Entry
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.daemon.recycling import Recycling
-    from tributary_daemon.store.leases import Token
+    from tributary_daemon.store.finishes import Token
 
 _CALM: Final = 60.0
 _LONGEST_PAUSE: Final = 10.0

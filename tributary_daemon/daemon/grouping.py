@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.store.db import Connection
-    from tributary_daemon.store.leases import Ended
+    from tributary_daemon.store.finishes import Ended
 
 
 def is_grouped(held: Held) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tributary_daemon.model.history import History
     from tributary_daemon.store.contexts import StepFacts
     from tributary_daemon.store.db import Row
-    from tributary_daemon.store.leases import Token
+    from tributary_daemon.store.finishes import Token
 
 # what a step reads before its handler is called: expressions in its payload, its condition, its item
 _READS: Final = Flag.DYNAMIC | Flag.CONDITION | Flag.ITEM

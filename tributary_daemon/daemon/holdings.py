@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.sealing.ring import Ring
-    from tributary_daemon.store.leases import Ended, Token
+    from tributary_daemon.store.finishes import Ended, Token
 
 _WAITS: Final = 0.06
 _LOOKS_AGAIN: Final = 0.015

@@ -146,12 +146,12 @@ def main() -> None:
         hooks = opened(setup.hooks, Host(_url_of(setup), setup.label, "worker"))
         with tracing.adopted(order.traceparent) as sampled:
             outcome = _run(order, offer, Attempts(runtime, hooks=hooks), voice)
-        if sampled:
-            # a collector that is away must not make the attempt late
+        if sampled or hooks is not None:
+            # neither a collector that is away nor a hook that is slow to close makes the attempt late
             voice.say(Closing(outcome, order.held.made))
+        if sampled:
             tracing.flush()
         if hooks is not None:
-            voice.say(Closing(outcome))
             hooks.close_within(_LAST_WORDS)
         if writer is not None:
             _let_out(order.held, writer)

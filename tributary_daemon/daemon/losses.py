@@ -9,7 +9,8 @@ from tributary_daemon import events
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tributary_daemon.store.leases import Leases, Token
+    from tributary_daemon.store.finishes import Token
+    from tributary_daemon.store.leases import Leases
 
 
 def tell(leases: Leases, shard: int, lost: Sequence[Token]) -> None:

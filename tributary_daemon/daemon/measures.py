@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.store.db import Row
-    from tributary_daemon.store.leases import Ended, Token
+    from tributary_daemon.store.finishes import Ended, Token
 
 OTHER: Final = "other"
 """The queue of what has no row of its own."""
@@ -40,7 +40,7 @@ OUTCOMES: Final = (
     "skipped", "expanded", "started", "decided", "waits", "suspended", "continued", "parked", "cached",
     "cache_wait", "lost",
 )  # fmt: skip
-"""Words of `store.leases.Ended`, and ``lost``: the token did not stand any more."""
+"""Words of `store.finishes.Ended`, and ``lost``: the token did not stand any more."""
 
 LOOKS: Final = ("hit", "miss", "wait", "error")
 """What the step cache answered, for each of `SCOPES`; ``error``: nothing, or nothing of use."""

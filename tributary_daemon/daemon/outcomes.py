@@ -26,7 +26,7 @@ from tributary_daemon.model.outcome import (
     Suspended,
     Waits,
 )
-from tributary_daemon.store.leases import Ended
+from tributary_daemon.store.finishes import Ended
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.held import Held

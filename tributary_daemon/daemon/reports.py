@@ -9,12 +9,13 @@ import psycopg
 from tributary_daemon import events
 from tributary_daemon.daemon.reconnect import LOST
 from tributary_daemon.daemon.seals import seal_progress
-from tributary_daemon.store.leases import Token, save_progress
+from tributary_daemon.store.leases import save_progress
 
 if TYPE_CHECKING:
     from tributary_daemon.daemon.inbox import Progress
     from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection
+    from tributary_daemon.store.finishes import Token
 
 
 def save(connection: Connection, reports: dict[Token, Progress], keys: Ring | None) -> bool:

@@ -12,7 +12,7 @@ from tributary_daemon.sealing.box import moved
 from tributary_daemon.sealing.envelope import RESERVED, VALUE_HEAD, Field, Origin, split
 from tributary_daemon.sealing.ring import missing
 from tributary_daemon.store import places
-from tributary_daemon.store.leases import Ended
+from tributary_daemon.store.finishes import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ from tributary_daemon.daemon.endings import Exit, how
 from tributary_daemon.engine.failures import timeout_record
 from tributary_daemon.model.outcome import ErrorRecord
 from tributary_daemon.store import membership
-from tributary_daemon.store.leases import Ended, Leases
+from tributary_daemon.store.finishes import Ended
+from tributary_daemon.store.leases import Leases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tributary_daemon.store.db import Connection
-    from tributary_daemon.store.leases import Token
+    from tributary_daemon.store.finishes import Token
 
 _ENTER: Final = "select tributary.group_step(%s::smallint, %s, %s::uuid, %s, %s, %s, %s, %s)"
 _LEAVE: Final = "select tributary.leave_ended(%s::smallint, %s::uuid[], %s::int[])"

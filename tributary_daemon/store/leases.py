@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
 from tributary_daemon.store import faults
-from tributary_daemon.store.arrays import numbers, plain, quoted
+from tributary_daemon.store.arrays import numbers, quoted
 from tributary_daemon.store.db import reads_committed
+from tributary_daemon.store.finishes import exchange_params, finish_params
 from tributary_daemon.store.histories import KEEP_HISTORY, history_params
 from tributary_daemon.store.lanes import Lane, Opening, Scouted, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from tributary_daemon.model.outcome import Part
     from tributary_daemon.store.db import AsyncConnection, Connection, Row
+    from tributary_daemon.store.finishes import Ended, Finish, Token
     from tributary_daemon.store.lanes import ClaimRequest
-
-Token = tuple[str, int, int]
-"""run_id, ordinal and seq at claim: the fence of an attempt."""
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
@@ -84,36 +82,6 @@ _EXPLAINED: Final = """
 """
 
 
-class Ended(NamedTuple):
-    """One outcome on its way into the table. Sorts as its row is locked: by key.
-
-    Attributes:
-        run_id: of the step, with ``ordinal`` and ``seq`` the fence of the attempt.
-        ordinal: of the step.
-        seq: of the step at its claim.
-        tid: where the claim has left its row; empty when that is not known.
-        outcome: a word that finish_steps knows.
-        result: JSON text of a completed attempt.
-        error: JSON text of the error record.
-        delay: seconds until it is available again.
-        elapsed: seconds from the claim's reply to the handler's start; None when it never started.
-        in_run: the step belongs to a run, which has to be locked.
-        part: what a workflow function adds to its history before it; None for all others.
-    """
-
-    run_id: str
-    ordinal: int
-    seq: int
-    tid: str
-    outcome: str
-    result: str | None = None
-    error: str | None = None
-    delay: float | None = None
-    elapsed: float | None = None
-    in_run: bool = False
-    part: Part | None = None
-
-
 class Leases:
     """Claims and finishes of one process on one connection (autocommit off between calls).
 
@@ -165,7 +133,8 @@ class Leases:
         finish = self._finish_params(shard, ended, free) if ended else None
         histories = history_params(shard, ended)
         wanted = [self._claim_params(shard, request) for request in claims]
-        both = _follow_up(claims) if finish is not None and _completes_steps(finish) else None
+        steps = finish is not None and finish.tids is not None and finish.has_runs
+        both = _follow_up(claims) if steps else None
         connection = self.connection
         # a pipeline is one transaction anyhow; what a BEGIN and a COMMIT would bring back to be read makes
         # this thread ask for the interpreter twice as often, in line behind the handlers
@@ -181,7 +150,7 @@ class Leases:
                 elif both is None:
                     written = connection.execute(_FINISH, finish, prepare=True)
                 else:
-                    params = _exchange_params(finish, wanted[both])
+                    params = exchange_params(finish, wanted[both])
                     written = connection.execute(_EXCHANGE, params, prepare=True)
                 cursors = [
                     connection.execute(_CLAIM, params, prepare=True)
@@ -276,8 +245,8 @@ class Leases:
         rows = self.connection.execute(_EXPLAINED, (*_columns(lost), shard)).fetchall()
         return {(row[0], row[1], row[2]) for row in rows}
 
-    def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> tuple[Any, ...]:
-        return _finish_params(shard, self._process_id, ended, (self._queues, self._names, free))
+    def _finish_params(self, shard: int, ended: Sequence[Ended], free: int) -> Finish:
+        return finish_params(shard, self._process_id, ended, (self._queues, self._names, free))
 
     def _claim_params(self, shard: int, request: ClaimRequest) -> tuple[Any, ...]:
         return (
@@ -320,55 +289,11 @@ async def afinish_on(connection: AsyncConnection, shard: int, process_id: int, e
 
 
 def _params_on(shard: int, process_id: int, ended: Ended) -> tuple[Any, ...]:
-    return _COMMIT_WITHIN, *_finish_params(shard, process_id, [ended], ("{}", "{}", 0))
-
-
-def _finish_params(
-    shard: int, process_id: int, ended: Iterable[Ended], served: tuple[str, str, int]
-) -> tuple[Any, ...]:
-    """``served``: queues and names that the caller claims next, and how many rows: not worth a wake-up."""
-    run_ids, ordinals, seqs, tids, outcomes, results, errors, delays, elapsed, in_run, _ = zip(
-        *sorted(ended, key=_key), strict=True
-    )
-    usual = outcomes.count("completed") == len(outcomes) and "" not in tids
-    return (
-        shard,
-        process_id,
-        quoted(tids) if usual else None,
-        plain(run_ids),
-        numbers(ordinals),
-        numbers(seqs),
-        None if usual else plain(outcomes),
-        quoted(results),
-        None if usual else quoted(errors),
-        None if usual else numbers(delays),
-        numbers(elapsed),
-        any(in_run),
-        *served,
-    )
-
-
-def _completes_steps(finish: tuple[Any, ...]) -> bool:
-    """Return whether this finish is of attempts that have all completed, some of them of steps of runs."""
-    return finish[2] is not None and finish[11]
+    return _COMMIT_WITHIN, *finish_params(shard, process_id, [ended], ("{}", "{}", 0))
 
 
 def _follow_up(claims: Sequence[ClaimRequest]) -> int | None:
     return next((index for index, request in enumerate(claims) if request.follows_up), None)
-
-
-def _exchange_params(finish: tuple[Any, ...], claim: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the parameters of both in one, from those of a finish that is usual and those of a claim."""
-    _, _, queues, priorities, tenants, lows, _, most = claim
-    shard, process, tids, run_ids, ordinals, seqs, _, results, _, _, elapsed, _, *served = finish
-    return (
-        *(shard, process, tids, run_ids, ordinals, seqs, results, elapsed, *served),
-        *(queues, priorities, tenants, lows, most),
-    )
-
-
-def _key(ended: Ended) -> Token:
-    return ended[:3]
 
 
 def _survey(rows: Sequence[Row]) -> Survey:

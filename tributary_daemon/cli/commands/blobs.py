@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _ENTRIES: Final = {
     "sweep": Entry("commands.blobs:sweep", "Remove objects that nothing refers to any more"),
 }
-_DAY: Final = 86_400.0
 _YOUNGEST: Final = 3_600.0
 
 
