@@ -26,7 +26,8 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.run ## run the main job: a census of Python's standard library, reports in out/
-	@$(BIN)/trib run workflows/stdlib_census.yaml --import ./workflows/census.py --concurrency 2 -i out=$(OUT) $(ARGS)
+	@# the embedded database may be that of an older checkout; one that was named is upgraded by whoever owns it
+	@$(BIN)/trib run $(if $(TRIB_DATABASE_URL),,--auto-migrate) workflows/stdlib_census.yaml --import ./workflows/census.py --concurrency 2 -i out=$(OUT) $(ARGS)
 	@printf '\nReports:\n  %s\n  %s\n' "$(abspath $(OUT))/stdlib_census.html" "$(abspath $(OUT))/stdlib_census.json"
 
 test: $(VENV)/.test ## run the tests on the embedded PostgreSQL (TESTS=tests/spec ARGS='-k name' narrow it)
