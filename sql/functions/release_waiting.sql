@@ -3,7 +3,12 @@
 create or replace function tributary.release_waiting(p_shard smallint, p_limit integer) returns integer
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+set jit to off
 as $$
 declare
     v_tids tid[];
@@ -29,20 +34,28 @@ begin
     end if;
     v_us := clock_us();
     v_now := clock();
-    with resolved as materialized (
-        select s.ctid as tid, s.run_id, s.ordinal, own.private, row_number() over (order by s.seq) as i,
-               coalesce(p.options, '{}') || option_levels(r.options, 'handler')
-                   || coalesce((select jsonb_object_agg(k.key, k.value) from jsonb_each(p.options) k
-                                where k.value ->> 'level' in ('submit', 'step') or k.key = 'run_after'), '{}') as options
+    with offered as materialized (
+        -- once for each name, not for each row
+        select r.name, option_levels(r.options, 'handler') as options
+        from registry r
+        where r.name in (select s.name from steps s where s.ctid = any (v_tids) and s.shard = p_shard)
+    ), resolved as materialized (
+        select s.ctid as tid, s.run_id, s.ordinal, case when s.queue like '@%' then s.queue end as private,
+               row_number() over (order by s.seq) as i, n.options, p.options is distinct from nullif(n.options, '{}') as changed
         from steps s
-        join registry r on r.name = s.name
+        join offered o on o.name = s.name
         left join payloads p on p.shard = p_shard and p.run_id = s.run_id and p.ordinal = s.ordinal
-        cross join lateral (select case when s.queue like '@%' then s.queue end as private) as own
+        cross join lateral (
+            select case when p.options is null then o.options
+                        else p.options || o.options
+                             || coalesce((select jsonb_object_agg(k.key, k.value) from jsonb_each(p.options) k
+                                          where k.value ->> 'level' in ('submit', 'step') or k.key = 'run_after'), '{}') end as options
+        ) as n
         where s.ctid = any (v_tids) and s.shard = p_shard
     ), kept as (
         update payloads p set options = nullif(n.options, '{}')
         from resolved n
-        where p.shard = p_shard and p.run_id = n.run_id and p.ordinal = n.ordinal and p.options is distinct from nullif(n.options, '{}')
+        where n.changed and p.shard = p_shard and p.run_id = n.run_id and p.ordinal = n.ordinal
     ), moved as (
         update steps s
         set reason = case when s.state <> 'blocked' and s.flags & 64 = 64 then 'paused' when s.state <> 'blocked' and s.flags & 128 = 128 then 'parallel' end,

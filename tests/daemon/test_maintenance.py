@@ -106,11 +106,11 @@ def test_a_run_past_its_timeout_is_ended_in_time_and_not_with_the_next_tick(lead
     began = clock[0]
     keeper.tick(None, 1)
     assert keeper.due_in == TICK / 4
-    keeper.work(None, prunes=False)
+    keeper.work(None, new=False, drains=True)
     assert ended == []
     clock[0] += TICK / 4
     for _ in range(2):
-        keeper.work(None, prunes=False)
+        keeper.work(None, new=False, drains=True)
     assert ended == [began + TICK / 4]
 
 
@@ -123,6 +123,35 @@ def test_a_chore_is_done_where_there_is_one(leader, monkeypatch, chore, done):
     monkeypatch.setattr(maintenance.membership, "attend", lambda *_, **__: replace(NOTHING, **{chore: True}))
     keeper.tick(None, 1)
     assert calls == [done]
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_what_waited_for_a_name_is_released_bit_by_bit_until_nothing_is_left(leader, monkeypatch, leads):
+    keeper, _, calls = leader
+    monkeypatch.setattr(maintenance.membership, "attend", lambda *_, **__: NOTHING if leads else None)
+    left = [1000, 1000, 0]
+    monkeypatch.setattr(
+        maintenance.membership, "release_waiting", lambda *_, within: (calls.append(within), left.pop(0))[1]
+    )
+    keeper.tick(None, 1)
+    keeper.work(None, new=False, drains=False)
+    assert calls == []
+    keeper.work(None, new=True, drains=False)
+    assert keeper.due_in == 0
+    while keeper.due_in == 0:
+        keeper.work(None, new=False, drains=False)
+    assert left == []
+    assert max(calls) < 1, "the supervisor beats in between"
+    keeper.work(None, new=False, drains=False)
+    assert len(calls) == 3
+
+
+def test_a_worker_that_drains_releases_nothing_more(leader):
+    keeper, _, calls = leader
+    keeper.work(None, new=True, drains=True)
+    keeper.work(None, new=False, drains=False)
+    assert calls == []
+    assert keeper.due_in > 0
 
 
 def test_nobody_is_rescued_until_all_have_had_the_time_to_beat_again(leader):

@@ -98,7 +98,7 @@ def test_releasing_what_waited_for_a_handler(look):
     look.connection.execute(
         "select tributary.register_handlers('python', %s::jsonb)", (json.dumps([{"name": LATE}]),)
     )
-    assert look.pages("select tributary.release_waiting(%s::smallint, 1000)", 0) < 45_000
+    assert look.pages("select tributary.release_waiting(%s::smallint, 1000)", 0) < 30_000
     look.connection.execute("update tributary.registry set offered_at = null where name = %s", (LATE,))
     assert look.pages("select tributary.release_waiting(%s::smallint, 1000)", 0) < 300
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.store import protocol_kit as kit
+from tributary_daemon.store import membership
 
 pytestmark = pytest.mark.one_shard("plans and bounds of claims over one shard")
 
@@ -193,6 +194,22 @@ def test_lanes_are_found_by_probes(connection):
         len(connection.execute("select * from tributary.find_lanes(0::smallint, '{default}', 10)").fetchall())
         == 10
     )
+
+
+def test_what_waited_for_a_handler_is_released_at_the_same_pace_however_much_there_is(connection):
+    """A planner that knows of 60,000 reads them all for each thousand, if it is let."""
+    connection.execute("select tributary.submit_intent('t.unknown.v1', '1') from generate_series(1, 60000)")
+    connection.execute("analyze tributary.steps, tributary.payloads, tributary.registry")
+    kit.scalar(connection, "select tributary.register_handlers('python', '[{\"name\": \"t.unknown.v1\"}]')")
+    connection.execute("select tributary.release_waiting(0::smallint, 1000)")
+    for _ in range(3):
+        assert buffers(connection, "select tributary.release_waiting(0::smallint, 1000)") < 30_000
+    waiting = "select count(*) from tributary.steps where reason = 'no_handler'"
+    assert kit.scalar(connection, waiting) == 56_000
+    assert membership.release_waiting(connection, 1, within=0) == 1000, "one batch at least"
+    kit.scalar(connection, "select tributary.register_process('elsewhere', 'other', array['t.unknown.v1'])")
+    assert kit.scalar(connection, waiting) == 45_000, "who joins does not move all in one transaction"
+    assert membership.release_waiting(connection, 1) == 45_000
 
 
 @pytest.mark.usefixtures("never_analyzed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon import events
 from tributary_daemon.daemon.offers import matching
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.member import Member
     from tributary_daemon.store.db import Connection
+
+_RELEASES_FOR: Final = 5.0
+_RELEASES_BESIDE: Final = 0.1
 
 
 class Admission:
@@ -33,8 +36,14 @@ class Admission:
         self._patterns = patterns
         self._keyed = keyed
         self._offers: dict[Member, dict[str, Any]] = {}
+        self._started = self._new = False
         self.names: list[str] | None = None
         self.failures: list[dict[str, Any]] = []
+
+    def news(self) -> bool:
+        """Return whether names have come that nobody had offered before; once."""
+        new, self._new = self._new, False
+        return new
 
     def offered(self, member: Member, message: dict[str, Any]) -> None:
         """A member says what its modules hold."""
@@ -74,6 +83,7 @@ class Admission:
                 connection(), name=member.setup.label, pid=member.pid, worker_id=worker_id()
             )
             del self._offers[member]
+            self._started = True
             member.start(
                 process_id, [*names, *sorted(CONTROL_NAMES)], shards,
                 holds_bounded=holds_bounded(member), paused=paused,
@@ -95,7 +105,10 @@ class Admission:
             try:
                 register(connection)
                 if membership.register_handlers(connection, [offered[name] for name in names]):
-                    membership.release_waiting(connection, shards)
+                    # what is released now is not in the way of work; the maintenance releases the rest
+                    self._new = True
+                    within = _RELEASES_BESIDE if self._started else _RELEASES_FOR
+                    membership.release_waiting(connection, shards, within=within)
                 if self._keyed:
                     # those who came before may have lacked the key
                     membership.release_unread(connection, shards, NO_KEY_DELAY)

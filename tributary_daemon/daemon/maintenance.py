@@ -23,6 +23,7 @@ _SAMPLE_EVERY: Final = 10.0
 _FORGET_EVERY: Final = 60.0
 _SILENT: Final = 60.0
 _FIRST: Final = 6.0
+_RELEASES_FOR: Final = 0.1
 
 
 class Maintenance:
@@ -44,7 +45,7 @@ class Maintenance:
         self._clock = clock
         self._pruner = pruner
         self._scheduler = Scheduler(keys)
-        self._leads = False
+        self._leads = self._releases = False
         self._due = 0.0
         self._tidy_due = 0.0
         self._sample_due = 0.0
@@ -57,6 +58,8 @@ class Maintenance:
     @property
     def due_in(self) -> float:
         """Seconds until `work` has something to do; at most a tick."""
+        if self._releases:
+            return 0.0
         if not self._leads:
             return TICK
         deadline_in = max(0.0, self._deadline - time.monotonic())
@@ -99,7 +102,7 @@ class Maintenance:
         if chores.due:
             membership.promote(connection, self._shards)
         if chores.waiting:
-            membership.release_waiting(connection, self._shards)
+            self._release(connection)
         if chores.abandoned and now >= self._rescue_due:
             membership.tidy(connection, self._shards, _SILENT)
         if now >= self._sample_due:
@@ -110,18 +113,26 @@ class Maintenance:
             self._forget_due = now + _FORGET_EVERY
             membership.prune_cache(connection)
 
-    def work(self, connection: Connection, *, prunes: bool) -> None:
+    def work(self, connection: Connection, *, new: bool, drains: bool) -> None:
         """End runs past their timeout, fire schedules, prune finished work: for some milliseconds, if it led.
 
         Args:
             connection: to the database.
-            prunes: False while it drains; schedules cannot wait, nobody else leads until it has left.
+            new: nobody had offered some of the names before: what waits for them is released, led or not.
+            drains: it prunes and releases no more; schedules cannot wait: nobody leads until it has left.
         """
+        self._releases = not drains and (self._releases or new)
+        if self._releases:
+            self._release(connection)
         if self._leads:
             if time.monotonic() >= self._deadline:
                 # what is left, or has come since, the next tick tells
                 self._deadline = math.inf
                 membership.expire_runs(connection, self._shards)
             self._scheduler.fire(connection)
-            if prunes:
+            if not drains:
                 self._pruner.batch(connection)
+
+    def _release(self, connection: Connection) -> None:
+        # a million that were recorded before the first worker came must not keep it from its beats
+        self._releases = membership.release_waiting(connection, self._shards, within=_RELEASES_FOR) > 0

@@ -259,7 +259,7 @@ class Supervisor:
 
     def _maintain(self) -> None:
         if self._maintenance is not None and self._link.pause == 0:
-            self._maintenance.work(self._link.connection(), prunes=not self._draining)
+            self._maintenance.work(self._link.connection(), new=self._admission.news(), drains=self._draining)
 
     def _weigh(self) -> None:
         """Saturated for a second: no wake-ups, they serialise commits. Eased: ask for them, look again."""

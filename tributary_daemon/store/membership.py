@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,19 +145,25 @@ def register_handlers(connection: Connection, handlers: Sequence[Mapping[str, An
     return list(row[0])
 
 
-def release_waiting(connection: Connection, shards: int) -> int:
-    """Release work whose name is offered by now, in batches; return how many rows moved."""
-    moved = 0
+def release_waiting(connection: Connection, shards: int, *, within: float = math.inf) -> int:
+    """Release work whose name is offered by now, in batches, for some seconds; return how many rows moved.
+
+    Each shard gets a batch at least: after a call that was not given the time it takes, one that moves
+    nothing has found all.
+    """
+    moved, until = 0, time.monotonic() + within
     for shard in range(shards):
-        while True:
+        batch = -1
+        while batch and (batch < 0 or time.monotonic() < until):
             row = connection.execute(
                 "select tributary.release_waiting(%s::smallint, 1000)", (shard,)
             ).fetchone()
-            if row is None or row[0] == 0:
-                break
-            moved += row[0]
-            # the limit of their runs may have kept others back for steps that nobody could run
-            connection.execute("select tributary.fill_waiting(%s::smallint, 1000)", (shard,))
+            assert row is not None
+            batch = row[0]
+            moved += batch
+            if batch:
+                # the limit of their runs may have kept others back for steps that nobody could run
+                connection.execute("select tributary.fill_waiting(%s::smallint, 1000)", (shard,))
     return moved
 
 
