@@ -41,11 +41,11 @@ _FINISHED = f"""
 """
 _AT_ONCE = 250_000
 _FEWEST = 20
-_NOTHING_LEFT = """
+NOTHING_LEFT = """
     select not exists (select from tributary.steps where shard = 0 and state = 'available')
            and not exists (select from tributary.steps where shard = 0 and state = 'running')
 """
-_UPDATED = "select coalesce(pg_stat_get_tuples_updated('tributary.steps'::regclass), 0)"
+UPDATED = "select coalesce(pg_stat_get_tuples_updated('tributary.steps'::regclass), 0)"
 _CLAIM = """
     select array_agg(run_id), array_agg(ordinal), array_agg(seq), array_agg(payload)
     from tributary.claim_leases(0::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
@@ -124,15 +124,15 @@ def drain_rate(
     with opened(url) as connection:
         row = connection.execute("select clock_timestamp()").fetchone()
         assert row is not None
-        before = number(connection, _UPDATED)
+        before = number(connection, UPDATED)
 
         def ended() -> float:
             # a claim and a finish; counted by the server's statistics, so that watching costs nothing
-            return (number(connection, _UPDATED) - before) / 2
+            return (number(connection, UPDATED) - before) / 2
 
         with product.worker(url, processes), beside or nullcontext():
             product.wait(
-                lambda: ended() >= most or _one(connection, _NOTHING_LEFT), product.PATIENCE,
+                lambda: ended() >= most or _one(connection, NOTHING_LEFT), product.PATIENCE,
                 f"{most} rows to be finished",
             )  # fmt: skip
     return finish_rate(

@@ -49,16 +49,16 @@ WRITTEN = """
 """
 
 
-def database(at: str, *, shards: int = 1) -> str:
+def database(at: str, *, shards: int = 1, name: str = "bench_tributary") -> str:
     """Return the URL of a fresh database with the schema, split into so many shards."""
-    url = fresh_database(at, "bench_tributary")
+    url = fresh_database(at, name)
     Migrator(url, shards=shards).up()
     return url
 
 
 @contextmanager
-def worker(url: str, processes: int) -> Iterator[None]:
-    """Run `trib worker` meanwhile; afterwards it drains and must end well.
+def worker(url: str, processes: int) -> Iterator[int]:
+    """Run `trib worker` meanwhile, yield its pid; afterwards it drains and must end well.
 
     Raises:
         RuntimeError: it did not become ready, or did not end well; its log is in the message.
@@ -80,7 +80,7 @@ def worker(url: str, processes: int) -> Iterator[None]:
         try:
             with psycopg.connect(url, autocommit=True) as connection:
                 wait(lambda: child.poll() is not None or joined(connection) == processes, 30, "its processes")
-            yield
+            yield child.pid
             child.send_signal(signal.SIGTERM)
             if child.wait(70) != 0:
                 raise RuntimeError(f"the worker ended with {child.returncode}:\n{said()}")
@@ -122,9 +122,9 @@ def chains(at: str, *, runs: int, steps: int, processes: int, shards: int = 1) -
     return drain_runs(shaped(at, shapes.chain(steps), runs, shards=shards), runs * steps, processes)
 
 
-def shaped(at: str, shape: shapes.Shape, runs: int, *, shards: int = 1) -> str:
+def shaped(at: str, shape: shapes.Shape, runs: int, *, shards: int = 1, name: str = "bench_tributary") -> str:
     """Return the URL of a fresh database that holds ``runs`` runs of a shape."""
-    url = database(at, shards=shards)
+    url = database(at, shards=shards, name=name)
     with Client(url) as client:
         client.register(shapes.workflow("bench.shape.v1", shape))
     with psycopg.connect(url) as connection:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import load, product
+from bench.processes import cpu_seconds, resident
 from bench.scenario import Outcome, row, scenario
 from tributary_daemon import Client
 
@@ -21,7 +20,6 @@ _TRANSACTIONS = """
 """
 _PIDS = "select array_agg(pid) from tributary.processes where pid is not null"
 _SUPERVISOR = "select pid from tributary.workers"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @scenario(
@@ -39,16 +37,16 @@ def idle(at: str, *, processes: int, steps: list[int], seconds: float) -> Outcom
             load.ready(url, count - done)
             done = count
             product.wait(lambda: not _unfinished(connection), product.PATIENCE, f"{count} steps")
-            memory.append((count, max(_rss(pid) for pid in _pids(connection))))
+            memory.append((count, max(resident(pid) for pid in _pids(connection))))
         # servers count what a connection did up to 10 s later
         time.sleep(12)
         pids = [*_pids(connection), int(load.number(connection, _SUPERVISOR))]
-        before, busy, began = load.number(connection, _TRANSACTIONS), _cpu(pids), time.monotonic()
+        before, busy, began = load.number(connection, _TRANSACTIONS), cpu_seconds(pids), time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - began
         # its own two questions are transactions too
         statements = (load.number(connection, _TRANSACTIONS) - before - 2) / took
-        share = 100 * (_cpu(pids) - busy) / took
+        share = 100 * (cpu_seconds(pids) - busy) / took
     rows = [
         row(f"statements of an idle worker of {processes}", statements, "/s", at_most=2),
         row("CPU of all its processes", share, "% of a core", at_most=1),
@@ -70,23 +68,6 @@ def _pids(connection: psycopg.Connection) -> list[int]:
     return [] if found is None or found[0] is None else list(found[0])
 
 
-def _rss(pid: int) -> float:
-    """Return the resident memory of a process in MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def _cpu(pids: list[int]) -> float:
-    """Return the seconds of CPU that these processes have used."""
-    used = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        used += int(fields[11]) + int(fields[12])
-    return used / _TICKS
-
-
 @scenario("large", short={"count": 100}, full={"count": 1_000})
 def large(at: str, *, count: int) -> Outcome:
     """Intents whose payload and result are 1 MiB each."""
@@ -98,9 +79,9 @@ def large(at: str, *, count: int) -> Outcome:
         began = time.monotonic()
         for _ in range(count):
             client.submit("bench.echo.v1", payload)
-            peak = max(peak, *(_rss(pid) for pid in _pids(connection)))
+            peak = max(peak, *(resident(pid) for pid in _pids(connection)))
         while _unfinished(connection):
-            peak = max(peak, *(_rss(pid) for pid in _pids(connection)))
+            peak = max(peak, *(resident(pid) for pid in _pids(connection)))
             time.sleep(0.02)
         took = time.monotonic() - began
         found = connection.execute(product.ALL_WELL).fetchone()

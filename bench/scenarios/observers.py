@@ -1,4 +1,9 @@
-"""What it costs to be observed: the same drains with scraped metrics, with traces, with neither."""
+"""What it costs to be observed: two workers side by side, one of them scraped or traced.
+
+From one drain to the next a shared machine is a third faster or slower, far more than what is looked for. So
+the two drain at the same time, each a database of its own on the same server, and what counts is what an
+attempt costs either: its processes and their connections. Where all cores are taken that is the rate lost.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,30 @@ import http.client
 import os
 import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
 from bench import load, product, shapes
+from bench.processes import children, cpu_seconds
 from bench.scenario import Outcome, row, scenario
 from bench.server import settle
-from tributary_daemon import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    import psycopg
 
 STEPS: Final = 10
 WAYS: Final = ("bare", "scraped", "traced")
+BAR: Final = 3
+_BACKENDS = """
+    select array_agg(pid) from pg_stat_activity
+    where datname = current_database() and application_name like 'trib %'
+"""
+# the server's own statistics are up to a second old
+_FINISHED = "select count(*) from tributary.steps where state = 'completed'"
 
 
 class Scraper(load.Beside):
@@ -98,67 +113,111 @@ def environment(given: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@scenario(
-    "observers",
-    short={"count": 100_000, "runs": 4_000, "rounds": 2},
-    full={"count": 200_000, "runs": 10_000, "rounds": 5},
-)
-def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
-    """Drain rates with `/metrics` scraped every second, with one in a hundred traced, and with neither."""
-    rates: dict[str, list[float]] = {}
-    seen = {"pages": 0, "bytes": 0}
-    for number in range(rounds):
-        for way in WAYS[number % 3 :] + WAYS[: number % 3]:
-            drained = _drain(_intents(at, count), count, way, seen)
-            rates.setdefault(f"intents, {way}", []).append(drained)
-            drained = _drain(_chains(at, runs), runs * STEPS, way, seen)
-            rates.setdefault(f"chains, {way}", []).append(drained)
-    rows = [row(f"drain rate, {name}", found, "/s") for name, found in rates.items()]
-    for what in ("intents", "chains"):
-        for way in WAYS[1:]:
-            pairs = zip(rates[f"{what}, bare"], rates[f"{what}, {way}"], strict=True)
-            lost = [100 * (1 - there / here) for here, there in pairs]
-            rows.append(row(f"rate lost, {what} {way}", lost, "%", at_most=3))
-    notes = [
-        f"Chains have ten steps. {seen['pages']} pages were scraped, {seen['bytes']} bytes of spans came.",
-        "The collector drops them on the machine of the worker: what it computes is taken from the worker.",
-        "One machine varies by more than these bars from run to run: the median of many rounds counts.",
-    ]
-    return Outcome(rows, {"rates": rates, "seen": seen}, notes=notes)
+class Side:
+    """A worker of one process on a database of its own.
 
+    Attributes:
+        sign: what has been heard of it: pages of metrics, bytes of spans; None where nobody listens.
+    """
 
-def _drain(url: str, most: int, way: str, seen: dict[str, int]) -> float:
-    if way == "scraped":
-        port = _free_port()
-        scraper = Scraper(url, port)
-        with environment({"TRIB_HEALTH_LISTEN": f"127.0.0.1:{port}"}):
-            rate = load.drain_rate(url, most, beside=scraper)
-        seen["pages"] += scraper.pages
-        return rate
-    if way == "traced":
-        with Collector() as collector:
+    def __init__(self, url: str, way: str) -> None:
+        self._url, self._way = url, way
+        self._open = ExitStack()
+        self._sql: psycopg.Connection
+        self._pid = 0
+        self.sign: Callable[[], int] | None = None
+
+    def __enter__(self) -> Self:
+        asked, port = {}, _free_port()
+        if self._way == "scraped":
+            asked = {"TRIB_HEALTH_LISTEN": f"127.0.0.1:{port}"}
+        elif self._way == "traced":
+            collector = self._open.enter_context(Collector())
+            self.sign = lambda: collector.size
             asked = {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
                 "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
                 "OTEL_TRACES_SAMPLER_ARG": "0.01",
+                "OTEL_BSP_SCHEDULE_DELAY": "1000",
             }
-            with environment(asked):
-                rate = load.drain_rate(url, most)
-        seen["bytes"] += collector.size
-        return rate
-    return load.drain_rate(url, most)
+        self._sql = self._open.enter_context(load.opened(self._url))
+        with environment(asked):
+            self._pid = self._open.enter_context(product.worker(self._url, 1))
+        if self._way == "scraped":
+            scraper = self._open.enter_context(Scraper(self._url, port))
+            self.sign = lambda: scraper.pages
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def used(self) -> tuple[float, float]:
+        """Return the attempts that it has finished, and the seconds of CPU that it and its backends used."""
+        attempts = load.number(self._sql, _FINISHED)
+        backends = self._sql.execute(_BACKENDS).fetchall()[0][0]
+        return attempts, cpu_seconds([self._pid, *children(self._pid), *backends])
+
+    def at_its_end(self) -> bool:
+        """Return whether it has nothing left to do."""
+        return self._sql.execute(load.NOTHING_LEFT.encode()).fetchall()[0][0] is True
 
 
-def _intents(at: str, count: int) -> str:
-    url = product.database(at)
-    with Client(url) as client:
-        client.submit_many("bench.noop.v1", ({"i": number} for number in range(count)))
-    settle(url, analyze=True, checkpoint=False)
-    return url
+@scenario(
+    "observers",
+    short={"count": 150_000, "runs": 9_000, "rounds": 2},
+    full={"count": 240_000, "runs": 14_000, "rounds": 4},
+)
+def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
+    """What attempts cost with `/metrics` scraped every second, with one in a hundred traced, with neither."""
+    costs: dict[str, list[tuple[float, float]]] = {}
+    for number in range(rounds):
+        for way in WAYS:
+            for what in ("intents", "chains"):
+                # neither is the first one every time, nor on the database that was filled first
+                names = ("bench_left", "bench_right")[:: 1 if number % 2 == 0 else -1]
+                urls = {name: _filled(at, what, name, count, runs) for name in sorted(names)}
+                sides = Side(urls[names[0]], "bare"), Side(urls[names[1]], way)
+                found = _beside(sides if number % 4 < 2 else sides[::-1])
+                costs.setdefault(f"{what}, {way}", []).append(found if number % 4 < 2 else found[::-1])
+    rows = []
+    for name, pairs in costs.items():
+        lost = [100 * (1 - bare / observed) for bare, observed in pairs]
+        rows += [
+            row(f"CPU of an attempt, {name}", [observed for _, observed in pairs], "us"),
+            row(f"rate lost, {name}", lost, "%", at_most=None if name.endswith("bare") else BAR),
+        ]
+    notes = [
+        f"Two workers of one process drain at the same time; chains have {STEPS} steps.",
+        "What is lost between two that are both bare is what cannot be told apart.",
+        "CPU is that of a worker and its connections in the server, without the scraper and the collector.",
+        "The second after the first page or span is not in it: clients of either are imported then.",
+    ]
+    return Outcome(rows, {"costs": costs}, notes=notes)
 
 
-def _chains(at: str, runs: int) -> str:
-    url = product.shaped(at, shapes.chain(STEPS), runs)
+def _beside(sides: tuple[Side, Side]) -> tuple[float, float]:
+    """Return the microseconds of CPU that an attempt costs each of two, while both have work."""
+    with sides[0], sides[1]:
+        product.wait(
+            lambda: all(side.sign is None or side.sign() > 0 for side in sides), 30, "a sign of both"
+        )
+        time.sleep(1)
+        before = [side.used() for side in sides]
+        product.wait(lambda: any(side.at_its_end() for side in sides), product.PATIENCE, "the end of one")
+        after = [side.used() for side in sides]
+    costs = [
+        1e6 * (cpu - cpu_before) / (attempts - attempts_before)
+        for (attempts_before, cpu_before), (attempts, cpu) in zip(before, after, strict=True)
+    ]
+    return costs[0], costs[1]
+
+
+def _filled(at: str, what: str, name: str, count: int, runs: int) -> str:
+    if what == "intents":
+        url = product.database(at, name=name)
+        load.ready(url, count)
+    else:
+        url = product.shaped(at, shapes.chain(STEPS), runs, name=name)
     settle(url, analyze=True, checkpoint=False)
     return url
 

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Is told of attempts; what it raises would be the attempt's, so it raises nothing."""
 
+    @property
+    def skips(self) -> Callable[[Held], bool] | None:
+        """Whether there is nothing to tell it of a lease, from its beginning to its end; None: there is."""
+
     def begin(self, held: Held, /) -> Any:
         """An attempt begins; return what `end` takes, None: nothing is to be told of its end."""
 
@@ -62,8 +66,11 @@ class Watcher(Protocol):
 
 def watched(run: Run, watcher: Watcher) -> Run:
     """Return ``run`` with a watcher; of the engine's own steps it hears only that they have passed."""
+    skips = watcher.skips
 
     def told(held: Held) -> Outcome | None:
+        if skips is not None and held.handler is not None and skips(held):
+            return run(held)
         if held.control:
             passed = run(held)
             watcher.passed(held)
@@ -102,6 +109,8 @@ def awatched(arun: ARun, watcher: Watcher) -> ARun:
 
 class Teller:
     """Tells subscribers."""
+
+    skips: Callable[[Held], bool] | None = None
 
     def begin(self, held: Held) -> float:
         """Say that an attempt begins; return when."""

@@ -78,6 +78,7 @@ class Tracing:
     def __init__(self, tracer: Any, rate: float = 1.0) -> None:
         self._tracer = tracer
         self._rate = rate
+        self._throws = rate < 1.0
         self._below = int(rate * 2**32)
         self._trace: Any = import_module("opentelemetry.trace")
         context: Any = import_module("opentelemetry.context")
@@ -90,11 +91,14 @@ class Tracing:
         self._context_type = context.Context
         (self._key,) = self._unsampled
         self.spans: RunSpans | None = None
+        self.skips: Callable[[Lease], bool] | None = None
         ids = getattr(tracer, "id_generator", None)
         if ids is not None and hasattr(tracer, "sampler"):
             given = ids if isinstance(ids, GivenIds) else GivenIds(ids)
             tracer.id_generator = given
             self.spans = RunSpans(tracer, self._trace, given, self._read, self._has)
+        if rate < 1.0:
+            self.skips = self._skipping()
 
     def noting(self, note: Callable[[Any], None]) -> Self:
         """Return the same, with ``note`` called for each attempt of a sampled run that has ended."""
@@ -107,18 +111,19 @@ class Tracing:
         ids = lease.correlation
         traceparent = None if ids is None else ids.traceparent
         in_run = lease.ordinal and self.spans is not None
-        if traceparent is not None:
-            if traceparent[-1] not in _SAMPLED:
-                # it stays, as what threads and tasks of handlers are in between
-                self._attach(self._context_type({self._key: self._passing(traceparent)}))
+        if traceparent is None:
+            # by its id, where the tracer does not decide: all attempts of a run or an intent, or none
+            if (in_run or self._throws) and not self._begins(lease.run_id):
+                if self._current() is not self._unsampled:
+                    self._attach(self._unsampled)
                 return None
-            trace_id = int(traceparent[3:35], 16)
-        elif not self._begins(lease.run_id) if in_run else random.random() >= self._rate:  # noqa: S311 - sampling
-            if self._current() is not self._unsampled:
-                self._attach(self._unsampled)
-            return None
-        else:
             trace_id = trace_of(lease.run_id)
+        elif traceparent[-1] in _SAMPLED:
+            trace_id = int(traceparent[3:35], 16)
+        else:
+            # it stays, as what threads and tasks of handlers are in between
+            self._attach(self._context_type({self._key: self._passing(traceparent)}))
+            return None
         if in_run:
             step = span_of_step(lease.run_id, lease.ordinal, lease.attempt_base)
             parent = self._context(trace_id, step, 1)
@@ -128,6 +133,17 @@ class Tracing:
             f"attempt {lease.name}", parent, self._trace.SpanKind.CONSUMER, _attributes(lease)
         )
         return Begun(span, self._attach(self._trace.set_span_in_context(span, parent)))
+
+    def _skipping(self) -> Callable[[Lease], bool]:
+        """Return what finds most attempts that are not sampled, in as few calls as there can be."""
+        current, unsampled, below = self._current, self._unsampled, self._below
+
+        def skips(lease: Lease) -> bool:
+            return (
+                lease.correlation is None and crc32(lease.run_id.encode()) >= below and current() is unsampled
+            )
+
+        return skips
 
     def passed(self, lease: Lease) -> None:
         """A step of the engine's own has come to an outcome: with it may end what has a span."""
@@ -147,7 +163,7 @@ class Tracing:
 
     def _begins(self, run_id: str) -> bool:
         """Return whether a run that carries no trace begins one."""
-        if self._rate < 1.0:
+        if self._throws:
             return crc32(run_id.encode()) < self._below
         decided = self._tracer.sampler.should_sample(self._root, trace_of(run_id), "run")
         return bool(decided.decision.is_sampled())
@@ -255,8 +271,8 @@ def _configured(names: list[str]) -> Tracing:
     export: Any = import_module("opentelemetry.sdk.trace.export")
     sampling: Any = import_module("opentelemetry.sdk.trace.sampling")
     resources: Any = import_module("opentelemetry.sdk.resources")
-    resource = resources.Resource.create(
-        {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": NAME}
+    resource = _hashed_once(
+        resources.Resource.create({} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": NAME})
     )
     processors = [export.BatchSpanProcessor(_exporter(name)()) for name in names]
     provider = sdk.TracerProvider(resource=resource)
@@ -272,6 +288,13 @@ def _configured(names: list[str]) -> Tracing:
     _providers.append(provider)
     trace.set_tracer_provider(provider)
     return Tracing(ours.get_tracer(NAME), 1.0 if rate is None else rate)
+
+
+def _hashed_once(resource: Any) -> Any:
+    """Return a resource that keeps its hash: exporters ask for that of each span, it is made of JSON."""
+    known = hash(resource)
+    kind = type("Resource", (type(resource),), {"__hash__": lambda _: known})
+    return kind(resource.attributes, resource.schema_url)
 
 
 def _rate(sampler: str) -> float | None:
