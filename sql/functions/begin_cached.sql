@@ -8,7 +8,9 @@ create or replace function tributary.begin_cached(
 ) returns table (answer text, value text, holder_run uuid, holder_ordinal integer, holder_seq bigint, age double precision)
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 #variable_conflict use_column
 declare

@@ -5,7 +5,9 @@ create or replace function tributary.drop_cached(
 ) returns boolean
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 begin
     delete from step_cache c

@@ -6,7 +6,9 @@ create or replace function tributary.take_cached(
 ) returns boolean
 language plpgsql volatile
 set search_path to tributary, pg_temp
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 declare
     v_now timestamptz := clock();

@@ -117,14 +117,12 @@ class Tracing:
                 if self._current() is not self._unsampled:
                     self._attach(self._unsampled)
                 return None
-            trace_id = trace_of(lease.run_id)
-        elif traceparent[-1] in _SAMPLED:
-            trace_id = int(traceparent[3:35], 16)
-        else:
+        elif traceparent[-1] not in _SAMPLED:
             # it stays, as what threads and tasks of handlers are in between
             self._attach(self._context_type({self._key: self._passing(traceparent)}))
             return None
         if in_run:
+            trace_id = trace_of(lease.run_id) if traceparent is None else int(traceparent[3:35], 16)
             step = span_of_step(lease.run_id, lease.ordinal, lease.attempt_base)
             parent = self._context(trace_id, step, 1)
         else:
@@ -218,19 +216,24 @@ def _word(outcome: Outcome | None, lease: Lease) -> str:
 
 
 def _attributes(lease: Lease) -> dict[str, Any]:
+    # of what is not there nothing is said
     found: dict[str, Any] = {
         "tributary.run_id": lease.run_id,
         "tributary.kind": lease.kind,
         "tributary.handler": lease.name,
         "tributary.queue": lease.queue,
         "tributary.attempt": lease.attempt,
-        "tributary.step": lease.step_id,
-        "tributary.tenant": lease.tenant or None,
     }
-    if lease.correlation is not None:
-        found["tributary.correlation_id"] = lease.correlation.correlation_id
-        found["tributary.business_id"] = lease.correlation.business_id
-    return {name: value for name, value in found.items() if value is not None}
+    if lease.step_id is not None:
+        found["tributary.step"] = lease.step_id
+    if lease.tenant:
+        found["tributary.tenant"] = lease.tenant
+    ids = lease.correlation
+    if ids is not None and ids.correlation_id is not None:
+        found["tributary.correlation_id"] = ids.correlation_id
+    if ids is not None and ids.business_id is not None:
+        found["tributary.business_id"] = ids.business_id
+    return found
 
 
 _providers: list[Any] = []
@@ -280,7 +283,7 @@ def _configured(names: list[str]) -> Tracing:
     ours = provider
     if rate is not None:
         # which attempts begin a trace is decided before anything is made for them, see Tracing.begin
-        ours = sdk.TracerProvider(sampler=sampling.ParentBased(sampling.ALWAYS_ON), resource=resource)
+        ours = sdk.TracerProvider(sampler=sampling.ALWAYS_ON, resource=resource)
         _providers.append(ours)
     for processor in processors:
         for made in {id(provider): provider, id(ours): ours}.values():

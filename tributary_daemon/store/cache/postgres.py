@@ -18,7 +18,11 @@ _BEGIN: Final = """
     from tributary.begin_cached(%s::smallint, %s, %s, %s, %s, %s, %s::uuid, %s::uuid, %s, %s)
 """
 _TAKE: Final = "select tributary.take_cached(%s::smallint, %s, %s, %s::uuid, %s, %s, %s::uuid, %s, %s)"
-_FILL: Final = "select tributary.fill_cached(%s::smallint, %s, %s, %s::uuid, %s, %s, %s, %s)"
+# it waits for no disk: the finish of the attempt, which comes later, waits for both
+_FILL: Final = """
+    select tributary.fill_cached(%s::smallint, %s, %s, %s::uuid, %s, %s, %s, %s)
+    from set_config('synchronous_commit', 'off', true)
+"""
 _DROP: Final = "select tributary.drop_cached(%s::smallint, %s, %s, %s::uuid, %s, %s)"
 _PURGE: Final = "select tributary.purge_cached(%s::smallint, %s, %s, %s)"
 _AT_ONCE: Final = 1_000
