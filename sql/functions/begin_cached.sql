@@ -11,6 +11,7 @@ set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set enable_bitmapscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare

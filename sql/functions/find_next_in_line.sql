@@ -2,13 +2,18 @@
 -- step that becomes ready goes on where it would be claimed first anyhow, or was recorded before all that waits in its lane has become
 -- ready (befores). Lanes before the first in which something waits hold nothing; in that one its head decides; those behind it are left out.
 -- Foreign names wait as well: what nobody here may run holds its lane up for this, never for claims.
--- Index: steps_ready, a probe per lane up to that first one, each from its watermark p_lows on. The planner's settings are the callers'.
+-- Index: steps_ready, a probe per lane up to that first one, each from its watermark p_lows on.
 create or replace function tributary.find_next_in_line(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     out queues text[], out priorities smallint[], out tenants text[], out befores bigint[]
 )
 language plpgsql volatile
 set search_path to tributary, pg_temp
+set enable_seqscan to off
+set enable_bitmapscan to off
+-- of a table that was analyzed while it was nearly empty any index seems as good as the one that has this order
+set enable_sort to off
+set jit to off
 as $$
 declare
     v_at integer;

@@ -9,6 +9,7 @@ set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set enable_bitmapscan to off
+set jit to off
 as $$
 declare
     v_now timestamptz := clock();

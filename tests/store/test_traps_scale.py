@@ -196,6 +196,49 @@ def test_lanes_are_found_by_probes(connection):
     )
 
 
+@pytest.fixture
+def analyzed_too_early(connection, never_analyzed):
+    """Statistics are of the time in which there was one intent and one run: any index seems good enough."""
+    kit.scalar(connection, "select tributary.submit_intent(%s)::text", kit.NAME)
+    kit.start(connection, kit.workflow("w.first.v1", {"only": ()}))
+    kit.Process(connection).claim()
+    connection.execute("vacuum analyze")
+    # as whoever calls these functions has it
+    connection.execute("set plan_cache_mode to force_generic_plan")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from tributary.find_lanes(0::smallint, '{default, none}')",
+        "select * from tributary.survey_lanes(0::smallint, '{default, none}', 64)",
+        "select * from tributary.survey_shards('{0}', '{default, none}')",
+        "select * from tributary.find_next_in_line(0::smallint, '{none,default}','{0,0}','{a,\"\"}','{0,0}')",
+        "select * from tributary.promote(0::smallint, 500)",
+        "select * from tributary.attend(1, 5, '10 seconds', null, '1 minute')",
+    ],
+)
+@pytest.mark.usefixtures("analyzed_too_early")
+def test_looks_at_a_table_that_was_analyzed_while_it_was_nearly_empty(connection, statement):
+    # a plan is made now, and kept: the first call of this session
+    connection.execute(statement)
+    fill(connection, 50_000, blocked=10)
+    assert buffers(connection, statement) < 300
+
+
+@pytest.mark.usefixtures("analyzed_too_early")
+def test_claims_from_a_table_that_was_analyzed_while_it_was_nearly_empty(connection):
+    process = kit.Process(connection)
+    assert process.exchange(process.claim(1)) == ([], [], [])
+    fill(connection, 50_000, blocked=10)
+    first = process.claim(100)
+    low = first[0].seq
+    claim = f"""select * from tributary.claim_leases(
+        0::smallint, {process.id}, '{{default}}', '{{0}}', '{{""}}', '{{{low}}}', '{{{kit.NAME}}}', 100)"""
+    assert buffers(connection, claim) < 3_000
+    assert len(process.exchange(first)[2]) == 100
+
+
 def test_what_waited_for_a_handler_is_released_at_the_same_pace_however_much_there_is(connection):
     """A planner that knows of 60,000 reads them all for each thousand, if it is let."""
     connection.execute("select tributary.submit_intent('t.unknown.v1', '1') from generate_series(1, 60000)")
