@@ -223,6 +223,8 @@ def test_looks_at_a_table_that_was_analyzed_while_it_was_nearly_empty(connection
     # a plan is made now, and kept: the first call of this session
     connection.execute(statement)
     fill(connection, 50_000, blocked=10)
+    # what others do to the catalogs meanwhile may have this session read them again
+    connection.execute(statement)
     assert buffers(connection, statement) < 300
 
 
