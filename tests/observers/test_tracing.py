@@ -86,6 +86,26 @@ def test_what_is_not_sampled_hands_that_on(provider, exporter):
     assert len(exporter.get_finished_spans()) == 1
 
 
+def test_the_id_decides_for_all_attempts_and_both_ways_of_asking_agree(provider, exporter):
+    traced = Tracing(provider.get_tracer("t"), rate=0.25)
+    contextvars.copy_context().run(_sample, traced)
+    begun = [span.attributes["tributary.run_id"] for span in exporter.get_finished_spans()]
+    assert 150 < len(set(begun)) < 350, "of a thousand"
+    assert sorted(begun) == sorted([*set(begun)] * 2), "all attempts or none"
+
+
+def _sample(traced):
+    for name in [f"r{number}" for number in range(1000)] * 2:
+        held = lease()
+        held.run_id = name
+        skipped = traced.skips(held)
+        begun = traced.begin(held)
+        assert not (skipped and begun), "what is skipped is not sampled"
+        if begun is None:
+            assert traced.skips(held), "once the context is the unsampled one nothing is left to do"
+        traced.end(held, Completed("1"), begun)
+
+
 def _begin_unsampled(traced, provider):
     for held in (lease(), lease(PARENT[:-1] + "0")):
         begun = traced.begin(held)

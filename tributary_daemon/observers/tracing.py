@@ -73,12 +73,13 @@ class Tracing:
         spans: makes those of steps and runs; None where the tracer is none of the SDK, whose ids cannot be
             given: attempts are children of the submit then.
         note: called for each attempt of a sampled run that has ended.
+        skips: whether an attempt is for certain not sampled and needs nothing done; None where only the
+            tracer can tell.
     """
 
     def __init__(self, tracer: Any, rate: float = 1.0) -> None:
         self._tracer = tracer
-        self._rate = rate
-        self._throws = rate < 1.0
+        self._decides = rate < 1.0
         self._below = int(rate * 2**32)
         self._trace: Any = import_module("opentelemetry.trace")
         context: Any = import_module("opentelemetry.context")
@@ -97,7 +98,7 @@ class Tracing:
             given = ids if isinstance(ids, GivenIds) else GivenIds(ids)
             tracer.id_generator = given
             self.spans = RunSpans(tracer, self._trace, given, self._read, self._has)
-        if rate < 1.0:
+        if self._decides:
             self.skips = self._skipping()
 
     def noting(self, note: Callable[[Any], None]) -> Self:
@@ -113,7 +114,7 @@ class Tracing:
         in_run = lease.ordinal and self.spans is not None
         if traceparent is None:
             # by its id, where the tracer does not decide: all attempts of a run or an intent, or none
-            if (in_run or self._throws) and not self._begins(lease.run_id):
+            if (in_run or self._decides) and not self._begins(lease.run_id):
                 if self._current() is not self._unsampled:
                     self._attach(self._unsampled)
                 return None
@@ -161,7 +162,7 @@ class Tracing:
 
     def _begins(self, run_id: str) -> bool:
         """Return whether a run that carries no trace begins one."""
-        if self._throws:
+        if self._decides:
             return crc32(run_id.encode()) < self._below
         decided = self._tracer.sampler.should_sample(self._root, trace_of(run_id), "run")
         return bool(decided.decision.is_sampled())

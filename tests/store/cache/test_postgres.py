@@ -41,6 +41,17 @@ def claimed(connection):
     return process, row
 
 
+def test_what_is_kept_waits_for_no_disk_and_what_follows_on_the_connection_does(connection, store):
+    one, me = key(), holder()
+    assert store.begin(one, me) == Mine()
+    connection.execute("begin")
+    assert store.fill(one, me, "1")
+    assert kit.scalar(connection, "show synchronous_commit") == "off", "for this transaction"
+    connection.execute("commit")
+    assert kit.scalar(connection, "show synchronous_commit") == "on"
+    assert store.begin(one, holder()) == Hit("1")
+
+
 def test_a_step_with_a_cache_is_read_with_its_surroundings(connection, claimed):
     flags = connection.execute("select step_id, flags & 8 from tributary.steps order by 1").fetchall()
     assert flags == [("one", 8), ("two", 0)]
