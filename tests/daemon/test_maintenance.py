@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from tributary_daemon.daemon import maintenance
+from tributary_daemon.daemon import admission, maintenance
 from tributary_daemon.daemon.clock import DatabaseClock
 from tributary_daemon.daemon.maintenance import TICK, Maintenance
 from tributary_daemon.daemon.pruner import Pruner, Pruners
@@ -15,6 +16,11 @@ from tributary_daemon.store.membership import Chores
 
 NOTHING = Chores(dead=False, due=False, waiting=False, abandoned=False)
 EVERYTHING = Chores(dead=True, due=True, waiting=True, abandoned=True)
+
+
+class Member:
+    setup = SimpleNamespace(label="w/1")
+    pid = 1
 
 
 class Answers:
@@ -152,6 +158,34 @@ def test_a_worker_that_drains_releases_nothing_more(leader):
     keeper.work(None, new=False, drains=False)
     assert calls == []
     assert keeper.due_in > 0
+
+
+def test_the_first_process_waits_for_a_release_and_those_at_work_do_not(monkeypatch):
+    given, members = [], [Member(), Member()]
+    monkeypatch.setattr(admission.membership, "register_handlers", lambda *_: ["t.new.v1"])
+    monkeypatch.setattr(admission.membership, "register_process", lambda *_, **__: 1)
+    monkeypatch.setattr(
+        admission.membership,
+        "release_waiting",
+        lambda *_, within: (given.append((within, len(started))), 1)[1],
+    )
+    started = []
+    admitted = admission.Admission(["*"])
+    monkeypatch.setattr(admitted, "_publish_functions", lambda *_: None)
+    for member in members:
+        member.start = lambda *_, **__: started.append(1)
+        admitted.offered(member, {"handlers": [{"name": "t.new.v1"}], "failures": []})
+        assert not admitted.news()
+        admitted.admit(
+            lambda: None, lambda: 1, 1, register=lambda _: None, holds_bounded=lambda _: False, paused=False
+        )
+        assert admitted.news(), "the maintenance is to release the rest"
+        assert not admitted.news()
+        # as after an outage, in which the database may have become another one
+        admitted.anew()
+    (first, none), (later, one) = given
+    assert (none, one) == (0, 1), "before it starts"
+    assert later < 1 < first < 10
 
 
 def test_nobody_is_rescued_until_all_have_had_the_time_to_beat_again(leader):
