@@ -125,13 +125,18 @@ def chains(at: str, *, runs: int, steps: int, processes: int, shards: int = 1) -
 def shaped(at: str, shape: shapes.Shape, runs: int, *, shards: int = 1, name: str = "bench_tributary") -> str:
     """Return the URL of a fresh database that holds ``runs`` runs of a shape."""
     url = database(at, shards=shards, name=name)
+    submit(url, shape, runs)
+    return url
+
+
+def submit(url: str, shape: shapes.Shape, runs: int) -> None:
+    """Record ``runs`` runs of a shape."""
     with Client(url) as client:
         client.register(shapes.workflow("bench.shape.v1", shape))
     with psycopg.connect(url) as connection:
         connection.execute(
             "select tributary.submit_workflow('bench.shape.v1') from generate_series(1, %s)", (runs,)
         )
-    return url
 
 
 def drain_runs(url: str, steps: int, processes: int) -> float:

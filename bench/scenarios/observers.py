@@ -173,10 +173,13 @@ def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
     for number in range(rounds):
         for way in WAYS:
             for what in ("intents", "chains"):
-                # neither is the first one every time, nor on the database that was filled first
-                names = ("bench_left", "bench_right")[:: 1 if number % 2 == 0 else -1]
-                urls = {name: _filled(at, what, name, count, runs) for name in sorted(names)}
-                sides = Side(urls[names[0]], "bare"), Side(urls[names[1]], way)
+                # neither is the first one every time, nor on the database that was filled first; a database
+                # that is made is a checkpoint, after which those that are there log whole pages
+                left, right = [product.database(at, name=f"bench_{side}") for side in ("left", "right")]
+                for url in (left, right):
+                    _fill(url, what, count, runs)
+                urls = (left, right) if number % 2 == 0 else (right, left)
+                sides = Side(urls[0], "bare"), Side(urls[1], way)
                 found = _beside(sides if number % 4 < 2 else sides[::-1])
                 costs.setdefault(f"{what}, {way}", []).append(found if number % 4 < 2 else found[::-1])
     rows = []
@@ -212,14 +215,12 @@ def _beside(sides: tuple[Side, Side]) -> tuple[float, float]:
     return costs[0], costs[1]
 
 
-def _filled(at: str, what: str, name: str, count: int, runs: int) -> str:
+def _fill(url: str, what: str, count: int, runs: int) -> None:
     if what == "intents":
-        url = product.database(at, name=name)
         load.ready(url, count)
     else:
-        url = product.shaped(at, shapes.chain(STEPS), runs, name=name)
+        product.submit(url, shapes.chain(STEPS), runs)
     settle(url, analyze=True, checkpoint=False)
-    return url
 
 
 def _free_port() -> int:
