@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
+from zlib import crc32
 
 import pytest
 
@@ -151,15 +153,28 @@ def test_a_run_is_a_tree_of_spans_over_its_processes(site, client, second_worker
 @pytest.fixture
 def second_worker(site):
     """A worker beside the other, in whose traces it is called ``second``."""
-    with (site.home / "log2").open("wb") as log:
+    with beside(site, "other", OTEL_SERVICE_NAME="second"):
+        yield
+
+
+@pytest.fixture
+def third_worker(site):
+    """One that traces every third work."""
+    with beside(site, "third", OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.33"):
+        yield
+
+
+@contextmanager
+def beside(site, queue, **variables):
+    path = site.home / f"log.{queue}"
+    with path.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tributary_daemon", "worker", "--processes", "1", "--import", FILE,
-             "--queues", "other"],
-            env={**site.environ, "OTEL_SERVICE_NAME": "second"},
+             "--queues", queue],
+            env={**site.environ, **variables},
             cwd=site.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
-            path = site.home / "log2"
             site.wait(lambda: "process started" in path.read_text(), 40, path.read_text)
             yield
             process.terminate()
@@ -168,6 +183,21 @@ def second_worker(site):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def test_of_what_is_not_sampled_nothing_is_told_and_all_of_the_rest(site, client, third_worker):
+    ids = []
+    for handler in ("o.seen.v1", "o.aseen.v1"):
+        ids += client.submit_many(handler, [{} for _ in range(60)], queue="third")
+    sampled = {one for one in ids if crc32(one.encode()) < int(0.33 * 2**32)}
+    assert 10 < len(sampled) < 70
+    for one in ids:
+        current = client.wait(one, 30).result["current"]
+        # what a handler traces by itself is of the same mind
+        assert (int(current[-2:], 16) & 1 == 1) is (one in sampled), one
+    site.wait(lambda: all(site.spans(one) for one in sampled), 20, "their spans")
+    assert {one for one in ids if site.spans(one)} == sampled
+    assert {len(site.spans(one)) for one in sampled} == {1}
 
 
 def names(spans):

@@ -35,7 +35,7 @@ from tributary_daemon.daemon.line_writer import writer_of
 from tributary_daemon.daemon.runtime import ProcessRuntime
 from tributary_daemon.daemon.slots import ConnectionSlots
 from tributary_daemon.daemon.span_looks import SpanLooks
-from tributary_daemon.daemon.telling import Teller, awatched, watched
+from tributary_daemon.daemon.telling import Teller, Telling
 from tributary_daemon.engine.executor import tell
 from tributary_daemon.engine.failures import timed_out
 from tributary_daemon.handlers.hooks import Host
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.setup import ProcessSetup
-    from tributary_daemon.daemon.telling import ARun, Run, Watcher
+    from tributary_daemon.daemon.telling import Watcher
     from tributary_daemon.handlers.registry import Registry
     from tributary_daemon.model.outcome import Outcome
 
@@ -126,18 +126,16 @@ class ProcessCore:
             setup, self._attempts, self._runtime, self._board, watch=self._watch,
             traceparent=lambda: None if self._traced is None else self._traced.traceparent(),
         )  # fmt: skip
-        run: Run = self._attempt
-        arun: ARun = self._attempts.arun
         self._span_looks: SpanLooks | None = None
-        for watcher in self._watchers(setup):
-            run, arun = watched(run, watcher), awatched(arun, watcher)
+        watchers = self._watchers(setup)
         self._crew = Crew(
             setup.slots,
-            run,
-            arun,
+            self._attempt,
+            self._attempts.arun,
             self._inbox,
             self._board,
             on_overdue=self._overdue,
+            telling=Telling(watchers) if watchers else None,
         )
         self._database = DatabaseThread(setup, registry, self._inbox, self._crew, self._board, sign=sign)
         self._thread = threading.Thread(target=self._run, name="database", daemon=True)

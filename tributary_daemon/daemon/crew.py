@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.daemon.inbox import Inbox
+    from tributary_daemon.daemon.telling import Telling
     from tributary_daemon.model.outcome import Outcome
 
 
@@ -34,6 +35,7 @@ class Crew:
         board: of the process; threads have its first ``slots`` places, the loop has the others.
         on_overdue: called when a thread ignored a limit for two seconds, or an async handler for ten: this
             process has to be replaced.
+        telling: tells of attempts; None where nobody wants to be told.
     """
 
     def __init__(
@@ -45,9 +47,12 @@ class Crew:
         board: Board,
         *,
         on_overdue: Callable[[Held], None],
+        telling: Telling | None = None,
     ) -> None:
         self._inbox = inbox
-        self._threads = HandlerThreads(slots, run, self._report, board)
+        self._telling = telling
+        self._threads = HandlerThreads(slots, run, self._report, board, telling)
+        arun = arun if telling is None else telling.awatched(arun)
         self._loop = HandlerLoop(slots, arun, self._report, board, range(slots, 2 * slots))
         self._deadlines = Deadlines(self._loop.cancel, on_overdue, board.tick)
 
@@ -70,6 +75,8 @@ class Crew:
 
     def give(self, leases: Sequence[Held]) -> None:
         """Run these leases as slots become free."""
+        if self._telling is not None:
+            self._telling.mark(leases)
         threads = [held for held in leases if not held.in_loop]
         if len(threads) != len(leases):
             self._loop.put([held for held in leases if held.in_loop])

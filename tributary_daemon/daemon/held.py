@@ -78,6 +78,7 @@ class Held(Lease):
         makes: it makes the result that others may be waiting for.
         made: the result that it has committed itself, on the step's connection.
         item_key: of an item of a fan-out.
+        told: somebody wants to be told of this attempt.
         unreadable: why what it reads cannot be decrypted: it is not to start.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
@@ -108,6 +109,7 @@ class Held(Lease):
     made: str | None = None
     item_key: str | None = None
     unreadable: EncryptionError | None = None
+    told: bool = False
 
     @property
     def limits(self) -> tuple[str, ...]:

@@ -46,29 +46,31 @@ class SpanLooks:
     def __init__(self, setup: ProcessSetup, tell: Tell) -> None:
         self._tell = tell
         self._link = Reconnect(setup.url, f"trib {setup.label} traces", prepare=setup.prepare, silence=5.0)
-        self._news = threading.Condition()
+        # set while there is something to look for, so that whoever comes next has nobody to wake
+        self._news, self._end = threading.Event(), threading.Event()
         # with the monotonic time until which its outcome is waited for
         self._noted: deque[tuple[Noted, float]] = deque(maxlen=MOST)
-        self._stopping = False
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def note(self, held: Held) -> None:
         """An attempt has come to its outcome, which is about to be written. For any thread."""
         noted = Noted(held.shard, held.run_id, held.ordinal, held.seq)
-        with self._news:
-            self._noted.append((noted, time.monotonic() + _PATIENCE))
-            # an exception may be raised into a handler's thread between any two lines, the start included
-            if not self._stopping and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
-                self._thread.start()
-            self._news.notify()
+        self._noted.append((noted, time.monotonic() + _PATIENCE))
+        if not self._news.is_set():
+            with self._starting:
+                # an exception may be raised into a handler's thread between any two lines, the start included
+                if not self._end.is_set() and (self._thread is None or not self._thread.is_alive()):
+                    self._thread = threading.Thread(target=self._run, name="spans of runs", daemon=True)
+                    self._thread.start()
+            self._news.set()
 
     def close(self, patience: float = 2.0) -> None:
         """Look once more, now that all outcomes are written, and end the thread."""
-        with self._news:
-            self._stopping = True
-            self._news.notify()
+        with self._starting:
+            self._end.set()
             thread = self._thread
+        self._news.set()
         if thread is not None:
             thread.join(patience)
 
@@ -80,26 +82,24 @@ class SpanLooks:
 
     def _wait(self) -> bool:
         """Wait for something to look for; False once this is the end."""
-        with self._news:
-            while not (self._noted or self._stopping):
-                if not self._news.wait(_IDLE):
-                    self._link.close()
-            if not self._stopping:
-                self._news.wait_for(lambda: self._stopping, max(EVERY, self._link.pause))
-            return not self._stopping
+        while not self._news.wait(_IDLE):
+            self._link.close()
+        return not self._end.wait(max(EVERY, self._link.pause))
 
     def _look(self) -> None:
-        with self._news:
-            asked = list(self._noted)
-            self._noted.clear()
+        # what comes from here on is seen now, or is news
+        self._news.clear()
+        asked = [self._noted.popleft() for _ in range(len(self._noted))]
         for shard in sorted({one.shard for one, _ in asked}):
             here = [(one, until) for one, until in asked if one.shard == shard]
             for at in range(0, len(here), _AT_ONCE):
                 part = here[at : at + _AT_ONCE]
                 waits = self._ask(shard, [one for one, _ in part])
                 now = time.monotonic()
-                with self._news:
-                    self._noted.extend((one, until) for one, until in part if one in waits and until > now)
+                again = [(one, until) for one, until in part if one in waits and until > now]
+                if again:
+                    self._noted.extend(again)
+                    self._news.set()
 
     def _ask(self, shard: int, noted: Sequence[Noted]) -> set[Noted]:
         """Have spans made of what has ended; return the attempts that are to be asked for again."""

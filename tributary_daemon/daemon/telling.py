@@ -35,7 +35,7 @@ from tributary_daemon.observers.attempts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.model.outcome import ErrorRecord, Outcome
@@ -47,9 +47,11 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Is told of attempts; what it raises would be the attempt's, so it raises nothing."""
 
-    @property
-    def skips(self) -> Callable[[Held], bool] | None:
-        """Whether there is nothing to tell it of a lease, from its beginning to its end; None: there is."""
+    def chosen(self, leases: Sequence[Held], /) -> Sequence[Held]:
+        """Return those that it is to be told of; of the others nobody asks again."""
+
+    def prepare(self) -> None:
+        """A handler thread is about to run what was not chosen, too."""
 
     def begin(self, held: Held, /) -> Any:
         """An attempt begins; return what `end` takes, None: nothing is to be told of its end."""
@@ -66,11 +68,8 @@ class Watcher(Protocol):
 
 def watched(run: Run, watcher: Watcher) -> Run:
     """Return ``run`` with a watcher; of the engine's own steps it hears only that they have passed."""
-    skips = watcher.skips
 
     def told(held: Held) -> Outcome | None:
-        if skips is not None and held.handler is not None and skips(held):
-            return run(held)
         if held.control:
             passed = run(held)
             watcher.passed(held)
@@ -107,10 +106,49 @@ def awatched(arun: ARun, watcher: Watcher) -> ARun:
     return told
 
 
+class Telling:
+    """What a crew does for watchers.
+
+    Args:
+        watchers: the innermost first.
+    """
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def watched(self, run: Run) -> Run:
+        """Return ``run`` for leases of which somebody wants to be told."""
+        for watcher in self._watchers:
+            run = watched(run, watcher)
+        return run
+
+    def awatched(self, arun: ARun) -> ARun:
+        """Return ``arun`` for all leases: each has a context of its own to be prepared."""
+        for watcher in self._watchers:
+            arun = awatched(arun, watcher)
+        return arun
+
+    def mark(self, leases: Sequence[Held]) -> None:
+        """Mark those of which somebody wants to be told."""
+        for watcher in self._watchers:
+            for held in watcher.chosen(leases):
+                held.told = True
+
+    def prepare(self) -> None:
+        """A handler thread is about to run leases."""
+        for watcher in self._watchers:
+            watcher.prepare()
+
+
 class Teller:
     """Tells subscribers."""
 
-    skips: Callable[[Held], bool] | None = None
+    def chosen(self, leases: Sequence[Held]) -> Sequence[Held]:
+        """Return all."""
+        return leases
+
+    def prepare(self) -> None:
+        """Do nothing."""
 
     def begin(self, held: Held) -> float:
         """Say that an attempt begins; return when."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tributary_daemon.daemon.board import Board
     from tributary_daemon.daemon.held import Held
+    from tributary_daemon.daemon.telling import Telling
     from tributary_daemon.model.outcome import Outcome
 
 # one aims at a time: a cancel comes from the database thread, a timeout from that of the deadlines
@@ -31,6 +32,7 @@ class HandlerThreads:
         run: executes one lease; returns its outcome, None when there is nothing left to write.
         report: takes the outcome; called in the handler's thread, once per lease that was not taken back.
         board: where each thread notes what it runs, in a place of its own.
+        telling: tells of those that are marked for it; None where nobody wants to be told.
     """
 
     def __init__(
@@ -39,10 +41,13 @@ class HandlerThreads:
         run: Callable[[Held], Outcome | None],
         report: Callable[[Held, Outcome | None], None],
         board: Board,
+        telling: Telling | None = None,
     ) -> None:
         self._board = board
         self._queue: Handoff[Held | None] = Handoff()
         self._run = run
+        self._telling = telling
+        self._told = run if telling is None else telling.watched(run)
         self._report = report
         self._threads = [
             threading.Thread(target=self._serve, args=(place,), name=f"handler-{place + 1}", daemon=True)
@@ -69,6 +74,8 @@ class HandlerThreads:
     def _serve(self, place: int) -> None:
         bed = threading.Lock()
         bed.acquire()
+        if self._telling is not None:
+            self._telling.prepare()
         while (held := self._queue.get(bed)) is not None:
             if held.dropped or held.recalled:
                 self._report(held, None)
@@ -86,7 +93,7 @@ class HandlerThreads:
                     held.started_at = time.monotonic()
                     self._board.begin(place, held, limited=not held.isolated)
                     held.thread_id = threading.get_ident()
-                    outcome = self._run(held)
+                    outcome = self._told(held) if held.told else self._run(held)
                     written = outcome is None
                 shield(held)
             except HandlerTimeout as error:

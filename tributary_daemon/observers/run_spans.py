@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.model.control import CONTROL_NAMES
+from tributary_daemon.observers.direct_spans import EndedSpan
 from tributary_daemon.observers.span_ids import span_of_run, span_of_step, trace_of
 from tributary_daemon.store.spans import Noted
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from tributary_daemon.observers.direct_spans import DirectSpans
     from tributary_daemon.observers.span_ids import GivenIds
     from tributary_daemon.store.spans import Ended
 
@@ -29,8 +32,8 @@ class RunSpans:
         tracer: makes them, with ids that ``ids`` gives.
         trace: the module of that name.
         ids: the tracer's generator of ids.
-        parent: returns the context of a remote span, of its ids in a traceparent.
         sampled: whether a run is, by its id and traceparent.
+        direct: writes them in the place of the tracer, where there is one.
     """
 
     def __init__(
@@ -38,11 +41,12 @@ class RunSpans:
         tracer: Any,
         trace: Any,
         ids: GivenIds,
-        parent: Callable[[str], Any],
         sampled: Callable[[str, str | None], bool],
+        direct: DirectSpans | None = None,
     ) -> None:
-        self._tracer, self._trace, self._ids = tracer, trace, ids
-        self._parent, self._sampled = parent, sampled
+        self._root = import_module("opentelemetry.context").Context()
+        self._tracer, self._trace, self._ids, self._direct = tracer, trace, ids, direct
+        self._sampled = sampled
         self._told: dict[_Key, None] = {}
 
     def tell(self, rows: Sequence[Ended], noted: Iterable[Noted]) -> None:
@@ -72,17 +76,26 @@ class RunSpans:
             if row.traceparent is not None and row.parent_run_id is not None:
                 assert row.parent_ordinal is not None
                 parent = span_of_step(row.parent_run_id, row.parent_ordinal, row.parent_base or 0)
-        with self._ids.given(given, trace_id):
-            span = self._tracer.start_span(
-                f"{row.what} {row.name if row.what == 'run' else row.step_id or row.name}",
-                self._parent(f"00-{trace_id:032x}-{parent:016x}-01"),
-                self._trace.SpanKind.INTERNAL,
-                _attributes(row),
-                start_time=_nanoseconds(row.began_at or row.ended_at),
-            )
+        name = f"{row.what} {row.name if row.what == 'run' else row.step_id or row.name}"
+        kind, attributes = self._trace.SpanKind.INTERNAL, _attributes(row)
+        times = _nanoseconds(row.began_at or row.ended_at), _nanoseconds(row.ended_at)
+        status = None
         if row.state in _BAD:
-            span.set_status(self._trace.StatusCode.ERROR, row.reason or row.state)
-        span.end(_nanoseconds(row.ended_at))
+            status = self._trace.Status(self._trace.StatusCode.ERROR, row.reason or row.state)
+        trace, sampled = self._trace, self._trace.TraceFlags(1)
+        above = trace.SpanContext(trace_id, parent, True, sampled) if parent else None
+        if self._direct is not None:
+            context = trace.SpanContext(trace_id, given, False, sampled)
+            self._direct.take(EndedSpan(name, context, above, kind, attributes, *times, status))
+            return
+        context = trace.set_span_in_context(
+            trace.NonRecordingSpan(above or trace.INVALID_SPAN_CONTEXT), self._root
+        )
+        with self._ids.given(given, trace_id):
+            span = self._tracer.start_span(name, context, kind, attributes, start_time=times[0])
+        if status is not None:
+            span.set_status(status)
+        span.end(times[1])
 
 
 def mine(rows: Sequence[Ended], noted: frozenset[Noted]) -> list[Ended]:
@@ -94,28 +107,30 @@ def mine(rows: Sequence[Ended], noted: frozenset[Noted]) -> list[Ended]:
     """
     found: list[Ended] = []
     owned: set[tuple[str, int | None]] = set()
-    for depth in sorted({row.depth for row in rows}):
-        level = [row for row in rows if row.depth == depth]
-        for end in sorted({(row.run_id, row.ended_at) for row in level}):
-            here = [row for row in level if (row.run_id, row.ended_at) == end]
-            steps = sorted((row for row in here if row.what == "step"), key=lambda row: row.ordinal)
-            ours = [
-                row
-                for row in steps
-                if Noted(row.shard, row.run_id, row.ordinal, row.seq) in noted
-                or (row.run_id, row.ordinal) in owned
-            ]
-            if not ours:
-                continue
-            ended = [row for row in ours if row.state != _CANCELLED]
-            # who has finished one has ended those, too, for which only the engine worked
-            engines = [row for row in steps if ended and row not in ours and _is_engines(row)]
-            found += [row for row in [*ours, *engines] if row.step_id is not None]
-            others = [row for row in steps if row.name not in CONTROL_NAMES]
-            if ended or (others[:1] == ours[:1] and all(row.state == _CANCELLED for row in others)):
-                runs = [row for row in here if row.what == "run"]
-                found += runs
-                owned |= {(row.parent_run_id, row.parent_ordinal) for row in runs if row.parent_run_id}
+    ends: dict[tuple[int, str, datetime], list[Ended]] = {}
+    for row in rows:
+        ends.setdefault((row.depth, row.run_id, row.ended_at), []).append(row)
+    # children before parents
+    for end in sorted(ends):
+        here = ends[end]
+        steps = sorted((row for row in here if row.what == "step"), key=lambda row: row.ordinal)
+        ours = [
+            row
+            for row in steps
+            if Noted(row.shard, row.run_id, row.ordinal, row.seq) in noted
+            or (row.run_id, row.ordinal) in owned
+        ]
+        if not ours:
+            continue
+        ended = [row for row in ours if row.state != _CANCELLED]
+        # who has finished one has ended those, too, for which only the engine worked
+        engines = [row for row in steps if ended and row not in ours and _is_engines(row)]
+        found += [row for row in [*ours, *engines] if row.step_id is not None]
+        others = [row for row in steps if row.name not in CONTROL_NAMES]
+        if ended or (others[:1] == ours[:1] and all(row.state == _CANCELLED for row in others)):
+            runs = [row for row in here if row.what == "run"]
+            found += runs
+            owned |= {(row.parent_run_id, row.parent_ordinal) for row in runs if row.parent_run_id}
     return found
 
 

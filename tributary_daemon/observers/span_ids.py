@@ -43,9 +43,9 @@ class GivenIds:
         self._given = threading.local()
 
     @contextmanager
-    def given(self, span_id: int, trace_id: int) -> Iterator[None]:
-        """Give these ids to what this thread begins meanwhile."""
-        self._given.ids = span_id, trace_id
+    def given(self, span_id: int, trace_id: int, *, random: bool = False) -> Iterator[None]:
+        """Give these ids to what this thread begins meanwhile; ``random``: whether that of the trace is."""
+        self._given.ids = span_id, trace_id, random
         try:
             yield
         finally:
@@ -53,17 +53,20 @@ class GivenIds:
 
     def generate_span_id(self) -> int:
         """Return the id of a new span."""
-        ids: tuple[int, int] | None = getattr(self._given, "ids", None)
+        ids: tuple[int, int, bool] | None = getattr(self._given, "ids", None)
         made: int = self._other.generate_span_id() if ids is None else ids[0]
         return made
 
     def generate_trace_id(self) -> int:
         """Return the id of a new trace."""
-        ids: tuple[int, int] | None = getattr(self._given, "ids", None)
+        ids: tuple[int, int, bool] | None = getattr(self._given, "ids", None)
         made: int = self._other.generate_trace_id() if ids is None else ids[1]
         return made
 
     def is_trace_id_random(self) -> bool:
         """Return whether the ids of traces are random, which derived ones are by half."""
+        ids: tuple[int, int, bool] | None = getattr(self._given, "ids", None)
+        if ids is not None:
+            return ids[2]
         ask = getattr(self._other, "is_trace_id_random", None)
-        return getattr(self._given, "ids", None) is None and ask is not None and bool(ask())
+        return ask is not None and bool(ask())

@@ -15,21 +15,24 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeVar
 from zlib import crc32
 
 from tributary_daemon import events
 from tributary_daemon.events import Event
 from tributary_daemon.model.outcome import CacheWait, Completed, Crashed, Discarded, Failed, Recorded
+from tributary_daemon.observers import otlp
+from tributary_daemon.observers.direct_spans import DirectSpans, attributes_of
 from tributary_daemon.observers.run_spans import RunSpans
 from tributary_daemon.observers.span_contexts import remote, unsampled
 from tributary_daemon.observers.span_ids import GivenIds, span_of_step, trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tributary_daemon.engine.lease import Lease
     from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.observers.direct_spans import Ending
 
 NAME: Final = "tributary-daemon"
 _GROUP: Final = "opentelemetry_traces_exporter"
@@ -44,6 +47,8 @@ _SAMPLED: Final = "13579bdf"
 _RATIO: Final = re.compile(
     r"(?:ParentBased\{root:)?(?:TraceIdRatioBased\{(?P<rate>[0-9.eE+-]+)\}|AlwaysO(?P<on>n|ff)Sampler)"
 )
+# what the SDK cuts off, and those who end their spans without it do not
+_LIMIT: Final = re.compile(r"OTEL_(?:SPAN|ATTRIBUTE|EVENT|LINK)_\w*LIMIT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +67,24 @@ class Begun(NamedTuple):
     token: Any
 
 
+L = TypeVar("L", bound="Lease")
+
+
 class Tracing:
     """Spans of attempts, and of the steps and runs that end with them.
 
     Args:
         tracer: makes them.
         rate: how many of the works that carry no trace begin one; 1.0 leaves that to the tracer.
+        take: takes spans that need nothing of the tracer; None where all do.
 
     Attributes:
         spans: makes those of steps and runs; None where the tracer is none of the SDK, whose ids cannot be
             given: attempts are children of the submit then.
         note: called for each attempt of a sampled run that has ended.
-        skips: whether an attempt is for certain not sampled and needs nothing done; None where only the
-            tracer can tell.
     """
 
-    def __init__(self, tracer: Any, rate: float = 1.0) -> None:
+    def __init__(self, tracer: Any, rate: float = 1.0, take: Callable[[Ending], None] | None = None) -> None:
         self._tracer = tracer
         self._decides = rate < 1.0
         self._below = int(rate * 2**32)
@@ -91,15 +98,14 @@ class Tracing:
         self._passing = unsampled(self._trace)
         self._context_type = context.Context
         (self._key,) = self._unsampled
+        self._direct: DirectSpans | None = None
         self.spans: RunSpans | None = None
-        self.skips: Callable[[Lease], bool] | None = None
         ids = getattr(tracer, "id_generator", None)
         if ids is not None and hasattr(tracer, "sampler"):
             given = ids if isinstance(ids, GivenIds) else GivenIds(ids)
             tracer.id_generator = given
-            self.spans = RunSpans(tracer, self._trace, given, self._read, self._has)
-        if self._decides:
-            self.skips = self._skipping()
+            self._direct = None if take is None else DirectSpans(tracer, self._trace, given, take)
+            self.spans = RunSpans(tracer, self._trace, given, self._has, self._direct)
 
     def noting(self, note: Callable[[Any], None]) -> Self:
         """Return the same, with ``note`` called for each attempt of a sampled run that has ended."""
@@ -122,27 +128,33 @@ class Tracing:
             # it stays, as what threads and tasks of handlers are in between
             self._attach(self._context_type({self._key: self._passing(traceparent)}))
             return None
-        if in_run:
-            trace_id = trace_of(lease.run_id) if traceparent is None else int(traceparent[3:35], 16)
-            step = span_of_step(lease.run_id, lease.ordinal, lease.attempt_base)
-            parent = self._context(trace_id, step, 1)
+        if self._direct is not None:
+            span = self._direct.begin(lease)
         else:
-            parent = self._root if traceparent is None else self._read(traceparent)
-        span = self._tracer.start_span(
-            f"attempt {lease.name}", parent, self._trace.SpanKind.CONSUMER, _attributes(lease)
-        )
-        return Begun(span, self._attach(self._trace.set_span_in_context(span, parent)))
-
-    def _skipping(self) -> Callable[[Lease], bool]:
-        """Return what finds most attempts that are not sampled, in as few calls as there can be."""
-        current, unsampled, below = self._current, self._unsampled, self._below
-
-        def skips(lease: Lease) -> bool:
-            return (
-                lease.correlation is None and crc32(lease.run_id.encode()) >= below and current() is unsampled
+            if in_run:
+                trace_id = trace_of(lease.run_id) if traceparent is None else int(traceparent[3:35], 16)
+                step = span_of_step(lease.run_id, lease.ordinal, lease.attempt_base)
+                parent = self._context(trace_id, step, 1)
+            else:
+                parent = self._root if traceparent is None else self._read(traceparent)
+            span = self._tracer.start_span(
+                f"attempt {lease.name}", parent, self._trace.SpanKind.CONSUMER, attributes_of(lease)
             )
+        return Begun(span, self._attach(self._context_type({self._key: span})))
 
-        return skips
+    def chosen(self, leases: Sequence[L]) -> Sequence[L]:
+        """Return those that may be sampled: all, where only the tracer can tell."""
+        if not self._decides:
+            return leases
+        below = self._below
+        return [
+            lease for lease in leases if lease.correlation is not None or crc32(lease.run_id.encode()) < below
+        ]
+
+    def prepare(self) -> None:
+        """Have what is not chosen in this thread start nothing that is sampled."""
+        if self._decides:
+            self._attach(self._unsampled)
 
     def passed(self, lease: Lease) -> None:
         """A step of the engine's own has come to an outcome: with it may end what has a span."""
@@ -216,27 +228,6 @@ def _word(outcome: Outcome | None, lease: Lease) -> str:
     return type(outcome).__name__.lower()
 
 
-def _attributes(lease: Lease) -> dict[str, Any]:
-    # of what is not there nothing is said
-    found: dict[str, Any] = {
-        "tributary.run_id": lease.run_id,
-        "tributary.kind": lease.kind,
-        "tributary.handler": lease.name,
-        "tributary.queue": lease.queue,
-        "tributary.attempt": lease.attempt,
-    }
-    if lease.step_id is not None:
-        found["tributary.step"] = lease.step_id
-    if lease.tenant:
-        found["tributary.tenant"] = lease.tenant
-    ids = lease.correlation
-    if ids is not None and ids.correlation_id is not None:
-        found["tributary.correlation_id"] = ids.correlation_id
-    if ids is not None and ids.business_id is not None:
-        found["tributary.business_id"] = ids.business_id
-    return found
-
-
 _providers: list[Any] = []
 _ours: list[Tracing | None] = []
 
@@ -278,9 +269,9 @@ def _configured(names: list[str]) -> Tracing:
     resource = _hashed_once(
         resources.Resource.create({} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": NAME})
     )
-    processors = [export.BatchSpanProcessor(_exporter(name)()) for name in names]
     provider = sdk.TracerProvider(resource=resource)
     rate = _rate(provider.sampler.get_description())
+    processors = [export.BatchSpanProcessor(_exporter(name)()) for name in names]
     ours = provider
     if rate is not None:
         # which attempts begin a trace is decided before anything is made for them, see Tracing.begin
@@ -291,7 +282,25 @@ def _configured(names: list[str]) -> Tracing:
             made.add_span_processor(processor)
     _providers.append(provider)
     trace.set_tracer_provider(provider)
-    return Tracing(ours.get_tracer(NAME), 1.0 if rate is None else rate)
+    take = None
+    limited = any(map(_LIMIT.fullmatch, os.environ))
+    if names == ["otlp"] and rate is not None and not limited and otlp.is_plain(os.environ):
+        direct = otlp.Exporter(_sample(sdk, sampling.ALWAYS_ON, resource), _not_taken)
+        _providers.append(direct)
+        take = direct.take
+    return Tracing(ours.get_tracer(NAME), 1.0 if rate is None else rate, take)
+
+
+def _sample(sdk: Any, sampler: Any, resource: Any) -> Any:
+    """Return a span of the SDK's as a tracer of that resource makes them."""
+    provider = sdk.TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+    span = provider.get_tracer(NAME).start_span("sample")
+    span.end()
+    return span
+
+
+def _not_taken(error: str) -> None:
+    events.emit(TracingFailed(error, "work goes on; docs/tracing.md lists the variables"))
 
 
 def _hashed_once(resource: Any) -> Any:

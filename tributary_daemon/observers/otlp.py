@@ -1,0 +1,237 @@
+"""Export of spans that no SDK has made: OTLP over HTTP, in the messages that OpenTelemetry generates.
+
+The SDK's exporter makes a message for each attribute, span and list and copies each four times, which takes
+as long as the engine takes for a step. Here they are written where they stay.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import threading
+import time
+import zlib
+from collections import deque
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tributary_daemon.observers.direct_spans import EndedSpan, Ending
+
+# SpanFlags of trace.proto: whether what is above is of another process is known; and it is
+_KNOWN: Final = 0x100
+_REMOTE: Final = 0x200
+_TIMEOUT: Final = 10.0
+_MAY_HEAL: Final = (429, 502, 503, 504)
+_RETRIES: Final = 3
+_SAY_EVERY: Final = 60.0
+_CODE: Final = "OTEL_PYTHON_EXPORTER_OTLP"
+"""Variables that begin so name code which the SDK's exporter is to use."""
+
+
+def is_plain(environ: Mapping[str, str]) -> bool:
+    """Return whether an exporter is asked for that does what `Exporter` does."""
+    protocol = _setting(environ, "PROTOCOL") or "http/protobuf"
+    return protocol == "http/protobuf" and not any(name.startswith(_CODE) for name in environ)
+
+
+class Exporter:
+    """Exports spans in a thread of its own, in batches.
+
+    Args:
+        template: a span of the SDK's, whose resource and scope are those of all.
+        failed: told what went wrong, once a minute at most.
+        environ: the standard variables.
+
+    Raises:
+        ImportError: a package is not installed.
+    """
+
+    def __init__(
+        self, template: Any, failed: Callable[[str], None], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        encoder: Any = import_module("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+        self._context: Any = import_module("opentelemetry.context")
+        self._template = encoder.encode_spans([template])
+        del self._template.resource_spans[0].scope_spans[0].spans[:]
+        self._failed, self._say_at = failed, 0.0
+        self._post = Post(environ)
+        self._delay = _number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
+        self._most = int(_number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048))
+        self._batch = min(int(_number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)), self._most)
+        self._queue: deque[Ending] = deque()
+        self._dropped = 0
+        self._due = threading.Event()
+        self._exporting = threading.Lock()
+        threading.Thread(target=self._run, name="spans", daemon=True).start()
+
+    def take(self, span: Ending) -> None:
+        """Export a span soon; one that finds too many before it is dropped."""
+        queue = self._queue
+        if len(queue) >= self._most:
+            self._dropped += 1
+            return
+        queue.append(span)
+        if len(queue) == self._batch:
+            self._due.set()
+
+    def force_flush(self, _timeout_millis: int = 30_000) -> bool:
+        """Export what there is; return whether all of it was taken."""
+        taken = True
+        with self._exporting:
+            while self._queue:
+                taken = self._export() and taken
+        return taken
+
+    def _run(self) -> None:
+        # or instrumented clients would make spans of these exports, to be exported
+        self._context.attach(self._context.set_value("suppress_instrumentation", True))
+        while True:
+            self._due.wait(self._delay)
+            self._due.clear()
+            self.force_flush()
+
+    def _export(self) -> bool:
+        spans = [self._queue.popleft().ended() for _ in range(min(len(self._queue), self._batch))]
+        wrong = self._post(self.encoded(spans))
+        if (wrong or self._dropped) and time.monotonic() >= self._say_at:
+            self._say_at = time.monotonic() + _SAY_EVERY
+            if wrong is None:
+                dropped, self._dropped = self._dropped, 0
+                self._failed(f"{dropped} spans dropped: more of them ended than could be exported")
+            else:
+                self._failed(wrong)
+        return wrong is None
+
+    def encoded(self, spans: Sequence[EndedSpan]) -> bytes:
+        """Return the request that exports spans."""
+        request = type(self._template)()
+        request.CopyFrom(self._template)
+        add = request.resource_spans[0].scope_spans[0].spans.add
+        for span in spans:
+            _write(add, span)
+        encoded: bytes = request.SerializeToString()
+        return encoded
+
+
+def _write(add: Callable[..., Any], span: EndedSpan) -> None:
+    context, parent = span.context, span.parent
+    written = add(
+        trace_id=context.trace_id.to_bytes(16, "big"),
+        span_id=context.span_id.to_bytes(8, "big"),
+        name=span.name,
+        kind=span.kind.value + 1,
+        start_time_unix_nano=span.start_time,
+        end_time_unix_nano=span.end_time,
+        flags=_KNOWN,
+    )
+    if parent is not None:
+        written.parent_span_id = parent.span_id.to_bytes(8, "big")
+        if parent.is_remote:
+            written.flags = _KNOWN | _REMOTE
+    if span.status is not None:
+        written.status.code = span.status.status_code.value
+        written.status.message = span.status.description or ""
+    attributes = written.attributes
+    for key, value in span.attributes.items():
+        attribute = attributes.add()
+        try:
+            attribute.key = key
+            _put(attribute.value, value)
+        except ValueError:
+            # a number of more than 64 bits, a text that is no Unicode: the span is worth more than that
+            del attributes[-1]
+
+
+def _put(kept: Any, value: Any) -> None:
+    if type(value) is str:
+        kept.string_value = value
+    elif type(value) is int:
+        kept.int_value = value
+    elif type(value) is bool:
+        kept.bool_value = value
+    else:
+        kept.double_value = value
+
+
+class Post:
+    """Sends what is encoded to where the standard variables say, as the SDK's exporter would.
+
+    Args:
+        environ: the standard variables.
+
+    Raises:
+        ImportError: a package is not installed.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        requests: Any = import_module("requests")
+        adapters: Any = import_module("requests.adapters")
+        retries: Any = import_module("urllib3.util")
+        parsing: Any = import_module("opentelemetry.util.re")
+        base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318"
+        own = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        self._url = own or f"{base.removesuffix('/')}/v1/traces"
+        self._pack = _packing(_setting(environ, "COMPRESSION").strip().lower())
+        certificate, key = _setting(environ, "CLIENT_CERTIFICATE"), _setting(environ, "CLIENT_KEY")
+        self._asked = {
+            "timeout": _seconds(_setting(environ, "TIMEOUT")),
+            "verify": _setting(environ, "CERTIFICATE") or True,
+            "cert": (certificate, key) if certificate and key else certificate or None,
+        }
+        self._session = requests.Session()
+        again = retries.Retry(
+            total=_RETRIES,
+            backoff_factor=1,
+            status_forcelist=_MAY_HEAL,
+            allowed_methods=None,
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapters.HTTPAdapter(max_retries=again))
+        self._session.headers["Content-Type"] = "application/x-protobuf"
+        if self._pack is not None:
+            self._session.headers["Content-Encoding"] = self._pack[0]
+        self._session.headers.update(parsing.parse_env_headers(_setting(environ, "HEADERS"), liberal=True))
+
+    def __call__(self, body: bytes) -> str | None:
+        """Send a request; return what is wrong where it was not taken."""
+        if self._pack is not None:
+            body = self._pack[1](body)
+        try:
+            answer = self._session.post(self._url, data=body, **self._asked)
+        except (OSError, ValueError) as error:
+            # what requests raises is an OSError, as that a certificate is not there; a header may be no text
+            return f"{self._url}: {error}"
+        return None if answer.ok else f"{self._url}: {answer.status_code} {answer.reason}"
+
+
+def _setting(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
+
+
+def _seconds(text: str) -> float:
+    # what is no number the SDK's exporter has complained of
+    try:
+        return float(text)
+    except ValueError:
+        return _TIMEOUT
+
+
+def _number(environ: Mapping[str, str], name: str, otherwise: float) -> float:
+    try:
+        found = float(environ.get(name) or otherwise)
+    except ValueError:
+        return otherwise
+    return found if found > 0 else otherwise
+
+
+def _packing(name: str) -> tuple[str, Callable[[bytes], bytes]] | None:
+    match name:
+        case "gzip":
+            return name, gzip.compress
+        case "deflate":
+            return name, zlib.compress
+    return None
