@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -337,3 +340,22 @@ def test_batches_go_by_themselves_and_what_is_too_much_is_dropped_and_said(answe
 )
 def test_what_only_the_sdk_can_do_is_left_to_it(environ, plain):
     assert otlp.is_plain(environ) is plain
+
+
+@pytest.mark.parametrize(
+    ("variables", "direct"),
+    [
+        ({}, True),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, True),
+        ({"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "3"}, False),
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "10"}, False),
+        ({"OTEL_TRACES_EXPORTER": "otlp,console"}, False),
+    ],
+)
+def test_a_process_makes_its_spans_directly_unless_the_variables_ask_for_more(variables, direct):
+    code = "from tributary_daemon.observers import tracing; print(tracing.start()._direct is not None)"
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **variables}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(direct)

@@ -12,8 +12,7 @@ from importlib import import_module
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from tributary_daemon.observers.span_contexts import remote
-from tributary_daemon.observers.span_ids import span_of_step, trace_of
+from tributary_daemon.observers.span_contexts import above
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,15 +135,8 @@ class DirectSpans:
 
     def contexts(self, attempt: Attempt | Lease) -> tuple[Any, Any]:
         """Return a SpanContext for an attempt, and that of what is above it; None where nothing is."""
-        trace, ids = self._trace, attempt.correlation
-        traceparent = None if ids is None else ids.traceparent
-        parent = None if traceparent is None else remote(trace, traceparent)
-        if attempt.ordinal:
-            trace_id = trace_of(attempt.run_id) if parent is None else parent.trace_id
-            step = span_of_step(attempt.run_id, attempt.ordinal, attempt.attempt_base)
-            parent = trace.SpanContext(trace_id, step, True, trace.TraceFlags(_SAMPLED))
-        elif parent is not None and not parent.span_id:
-            parent = None
+        trace = self._trace
+        parent = above(trace, attempt)
         if parent is None:
             trace_id, flags = self._ids.generate_trace_id(), self._root_flags
         else:
@@ -155,11 +147,11 @@ class DirectSpans:
     def replace(self, name: str, contexts: tuple[Any, Any], attributes: dict[str, Any], start: int) -> Any:
         """Return a span of the SDK's that nobody can tell from one that has begun before."""
         trace, (context, parent) = self._trace, contexts
-        above = trace.NonRecordingSpan(parent or trace.INVALID_SPAN_CONTEXT)
+        upper = trace.NonRecordingSpan(parent or trace.INVALID_SPAN_CONTEXT)
         with self._ids.given(context.span_id, context.trace_id, random=bool(context.trace_flags & _RANDOM)):
             return self._tracer.start_span(
                 name,
-                trace.set_span_in_context(above, self._root),
+                trace.set_span_in_context(upper, self._root),
                 trace.SpanKind.CONSUMER,
                 attributes,
                 start_time=start,

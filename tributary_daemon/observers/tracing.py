@@ -24,8 +24,8 @@ from tributary_daemon.model.outcome import CacheWait, Completed, Crashed, Discar
 from tributary_daemon.observers import otlp
 from tributary_daemon.observers.direct_spans import DirectSpans, attributes_of
 from tributary_daemon.observers.run_spans import RunSpans
-from tributary_daemon.observers.span_contexts import remote, unsampled
-from tributary_daemon.observers.span_ids import GivenIds, span_of_step, trace_of
+from tributary_daemon.observers.span_contexts import above, remote, unsampled
+from tributary_daemon.observers.span_ids import GivenIds, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,12 +131,8 @@ class Tracing:
         if self._direct is not None:
             span = self._direct.begin(lease)
         else:
-            if in_run:
-                trace_id = trace_of(lease.run_id) if traceparent is None else int(traceparent[3:35], 16)
-                step = span_of_step(lease.run_id, lease.ordinal, lease.attempt_base)
-                parent = self._context(trace_id, step, 1)
-            else:
-                parent = self._root if traceparent is None else self._read(traceparent)
+            upper = above(self._trace, lease, steps=self.spans is not None)
+            parent = self._root if upper is None else self._in_context(upper)
             span = self._tracer.start_span(
                 f"attempt {lease.name}", parent, self._trace.SpanKind.CONSUMER, attributes_of(lease)
             )
@@ -203,11 +199,6 @@ class Tracing:
             self._detach(begun.token)
             begun.span.set_attribute("tributary.outcome", "interrupted")
             begun.span.end()
-
-    def _read(self, traceparent: str) -> Any:
-        """Return the context of a remote span; the root, of one whose id is zero."""
-        context = remote(self._trace, traceparent)
-        return self._in_context(context) if context.span_id else self._root
 
     def _context(self, trace_id: int, span_id: int, flags: int) -> Any:
         trace = self._trace
