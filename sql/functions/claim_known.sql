@@ -1,11 +1,12 @@
 -- Claims up to p_n rows over lanes of queues that are not paused, for a caller that know_caller has told all of: what claim_leases does.
--- Those that it has been handed (p_handed, where they lie) come first and count. how: next (handed), claimed.
 -- Locks: step rows by SKIP LOCKED (lock_lanes), and the counters of limits (lock_limited). The planner's settings are the callers'.
+drop function if exists tributary.claim_known(
+    smallint, bigint, text[], smallint[], text[], bigint[], text[], boolean, boolean, text[], text[], integer, tid[]);
 create or replace function tributary.claim_known(
     p_shard smallint, p_process bigint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
-    p_names text[], p_python boolean, p_others boolean, p_paused text[], p_limited text[], p_n integer, p_handed tid[]
+    p_names text[], p_python boolean, p_others boolean, p_paused text[], p_limited text[], p_n integer
 ) returns table (
-    how text, run_id uuid, ordinal integer, seq bigint, tid tid, kind step_kind, name text, step_id text, item_key text, queue text,
+    run_id uuid, ordinal integer, seq bigint, tid tid, kind step_kind, name text, step_id text, item_key text, queue text,
     priority smallint, tenant_id text, attempt smallint, attempt_base smallint, max_attempts smallint, crashes smallint, flags smallint,
     payload text, options text, lone_crashes smallint
 )
@@ -18,7 +19,6 @@ declare
     v_priorities smallint[] := p_priorities;
     v_tenants text[] := p_tenants;
     v_lows bigint[] := p_lows;
-    v_left integer := p_n - coalesce(cardinality(p_handed), 0);
     v_tids tid[] := '{}';
     v_now timestamptz;
 begin
@@ -28,32 +28,24 @@ begin
         from unnest(p_queues, p_priorities, p_tenants, p_lows) as l(queue, priority, tenant_id, low)
         where l.queue <> all (p_paused);
     end if;
-    if v_left <= 0 then
+    if p_n <= 0 then
         null;
     elsif p_limited <> '{}' then
-        v_tids := lock_limited(p_shard, v_queues, v_priorities, v_tenants, v_lows, p_names, p_python, p_others, v_left, p_limited);
+        v_tids := lock_limited(p_shard, v_queues, v_priorities, v_tenants, v_lows, p_names, p_python, p_others, p_n, p_limited);
         v_now := clock();
         if cardinality(v_tids) > 0 then
             perform spend_room(p_shard, p_limited, v_tids, v_now);
         end if;
     else
-        v_tids := lock_lanes(p_shard, v_queues, v_priorities, v_tenants, v_lows, p_names, p_python, p_others, v_left);
+        v_tids := lock_lanes(p_shard, v_queues, v_priorities, v_tenants, v_lows, p_names, p_python, p_others, p_n);
         v_now := clock();
     end if;
     -- the clock was read after the rows were seen: no child starts before its parent ended
     return query
-        select c.how, c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
+        select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
                c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text,
                (case when t.ids is null then p.options else coalesce(p.options, '{}') || t.ids end)::text, c.lone_crashes
-        from (
-            select 'next' as how, h.run_id, h.ordinal, h.seq, h.tid, h.kind, h.name, h.step_id, h.item_key, h.queue, h.priority, h.tenant_id,
-                   h.attempt, h.attempt_base, h.max_attempts, h.crashes, h.flags, h.lone_crashes, h.payload, h.correlated
-            from read_handed(p_shard, p_handed) as h
-            union all
-            select 'claimed', w.run_id, w.ordinal, w.seq, w.tid, w.kind, w.name, w.step_id, w.item_key, w.queue, w.priority, w.tenant_id,
-                   w.attempt, w.attempt_base, w.max_attempts, w.crashes, w.flags, w.lone_crashes, w.payload, w.correlated
-            from write_claims(p_shard, p_process, v_tids, p_python, v_now) as w
-        ) as c
+        from write_claims(p_shard, p_process, v_tids, p_python, v_now) as c
         left join lateral (
             select k.payload, k.options from payloads k
             where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal

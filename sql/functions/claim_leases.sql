@@ -26,9 +26,8 @@ begin
     v_known := know_caller(p_process, p_queues, p_tenants, p_names);
     if not v_known.silent then
         return query
-            select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id, c.attempt,
-                   c.attempt_base, c.max_attempts, c.crashes, c.flags, c.payload, c.options, c.lone_crashes
+            select c.*
             from claim_known(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, v_known.names, v_known.python, v_known.others,
-                             v_known.paused, v_known.limited, p_n, null) as c;
+                             v_known.paused, v_known.limited, p_n) as c;
     end if;
 end $$;

@@ -29,16 +29,18 @@ declare
     v_priorities smallint[];
     v_tenants text[];
     v_befores bigint[];
+    v_waits boolean := true;
     v_rest integer[];
     v_handed tid[];
+    v_alone boolean;
 begin
     v_known := know_caller(p_process, p_queues, p_tenants, p_names);
     if v_known.python and not v_known.silent and v_known.names = p_names and v_known.limited = '{}' and (v_known.paused && p_queues) is not true then
         v_process := p_process;
-        select l.queues, l.priorities, l.tenants, l.befores into v_queues, v_priorities, v_tenants, v_befores
+        select l.queues, l.priorities, l.tenants, l.befores, l.waits into v_queues, v_priorities, v_tenants, v_befores, v_waits
         from find_next_in_line(p_shard, p_queues, p_priorities, p_tenants, p_lows) as l;
     end if;
-    select e.rest, e.handed into v_rest, v_handed
+    select e.rest, e.handed, e.alone into v_rest, v_handed, v_alone
     from end_leases(p_shard, p_tids, p_run_ids, p_ordinals, p_seqs, p_results, p_elapsed, true, p_served, p_names, p_free,
                     v_process, p_n, v_queues, v_priorities, v_tenants, v_befores) as e;
     if v_rest is not null then
@@ -47,9 +49,31 @@ begin
                    null::smallint, null::smallint, null::smallint, null::smallint, null, null, null::smallint
             from finish_rest(p_shard, p_process, v_rest, p_run_ids, p_ordinals, p_seqs, p_results, p_elapsed, true, p_served, p_names, p_free) as f;
     end if;
-    if not v_known.silent then
+    if v_handed <> '{}' then
+        -- as claim_known returns what it has claimed
         return query
-            select c.* from claim_known(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, v_known.names, v_known.python, v_known.others,
-                                        v_known.paused, v_known.limited, p_n, v_handed) as c;
+            select 'next', c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
+                   c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text,
+                   (case when t.ids is null then p.options else coalesce(p.options, '{}') || t.ids end)::text, c.lone_crashes
+            from read_handed(p_shard, v_handed) as c
+            left join lateral (
+                select k.payload, k.options from payloads k
+                where c.payload is null and k.shard = p_shard and k.run_id = c.run_id and k.ordinal = c.ordinal
+                offset 0
+            ) as p on true
+            left join lateral (
+                select jsonb_strip_nulls(jsonb_build_object('correlation', jsonb_build_object(
+                           'correlation_id', k.correlation_id, 'business_id', k.business_id, 'traceparent', k.traceparent))) as ids
+                from correlations k
+                where c.correlated and k.shard = p_shard and k.run_id = c.run_id
+                offset 0
+            ) as t on true;
+    end if;
+    -- lanes that were empty before this call hold nothing but what it released, and that is handed on: nothing to look for again
+    if not v_known.silent and (v_waits or not v_alone) then
+        return query
+            select 'claimed', c.*
+            from claim_known(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, v_known.names, v_known.python, v_known.others,
+                             v_known.paused, v_known.limited, p_n - coalesce(cardinality(v_handed), 0)) as c;
     end if;
 end $$;

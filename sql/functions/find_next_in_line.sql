@@ -1,11 +1,12 @@
 -- In which of these lanes (queue, priority, tenant), that a process is about to claim from in this order, it may go on with what its own ends release: a
 -- step that becomes ready goes on where it would be claimed first anyhow, or was recorded before all that waits in its lane has become
 -- ready (befores). Lanes before the first in which something waits hold nothing; in that one its head decides; those behind it are left out.
--- Foreign names wait as well: what nobody here may run holds its lane up for this, never for claims.
+-- Foreign names wait as well: what nobody here may run holds its lane up for this, never for claims. waits: something does, in any of them.
 -- Index: steps_ready, a probe per lane up to that first one, each from its watermark p_lows on.
+drop function if exists tributary.find_next_in_line(smallint, text[], smallint[], text[], bigint[]);
 create or replace function tributary.find_next_in_line(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
-    out queues text[], out priorities smallint[], out tenants text[], out befores bigint[]
+    out queues text[], out priorities smallint[], out tenants text[], out befores bigint[], out waits boolean
 )
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -33,7 +34,8 @@ begin
     priorities := p_priorities[:v_at];
     tenants := p_tenants[:v_at];
     befores := array_fill(9223372036854775807, array[v_at]);
-    if v_head is not null then
+    waits := v_head is not null;
+    if waits then
         befores[v_at] := v_head;
     end if;
 end $$;

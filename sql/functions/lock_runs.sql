@@ -10,6 +10,12 @@ set enable_bitmapscan to off
 set jit to off
 as $$
 begin
+    if cardinality(p_run_ids) = 1 then
+        perform from runs r
+        where r.shard = p_shard and r.run_id = (select k.root_id from runs k where k.shard = p_shard and k.run_id = p_run_ids[1])
+        for update;
+        return;
+    end if;
     perform from (
         select distinct k.root_id
         from (select distinct unnest(p_run_ids) as id) as u

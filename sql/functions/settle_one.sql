@@ -3,10 +3,12 @@
 -- written (settled). handed: where the child lies, if the caller goes on with it (find_next_in_line).
 -- Locks, below the root run's, which the caller holds: the child's row.
 drop function if exists tributary.settle_one(smallint, uuid, integer, timestamptz, text[], text[], integer);
+drop function if exists tributary.settle_one(
+    smallint, uuid, integer, timestamptz, text[], text[], integer, bigint, integer, text[], smallint[], text[], bigint[]);
 create or replace function tributary.settle_one(
     p_shard smallint, p_run_id uuid, p_ordinal integer, p_now timestamptz, p_queues text[], p_names text[], p_free integer,
-    p_next_process bigint, p_next_most integer,
-    p_next_queues text[], p_next_priorities smallint[], p_next_tenants text[], p_next_befores bigint[],
+    p_next_process bigint default null,
+    p_next_queues text[] default null, p_next_priorities smallint[] default null, p_next_tenants text[] default null, p_next_befores bigint[] default null,
     out settled boolean, out handed tid
 )
 language plpgsql volatile
@@ -28,10 +30,10 @@ declare
 begin
     settled := false;
     -- conditions are looked at, not searched by: no partial index is a better way to a row than its key
-    select r.ctid, r.state in ('running', 'paused') and r.remaining > 1 and r.flags = 0 and r.parent_run_id is null and r.ending is null
-    into v_run, v_simple
+    select r.ctid, r.state in ('running', 'paused') and r.remaining > 1 and r.flags = 0 and r.parent_run_id is null and r.ending is null,
+           array(select k.child from edges k where k.shard = p_shard and k.run_id = p_run_id and k.parent = p_ordinal limit 2)
+    into v_run, v_simple, v_children
     from runs r where r.shard = p_shard and r.run_id = p_run_id;
-    v_children := array(select k.child from edges k where k.shard = p_shard and k.run_id = p_run_id and k.parent = p_ordinal limit 2);
     if v_simple is not true or cardinality(v_children) > 1 then
         return;
     end if;

@@ -40,17 +40,16 @@ declare
     v_stopped integer[];
     v_left integer;
     v_settled boolean;
-    v_tid tid;
     v_handed tid[] := '{}';
 begin
     if coalesce(cardinality(p_run_ids), 0) = 0 then
         return v_handed;
-    elsif cardinality(p_run_ids) = 1 and p_ends[1] = 0 then
-        select o.settled, o.handed into v_settled, v_tid
-        from settle_one(p_shard, p_run_ids[1], p_ordinals[1], p_now, p_queues, p_names, p_free,
-                        p_next_process, p_next_most, p_next_queues, p_next_priorities, p_next_tenants, p_next_befores) as o;
+    elsif p_next_process is null and cardinality(p_run_ids) = 1 and p_ends[1] = 0 then
+        -- who goes on with what is released has tried that already (end_leases)
+        select o.settled into v_settled
+        from settle_one(p_shard, p_run_ids[1], p_ordinals[1], p_now, p_queues, p_names, p_free) as o;
         if v_settled then
-            return case when v_tid is null then v_handed else array[v_tid] end;
+            return v_handed;
         end if;
     end if;
     loop

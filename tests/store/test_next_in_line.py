@@ -112,6 +112,55 @@ def test_a_step_of_a_worse_priority_than_what_waits_is_not_handed_on(connection,
     assert (handed, [item.run_id for item in claimed]) == ([], [waits])
 
 
+def looks(connection, act):
+    """Return what ``act`` returns, and how often it looked for what is available."""
+    with connection.transaction():
+        connection.execute("set local track_functions = 'all'")
+        found = act()
+        counted = (
+            "select coalesce(sum(calls), 0) from pg_stat_xact_user_functions where funcname = 'lock_lanes'"
+        )
+        return found, int(kit.scalar(connection, counted))
+
+
+def test_lanes_that_were_empty_are_not_looked_at_again_for_the_one_step_that_goes_on(connection, process):
+    chain(connection)
+    first = process.claim()
+    (_, handed, claimed), count = looks(connection, lambda: process.exchange(first))
+    assert (steps(handed), claimed, count) == (["b"], [], 0)
+
+
+def expiring(connection, run, step):
+    """Let a step expire, which takes it out of what is handed on."""
+    later = (
+        "update tributary.steps set expires_at = now() + interval '1 hour' where run_id = %s and step_id = %s"
+    )
+    connection.execute(later, (run, step))
+
+
+def test_a_sibling_that_is_not_handed_on_is_claimed_in_the_same_call(connection, process):
+    run = kit.start(connection, kit.workflow("w.v1", {"a": (), "b": ("a",), "c": ("a",)}))
+    expiring(connection, run, "c")
+    first = process.claim()
+    (_, handed, claimed), count = looks(connection, lambda: process.exchange(first))
+    assert (steps(handed), steps(claimed), count) == (["b"], ["c"], 1)
+
+
+def test_an_only_child_that_is_not_handed_on_is_claimed_in_the_same_call(connection, process):
+    expiring(connection, chain(connection), "b")
+    first = process.claim()
+    (_, handed, claimed), count = looks(connection, lambda: process.exchange(first))
+    assert (handed, steps(claimed), count) == ([], ["b"], 1)
+
+
+def test_what_came_after_the_run_is_found_in_the_same_call(connection, process):
+    chain(connection)
+    first = process.claim()
+    later = kit.intent(connection)
+    (_, handed, claimed), count = looks(connection, lambda: process.exchange(first))
+    assert (steps(handed), [item.run_id for item in claimed], count) == (["b"], [later], 1)
+
+
 SET = "insert into tributary.queues (name, {}) values ('default', {})"
 KEEPS = {
     "a paused queue": SET.format("paused", "true"),
