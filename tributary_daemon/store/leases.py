@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import AsyncConnection, Connection, Row
     from tributary_daemon.store.finishes import Ended, Finish, Token
     from tributary_daemon.store.lanes import ClaimRequest
+
+    _Statement = tuple[LiteralString, Sequence[Any]]
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
@@ -135,34 +137,20 @@ class Leases:
         wanted = [self._claim_params(shard, request) for request in claims]
         steps = finish is not None and finish.tids is not None and finish.has_runs
         both = _follow_up(claims) if steps else None
-        connection = self.connection
-        # a pipeline is one transaction anyhow; what a BEGIN and a COMMIT would bring back to be read makes
-        # this thread ask for the interpreter twice as often, in line behind the handlers
-        begins = not reads_committed(connection)
+        statements: list[_Statement] = [] if histories is None else [(KEEP_HISTORY, histories)]
+        if finish is not None and both is not None:
+            statements.append((_EXCHANGE, exchange_params(finish, wanted[both])))
+        elif finish is not None:
+            statements.append((_FINISH, finish))
+        written = len(statements)
+        statements += [(_CLAIM, params) for index, params in enumerate(wanted) if index != both]
+        claimed = len(statements)
+        if freed:
+            statements.append((_FREED, (list(freed),)))
         try:
-            with connection.pipeline():
-                if begins:
-                    connection.execute(_BEGIN)
-                if histories:
-                    connection.execute(KEEP_HISTORY, histories, prepare=True)
-                if finish is None:
-                    written = None
-                elif both is None:
-                    written = connection.execute(_FINISH, finish, prepare=True)
-                else:
-                    params = exchange_params(finish, wanted[both])
-                    written = connection.execute(_EXCHANGE, params, prepare=True)
-                cursors = [
-                    connection.execute(_CLAIM, params, prepare=True)
-                    for index, params in enumerate(wanted)
-                    if index != both
-                ]
-                if freed:
-                    connection.execute(_FREED, (list(freed),))
-                if begins:
-                    connection.execute("COMMIT")
-            answer = written.fetchall() if written is not None else []
-            rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors]
+            cursors = _at_once(self.connection, statements)
+            answer = cursors[written - 1].fetchall() if finish is not None else []
+            rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors[written:claimed]]
             if both is not None:
                 taken = [row[:_REFUSED] for row in answer if not row[_REFUSED]]
                 rows.insert(both, sorted(taken, key=_by_preference))
@@ -290,6 +278,24 @@ async def afinish_on(connection: AsyncConnection, shard: int, process_id: int, e
 
 def _params_on(shard: int, process_id: int, ended: Ended) -> tuple[Any, ...]:
     return _COMMIT_WITHIN, *finish_params(shard, process_id, [ended], ("{}", "{}", 0))
+
+
+def _at_once(connection: Connection, statements: Sequence[_Statement]) -> list[psycopg.Cursor[Row]]:
+    """Execute statements in one transaction and one round trip."""
+    # a pipeline is one transaction anyhow; what a BEGIN and a COMMIT would bring back to be read makes
+    # this thread ask for the interpreter twice as often, in line behind the handlers
+    begins = not reads_committed(connection)
+    if len(statements) == 1 and not begins:
+        # which a pipeline would send in three pieces
+        sql, params = statements[0]
+        return [connection.execute(sql, params, prepare=True)]
+    with connection.pipeline():
+        if begins:
+            connection.execute(_BEGIN)
+        cursors = [connection.execute(sql, params, prepare=True) for sql, params in statements]
+        if begins:
+            connection.execute("COMMIT")
+    return cursors
 
 
 def _follow_up(claims: Sequence[ClaimRequest]) -> int | None:
