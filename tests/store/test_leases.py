@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from tributary_daemon.store.leases import Leases
 pytestmark = pytest.mark.one_shard("an exchange is of one shard")
 
 WRITERS = "select distinct xmin::text from tributary.steps where state in ('running', 'completed')"
+WRITERS_OF = "select count(distinct xmin::text) from tributary.steps where run_id = %s and step_id = any(%s)"
 ALL = ClaimRequest([Lane("default", 0, "")], [0], 10)
 LEVEL = "alter database {} set default_transaction_isolation = '{}'"
 
@@ -37,6 +39,10 @@ def own(request, database):
         yield connection
 
 
+def ended_in_run(rows):
+    return [item._replace(in_run=True) for item in claimed(rows)]
+
+
 def claimed(rows):
     return [Ended(row[0], row[1], row[2], row[18], "completed", "null") for row in rows]
 
@@ -53,6 +59,26 @@ def test_finishes_and_claims_are_written_by_one_transaction(own):
     assert (refused, len(more)) == ([], 1)
     assert len(own.execute(WRITERS).fetchall()) == 1
     assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_a_lone_step_and_what_goes_on_are_written_by_one_transaction(own, connection):
+    process = kit.Process(own)
+    leases = Leases(own, process.id, [kit.NAME], ["default"])
+    run = kit.start(own, kit.workflow("w.v1", {"a": (), "b": ("a",), "c": ("b",)}))
+    follows_up = replace(ALL, follows_up=True)
+    _, (rows,) = leases.exchange(0, [], [follows_up])
+    for ended, goes_on in ("ab", "bc"):
+        # what was committed after this connection's last statement is seen: nothing is left open in between
+        later = kit.intent(connection)
+        finished = [item._replace(in_run=True) for item in claimed(rows[:1])]
+        refused, (rows,) = leases.exchange(0, finished, [follows_up])
+        rows.sort(key=lambda row: not row[19])
+        assert (refused, [(row[0], row[5], row[19]) for row in rows]) == (
+            [],
+            [(str(run), goes_on, True), (str(later), None, False)],
+        )
+        assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert kit.scalar(connection, WRITERS_OF, run, [ended, goes_on]) == 1
 
 
 def test_what_is_refused_takes_the_finishes_with_it(own):
