@@ -51,6 +51,8 @@ class _Server:
     def freeze(self):
         """Let it stand still: connections stay, nothing answers."""
         self.process.send_signal(signal.SIGSTOP)
+        # until the last of its threads has taken the signal others go on answering
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def thaw(self):
         """Let it go on."""
