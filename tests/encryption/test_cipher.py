@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-
-import pytest
 
 from tributary_daemon.sealing import cipher
 
@@ -14,19 +13,6 @@ SECRET = bytes(range(32))
 RUN = "01900000-0000-7000-8000-000000000001"
 
 
-@pytest.fixture(params=["getentropy", "no such call", "a call that fails"])
-def source(request, monkeypatch):
-    """Where nonces come from."""
-    if request.param == "no such call":
-        monkeypatch.setattr(cipher, "_getentropy", None)
-    elif request.param == "a call that fails":
-        monkeypatch.setattr(cipher, "_getentropy", lambda _buffer, _size: -1)
-    elif cipher._getentropy is None:
-        pytest.skip("this C library has no getentropy")
-    return request.param
-
-
-@pytest.mark.usefixtures("source")
 def test_every_nonce_is_another_one_and_its_value_is_opened():
     sealed = [cipher.encrypt(SECRET, RUN, b"text", b"head") for _ in range(2_000)]
     assert len({one[:12] for one in sealed}) == len(sealed)
@@ -36,7 +22,20 @@ def test_every_nonce_is_another_one_and_its_value_is_opened():
     assert all(len({one[at] for one in sealed}) > 200 for at in range(12))
 
 
-@pytest.mark.skipif(cipher._getentropy is None, reason="this C library has no getentropy")
+def test_a_forked_process_draws_nonces_of_its_own():
+    ends, begins = os.pipe()
+    cipher.encrypt(SECRET, RUN, b"text", b"head")
+    child = os.fork()
+    if child == 0:
+        os.write(begins, cipher.encrypt(SECRET, RUN, b"text", b"head")[:12])
+        os._exit(0)
+    own = cipher.encrypt(SECRET, RUN, b"text", b"head")[:12]
+    os.waitpid(child, 0)
+    assert os.read(ends, 100) not in (own, b"")
+    os.close(ends)
+    os.close(begins)
+
+
 def test_who_seals_and_opens_keeps_the_interpreter():
     # nobody is made to give it up for a minute: who runs meanwhile was given it
     gate, others = threading.Lock(), []

@@ -3,15 +3,14 @@
 A random nonce of 96 bits may serve one key for some four billion values. One key for each run (by keyed
 BLAKE2b of its id) makes that a bound per run, instead of one for all that is ever stored. Nothing here gives
 up the interpreter: HMAC by OpenSSL and `os.urandom` do, and would wait in line behind the handlers for it,
-value by value.
+value by value. OpenSSL's generator, which makes the nonces, does not, and a forked process seeds it anew.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 from functools import lru_cache
 from hashlib import blake2b
+from ssl import RAND_bytes
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -19,23 +18,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE: Final = 12
 _PURPOSE: Final = b"tributary value"
-# what os.urandom asks the kernel for, by a call that keeps the interpreter; not every C library has it
-_getentropy = getattr(ctypes.PyDLL(None), "getentropy", None)
-if _getentropy is not None:
-    _getentropy.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 
 
 @lru_cache(maxsize=4096)
 def _of_run(secret: bytes, run: str) -> AESGCM:
     # what was claimed is finished soon, with the same key
     return AESGCM(blake2b(run.encode(), key=secret, digest_size=32, person=_PURPOSE).digest())
-
-
-def _nonce() -> bytes:
-    drawn = ctypes.create_string_buffer(_NONCE)
-    if _getentropy is None or _getentropy(drawn, _NONCE) != 0:
-        return os.urandom(_NONCE)
-    return drawn.raw
 
 
 def encrypt(secret: bytes, run: str, text: bytes, head: bytes) -> bytes:
@@ -47,7 +35,7 @@ def encrypt(secret: bytes, run: str, text: bytes, head: bytes) -> bytes:
         text: to be hidden.
         head: associated data.
     """
-    nonce = _nonce()
+    nonce = RAND_bytes(_NONCE)
     return nonce + _of_run(secret, run).encrypt(nonce, text, head)
 
 
