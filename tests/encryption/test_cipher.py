@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 import threading
 import time
@@ -23,17 +23,22 @@ def test_every_nonce_is_another_one_and_its_value_is_opened():
 
 
 def test_a_forked_process_draws_nonces_of_its_own():
-    ends, begins = os.pipe()
-    cipher.encrypt(SECRET, RUN, b"text", b"head")
-    child = os.fork()
-    if child == 0:
-        os.write(begins, cipher.encrypt(SECRET, RUN, b"text", b"head")[:12])
-        os._exit(0)
-    own = cipher.encrypt(SECRET, RUN, b"text", b"head")[:12]
-    os.waitpid(child, 0)
-    assert os.read(ends, 100) not in (own, b"")
-    os.close(ends)
-    os.close(begins)
+    # in a process of its own: one with threads is not to be forked
+    program = """
+import os, sys
+from tributary_daemon.sealing import cipher
+cipher.encrypt(bytes(32), "run", b"text", b"head")
+child = os.fork()
+os.write(1, cipher.encrypt(bytes(32), "run", b"text", b"head")[:12])
+if child:
+    sys.exit(os.waitpid(child, 0)[1])
+os._exit(0)
+"""
+    drawn = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, timeout=60
+    ).stdout
+    assert len(drawn) == 24
+    assert drawn[:12] != drawn[12:]
 
 
 def test_who_seals_and_opens_keeps_the_interpreter():
