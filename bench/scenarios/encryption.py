@@ -1,86 +1,82 @@
-"""What encryption costs: the same intents and runs, with a key and without, in turns."""
+"""What encryption costs: two workers side by side, one of them with a key."""
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from bench import load, product, shapes
+from bench import product, shapes
 from bench.scenario import Outcome, row, scenario
 from bench.server import settle
+from bench.side_by_side import Side, environment, pair
 from tributary_daemon import Client
 from tributary_daemon.sealing.sources import generate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Mapping
 
-KEYS = "TRIB_ENCRYPTION_KEYS"
-
-
-@contextmanager
-def keys(written: str | None) -> Iterator[None]:
-    """Have workers and clients use this key meanwhile; None for none."""
-    before = os.environ.pop(KEYS, None)
-    if written is not None:
-        os.environ[KEYS] = written
-    try:
-        yield
-    finally:
-        os.environ.pop(KEYS, None)
-        if before is not None:
-            os.environ[KEYS] = before
+STEPS: Final = 10
+BAR: Final = 25
+_KEYS = "TRIB_ENCRYPTION_KEYS"
 
 
 @scenario(
     "encryption",
-    short={"count": 20_000, "size": 100, "runs": 1_000, "rounds": 2},
-    full={"count": 100_000, "size": 1_000, "runs": 10_000, "rounds": 5},
+    short={"count": 120_000, "small": 100, "large": 1_000, "runs": 8_000, "rounds": 1},
+    full={"count": 150_000, "small": 100, "large": 1_000, "runs": 9_000, "rounds": 6},
 )
-def encryption(at: str, *, count: int, size: int, runs: int, rounds: int) -> Outcome:
-    """Drain rates with encrypted payloads and results, and without."""
-    key = generate("bench", None)
-    rates: dict[str, list[float]] = {}
+def encryption(at: str, *, count: int, small: int, large: int, runs: int, rounds: int) -> Outcome:
+    """What attempts cost with encrypted payloads and results, and without."""
+    plain: Mapping[str, str | None] = {_KEYS: None}
+    keyed: Mapping[str, str | None] = {_KEYS: generate("bench", None)}
+    works = {f"intents of {size} bytes": (count, size) for size in (small, large)}
+    works["chains"] = (runs * STEPS, 0)
+
+    def side(size: int, given: Mapping[str, str | None]) -> Callable[[str], Side]:
+        def made(url: str) -> Side:
+            with environment(given):
+                _fill(url, count, size, runs)
+            return Side(url, given)
+
+        return made
+
+    # the memory of a server that has been at work is its own already; whoever writes more asks for more of it
+    pair(at, count, 0, (side(large, keyed), side(large, keyed)))
+    costs: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds):
-        ways = [("plain", None), ("encrypted", key)]
-        for name, written in ways if number % 2 == 0 else reversed(ways):
-            with keys(written):
-                rates.setdefault(f"intents, {name}", []).append(_intents(at, count, size))
-                rates.setdefault(f"chains, {name}", []).append(_chains(at, runs))
-    rows = [row(f"drain rate, {name}", found, "/s") for name, found in rates.items()]
-    for what in ("intents", "chains"):
-        lost = [
-            100 * (1 - there / here)
-            for here, there in zip(rates[f"{what}, plain"], rates[f"{what}, encrypted"], strict=True)
+        for what, (attempts, size) in works.items():
+            for way, given in (("encrypted", keyed), ("plain", plain)):
+                if way == "encrypted" or number % 2:
+                    found = pair(at, attempts, number, (side(size, plain), side(size, given)))
+                    costs.setdefault(f"{what}, {way}", []).append(found)
+    rows = []
+    for name, pairs in costs.items():
+        lost = [100 * (1 - bare / other) for bare, other in pairs]
+        rows += [
+            row(f"CPU of an attempt, {name}", [other for _, other in pairs], "us"),
+            row(f"rate lost, {name}", lost, "%", at_most=BAR if name.endswith("encrypted") else None),
         ]
-        rows.append(row(f"rate lost, {what}", lost, "%", at_most=25))
-    notes = [f"Intents carry {size} bytes; a chain has ten steps, each with what the one before returned."]
-    return Outcome(rows, {"rates": rates}, notes=notes)
+    notes = [
+        f"Two workers of one process drain at the same time; chains have {STEPS} steps that return a number.",
+        "What is lost between two that are both plain is what cannot be told apart.",
+        "A pair before the first is not counted: a new server has its memory from the system page by page.",
+    ]
+    return Outcome(rows, {"costs": costs}, notes=notes)
 
 
-def _intents(at: str, count: int, size: int) -> float:
-    url = product.database(at)
+def _fill(url: str, count: int, size: int, runs: int) -> None:
     with product.worker(url, 1):
-        # its first offer of the name, before there is work
+        # its first offer of the names, before there is work
         pass
     with Client(url) as client:
-        client.submit_many("bench.echo.v1", ({"text": "x" * size} for _ in range(count)))
+        if size:
+            client.submit_many("bench.echo.v1", ({"text": "x" * size} for _ in range(count)))
+        else:
+            client.register(shapes.workflow("bench.shape.v1", shapes.chain(STEPS)))
+    if not size:
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "select tributary.submit_workflow('bench.shape.v1') from generate_series(1, %s)", (runs,)
+            )
     settle(url, analyze=True, checkpoint=False)
-    return load.drain_rate(url, count)
-
-
-def _chains(at: str, runs: int) -> float:
-    url = product.database(at)
-    shape = shapes.chain(10)
-    with product.worker(url, 1):
-        pass
-    with Client(url) as client:
-        client.register(shapes.workflow("bench.shape.v1", shape))
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "select tributary.submit_workflow('bench.shape.v1') from generate_series(1, %s)", (runs,)
-        )
-    settle(url, analyze=True, checkpoint=False)
-    return load.drain_rate(url, runs * 10)

@@ -1,40 +1,24 @@
-"""What it costs to be observed: two workers side by side, one of them scraped or traced.
-
-From one drain to the next a shared machine is a third faster or slower, far more than what is looked for. So
-the two drain at the same time, each a database of its own on the same server, and what counts is what an
-attempt costs either: its processes and their connections. Where all cores are taken that is the rate lost.
-"""
+"""What it costs to be observed: two workers side by side, one of them scraped or traced."""
 
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import threading
-import time
-from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
 from bench import load, product, shapes
-from bench.processes import children, cpu_seconds
 from bench.scenario import Outcome, row, scenario
 from bench.server import settle
+from bench.side_by_side import Side, pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    import psycopg
+    from collections.abc import Callable
 
 STEPS: Final = 10
 WAYS: Final = ("bare", "scraped", "traced")
 BAR: Final = 3
-_BACKENDS = """
-    select array_agg(pid) from pg_stat_activity
-    where datname = current_database() and application_name like 'trib %'
-"""
-# the server's own statistics are up to a second old
-_FINISHED = "select count(*) from tributary.steps where state = 'completed'"
 
 
 class Scraper(load.Beside):
@@ -98,68 +82,36 @@ class Collector:
         self._server.server_close()
 
 
-@contextmanager
-def environment(given: Mapping[str, str]) -> Iterator[None]:
-    """Have workers see these variables meanwhile."""
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-class Side:
-    """A worker of one process on a database of its own.
-
-    Attributes:
-        sign: what has been heard of it: pages of metrics, bytes of spans; None where nobody listens.
-    """
+class Observed(Side):
+    """A worker that is scraped or traced, or neither."""
 
     def __init__(self, url: str, way: str) -> None:
-        self._url, self._way = url, way
-        self._open = ExitStack()
-        self._sql: psycopg.Connection
-        self._pid = 0
-        self.sign: Callable[[], int] | None = None
+        super().__init__(url, {})
+        self._way = way
+        self._sign: Callable[[], int] | None = None
 
     def __enter__(self) -> Self:
-        asked, port = {}, _free_port()
+        port = _free_port()
         if self._way == "scraped":
-            asked = {"TRIB_HEALTH_LISTEN": f"127.0.0.1:{port}"}
+            self.given = {"TRIB_HEALTH_LISTEN": f"127.0.0.1:{port}"}
         elif self._way == "traced":
             collector = self._open.enter_context(Collector())
-            self.sign = lambda: collector.size
-            asked = {
+            self._sign = lambda: collector.size
+            self.given = {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
                 "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
                 "OTEL_TRACES_SAMPLER_ARG": "0.01",
                 "OTEL_BSP_SCHEDULE_DELAY": "1000",
             }
-        self._sql = self._open.enter_context(load.opened(self._url))
-        with environment(asked):
-            self._pid = self._open.enter_context(product.worker(self._url, 1))
+        super().__enter__()
         if self._way == "scraped":
-            scraper = self._open.enter_context(Scraper(self._url, port))
-            self.sign = lambda: scraper.pages
+            scraper = self._open.enter_context(Scraper(self.url, port))
+            self._sign = lambda: scraper.pages
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._open.close()
-
-    def used(self) -> tuple[float, float]:
-        """Return the attempts that it has finished, and the seconds of CPU that it and its backends used."""
-        attempts = load.number(self._sql, _FINISHED)
-        backends = self._sql.execute(_BACKENDS).fetchall()[0][0]
-        return attempts, cpu_seconds([self._pid, *children(self._pid), *backends])
-
-    def at_its_end(self) -> bool:
-        """Return whether it has nothing left to do."""
-        return self._sql.execute(load.NOTHING_LEFT.encode()).fetchall()[0][0] is True
+    def begun(self) -> bool:
+        """Return whether a page of metrics, or a span, has come; where nobody listens, that is so."""
+        return self._sign is None or self._sign() > 0
 
 
 @scenario(
@@ -174,15 +126,16 @@ def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
     for number in range(rounds):
         for way in WAYS:
             for what in ("intents", "chains"):
-                # neither is the first one every time, nor on the database that was filled first; a database
-                # that is made is a checkpoint, after which those that are there log whole pages
-                left, right = [product.database(at, name=f"bench_{side}") for side in ("left", "right")]
-                for url in (left, right):
+                attempts = count if what == "intents" else runs * STEPS
+
+                def side(url: str, what: str = what, way: str = way) -> Side:
                     _fill(url, what, count, runs)
-                urls = (left, right) if number % 2 == 0 else (right, left)
-                sides = Side(urls[0], "bare"), Side(urls[1], way)
-                found = _beside(sides if number % 4 < 2 else sides[::-1])
-                costs.setdefault(f"{what}, {way}", []).append(found if number % 4 < 2 else found[::-1])
+                    return Observed(url, way)
+
+                def bare(url: str, what: str = what) -> Side:
+                    return side(url, what, "bare")
+
+                costs.setdefault(f"{what}, {way}", []).append(pair(at, attempts, number, (bare, side)))
     rows = []
     for name, pairs in costs.items():
         lost = [100 * (1 - bare / observed) for bare, observed in pairs]
@@ -197,23 +150,6 @@ def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
         "The second after the first page or span is not in it: clients of either are imported then.",
     ]
     return Outcome(rows, {"costs": costs}, notes=notes)
-
-
-def _beside(sides: tuple[Side, Side]) -> tuple[float, float]:
-    """Return the microseconds of CPU that an attempt costs each of two, while both have work."""
-    with sides[0], sides[1]:
-        product.wait(
-            lambda: all(side.sign is None or side.sign() > 0 for side in sides), 30, "a sign of both"
-        )
-        time.sleep(1)
-        before = [side.used() for side in sides]
-        product.wait(lambda: any(side.at_its_end() for side in sides), product.PATIENCE, "the end of one")
-        after = [side.used() for side in sides]
-    costs = [
-        1e6 * (cpu - cpu_before) / (attempts - attempts_before)
-        for (attempts_before, cpu_before), (attempts, cpu) in zip(before, after, strict=True)
-    ]
-    return costs[0], costs[1]
 
 
 def _fill(url: str, what: str, count: int, runs: int) -> None:
