@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from tributary_daemon import config as configuration
 from tributary_daemon.errors import ConfigError, KeyMissing, NotAuthentic
 from tributary_daemon.sealing import envelope, sources
-from tributary_daemon.sealing.box import Box, loads, opened, shown
-from tributary_daemon.sealing.envelope import Field, Origin, decode_origin, encode_origin
+from tributary_daemon.sealing.anew import Anew
+from tributary_daemon.sealing.box import Box, loads, opened, origins, shown
+from tributary_daemon.sealing.envelope import Field, Origin, head_of, split
 
 ONE, TWO = sources.generate("one", None), sources.generate("two", None)
 ACME = sources.generate("acme-1", "acme")
 RUN = "01a21b23-d3da-79c2-b8fd-1436effd8660"
+SALT = "Ab3-_" * 3 + "x"
 HERE = Origin("acme", RUN, "0", Field.PAYLOAD)
 ANYWHERE = lambda _origin, _path: True  # noqa: E731 - short where it is used
 
@@ -33,7 +35,9 @@ def token(sealed):
 @given(st.text(max_size=20), st.uuids(), st.text(max_size=20), st.sampled_from(list(Field)))
 def test_a_place_comes_back_as_it_was(tenant, run, step, field):
     origin = Origin(tenant, str(run), step, field)
-    assert decode_origin(encode_origin(origin)) == origin
+    head = head_of("one", SALT, origin)
+    assert split(f"{head}.AAAA") == ("one", SALT, origin, head, "AAAA")
+    assert envelope.TEXT_TOKEN.fullmatch(f"$sealed{{{head}.AAAA}}")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
@@ -77,16 +81,67 @@ def test_equal_values_look_different_and_each_part_of_a_token_counts():
 def test_a_token_fits_its_place_alone(there):
     sealed = ring(ONE).seal('"x"', HERE)
     assert ring(ONE).open_at(token(sealed), there) is None
-    moved = token(sealed).split(".")
-    moved[2] = encode_origin(there)
+    _, _, salt, *_, data = token(sealed).split(".")
+    moved = f"{head_of('one', salt, there)}.{data}"
     with pytest.raises(NotAuthentic):
-        ring(ONE).open(".".join(moved))
+        ring(ONE).open(moved)
+    assert ring(ONE).open_at(moved, there) is None
+
+
+BEFORE = f"old:{base64.b64encode(bytes(range(32))).decode()}"
+OF_A_STEP = Origin("acme", RUN, "0", Field.PAYLOAD)
+
+
+def test_the_version_before_is_read():
+    # written by the code of that version
+    value = "1.old.cAGiGyPT2nnCuP0UNu/9hmAABGFjbWUw.niKcy10GL9fjB3oCXN9v7j4tvcAoijHmPfOmXqj0uyDtSBF5"
+    text = "1.old.ZQGiGyPT2nnCuP0UNu/9hmAAAGZldGNoW8OpXQ==.0VnlRmiGtKOSVWzDP0KQPDhtY0Ds2OgKarm7ow84jQ=="
+    keys = ring(ONE, BEFORE)
+    assert keys.open(value) == ('{"a": 1}', OF_A_STEP)
+    assert keys.open(text) == ("boo", Origin("", RUN, "fetch[\u00e9]", Field.ERROR))
+    assert keys.open_at(value, OF_A_STEP) == '{"a": 1}'
+    assert keys.open_at(value, OF_A_STEP._replace(step="1")) is None
+    assert ring(ONE).open_at(value, OF_A_STEP) is None
+    changed = value.replace("niKc", "AAAA")
+    assert keys.open_at(changed, OF_A_STEP) is None
+    with pytest.raises(NotAuthentic):
+        keys.open(changed)
+    # neither is read as the other
+    for other in (
+        value.replace("1.", "2.", 1),
+        token(ring(BEFORE).seal("1", OF_A_STEP)).replace("2.", "1.", 1),
+    ):
+        assert keys.open_at(other, OF_A_STEP) is None
+        with pytest.raises(NotAuthentic):
+            keys.open(other)
+
+
+def test_a_version_to_come_is_no_forgery():
+    newer = token(ring(ONE).seal("1", HERE)).replace("2.", "3.", 1)
+    with pytest.raises(KeyMissing, match="version 3"):
+        ring(ONE).open(newer)
+    assert ring(ONE).open_at(newer, HERE) is None
+    assert shown(Box({"$sealed": newer}), ring(ONE), ANYWHERE) == "<encrypted>"
+    assert origins(Box({"$sealed": newer})) == set()
+    anew = Anew(ring(TWO, ONE))
+    assert anew.value({"$sealed": newer}) == {"$sealed": newer}
+    assert (anew.missing, anew.broken, anew.changed) == ({"one": 1}, 0, 0)
+
+
+@given(st.text(alphabet="12.=abpAZ-0/+", max_size=30) | st.from_regex(envelope._HEAD, fullmatch=True))
+def test_whatever_looks_like_a_token_is_taken_apart_or_refused(text):
+    try:
+        parts = split(f"{text}.AAAA")
+    except (NotAuthentic, KeyMissing):
+        return
+    assert parts.head == text
+    assert len(parts.origin.run) == 36
 
 
 def test_a_tenants_own_key_is_used_for_it_alone():
     keys = ring(ONE, ACME)
-    assert token(keys.seal("1", HERE)).startswith("1.acme-1.")
-    assert token(keys.seal("1", HERE._replace(tenant="beta"))).startswith("1.one.")
+    assert token(keys.seal("1", HERE)).startswith("2.acme-1.")
+    assert token(keys.seal("1", HERE._replace(tenant="beta"))).startswith("2.one.")
     assert ring(ACME).seal("1", HERE._replace(tenant="beta")) == "1", "no key is for it"
     forged = ring(ACME.partition("/")[2]).seal("1", HERE._replace(tenant="beta"))
     with pytest.raises(NotAuthentic):

@@ -9,7 +9,7 @@ from .conftest import NEW, OLD
 
 HERE = Path(__file__).parent
 WORD = "Xylophone7Q"
-TOKEN = "1.old."
+TOKEN = "2.old."
 
 
 def test_everything_is_encrypted_anew_and_the_old_key_may_go(connect, dump, trib, crypt_worker, eventually):

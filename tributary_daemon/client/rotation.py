@@ -176,4 +176,4 @@ class Rotation:
         if any(key.tenant is not None for key in self.ring.keys) or not self.ring.keys:
             return r"\$sealed(\": \"|\{)"
         firsts = "|".join(key.id for key in self.ring.keys if self.ring.first(key))
-        return rf"\$sealed(\": \"|\{{)1\.(?!({firsts})\.)"
+        return rf"\$sealed(\": \"|\{{)[12]\.(?!({firsts})\.)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, assert_never
 
-from tributary_daemon.daemon.seals import seal_ended
+from tributary_daemon.daemon.seals import seal_ended, seal_result
 from tributary_daemon.model.outcome import (
     Cached,
     CacheWait,
@@ -39,15 +39,26 @@ RETURNED: Final = "returned"
 
 def ended(held: Held, outcome: Outcome, keys: Ring | None = None) -> Ended:
     """Return the outcome of a held lease as the finish takes it: sealed where there are keys."""
-    item = _ended(held, outcome)
-    return item if keys is None else seal_ended(held, item, keys)
+    if keys is None:
+        return _ended(held, outcome)
+    if isinstance(outcome, Completed):
+        # as nearly all end
+        return _completed(held, seal_result(held, outcome.result, keys))
+    return seal_ended(held, _ended(held, outcome), keys)
+
+
+def _completed(held: Held, result: str) -> Ended:
+    return Ended(
+        held.run_id, held.ordinal, held.seq, held.tid,
+        "completed", result, None, None, held.elapsed, held.in_run,
+    )  # fmt: skip
 
 
 def _ended(held: Held, outcome: Outcome) -> Ended:
     key, elapsed, in_run = (held.run_id, held.ordinal, held.seq, held.tid), held.elapsed, held.in_run
     match outcome:
         case Completed(result):
-            return Ended(*key, "completed", result, None, None, elapsed, in_run)
+            return _completed(held, result)
         case Cached(result):
             return Ended(*key, "cached", result, None, None, elapsed, in_run)
         case CacheWait(delay):

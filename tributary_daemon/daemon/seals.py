@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tributary_daemon.model.outcome import Outcome, Part
     from tributary_daemon.sealing.ring import Ring
     from tributary_daemon.store.db import Connection
+# as the database writes it
 _HEAD: Final = len(f'{VALUE_HEAD}: "')
+_END: Final = -len('"}')
 _OURS: Final = ("no_key", "not_authentic")
 _AGGREGATE: Final = {"aggregate": True}
 _PARENT: Final = """
@@ -33,16 +35,17 @@ def open_payload(held: Held, keys: Ring | None, connection: Connection) -> Outco
     """Open the payload of what was claimed; return its outcome where that cannot be."""
     if not held.payload.startswith(VALUE_HEAD):
         return None
-    try:
-        # as the database writes it
-        token = held.payload[_HEAD:-2]
-        if keys is None:
-            raise missing(split(token).key)
+    if keys is not None:
         # nearly all is what was submitted for just this step
-        text = keys.open_at(token, _origin(held, str(held.ordinal), Field.PAYLOAD))
+        origin = Origin(held.tenant, held.run_id, str(held.ordinal), Field.PAYLOAD)
+        text = keys.open_at(held.payload, origin, start=_HEAD, end=_END)
         if text is not None:
             held.payload = text
             return None
+    try:
+        token = held.payload[_HEAD:_END]
+        if keys is None:
+            raise missing(split(token).key)
         found = keys.open(token)
         parent = None
         if found.origin.field is Field.CHILD:
@@ -68,6 +71,13 @@ def seal_progress(held: Held, details: str, keys: Ring | None) -> str:
     if keys is None or details == "null":
         return details
     return keys.seal(details, _origin(held, str(held.ordinal), Field.PROGRESS))
+
+
+def seal_result(held: Held, text: str, keys: Ring) -> str:
+    """Return a result as it is stored."""
+    # that of a closing step is the run's
+    step = places.label(held.step_id, held.item_key) if held.kind == Kind.STEP else ""
+    return keys.seal(text, Origin(held.tenant, held.run_id, step, Field.RESULT))
 
 
 def seal_ended(held: Held, item: Ended, keys: Ring) -> Ended:
@@ -103,12 +113,6 @@ def seal_part(held: Held, part: Part, keys: Ring | None) -> Part:
 
 def _origin(held: Held, step: str, field: Field) -> Origin:
     return Origin(held.tenant, held.run_id, step, field)
-
-
-def _result(held: Held, text: str, keys: Ring) -> str:
-    # that of a closing step is the run's
-    step = places.label(held.step_id, held.item_key) if held.kind == Kind.STEP else ""
-    return keys.seal(text, _origin(held, step, Field.RESULT))
 
 
 def _trace(held: Held, text: str, keys: Ring) -> str:
@@ -178,8 +182,8 @@ def _error(held: Held, text: str, keys: Ring) -> str:
 
 # options that were decided stay readable: SQL acts on them
 _SEALED: Final[dict[str, Callable[[Held, str, Ring], str]]] = {
-    "completed": _result,
-    "cached": _result,
+    "completed": seal_result,
+    "cached": seal_result,
     "skipped": _trace,
     "expanded": _items,
     "started": _child,

@@ -55,7 +55,8 @@ class Anew:
                 return token
             text = self._ring.open(token).text
         except KeyMissing:
-            self.missing[parts.key] = self.missing.get(parts.key, 0) + 1
+            key_id = token.split(".", 2)[1]
+            self.missing[key_id] = self.missing.get(key_id, 0) + 1
             return token
         except NotAuthentic:
             self.broken += 1

@@ -92,7 +92,7 @@ def origins(value: Any) -> set[Origin]:
 
     def note(token: str, _path: Path) -> str:
         # of what is no token whoever opens it says so
-        with suppress(NotAuthentic):
+        with suppress(EncryptionError):
             found.add(split(token).origin)
         return "null"
 

@@ -1,8 +1,10 @@
 """What a sealed value looks like: a token that names its key and the place it was sealed for.
 
-``1.<key id>.<origin>.<nonce and ciphertext>``, the last two in base64. All before the last dot is the
-associated data, so neither key id nor origin can be changed. A JSON value is stored as
-``{"$sealed": token}``, a part of a text as ``$sealed{token}``.
+``2.<key id>.<salt>.<field><run>.<tenant>.<step>.<nonce and ciphertext in base64>``. All before the last dot
+is the associated data, so none of it can be changed. A JSON value is stored as ``{"$sealed": token}``, a part
+of a text as ``$sealed{token}``.
+
+The version before is still read: ``1.<key id>.<place in base64>.<nonce and ciphertext in base64>``.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import re
 from binascii import a2b_base64, b2a_base64
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from tributary_daemon.errors import NotAuthentic
+from tributary_daemon.errors import KeyMissing, NotAuthentic
 
 RESERVED: Final = "$sealed"
 HIDDEN: Final = "<encrypted>"
@@ -22,10 +25,18 @@ BROKEN: Final = "<not authentic>"
 NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
 """The run of what belongs to none: the inputs of schedules, results that any run may use."""
 
-VERSION: Final = "1"
+VERSION: Final = "2"
+BY_RUN: Final = "1"
+"""The version before, in which the id of the run is the salt."""
 VALUE_HEAD: Final = '{"$sealed"'
 TEXT_TOKEN: Final = re.compile(r"\$sealed\{([A-Za-z0-9._+/=-]+)\}")
 KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_HEAD: Final = re.compile(
+    r"2\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\.([a-z])([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"\.([A-Za-z0-9_-]*|=[A-Za-z0-9+/]+=*)\.([A-Za-z0-9_-]*|=[A-Za-z0-9+/]+=*)"
+)
+_NEWER: Final = re.compile(r"([3-9]|[1-9][0-9]+)\.[A-Za-z0-9_-]{1,32}\.")
+_AS_IT_IS: Final = re.compile(r"[A-Za-z0-9_-]*")
 _ID_BYTES: Final = 16
 _ID_TEXT: Final = 36
 
@@ -75,42 +86,20 @@ def canonical(run: str) -> str:
     return run
 
 
-def encode_origin(origin: Origin) -> str:
-    """Return an origin as it stands in a token: every part framed by its length or of a fixed one."""
-    tenant = origin.tenant.encode()
-    run = bytes.fromhex(origin.run.replace("-", ""))
-    return encode(
-        b"%b%b%b%b%b" % (origin.field.encode(), run, len(tenant).to_bytes(2), tenant, origin.step.encode())
-    )
-
-
-def decode_origin(text: str) -> Origin:
-    """Read `encode_origin`.
-
-    Raises:
-        NotAuthentic: it is none.
-    """
-    try:
-        data = decode(text)
-        run = data[1 : 1 + _ID_BYTES].hex()
-        end = _ID_BYTES + 3 + int.from_bytes(data[1 + _ID_BYTES : _ID_BYTES + 3])
-        return Origin(
-            data[_ID_BYTES + 3 : end].decode(),
-            canonical(run),
-            data[end:].decode(),
-            Field(data[:1].decode()),
-        )
-    except ValueError:
-        raise malformed() from None
-
-
 class Parts(NamedTuple):
-    """A token taken apart; ``head`` is its associated data."""
+    """A token taken apart; ``head`` is its associated data, ``data`` is base64 of nonce and ciphertext."""
 
     key: str
+    salt: str
     origin: Origin
     head: str
-    data: bytes
+    data: str
+
+
+def head_of(key: str, salt: str, origin: Origin) -> str:
+    """Return all of a token before the last dot; the id of the run is `canonical`."""
+    tenant, run, step, field = origin
+    return f"{VERSION}.{key}.{salt}.{field}{run}.{tenant and _written(tenant)}.{step and _written(step)}"
 
 
 def split(token: str) -> Parts:
@@ -118,16 +107,47 @@ def split(token: str) -> Parts:
 
     Raises:
         NotAuthentic: it is none.
+        KeyMissing: it is of a version that is not known here.
     """
     head, _, data = token.rpartition(".")
-    version, _, rest = head.partition(".")
-    key, _, origin = rest.partition(".")
-    if version != VERSION or not KEY_ID.fullmatch(key):
-        raise malformed()
     try:
-        return Parts(key, decode_origin(origin), head, decode(data))
+        if found := _HEAD.fullmatch(head):
+            key, salt, field, run, tenant, step = found.groups()
+            return Parts(key, salt, Origin(_read(tenant), run, _read(step), Field(field)), head, data)
+        version, key, place = head.split(".")
+        if version == BY_RUN and KEY_ID.fullmatch(key):
+            origin = _place_by_run(place)
+            return Parts(key, origin.run, origin, head, data)
     except ValueError:
-        raise malformed() from None
+        pass
+    if (newer := _NEWER.match(token)) is not None:
+        raise KeyMissing(
+            f"a value is encrypted in a form that this release does not know (version {newer[1]})",
+            hint="upgrade this process; nothing is lost meanwhile",
+        )
+    raise malformed()
+
+
+@lru_cache(maxsize=4096)
+def _written(name: str) -> str:
+    # a tenant or a step may have any name
+    return name if _AS_IT_IS.fullmatch(name) else "=" + encode(name.encode())
+
+
+def _read(written: str) -> str:
+    return decode(written[1:]).decode() if written.startswith("=") else written
+
+
+def _place_by_run(text: str) -> Origin:
+    """Read a place of the version before: every part is framed by its length or of a fixed one."""
+    data = decode(text)
+    end = _ID_BYTES + 3 + int.from_bytes(data[1 + _ID_BYTES : _ID_BYTES + 3])
+    return Origin(
+        data[_ID_BYTES + 3 : end].decode(),
+        canonical(data[1 : 1 + _ID_BYTES].hex()),
+        data[end:].decode(),
+        Field(data[:1].decode()),
+    )
 
 
 def token_of(value: object) -> str | None:

@@ -7,16 +7,16 @@ import hmac
 import json
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tributary_daemon.errors import KeyMissing, NotAuthentic
 from tributary_daemon.sealing.envelope import (
+    BY_RUN,
     RESERVED,
     Origin,
     canonical,
-    decode,
     encode,
-    encode_origin,
+    head_of,
     split,
 )
 
@@ -27,6 +27,25 @@ FACTS: Final = "$facts"
 """Beside a sealed signal: a keyed hash of each of its parts, by which a wait finds it."""
 _PRINT: Final = 8
 _FACT: Final = 16
+# characters of a token
+_VERSION: Final = len("2.")
+_SALT: Final = 16
+_NONCE: Final = 16
+
+
+class Sealer(Protocol):
+    """`cipher.Sealer`."""
+
+    salt: str
+
+    def encrypt(self, text: str, head: str, /) -> tuple[str, str]: ...
+
+
+class Cipher(Protocol):
+    """`cipher.Cipher`."""
+
+    def sealer(self) -> Sealer: ...
+    def decrypt(self, salt: str, nonce: str, data: str, head: str, /) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +74,12 @@ class Ring:
 
     Args:
         keys: in order.
-        encrypt: of `cipher`, which is imported only where there are keys.
-        decrypt: of `cipher`.
+        cipher: made of a secret; `cipher.Cipher`, which is imported only where there are keys.
     """
 
-    def __init__(
-        self,
-        keys: Iterable[Key],
-        encrypt: Callable[[bytes, str, bytes, bytes], bytes],
-        decrypt: Callable[[bytes, str, bytes, bytes], bytes | None],
-    ) -> None:
+    def __init__(self, keys: Iterable[Key], cipher: Callable[[bytes], Cipher]) -> None:
         self.keys = tuple(keys)
-        self._encrypt, self._decrypt = encrypt, decrypt
-        self._by_id = {key.id: key for key in self.keys}
+        self._by_id = {key.id: (key, cipher(key.secret)) for key in self.keys}
         self._firsts: dict[str | None, Key] = {}
         for key in self.keys:
             self._firsts.setdefault(key.tenant, key)
@@ -91,7 +103,11 @@ class Ring:
     def seal(self, text: str, origin: Origin) -> str:
         """Return the JSON text to store for the JSON text of a value."""
         key = self.key_for(origin.tenant)
-        return text if key is None else f'{{"{RESERVED}": "{self.token(key, text, origin)}"}}'
+        if key is None:
+            return text
+        # as `token` has it, which would be one more copy
+        head, nonce, data = self._encrypted(key, text, origin)
+        return f'{{"{RESERVED}": "{head}.{nonce}{data}"}}'
 
     def seal_value(self, value: Any, origin: Origin) -> Any:
         """Return what stands for a value inside of a larger one that stays readable."""
@@ -111,35 +127,49 @@ class Ring:
             NotAuthentic: it was changed, or is no token.
         """
         parts = split(token)
-        key = self._by_id.get(parts.key)
-        if key is None:
+        if (known := self._by_id.get(parts.key)) is None:
             raise missing(parts.key, self.keys)
+        key, cipher = known
         text = None
         if key.tenant is None or key.tenant == parts.origin.tenant:
-            text = self._decrypt(key.secret, parts.origin.run, parts.data, parts.head.encode())
+            text = cipher.decrypt(parts.salt, parts.data[:_NONCE], parts.data[_NONCE:], parts.head)
         if text is None:
             raise NotAuthentic(
                 f"an encrypted value cannot be opened with the key '{key.id}'",
                 hint="it was changed in the database, or another key had this id when it was written:"
                 " compare the fingerprints (trib keys list)",
             )
-        return Opened(text.decode(), parts.origin)
+        return Opened(text, parts.origin)
 
-    def open_at(self, token: str, origin: Origin) -> str | None:
-        """Return what a token holds that was sealed for just this place; None for any other one."""
-        head, _, data = token.rpartition(".")
-        key = self._by_id.get(head[2 : head.find(".", 2)])
-        if (
-            key is None
-            or key.tenant not in (None, origin.tenant)
-            or head != f"1.{key.id}.{encode_origin(origin)}"
-        ):
+    def open_at(self, stored: str, origin: Origin, *, start: int = 0, end: int | None = None) -> str | None:
+        """Return what a token holds that was sealed for just this place; None for any other one.
+
+        Args:
+            stored: what the token stands in, which is not copied.
+            origin: the id of its run is written as the database writes it.
+            start: where the token begins.
+            end: where it ends; None for the end.
+        """
+        dot = stored.find(".", start + _VERSION)
+        known = self._by_id.get(stored[start + _VERSION : dot])
+        if known is None:
+            return None
+        key, cipher = known
+        if key.tenant is not None and key.tenant != origin.tenant:
+            return None
+        salt = stored[dot + 1 : dot + 1 + _SALT]
+        head = head_of(key.id, salt, origin)
+        if stored.startswith(f"{head}.", start):
+            nonce = start + len(head) + 1
+            data = nonce + _NONCE
+            return cipher.decrypt(salt, stored[nonce:data], stored[data:end], head)
+        if not stored.startswith(BY_RUN, start):
             return None
         try:
-            text = self._decrypt(key.secret, origin.run, decode(data), head.encode())
-        except ValueError:
+            found = self.open(stored[start:end])
+        except NotAuthentic:
             return None
-        return None if text is None else text.decode()
+        return found.text if found.origin == origin else None
 
     def facts(self, value: Any, tenant: str, run: str, *, all_keys: bool) -> dict[str, Any]:
         """Return keyed hashes of the parts of a signal's payload, or of what one has to hold.
@@ -174,9 +204,14 @@ class Ring:
 
     def token(self, key: Key, text: str, origin: Origin) -> str:
         """Return the token of a text, sealed with a key."""
-        head = f"1.{key.id}.{encode_origin(origin)}"
+        head, nonce, data = self._encrypted(key, text, origin)
+        return f"{head}.{nonce}{data}"
+
+    def _encrypted(self, key: Key, text: str, origin: Origin) -> tuple[str, str, str]:
         run = canonical(origin.run)
-        return f"{head}.{encode(self._encrypt(key.secret, run, text.encode(), head.encode()))}"
+        sealer = self._by_id[key.id][1].sealer()
+        head = head_of(key.id, sealer.salt, origin if run == origin.run else origin._replace(run=run))
+        return head, *sealer.encrypt(text, head)
 
 
 def _parts(value: Any, path: str) -> Iterator[str]:

@@ -90,7 +90,7 @@ def ring(written: tuple[str, ...]) -> Ring | None:
             f"encryption needs the package cryptography: {error}",
             hint="pip install 'tributary-daemon[crypto]'",
         ) from error
-    return Ring(seen.values(), cipher.encrypt, cipher.decrypt)
+    return Ring(seen.values(), cipher.Cipher)
 
 
 def read_key(text: str) -> Key:
