@@ -274,3 +274,28 @@ def test_run_refuses_handlers_that_do_not_import(trib, tmp_path, source, said):
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert trib("list", "-o", "name").stdout == ""
+
+
+SLOW = """\
+import os, sys, time
+from tributary_daemon.cli.aside import Aside
+seen = []
+def above(line):
+    time.sleep(0.001)
+    seen.append(line)
+with Aside(drawn=True) as aside:
+    aside.show(above)
+    os.system("seq 200; printf 'half a line'")
+    aside.caught_up()
+    print(len(seen), seen[0], seen[-2], seen[-1])
+    os.system("echo; echo more")
+    aside.caught_up()
+    print(seen[201:])
+"""
+
+
+def test_what_children_have_written_is_waited_for():
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "201 1 200 half a line\n['', 'more']\n"

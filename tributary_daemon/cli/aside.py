@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _OUT: Final = 1
 _ERR: Final = 2
 _LAST_LINES_SECONDS: Final = 1.0
+# written behind what children have written; no line of theirs holds a NUL
+_MARK: Final = "\0so far"
 
 
 class Aside:
@@ -33,6 +35,7 @@ class Aside:
         self._stdout: TextIO = sys.stdout
         self._reader: Thread | None = None
         self._above: Callable[[str], None] = self._plain
+        self._read = Event()
 
     def __enter__(self) -> Self:
         self._stdout = sys.stdout
@@ -73,14 +76,25 @@ class Aside:
         if above is not None:
             self._above = above
 
+    def caught_up(self) -> None:
+        """Wait until all is shown that children have written by now; a second at most."""
+        if self._reader is not None:
+            self._read.clear()
+            os.write(_OUT, f"{_MARK}\n".encode())
+            self._read.wait(_LAST_LINES_SECONDS)
+
     def _relay(self, source: int) -> None:
         with os.fdopen(source, encoding="utf-8", errors="replace") as lines:
             for line in lines:
+                said, mark, _ = line.rstrip("\n").partition(_MARK)
                 try:
-                    self._above(line.rstrip("\n"))
+                    if said or not mark:
+                        self._above(said)
                 except OSError:
                     # the terminal is gone; the pipe must be read on, or the children would stand still
                     self._above = _nowhere
+                if mark:
+                    self._read.set()
 
     def _plain(self, line: str) -> None:
         os.write(self._kept[1], f"{line}\n".encode())

@@ -85,10 +85,17 @@ class WithLines:
         shown: the progress.
         news: returns what was written since it was last called.
         stream: where the progress goes.
+        last: called before the progress shows its end.
     """
 
-    def __init__(self, shown: Progress, news: Callable[[], Iterable[LogRecord]], stream: TextIO) -> None:
-        self._shown, self._news, self._stream = shown, news, stream
+    def __init__(
+        self,
+        shown: Progress,
+        news: Callable[[], Iterable[LogRecord]],
+        stream: TextIO,
+        last: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._shown, self._news, self._stream, self._last = shown, news, stream, last
         self._lines = LogLines(colored=colors_on(stream))
 
     def __enter__(self) -> Self:
@@ -98,6 +105,7 @@ class WithLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
+        self._last()
         self._shown.__exit__(kind, error, trace)
 
     def seen(self, document: dict[str, Any]) -> None:

@@ -112,7 +112,9 @@ def run(
         aside.show(getattr(shown, "above", None))
         try:
             news = client.log_news(receipt["id"], streams=("stdout", "stderr"))
-            followed = follow(client, receipt["id"], WithLines(shown, news, progress_stream(output)))
+            # the tree stays below what handlers print
+            lines = WithLines(shown, news, progress_stream(output), last=aside.caught_up)
+            followed = follow(client, receipt["id"], lines)
         except KeyboardInterrupt:
             failures.say(f"\ncancelling {receipt['id']}")
             try:
