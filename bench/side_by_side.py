@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Self
 
 from bench import load, product
 from bench.processes import children, cpu_seconds
+from bench.scenario import row
 from bench.server import recycle_wal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import psycopg
+
+    from bench.scenario import Row
 
 _BACKENDS = """
     select array_agg(pid) from pg_stat_activity
@@ -28,8 +31,8 @@ _BACKENDS = """
 # the server's own statistics are up to a second old
 _FINISHED = "select count(*) from tributary.steps where state = 'completed'"
 _PATIENCE = 30  # seconds
-_LOADED = 256  # MB of WAL that loading two databases takes
-_WORDS = 4  # MB of WAL for a thousand attempts
+_WAL_LOADING = 256  # MB of WAL that loading two databases takes
+_WAL_WORKING = 4  # MB of WAL for a thousand attempts
 
 
 @contextmanager
@@ -95,7 +98,7 @@ def databases(at: str, attempts: int) -> tuple[str, str]:
     Both are made before either is filled: a database that is made is a checkpoint, after which those that are
     there log whole pages.
     """
-    recycle_wal(at, _LOADED + 2 * attempts * _WORDS // 1000)
+    recycle_wal(at, _WAL_LOADING + 2 * attempts * _WAL_WORKING // 1000)
     return product.database(at, name="bench_left"), product.database(at, name="bench_right")
 
 
@@ -117,6 +120,24 @@ def pair(
         return _beside(made[0], made[1])
     second, first = _beside(made[1], made[0])
     return first, second
+
+
+def rows_of(costs: Mapping[str, Sequence[tuple[float, float]]], control: str, bar: float) -> list[Row]:
+    """Return what an attempt costs the second of each pair, and how much of the rate that is.
+
+    Args:
+        costs: pairs by what was measured.
+        control: the end of the names for which nothing is promised.
+        bar: percent that the others may lose.
+    """
+    rows = []
+    for name, pairs in costs.items():
+        lost = [100 * (1 - bare / other) for bare, other in pairs]
+        rows += [
+            row(f"CPU of an attempt, {name}", [other for _, other in pairs], "us"),
+            row(f"rate lost, {name}", lost, "%", at_most=None if name.endswith(control) else bar),
+        ]
+    return rows
 
 
 def _beside(one: Side, other: Side) -> tuple[float, float]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from bench import product, shapes
-from bench.scenario import Outcome, row, scenario
+from bench.scenario import Outcome, scenario
 from bench.server import settle
-from bench.side_by_side import Side, environment, pair
+from bench.side_by_side import Side, environment, pair, rows_of
 from tributary_daemon import Client
 from tributary_daemon.sealing.sources import generate
 
@@ -50,19 +50,12 @@ def encryption(at: str, *, count: int, small: int, large: int, runs: int, rounds
                 if way == "encrypted" or number % 2:
                     found = pair(at, attempts, number, (side(size, plain), side(size, given)))
                     costs.setdefault(f"{what}, {way}", []).append(found)
-    rows = []
-    for name, pairs in costs.items():
-        lost = [100 * (1 - bare / other) for bare, other in pairs]
-        rows += [
-            row(f"CPU of an attempt, {name}", [other for _, other in pairs], "us"),
-            row(f"rate lost, {name}", lost, "%", at_most=BAR if name.endswith("encrypted") else None),
-        ]
     notes = [
         f"Two workers of one process drain at the same time; chains have {STEPS} steps that return a number.",
         "What is lost between two that are both plain is what cannot be told apart.",
         "A pair before the first is not counted: a new server has its memory from the system page by page.",
     ]
-    return Outcome(rows, {"costs": costs}, notes=notes)
+    return Outcome(rows_of(costs, "plain", BAR), {"costs": costs}, notes=notes)
 
 
 def _fill(url: str, count: int, size: int, runs: int) -> None:

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
 from bench import load, product, shapes
-from bench.scenario import Outcome, row, scenario
+from bench.scenario import Outcome, scenario
 from bench.server import settle
-from bench.side_by_side import Side, pair
+from bench.side_by_side import Side, pair, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,20 +136,13 @@ def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
                     return side(url, what, "bare")
 
                 costs.setdefault(f"{what}, {way}", []).append(pair(at, attempts, number, (bare, side)))
-    rows = []
-    for name, pairs in costs.items():
-        lost = [100 * (1 - bare / observed) for bare, observed in pairs]
-        rows += [
-            row(f"CPU of an attempt, {name}", [observed for _, observed in pairs], "us"),
-            row(f"rate lost, {name}", lost, "%", at_most=None if name.endswith("bare") else BAR),
-        ]
     notes = [
         f"Two workers of one process drain at the same time; chains have {STEPS} steps.",
         "What is lost between two that are both bare is what cannot be told apart.",
         "CPU is that of a worker and its connections in the server, without the scraper and the collector.",
         "The second after the first page or span is not in it: clients of either are imported then.",
     ]
-    return Outcome(rows, {"costs": costs}, notes=notes)
+    return Outcome(rows_of(costs, "bare", BAR), {"costs": costs}, notes=notes)
 
 
 def _fill(url: str, what: str, count: int, runs: int) -> None:

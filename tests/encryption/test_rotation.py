@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import uuid
 from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tributary_daemon.sealing import sources
 
 from .conftest import NEW, OLD
 
@@ -70,6 +77,33 @@ def test_workers_go_on_while_keys_are_rotated(connect, dump, trib, crypt_worker)
         assert (document.state, document.result) == ("completed", {"word": f"{WORD} {number}"})
     assert both.rotate_keys().done
     assert dump.holding(TOKEN) == {}
+
+
+def _of_version_1(text, run):
+    """Return a payload as the version before has sealed it."""
+    place = base64.b64encode(b"p" + uuid.UUID(run).bytes + b"\0\0" + b"0").decode()
+    head, nonce = f"1.old.{place}", bytes(range(12))
+    secret = sources.read_key(OLD).secret
+    derived = hashlib.blake2b(run.encode(), key=secret, digest_size=32, person=b"tributary value").digest()
+    data = nonce + AESGCM(derived).encrypt(nonce, text.encode(), head.encode())
+    return json.dumps({"$sealed": f"{head}.{base64.b64encode(data).decode()}"})
+
+
+def test_values_of_the_version_before_are_read_and_rotated(connect, dump, crypt_worker):
+    old, text = connect(OLD), json.dumps({"word": WORD})
+    crypt_worker(OLD)
+    read, kept = [old.submit("crypt.echo.v1", {"word": "-"}, run_after="1h") for _ in range(2)]
+    for work in (read, kept):
+        dump.sql.execute(
+            "update tributary.payloads set payload = %s where run_id = %s",
+            [_of_version_1(text, work.id), work.id],
+        )
+    assert dump.holding("1.old.").keys() == {"payloads"}
+    old.change(read.id, run_after=0)
+    assert read.wait(20).result == {"word": WORD}
+    assert connect(NEW, OLD).rotate_keys().done
+    assert dump.holding("1.old.") == {}
+    assert connect(NEW).get(kept.id).payload == {"word": WORD}
 
 
 def test_values_of_a_key_that_is_not_here_are_told(connect, trib, crypt_worker):

@@ -31,11 +31,12 @@ BY_RUN: Final = "1"
 VALUE_HEAD: Final = '{"$sealed"'
 TEXT_TOKEN: Final = re.compile(r"\$sealed\{([A-Za-z0-9._+/=-]+)\}")
 KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_RUN: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_NAME: Final = "[A-Za-z0-9_-]*|=[A-Za-z0-9+/]+=*"
 _HEAD: Final = re.compile(
-    r"2\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\.([a-z])([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"\.([A-Za-z0-9_-]*|=[A-Za-z0-9+/]+=*)\.([A-Za-z0-9_-]*|=[A-Za-z0-9+/]+=*)"
+    rf"{VERSION}\.({KEY_ID.pattern})\.([A-Za-z0-9_-]{{16}})\.([a-z])({_RUN})\.({_NAME})\.({_NAME})"
 )
-_NEWER: Final = re.compile(r"([3-9]|[1-9][0-9]+)\.[A-Za-z0-9_-]{1,32}\.")
+_NEWER: Final = re.compile(rf"([3-9]|[1-9][0-9]+)\.{KEY_ID.pattern}\.")
 _AS_IT_IS: Final = re.compile(r"[A-Za-z0-9_-]*")
 _ID_BYTES: Final = 16
 _ID_TEXT: Final = 36
