@@ -49,13 +49,29 @@ def server(*, settings: Mapping[str, str] | None = None, programs: Path | None =
         shutil.rmtree(home, ignore_errors=True)
 
 
-def fresh_database(at: str, name: str) -> str:
-    """Create database ``name`` anew on the server ``at``; return its URL."""
+def fresh_database(at: str, name: str, *, like: str = "template1") -> str:
+    """Create database ``name`` anew on the server ``at``; return its URL.
+
+    Args:
+        at: the server.
+        name: of the database.
+        like: the database that it is a copy of. Its pages go through the WAL: copied as files they would end
+            with a checkpoint, after which the next change of each page, in whatever database, logs all of it.
+    """
+    drop_database(at, name)
     with psycopg.connect(at, autocommit=True) as connection:
-        identifier = sql.Identifier(name)
-        connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
-        connection.execute(sql.SQL("create database {}").format(identifier))
+        connection.execute(
+            sql.SQL("create database {} template {} strategy wal_log").format(
+                sql.Identifier(name), sql.Identifier(like)
+            )
+        )
     return url_of(at, name)
+
+
+def drop_database(at: str, name: str) -> None:
+    """Drop database ``name`` of the server ``at``, if there is one; that ends with a checkpoint."""
+    with psycopg.connect(at, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def url_of(at: str, name: str) -> str:

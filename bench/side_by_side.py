@@ -8,6 +8,7 @@ are taken that is the rate.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from bench import load, product
 from bench.processes import children, cpu_seconds
 from bench.scenario import row
-from bench.server import recycle_wal
+from bench.server import drop_database, fresh_database, recycle_wal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,9 +31,9 @@ _BACKENDS = """
 """
 # the server's own statistics are up to a second old
 _FINISHED = "select count(*) from tributary.steps where state = 'completed'"
+_NAMES = ("bench_left", "bench_right")
 _PATIENCE = 30  # seconds
-_WAL_LOADING = 256  # MB of WAL that loading two databases takes
-_WAL_WORKING = 4  # MB of WAL for a thousand attempts
+_WAL = 5  # MB of WAL for a thousand attempts that are copied and done
 
 
 @contextmanager
@@ -77,6 +78,14 @@ class Side:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
+    def hold(self) -> None:
+        """Stop it where it is: it is to begin with the other."""
+        os.killpg(self._pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End that."""
+        os.killpg(self._pid, signal.SIGCONT)
+
     def begun(self) -> bool:
         """Return whether all is going on that is to be measured."""
         return True
@@ -92,30 +101,48 @@ class Side:
         return self._sql.execute(load.NOTHING_LEFT.encode()).fetchall()[0][0] is True
 
 
-def databases(at: str, attempts: int) -> tuple[str, str]:
-    """Return two fresh databases, and see to it that the WAL of so many attempts has files to go into.
+def filled(at: str, name: str, fill: Callable[[str], None]) -> str:
+    """Fill a database that the sides of pairs get copies of; return its name.
 
-    Both are made before either is filled: a database that is made is a checkpoint, after which those that are
-    there log whole pages.
+    Args:
+        at: the server.
+        name: for the database.
+        fill: fills it.
     """
-    recycle_wal(at, _WAL_LOADING + 2 * attempts * _WAL_WORKING // 1000)
-    return product.database(at, name="bench_left"), product.database(at, name="bench_right")
+    name = f"bench_{name}"
+    url = product.database(at, name=name)
+    fill(url)
+    settle(url, analyze=True, checkpoint=False)
+    return name
+
+
+def prepare(at: str, attempts: int) -> None:
+    """See to it that the WAL of a pair has files to go into: once, each pair leaves those it has used.
+
+    Args:
+        at: the server.
+        attempts: of both sides of a pair.
+    """
+    recycle_wal(at, attempts * _WAL // 1000)
 
 
 def pair(
-    at: str, attempts: int, number: int, sides: tuple[Callable[[str], Side], Callable[[str], Side]]
+    at: str, number: int, sources: tuple[str, str], sides: tuple[Callable[[str], Side], Callable[[str], Side]]
 ) -> tuple[float, float]:
     """Return the microseconds of CPU that an attempt costs each of two, while both have work.
 
     Args:
         at: the server.
-        attempts: that each has to do.
-        number: of the pair: neither side starts first every time, nor is on the database filled first.
-        sides: each fills a database and returns the side that is to drain it.
+        number: of the pair: neither side starts first every time, nor is on the database copied first.
+        sources: names of databases, of which each gets a copy.
+        sides: each returns the side that is to drain a database.
     """
-    left, right = databases(at, attempts)
-    urls = (left, right) if number % 2 == 0 else (right, left)
-    made = [make(url) for make, url in zip(sides, urls, strict=True)]
+    for name in _NAMES:
+        # with a checkpoint: none must come between the copies
+        drop_database(at, name)
+    order = (0, 1) if number % 2 == 0 else (1, 0)
+    urls = {k: fresh_database(at, _NAMES[k], like=sources[k]) for k in order}
+    made = [make(urls[k]) for k, make in enumerate(sides)]
     if number % 4 < 2:
         return _beside(made[0], made[1])
     second, first = _beside(made[1], made[0])
@@ -141,7 +168,12 @@ def rows_of(costs: Mapping[str, Sequence[tuple[float, float]]], control: str, ba
 
 
 def _beside(one: Side, other: Side) -> tuple[float, float]:
-    with one, other:
+    with ExitStack() as open_:
+        open_.enter_context(one)
+        one.hold()
+        open_.callback(one.go_on)
+        open_.enter_context(other)
+        one.go_on()
         sides = (one, other)
         product.wait(lambda: all(side.begun() for side in sides), _PATIENCE, "a sign of both")
         time.sleep(1)

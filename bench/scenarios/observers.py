@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from bench import load, product, shapes
 from bench.scenario import Outcome, scenario
-from bench.server import settle
-from bench.side_by_side import Side, pair, rows_of
+from bench.side_by_side import Side, filled, pair, prepare, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +55,13 @@ class Collector:
         self.size = 0
 
         class Taker(BaseHTTPRequestHandler):
+            # connections stay open, as those to collectors do
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 collector.size += len(self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(200)
+                self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -101,7 +104,6 @@ class Observed(Side):
                 "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
                 "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
                 "OTEL_TRACES_SAMPLER_ARG": "0.01",
-                "OTEL_BSP_SCHEDULE_DELAY": "1000",
             }
         super().__enter__()
         if self._way == "scraped":
@@ -116,26 +118,23 @@ class Observed(Side):
 
 @scenario(
     "observers",
-    short={"count": 150_000, "runs": 9_000, "rounds": 2},
+    short={"count": 200_000, "runs": 12_000, "rounds": 2},
     # what is looked for is less than two minutes of one machine differ: many pairs tell more than long ones
-    full={"count": 150_000, "runs": 9_000, "rounds": 12},
+    full={"count": 200_000, "runs": 12_000, "rounds": 12},
 )
 def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
     """What attempts cost with `/metrics` scraped every second, with one in a hundred traced, with neither."""
+    works = {
+        "intents": filled(at, "intents", lambda url: load.ready(url, count)),
+        "chains": filled(at, "chains", lambda url: product.submit(url, shapes.chain(STEPS), runs)),
+    }
+    prepare(at, 2 * max(count, runs * STEPS))
     costs: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds):
         for way in WAYS:
-            for what in ("intents", "chains"):
-                attempts = count if what == "intents" else runs * STEPS
-
-                def side(url: str, what: str = what, way: str = way) -> Side:
-                    _fill(url, what, count, runs)
-                    return Observed(url, way)
-
-                def bare(url: str, what: str = what) -> Side:
-                    return side(url, what, "bare")
-
-                costs.setdefault(f"{what}, {way}", []).append(pair(at, attempts, number, (bare, side)))
+            for what, name in works.items():
+                sides = (lambda url: Observed(url, "bare"), lambda url, way=way: Observed(url, way))
+                costs.setdefault(f"{what}, {way}", []).append(pair(at, number, (name, name), sides))
     notes = [
         f"Two workers of one process drain at the same time; chains have {STEPS} steps.",
         "What is lost between two that are both bare is what cannot be told apart.",
@@ -143,14 +142,6 @@ def observers(at: str, *, count: int, runs: int, rounds: int) -> Outcome:
         "The second after the first page or span is not in it: clients of either are imported then.",
     ]
     return Outcome(rows_of(costs, "bare", BAR), {"costs": costs}, notes=notes)
-
-
-def _fill(url: str, what: str, count: int, runs: int) -> None:
-    if what == "intents":
-        load.ready(url, count)
-    else:
-        product.submit(url, shapes.chain(STEPS), runs)
-    settle(url, analyze=True, checkpoint=False)
 
 
 def _free_port() -> int:

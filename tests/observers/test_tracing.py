@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import subprocess
 import sys
+import uuid
 
 import pytest
 from opentelemetry import trace
@@ -86,18 +87,22 @@ def test_what_is_not_sampled_hands_that_on(provider, exporter):
     assert len(exporter.get_finished_spans()) == 1
 
 
-def test_the_id_decides_for_all_attempts_and_both_ways_of_asking_agree(provider, exporter):
-    traced = Tracing(provider.get_tracer("t"), rate=0.25)
-    contextvars.copy_context().run(_sample, traced)
+@pytest.mark.parametrize("made", [lambda number: uuid.UUID(int=number), lambda _: uuid.uuid4()])
+@pytest.mark.parametrize(("rate", "fewest", "most"), [(0.25, 150, 350), (0.03, 5, 75), (0.97, 925, 995)])
+def test_the_id_decides_for_all_attempts_and_both_ways_of_asking_agree(
+    provider, exporter, made, rate, fewest, most
+):
+    traced = Tracing(provider.get_tracer("t"), rate=rate)
+    contextvars.copy_context().run(_sample, traced, [str(made(number)) for number in range(1000)])
     begun = [span.attributes["tributary.run_id"] for span in exporter.get_finished_spans()]
-    assert 150 < len(set(begun)) < 350, "of a thousand"
+    assert fewest < len(set(begun)) < most, "of a thousand"
     assert sorted(begun) == sorted([*set(begun)] * 2), "all attempts or none"
 
 
-def _sample(traced):
-    for name in [f"r{number}" for number in range(1000)] * 2:
+def _sample(traced, ids):
+    for one in ids * 2:
         held = lease()
-        held.run_id = name
+        held.run_id = one
         begun = traced.begin(held)
         assert bool(begun) == bool(traced.chosen([held])), "what is not chosen is not sampled"
         traced.end(held, Completed("1"), begun)

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tributary_daemon.observers.direct_spans import EndedSpan, Ending
+    from tributary_daemon.observers.direct_spans import Common, EndedSpan, Ending
 
 # SpanFlags of trace.proto: whether what is above is of another process is known; and it is
 _KNOWN: Final = 0x100
 _REMOTE: Final = 0x200
+# beginnings of spans that are kept; those of one handler are a few, of many tenants many
+_COMMON: Final = 1000
 _TIMEOUT: Final = 10.0
 _MAY_HEAL: Final = (429, 502, 503, 504)
 _RETRIES: Final = 3
@@ -61,6 +63,7 @@ class Exporter:
         self._delay = _number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
         self._most = int(_number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048))
         self._batch = min(int(_number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)), self._most)
+        self._known: dict[Common, Any] = {}
         self._queue: deque[Ending] = deque()
         self._dropped = 0
         self._due = threading.Event()
@@ -109,40 +112,46 @@ class Exporter:
         """Return the request that exports spans."""
         request = type(self._template)()
         request.CopyFrom(self._template)
-        add = request.resource_spans[0].scope_spans[0].spans.add
+        written = request.resource_spans[0].scope_spans[0].spans
         for span in spans:
-            _write(add, span)
+            self._write(written.add(), span)
         encoded: bytes = request.SerializeToString()
         return encoded
 
-
-def _write(add: Callable[..., Any], span: EndedSpan) -> None:
-    context, parent = span.context, span.parent
-    written = add(
-        trace_id=context.trace_id.to_bytes(16, "big"),
-        span_id=context.span_id.to_bytes(8, "big"),
-        name=span.name,
-        kind=span.kind.value + 1,
-        start_time_unix_nano=span.start_time,
-        end_time_unix_nano=span.end_time,
-        flags=_KNOWN,
-    )
-    if parent is not None:
-        written.parent_span_id = parent.span_id.to_bytes(8, "big")
-        if parent.is_remote:
+    def _write(self, written: Any, span: EndedSpan) -> None:
+        written.CopyFrom(self._known.get(span.common) or self._common(type(written), span.common))
+        written.trace_id = span.trace_id.to_bytes(16, "big")
+        written.span_id = span.span_id.to_bytes(8, "big")
+        written.start_time_unix_nano = span.start_time
+        written.end_time_unix_nano = span.end_time
+        if span.parent_id:
+            written.parent_span_id = span.parent_id.to_bytes(8, "big")
             written.flags = _KNOWN | _REMOTE
-    if span.status is not None:
-        written.status.code = span.status.status_code.value
-        written.status.message = span.status.description or ""
-    attributes = written.attributes
-    for key, value in span.attributes.items():
-        attribute = attributes.add()
-        try:
-            attribute.key = key
-            _put(attribute.value, value)
-        except ValueError:
-            # a number of more than 64 bits, a text that is no Unicode: the span is worth more than that
-            del attributes[-1]
+        if span.status is not None:
+            written.status.code = span.status.status_code.value
+            written.status.message = span.status.description or ""
+        for key, value in span.attributes.items():
+            _add(written.attributes, key, value)
+
+    def _common(self, kind: Any, common: Common) -> Any:
+        """Return a span that says what others have in common."""
+        if len(self._known) >= _COMMON:
+            self._known.clear()
+        made = kind(name=common.name, kind=common.kind.value + 1, flags=_KNOWN)
+        for key, value in common.attributes:
+            _add(made.attributes, key, value)
+        self._known[common] = made
+        return made
+
+
+def _add(attributes: Any, key: str, value: Any) -> None:
+    attribute = attributes.add()
+    try:
+        attribute.key = key
+        _put(attribute.value, value)
+    except ValueError:
+        # a number of more than 64 bits, a text that is no Unicode: the span is worth more than that
+        del attributes[-1]
 
 
 def _put(kept: Any, value: Any) -> None:
@@ -175,12 +184,8 @@ class Post:
         own = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         self._url = own or f"{base.removesuffix('/')}/v1/traces"
         self._pack = _packing(_setting(environ, "COMPRESSION").strip().lower())
-        certificate, key = _setting(environ, "CLIENT_CERTIFICATE"), _setting(environ, "CLIENT_KEY")
-        self._asked = {
-            "timeout": _seconds(_setting(environ, "TIMEOUT")),
-            "verify": _setting(environ, "CERTIFICATE") or True,
-            "cert": (certificate, key) if certificate and key else certificate or None,
-        }
+        self._environ = environ
+        self._asked: dict[str, Any] | None = None
         self._session = requests.Session()
         again = retries.Retry(
             total=_RETRIES,
@@ -196,11 +201,31 @@ class Post:
             self._session.headers["Content-Encoding"] = self._pack[0]
         self._session.headers.update(parsing.parse_env_headers(_setting(environ, "HEADERS"), liberal=True))
 
+    def _settings(self) -> dict[str, Any]:
+        """Return what else a request takes: the proxies, passwords and certificates of the environment.
+
+        Read once: the session would read them for each request, which takes as long as all the rest of it.
+        """
+        session, environ = self._session, self._environ
+        certificate, key = _setting(environ, "CLIENT_CERTIFICATE"), _setting(environ, "CLIENT_KEY")
+        asked: dict[str, Any] = session.merge_environment_settings(
+            self._url,
+            {},
+            None,
+            _setting(environ, "CERTIFICATE") or True,
+            (certificate, key) if certificate and key else certificate or None,
+        )
+        session.auth = import_module("requests.utils").get_netrc_auth(self._url)
+        session.trust_env = False
+        return {**asked, "timeout": _seconds(_setting(environ, "TIMEOUT"))}
+
     def __call__(self, body: bytes) -> str | None:
         """Send a request; return what is wrong where it was not taken."""
         if self._pack is not None:
             body = self._pack[1](body)
         try:
+            if self._asked is None:
+                self._asked = self._settings()
             answer = self._session.post(self._url, data=body, **self._asked)
         except (OSError, ValueError) as error:
             # what requests raises is an OSError, as that a certificate is not there; a header may be no text

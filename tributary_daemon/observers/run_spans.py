@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.model.control import CONTROL_NAMES
-from tributary_daemon.observers.direct_spans import EndedSpan
+from tributary_daemon.observers.direct_spans import Common, EndedSpan
+from tributary_daemon.observers.span_contexts import SAMPLED, Upper, remote
 from tributary_daemon.observers.span_ids import span_of_run, span_of_step, trace_of
 from tributary_daemon.store.spans import Noted
 
@@ -77,22 +78,22 @@ class RunSpans:
                 assert row.parent_ordinal is not None
                 parent = span_of_step(row.parent_run_id, row.parent_ordinal, row.parent_base or 0)
         name = f"{row.what} {row.name if row.what == 'run' else row.step_id or row.name}"
-        kind, attributes = self._trace.SpanKind.INTERNAL, _attributes(row)
+        kind, shared, own = self._trace.SpanKind.INTERNAL, _shared(row), _own(row)
         times = _nanoseconds(row.began_at or row.ended_at), _nanoseconds(row.ended_at)
         status = None
         if row.state in _BAD:
             status = self._trace.Status(self._trace.StatusCode.ERROR, row.reason or row.state)
-        trace, sampled = self._trace, self._trace.TraceFlags(1)
-        above = trace.SpanContext(trace_id, parent, True, sampled) if parent else None
         if self._direct is not None:
-            context = trace.SpanContext(trace_id, given, False, sampled)
-            self._direct.take(EndedSpan(name, context, above, kind, attributes, *times, status))
+            common = Common(name, kind, shared)
+            self._direct.take(EndedSpan(common, trace_id, given, parent, own, *times, status))
             return
-        context = trace.set_span_in_context(
-            trace.NonRecordingSpan(above or trace.INVALID_SPAN_CONTEXT), self._root
-        )
+        trace = self._trace
+        above = trace.INVALID_SPAN_CONTEXT
+        if parent:
+            above = remote(trace, Upper(trace_id, parent, SAMPLED))
+        context = trace.set_span_in_context(trace.NonRecordingSpan(above), self._root)
         with self._ids.given(given, trace_id):
-            span = self._tracer.start_span(name, context, kind, attributes, start_time=times[0])
+            span = self._tracer.start_span(name, context, kind, dict(shared) | own, start_time=times[0])
         if status is not None:
             span.set_status(status)
         span.end(times[1])
@@ -138,24 +139,31 @@ def _is_engines(row: Ended) -> bool:
     return row.state != _CANCELLED and row.name in CONTROL_NAMES
 
 
-def _attributes(row: Ended) -> dict[str, Any]:
+def _shared(row: Ended) -> tuple[tuple[str, str | int], ...]:
+    """Return what is said of others like it, too."""
+    found: list[tuple[str, str | int | None]] = [
+        ("tributary.kind", row.what),
+        ("tributary.name", row.name),
+        ("tributary.state", row.state),
+        ("tributary.reason", row.reason),
+        ("tributary.tenant", row.tenant or None),
+    ]
+    if row.what == "step":
+        found += [
+            ("tributary.step", row.step_id),
+            ("tributary.queue", row.queue),
+            ("tributary.attempts", row.attempts),
+        ]
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def _own(row: Ended) -> dict[str, Any]:
     found: dict[str, Any] = {
         "tributary.run_id": row.run_id,
-        "tributary.kind": row.what,
-        "tributary.name": row.name,
-        "tributary.state": row.state,
-        "tributary.reason": row.reason,
-        "tributary.tenant": row.tenant or None,
+        "tributary.item": row.item_key if row.what == "step" else None,
         "tributary.correlation_id": row.correlation_id,
         "tributary.business_id": row.business_id,
     }
-    if row.what == "step":
-        found |= {
-            "tributary.step": row.step_id,
-            "tributary.item": row.item_key,
-            "tributary.queue": row.queue,
-            "tributary.attempts": row.attempts,
-        }
     return {name: value for name, value in found.items() if value is not None}
 
 

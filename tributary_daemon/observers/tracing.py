@@ -16,22 +16,21 @@ from copy import copy
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeVar
-from zlib import crc32
 
 from tributary_daemon import events
 from tributary_daemon.events import Event
 from tributary_daemon.model.outcome import CacheWait, Completed, Crashed, Discarded, Failed, Recorded
 from tributary_daemon.observers import otlp
-from tributary_daemon.observers.direct_spans import DirectSpans, attributes_of
+from tributary_daemon.observers.direct_spans import OUTCOME, DirectSpans, attributes_of
 from tributary_daemon.observers.run_spans import RunSpans
-from tributary_daemon.observers.span_contexts import above, remote, unsampled
+from tributary_daemon.observers.span_contexts import above, named, remote, unsampled
 from tributary_daemon.observers.span_ids import GivenIds, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tributary_daemon.engine.lease import Lease
-    from tributary_daemon.model.outcome import Outcome
+    from tributary_daemon.model.outcome import ErrorRecord, Outcome
     from tributary_daemon.observers.direct_spans import Ending
 
 NAME: Final = "tributary-daemon"
@@ -87,7 +86,9 @@ class Tracing:
     def __init__(self, tracer: Any, rate: float = 1.0, take: Callable[[Ending], None] | None = None) -> None:
         self._tracer = tracer
         self._decides = rate < 1.0
-        self._below = int(rate * 2**32)
+        # the last digits of an id, the last one first: where ids are numbers it is as many of these
+        self._below = f"{min(int(rate * 2**32), 2**32 - 1):08x}"
+        self._highest = self._below[0]
         self._trace: Any = import_module("opentelemetry.trace")
         context: Any = import_module("opentelemetry.context")
         self._attach, self._detach, self._current = context.attach, context.detach, context.get_current
@@ -131,8 +132,8 @@ class Tracing:
         if self._direct is not None:
             span = self._direct.begin(lease)
         else:
-            upper = above(self._trace, lease, steps=self.spans is not None)
-            parent = self._root if upper is None else self._in_context(upper)
+            upper = above(lease, steps=self.spans is not None)
+            parent = self._root if upper is None else self._in_context(remote(self._trace, upper))
             span = self._tracer.start_span(
                 f"attempt {lease.name}", parent, self._trace.SpanKind.CONSUMER, attributes_of(lease)
             )
@@ -142,9 +143,12 @@ class Tracing:
         """Return those that may be sampled: all, where only the tracer can tell."""
         if not self._decides:
             return leases
-        below = self._below
+        # most end with another digit, which is known sooner than the rest is compared
+        below, highest = self._below, self._highest
         return [
-            lease for lease in leases if lease.correlation is not None or crc32(lease.run_id.encode()) < below
+            lease
+            for lease in leases
+            if lease.correlation is not None or (lease.run_id[-1] <= highest and lease.run_id[:-9:-1] < below)
         ]
 
     def prepare(self) -> None:
@@ -171,7 +175,7 @@ class Tracing:
     def _begins(self, run_id: str) -> bool:
         """Return whether a run that carries no trace begins one."""
         if self._decides:
-            return crc32(run_id.encode()) < self._below
+            return run_id[:-9:-1] < self._below
         decided = self._tracer.sampler.should_sample(self._root, trace_of(run_id), "run")
         return bool(decided.decision.is_sampled())
 
@@ -181,23 +185,28 @@ class Tracing:
             return
         self._detach(begun.token)
         inner = outcome.outcome if isinstance(outcome, Recorded) else outcome
-        begun.span.set_attribute("tributary.outcome", _word(inner, lease))
-        match inner:
-            case Failed(error, _) | Discarded(error, _) | Crashed(error):
-                fields = {"exception.type": error.type, "exception.message": error.message}
-                if error.traceback:
-                    fields["exception.stacktrace"] = error.traceback
-                begun.span.add_event("exception", fields)
-                begun.span.set_status(self._trace.StatusCode.ERROR, error.message[:200])
-        begun.span.end()
+        span, word = begun.span, _word(inner, lease)
+        error = inner.error if isinstance(inner, (Failed, Discarded, Crashed)) else None
+        if error is not None or self._direct is None or not span.conclude(word):
+            span.set_attribute(OUTCOME, word)
+            if error is not None:
+                self._blame(span, error)
+            span.end()
         if lease.ordinal and self.note is not None:
             self.note(lease)
+
+    def _blame(self, span: Any, error: ErrorRecord) -> None:
+        fields = {"exception.type": error.type, "exception.message": error.message}
+        if error.traceback:
+            fields["exception.stacktrace"] = error.traceback
+        span.add_event("exception", fields)
+        span.set_status(self._trace.StatusCode.ERROR, error.message[:200])
 
     def break_off(self, _lease: Lease, begun: Begun | None) -> None:
         """End the span of an attempt that came to no outcome of its own."""
         if begun is not None:
             self._detach(begun.token)
-            begun.span.set_attribute("tributary.outcome", "interrupted")
+            begun.span.set_attribute(OUTCOME, "interrupted")
             begun.span.end()
 
     def _context(self, trace_id: int, span_id: int, flags: int) -> Any:
@@ -338,7 +347,7 @@ def adopted(traceparent: str | None) -> Iterator[bool]:
     if traceparent is None or trace is None:
         yield False
         return
-    with trace.use_span(trace.NonRecordingSpan(remote(trace, traceparent))):
+    with trace.use_span(trace.NonRecordingSpan(remote(trace, named(traceparent)))):
         yield sampled
 
 
