@@ -133,17 +133,18 @@ def pair(
 
     Args:
         at: the server.
-        number: of the pair: neither side starts first every time, nor is on the database copied first.
+        number: of the pair: neither side starts first every time, nor is on the database copied first. Who
+            starts last loses some 1%, of which an even number of rounds leaves nothing.
         sources: names of databases, of which each gets a copy.
         sides: each returns the side that is to drain a database.
     """
     for name in _NAMES:
         # with a checkpoint: none must come between the copies
         drop_database(at, name)
-    order = (0, 1) if number % 2 == 0 else (1, 0)
+    order = (0, 1) if number % 4 < 2 else (1, 0)
     urls = {k: fresh_database(at, _NAMES[k], like=sources[k]) for k in order}
     made = [make(urls[k]) for k, make in enumerate(sides)]
-    if number % 4 < 2:
+    if number % 2 == 0:
         return _beside(made[0], made[1])
     second, first = _beside(made[1], made[0])
     return first, second

@@ -8,13 +8,12 @@ import psycopg
 
 from bench import product, shapes
 from bench.scenario import Outcome, scenario
-from bench.server import settle
-from bench.side_by_side import Side, environment, pair, rows_of
+from bench.side_by_side import Side, environment, filled, pair, prepare, rows_of
 from tributary_daemon import Client
 from tributary_daemon.sealing.sources import generate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 STEPS: Final = 10
 BAR: Final = 25
@@ -24,31 +23,35 @@ _KEYS = "TRIB_ENCRYPTION_KEYS"
 @scenario(
     "encryption",
     short={"count": 120_000, "small": 100, "large": 1_000, "runs": 8_000, "rounds": 1},
-    full={"count": 150_000, "small": 100, "large": 1_000, "runs": 9_000, "rounds": 6},
+    full={"count": 150_000, "small": 100, "large": 1_000, "runs": 9_000, "rounds": 8},
 )
 def encryption(at: str, *, count: int, small: int, large: int, runs: int, rounds: int) -> Outcome:
     """What attempts cost with encrypted payloads and results, and without."""
     plain: Mapping[str, str | None] = {_KEYS: None}
     keyed: Mapping[str, str | None] = {_KEYS: generate("bench", None)}
-    works = {f"intents of {size} bytes": (count, size) for size in (small, large)}
-    works["chains"] = (runs * STEPS, 0)
+    works = {f"intents of {size} bytes": size for size in (small, large)}
+    works["chains"] = 0
+    sources: dict[tuple[str, str], str] = {}
+    for what, size in works.items():
+        for way, given in (("plain", plain), ("encrypted", keyed)):
 
-    def side(size: int, given: Mapping[str, str | None]) -> Callable[[str], Side]:
-        def made(url: str) -> Side:
-            with environment(given):
+            def fill(url: str, size: int = size) -> None:
                 _fill(url, count, size, runs)
-            return Side(url, given)
 
-        return made
-
+            with environment(given):
+                sources[what, way] = filled(at, f"{way}_{size}", fill)
+    prepare(at, 2 * max(count, runs * STEPS))
+    ways = {"plain": lambda url: Side(url, plain), "encrypted": lambda url: Side(url, keyed)}
     # the memory of a server that has been at work is its own already; whoever writes more asks for more of it
-    pair(at, count, 0, (side(large, keyed), side(large, keyed)))
+    most = sources[f"intents of {large} bytes", "encrypted"]
+    pair(at, 0, (most, most), (ways["encrypted"], ways["encrypted"]))
     costs: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds):
-        for what, (attempts, size) in works.items():
-            for way, given in (("encrypted", keyed), ("plain", plain)):
-                if way == "encrypted" or number % 2:
-                    found = pair(at, attempts, number, (side(size, plain), side(size, given)))
+        for what in works:
+            for way in ("encrypted", "plain"):
+                if way == "encrypted" or number % 4 < 2:
+                    places = sources[what, "plain"], sources[what, way]
+                    found = pair(at, number, places, (ways["plain"], ways[way]))
                     costs.setdefault(f"{what}, {way}", []).append(found)
     notes = [
         f"Two workers of one process drain at the same time; chains have {STEPS} steps that return a number.",
@@ -72,4 +75,3 @@ def _fill(url: str, count: int, size: int, runs: int) -> None:
             connection.execute(
                 "select tributary.submit_workflow('bench.shape.v1') from generate_series(1, %s)", (runs,)
             )
-    settle(url, analyze=True, checkpoint=False)
