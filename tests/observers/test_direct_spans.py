@@ -277,6 +277,34 @@ def test_the_variables_say_where_and_how(answering, variables, path, headers, un
     assert names_in(unpack(body)) == ["attempt t.x.v1"] * 3
 
 
+def test_a_password_of_netrc_is_sent_with_each_request(answering, tmp_path, monkeypatch):
+    site = answering(200)
+    path = tmp_path / "netrc"
+    path.write_text("machine 127.0.0.1 login ada password secret\n")
+    monkeypatch.setenv("NETRC", str(path))
+    exporter = exporter_to(site.url)
+    for _ in range(2):
+        exporter.take(spans_of(1)[0])
+        assert exporter.force_flush()
+    assert [sent["Authorization"] for _, sent, _ in site.got] == ["Basic YWRhOnNlY3JldA=="] * 2
+
+
+def test_spans_of_more_kinds_than_are_kept_say_their_own(monkeypatch):
+    monkeypatch.setattr(otlp, "_COMMON", 3)
+    (direct, of_direct), _, _ = ways()
+    queues = [f"q{number % 5}" for number in range(20)]
+    for queue in queues:
+        held = made_lease(f"00-{TRACE}-b7ad6b7169203331-01", 0)
+        held.queue = queue
+        direct.end(held, Completed("1"), direct.begin(held))
+    (of_resource,) = of_direct()
+    spans = of_resource.scope_spans[0].spans
+    said = [{one.key: one.value.string_value for one in span.attributes} for span in spans]
+    assert [one["tributary.queue"] for one in said] == queues
+    assert {len(one) for one in said} == {8}
+    assert {span.name for span in spans} == {"attempt t.x.v1"}
+
+
 def test_an_address_of_its_own_is_taken_as_it_is(answering):
     site = answering(200)
     exporter = exporter_to("http://nowhere", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=site.url + "/here")
