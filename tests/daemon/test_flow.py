@@ -182,16 +182,25 @@ def test_an_idle_worker_asks_little_and_costs_nothing(shared):
         20,
         "idle",
     )
-    query = "select xact_commit from pg_stat_database where datname = current_database()"
+    query = """
+        select xact_commit, (select sum(autovacuum_count + autoanalyze_count) from pg_stat_all_tables)
+        from pg_stat_database where datname = current_database()
+    """
     # a session that falls idle reports what it did within ten seconds: earlier work may count at first
-    for _ in range(4):
-        before, ticks = shared.one(query)[0], _ticks([shared.worker.pid, *shared.pids()])
+    looks = 0
+    for _ in range(12):
+        (before, tended), ticks = shared.one(query), _ticks([shared.worker.pid, *shared.pids()])
         threading.Event().wait(4)
         spent = _ticks([shared.worker.pid, *shared.pids()]) - ticks
-        per_second = (shared.one(query)[0] - before) / 4
-        print(f"idle: {per_second:.1f} transactions/s, {spent} ticks of CPU in 4 s")
+        after, tended_then = shared.one(query)
+        per_second = (after - before) / 4
+        print(f"idle: {per_second:.1f} transactions/s, {spent} ticks of CPU in 4 s, {tended_then - tended}")
         if per_second <= 4.5 and spent <= 24:
             return
+        # what autovacuum does here is none of the worker's
+        looks += tended_then == tended
+        if looks == 4:
+            break
     pytest.fail("it is not idle")
 
 
