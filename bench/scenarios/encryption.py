@@ -49,6 +49,7 @@ def encryption(at: str, *, count: int, small: int, large: int, runs: int, rounds
     for number in range(rounds):
         for what in works:
             for way in ("encrypted", "plain"):
+                # the control takes half the pairs, with either side first
                 if way == "encrypted" or number % 4 < 2:
                     places = sources[what, "plain"], sources[what, way]
                     found = pair(at, number, places, (ways["plain"], ways[way]))

@@ -86,7 +86,7 @@ class Tracing:
     def __init__(self, tracer: Any, rate: float = 1.0, take: Callable[[Ending], None] | None = None) -> None:
         self._tracer = tracer
         self._decides = rate < 1.0
-        # the last digits of an id, the last one first: where ids are numbers it is as many of these
+        # compared with an id's last digits read backwards: of ids that count up, too, so many are below it
         self._below = f"{min(int(rate * 2**32), 2**32 - 1):08x}"
         self._highest = self._below[0]
         self._trace: Any = import_module("opentelemetry.trace")
