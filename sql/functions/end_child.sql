@@ -54,5 +54,5 @@ begin
     -- its slot was kept for the child
     perform leave_group(p_shard, v_step.run_id, v_step.ordinal);
     perform settle_ended(p_shard, array[v_step.run_id], array[v_step.ordinal], array[v_step.kind], v_ends, array[null::text], array[v_error::text],
-                         p_now, p_queues, p_names, p_free);
+                         p_now, p_queues, p_names, p_free, null, null, null, null, null, null);
 end $$;

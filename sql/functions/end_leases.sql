@@ -2,9 +2,6 @@
 -- rest: the indexes of those that do not lie there any more, for finish_steps. handed: where what the caller goes on with lies (p_next_…, as settle_steps).
 -- alone: one attempt has ended, one step became ready by it, and that is handed.
 -- Locks, in this order: root runs by id (p_has_runs), step rows, counters. The planner's settings are the callers'.
-drop function if exists tributary.end_leases(
-    smallint, tid[], uuid[], integer[], bigint[], text[], float8[], boolean, text[], text[], integer,
-    bigint, integer, text[], smallint[], text[], bigint[]);
 create or replace function tributary.end_leases(
     p_shard smallint, p_tids tid[], p_run_ids uuid[], p_ordinals integer[], p_seqs bigint[], p_results text[], p_elapsed float8[],
     p_has_runs boolean, p_queues text[], p_names text[], p_free integer,

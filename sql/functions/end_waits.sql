@@ -43,5 +43,6 @@ begin
     else
         v_ends := finish_mixed(p_shard, v_tids, v_outcomes, v_results, v_errors, v_nobody, v_nobody, p_now);
     end if;
-    perform settle_ended(p_shard, p_run_ids, p_ordinals, v_kinds, v_ends, v_results, v_errors, p_now, '{}', '{}', 0);
+    perform settle_ended(p_shard, p_run_ids, p_ordinals, v_kinds, v_ends, v_results, v_errors, p_now, '{}', '{}', 0,
+                         null, null, null, null, null, null);
 end $$;

@@ -3,7 +3,6 @@
 -- ready (befores). Lanes before the first in which something waits hold nothing; in that one its head decides; those behind it are left out.
 -- Foreign names wait as well: what nobody here may run holds its lane up for this, never for claims. waits: something does, in any of them.
 -- Index: steps_ready, a probe per lane up to that first one, each from its watermark p_lows on.
-drop function if exists tributary.find_next_in_line(smallint, text[], smallint[], text[], bigint[]);
 create or replace function tributary.find_next_in_line(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     out queues text[], out priorities smallint[], out tenants text[], out befores bigint[], out waits boolean

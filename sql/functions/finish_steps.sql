@@ -94,7 +94,8 @@ begin
         end if;
         perform settle_ended(
             p_shard, array(select p_run_ids[i] from unnest(v_at) i), array(select p_ordinals[i] from unnest(v_at) i), v_kinds, v_ends,
-            array(select p_results[i] from unnest(v_at) i), array(select p_errors[i] from unnest(v_at) i), v_now, p_queues, p_names, p_free);
+            array(select p_results[i] from unnest(v_at) i), array(select p_errors[i] from unnest(v_at) i), v_now, p_queues, p_names, p_free,
+            null, null, null, null, null, null);
         perform abort_run(p_shard, u.run_id, coalesce(u.run_id = any (v_hooked), false), v_now) from unnest(v_aborted) as u(run_id);
     end if;
 

@@ -37,7 +37,8 @@ begin
             perform end_rows(p_shard, p_run_id, array[p_ordinal], 'cancelled', 'superseded', v_now);
             insert into event_log (run_id, at, ordinal, attempt, shard, tenant_id, type, data)
             values (p_run_id, v_now, p_ordinal, v_step.attempt, p_shard, v_step.tenant_id, 'step_cancelled', '{"reason": "superseded"}');
-            perform settle_steps(p_shard, array[p_run_id], array[p_ordinal], array[2::smallint], v_now, '{}', '{}', 0);
+            perform settle_steps(p_shard, array[p_run_id], array[p_ordinal], array[2::smallint], v_now, '{}', '{}', 0,
+                                 null, null, null, null, null, null);
         end if;
     end if;
     perform leave_group(p_shard, p_run_id, nullif(p_ordinal, -1));

@@ -6,8 +6,7 @@ drop function if exists tributary.settle_ended(
 create or replace function tributary.settle_ended(
     p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_kinds step_kind[], p_ends smallint[], p_results text[], p_errors text[],
     p_now timestamptz, p_queues text[], p_names text[], p_free integer,
-    p_next_process bigint default null, p_next_most integer default null,
-    p_next_queues text[] default null, p_next_priorities smallint[] default null, p_next_tenants text[] default null, p_next_befores bigint[] default null
+    p_next_process bigint, p_next_most integer, p_next_queues text[], p_next_priorities smallint[], p_next_tenants text[], p_next_befores bigint[]
 ) returns tid[]
 language plpgsql volatile
 set search_path to tributary, pg_temp

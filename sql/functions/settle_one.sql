@@ -7,8 +7,7 @@ drop function if exists tributary.settle_one(
     smallint, uuid, integer, timestamptz, text[], text[], integer, bigint, integer, text[], smallint[], text[], bigint[]);
 create or replace function tributary.settle_one(
     p_shard smallint, p_run_id uuid, p_ordinal integer, p_now timestamptz, p_queues text[], p_names text[], p_free integer,
-    p_next_process bigint default null,
-    p_next_queues text[] default null, p_next_priorities smallint[] default null, p_next_tenants text[] default null, p_next_befores bigint[] default null,
+    p_next_process bigint, p_next_queues text[], p_next_priorities smallint[], p_next_tenants text[], p_next_befores bigint[],
     out settled boolean, out handed tid
 )
 language plpgsql volatile

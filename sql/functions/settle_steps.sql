@@ -7,8 +7,7 @@ drop function if exists tributary.settle_steps(smallint, uuid[], integer[], smal
 create or replace function tributary.settle_steps(
     p_shard smallint, p_run_ids uuid[], p_ordinals integer[], p_ends smallint[], p_now timestamptz,
     p_queues text[], p_names text[], p_free integer,
-    p_next_process bigint default null, p_next_most integer default null,
-    p_next_queues text[] default null, p_next_priorities smallint[] default null, p_next_tenants text[] default null, p_next_befores bigint[] default null
+    p_next_process bigint, p_next_most integer, p_next_queues text[], p_next_priorities smallint[], p_next_tenants text[], p_next_befores bigint[]
 ) returns tid[]
 language plpgsql volatile
 set search_path to tributary, pg_temp
@@ -47,7 +46,7 @@ begin
     elsif p_next_process is null and cardinality(p_run_ids) = 1 and p_ends[1] = 0 then
         -- who goes on with what is released has tried that already (end_leases)
         select o.settled into v_settled
-        from settle_one(p_shard, p_run_ids[1], p_ordinals[1], p_now, p_queues, p_names, p_free) as o;
+        from settle_one(p_shard, p_run_ids[1], p_ordinals[1], p_now, p_queues, p_names, p_free, null, null, null, null, null) as o;
         if v_settled then
             return v_handed;
         end if;

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from tributary_daemon.config import Config
-from tributary_daemon.errors import SchemaError
-from tributary_daemon.store.migrations import Migrator, ensure_schema
+from tributary_daemon.errors import SchemaError, TributaryError
+from tributary_daemon.store.migrations import Migrator, ensure_schema, outdated
 from tributary_daemon.store.migrations.lock import migration_lock
 from tributary_daemon.store.migrations.migrator import LOCK
 
@@ -121,6 +121,102 @@ def test_a_function_of_another_shape_is_dropped_alone(make, folder, empty_databa
         make().up()
         assert sql.execute(place).fetchone() == before, "who calls it at this moment still finds it"
         assert sql.execute("select a, b from tributary.both").fetchone() == ("one", 2)
+
+
+INSIDE = """create or replace function tributary.outer() returns text language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock_shared(7);
+    return tributary.inner({arguments});
+end $$"""
+
+
+def another_signature(folder):
+    """Have inner() take two numbers instead of one, and outer() call it so; return the text of now."""
+    (folder / "functions" / "outer.sql").write_text(INSIDE.format(arguments="1, 2"))
+    (folder / "functions" / "inner.sql").write_text(
+        "-- With one number until lately.\n"
+        "drop function if exists tributary.inner(\n    int);\n"
+        "create or replace function tributary.inner(a int, b int) returns text language sql"
+        " as $$ select 'two' $$"
+    )
+
+
+@pytest.fixture
+def inside(make, folder, empty_database, eventually):
+    """Yield what a statement that is inside outer() will say, and what lets it go on."""
+    (folder / "functions" / "outer.sql").write_text(INSIDE.format(arguments="1"))
+    (folder / "functions" / "inner.sql").write_text(
+        "create or replace function tributary.inner(a int) returns text language sql as $$ select 'one' $$"
+    )
+    make().up()
+    with (
+        psycopg.connect(empty_database, autocommit=True) as gate,
+        psycopg.connect(empty_database, autocommit=True) as caller,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        gate.execute("select pg_advisory_lock(7)")
+        said = pool.submit(lambda: caller.execute("select tributary.outer()").fetchone())
+        eventually(lambda: gate.execute(BLOCKED).fetchone() == (1,), 20, "it is inside")
+        try:
+            yield said, lambda: gate.execute("select pg_advisory_unlock(7)")
+        finally:
+            gate.execute("select pg_advisory_unlock_all()")
+
+
+def signatures(url):
+    with psycopg.connect(url, autocommit=True) as sql:
+        query = "select pronargs from pg_proc where proname = 'inner' order by 1"
+        return [number for (number,) in sql.execute(query)]
+
+
+def test_a_statement_that_began_before_still_finds_what_it_calls(make, folder, inside, empty_database):
+    statement, go_on = inside
+    another_signature(folder)
+    said = threading.Event()
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(empty_database) as idle:
+        # inside no function; nobody waits for it
+        idle.execute("select 1")
+        migrating = pool.submit(make(progress=lambda text: said.set() if "began before" in text else None).up)
+        assert said.wait(60)
+        assert signatures(empty_database) == [1, 2]
+        assert not migrating.done()
+        go_on()
+        assert migrating.result(60).functions
+    assert statement.result(20) == ("one",)
+    assert signatures(empty_database) == [2]
+    assert not make().up().functions
+
+
+def test_a_statement_that_lasts_is_not_waited_for_for_ever(make, folder, inside, empty_database, monkeypatch):
+    statement, go_on = inside
+    another_signature(folder)
+    monkeypatch.setattr(outdated, "_PATIENCE", 0.2)
+    assert make().up().functions
+    assert signatures(empty_database) == [2]
+    go_on()
+    with pytest.raises(psycopg.errors.UndefinedFunction):
+        statement.result(20)
+
+
+def test_an_up_that_was_killed_while_it_waited_is_completed_by_the_next(make, folder, inside, empty_database):
+    statement, go_on = inside
+    another_signature(folder)
+    said = threading.Event()
+    waits = make(progress=lambda text: said.set() if "began before" in text else None)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(empty_database, autocommit=True) as sql:
+        migrating = pool.submit(waits.up)
+        assert said.wait(60)
+        sql.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name like 'trib migrate%'"
+        )
+        with pytest.raises(TributaryError):
+            migrating.result(60)
+    assert signatures(empty_database) == [1, 2]
+    go_on()
+    assert statement.result(20) == ("one",)
+    assert make().up().functions
+    assert signatures(empty_database) == [2]
 
 
 def test_a_schema_whose_functions_are_missing_is_refused_until_up_was_run(database):

@@ -14,7 +14,7 @@ from tributary_daemon.config import Config
 from tributary_daemon.daemon import embedded_binaries
 from tributary_daemon.errors import SchemaError
 from tributary_daemon.store import db
-from tributary_daemon.store.migrations import Migrator, check, check_schema, ensure_schema
+from tributary_daemon.store.migrations import Migrator, check, check_schema, ensure_schema, outdated
 
 ONE, TWO = "20260101000001_one", "20260101000002_two"
 
@@ -253,6 +253,27 @@ def test_the_whole_protocol_goes_up_down_and_up_again(empty_database, rows):
     assert {name for (name,) in left} == {"meta", "migrations"}
     assert rows("select proname from pg_proc where pronamespace = 'tributary'::regnamespace") == []
     assert migrator.up().functions
+
+
+def test_nothing_is_dropped_that_a_file_creates_and_a_new_schema_holds_nothing_outdated(connection):
+    texts = [path.read_text() for path in (db.sql_dir() / "functions").glob("*.sql")]
+    signatures = [signature for text in texts for signature in outdated.split(text)[1]]
+    assert len(signatures) >= 6
+    assert outdated.find(connection, "tributary", signatures) == []
+    assert outdated.find(connection, "tributary", ["tributary.wake(text[])"]) == ["tributary.wake(text[])"]
+
+
+def test_no_call_fits_both_a_function_and_its_signature_before(connection):
+    """PostgreSQL finds a call ambiguous that fits the old one, and the new one by its defaults."""
+    for path in (db.sql_dir() / "functions").glob("*.sql"):
+        for signature in outdated.split(path.read_text())[1]:
+            number = signature.count(",") + 1
+            query = (
+                "select pronargs - pronargdefaults, pronargs from pg_proc"
+                " where proname = %s and pronamespace = 'tributary'::regnamespace"
+            )
+            [(least, most)] = connection.execute(query, (path.stem,)).fetchall()
+            assert not least <= number <= most, signature
 
 
 def test_check_schema_tells_all_cases(empty_database, rows):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 
 from tests.upgrade.conftest import complaints
@@ -10,14 +13,18 @@ from tests.upgrade.previous import read
 
 @pytest.mark.timeout(300)
 def test_workers_of_the_release_before_go_on_while_the_schema_is_upgraded_and_are_replaced(
-    old, new, load, eventually
+    old, new, load, eventually, database
 ):
     assert old.trib("migrate", "version").strip() == read().version
     new.trib("list", code=7)
     first = old.worker("first")
     with load.flowing():
         load.more(30)
-        new.trib("migrate", "up")
+        with psycopg.connect(database, autocommit=True) as sql, ThreadPoolExecutor(1) as pool:
+            # somebody's statement: what is called by the signature before stays as long
+            lasts = pool.submit(sql.execute, "select pg_sleep(3)")
+            new.trib("migrate", "up")
+            assert lasts.result(1)
         # the old one alone on the new schema
         before = load.codes()[str(old.tree)]
         load.more(20)

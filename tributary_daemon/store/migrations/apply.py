@@ -218,7 +218,10 @@ class LiveTarget:
         gone = roles.missing(self.connection, names) if names is not None else ()
         grants = [roles.grants(names)] if names is not None and not gone else []
         try:
-            self._functions.apply(self.connection, self._patiently, grants)
+            self._functions.apply(
+                self.connection, self._patiently, grants,
+                waiting=lambda: self._progress("waiting for statements that began before"),
+            )  # fmt: skip
         except SchemaError as error:
             if strict:
                 raise

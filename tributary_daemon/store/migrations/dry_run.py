@@ -100,6 +100,13 @@ class ScriptTarget:
                 *self._functions.texts,
                 self._functions.closing,
                 *([roles.grants(names)] if names is not None else []),
+            ],
+        )
+        self._transaction(
+            "-- those of other signatures, which nobody calls any more once what runs now has ended",
+            [
+                self._journal.scope(),
+                *self._functions.drops,
                 self._journal.remember("functions", self._functions.digest),
             ],
         )

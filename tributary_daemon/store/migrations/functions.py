@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from tributary_daemon.errors import SchemaError
+from tributary_daemon.store.migrations import outdated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -90,7 +91,8 @@ class Functions:
     """The files of one directory.
 
     Args:
-        directory: holds ``*.sql``, one function or view each (``CREATE OR REPLACE``); may be missing.
+        directory: holds ``*.sql``, one function or view each (``CREATE OR REPLACE``), below ``DROP FUNCTION
+            IF EXISTS`` of the signatures that it had before; may be missing.
         schema: where they live.
     """
 
@@ -99,6 +101,9 @@ class Functions:
         self._texts = {
             path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.sql"))
         }
+        parts = {name: outdated.split(text) for name, text in self._texts.items()}
+        self._created = {name: text for name, (text, _) in parts.items()}
+        self._outdated = [signature for _, signatures in parts.values() for signature in signatures]
 
     @property
     def digest(self) -> str:
@@ -110,8 +115,13 @@ class Functions:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts in order of application."""
-        return tuple(self._texts.values())
+        """What creates them, in order of application."""
+        return tuple(self._created.values())
+
+    @property
+    def drops(self) -> list[str]:
+        """What drops those whose place they have taken, for a transaction of its own afterwards."""
+        return outdated.drops(self._outdated)
 
     @property
     def closing(self) -> sql.Composed:
@@ -126,16 +136,20 @@ class Functions:
         connection: db.Connection,
         transaction: Callable[[Callable[[], None]], None],
         grants: Sequence[sql.Composed] = (),
+        *,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        """Apply every file in one transaction.
+        """Apply every file in one transaction, and drop those of another signature in a second one.
 
         What exists is replaced, which keeps its grants, and workers call it all the while. Only what the
         server refuses to replace is dropped first. Nobody but the owner may call what is new.
+        Those of another signature stay for the statements that may be about to call them (outdated.py).
 
         Args:
             connection: autocommit.
             transaction: runs in a transaction what it is given.
-            grants: executed at the end of the same transaction.
+            grants: executed at the end of the first transaction.
+            waiting: called if statements that began before have to be waited for.
 
         Raises:
             SchemaError: a file was refused; nothing has changed.
@@ -149,7 +163,20 @@ class Functions:
                     raise
                 refused |= error.names
             else:
-                return
+                break
+        old = outdated.find(connection, self._schema, self._outdated)
+        if old:
+            outdated.wait(connection, waiting)
+            transaction(partial(self._drop_outdated, connection, old))
+
+    def _drop_outdated(self, connection: db.Connection, signatures: Sequence[str]) -> None:
+        connection.execute(self._scope)
+        for statement in outdated.drops(signatures):
+            connection.execute(statement.encode())
+
+    @property
+    def _scope(self) -> sql.Composed:
+        return sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(self._schema))
 
     def _create(
         self, connection: db.Connection, refused: Collection[str], grants: Sequence[sql.Composed]
@@ -157,13 +184,11 @@ class Functions:
         connection.execute("SET LOCAL statement_timeout = 0")
         if refused:
             self._drop(connection, refused)
-        connection.execute(
-            sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(self._schema))
-        )
+        connection.execute(self._scope)
         # unchecked first, since functions call each other; checked then, since tables may not fit them
         for checked in ("off", "on"):
             connection.execute(f"SET LOCAL check_function_bodies = {checked}".encode())
-            for name, text in self._texts.items():
+            for name, text in self._created.items():
                 try:
                     connection.execute(text.encode())
                 except _IN_THE_WAY:
@@ -176,7 +201,7 @@ class Functions:
                         message,
                         hint="nothing of the functions was changed; correct the file, then `trib migrate up`",
                     ) from error
-        if self._texts:
+        if self._created:
             connection.execute(self.closing)
         for statement in grants:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -74,7 +74,8 @@ def migration_lock(url: str, name: str, *, timeout: float, waiting: Callable[[],
         try:
             yield Held(connection)
         finally:
-            if not connection.closed:
+            # of a session that was lost nothing is held; what went wrong before is what matters
+            with suppress(psycopg.Error):
                 connection.rollback()
 
 
