@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-import subprocess
-import sys
-import threading
-import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import chain, repeat
+import contextvars
+import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import context as contexts_of
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -21,10 +17,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tributary_daemon.daemon.telling import watched
 from tributary_daemon.engine.lease import Lease
 from tributary_daemon.model.correlation import Correlation
 from tributary_daemon.model.outcome import Completed, ErrorRecord, Failed, Snoozed
 from tributary_daemon.observers import otlp
+from tributary_daemon.observers.span_queue import SpanQueue
 from tributary_daemon.observers.tracing import Tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -73,8 +71,9 @@ def ways():
     with provider.get_tracer("t").start_as_current_span("sample") as sample:
         pass
     exporter.clear()
-    ended = []
-    direct = Tracing(provider.get_tracer("t"), 0.0, ended.append)
+    queue = SpanQueue()
+    ended = queue.spans
+    direct = Tracing(provider.get_tracer("t"), 0.0, queue)
     other = InMemorySpanExporter()
     apart = TracerProvider(resource=provider.resource)
     apart.add_span_processor(SimpleSpanProcessor(other))
@@ -93,16 +92,29 @@ def ways():
     return (direct, of_direct), (plain, of_sdk), (ended, exporter)
 
 
-def told(traced, spans, held, sayings, outcome):
-    """Return the one span of an attempt as it is exported, and the context that was current."""
-    begun = traced.begin(held)
-    current = trace.get_current_span()
-    assert current.is_recording()
-    context = current.get_span_context() if sayings else None
-    for method, *values in sayings:
-        getattr(current, method)(*values)
-    traced.end(held, outcome, begun)
-    assert not current.is_recording()
+def held_of(lease, **more):
+    """Return what a thread of handlers is given of a lease."""
+    fields = {field.name: getattr(lease, field.name) for field in dataclasses.fields(lease)}
+    return SimpleNamespace(**fields, last=lease.last, handler=object(), control=False, **more)
+
+
+def told(traced, spans, lease, sayings, outcome):
+    """Return the one span of an attempt as it is exported."""
+    currents, contexts = [], []
+
+    def run(_held):
+        current = trace.get_current_span()
+        assert current.is_recording()
+        currents.append(current)
+        if sayings:
+            contexts.append(current.get_span_context())
+        for method, *values in sayings:
+            getattr(current, method)(*values)
+        return outcome
+
+    assert traced.quick(run, watched(run, traced))(held_of(lease)) is outcome
+    assert not currents[0].is_recording()
+    context = contexts[0] if contexts else None
     ((of_resource,),) = (spans(),)
     (of_scope,) = of_resource.scope_spans
     (span,) = of_scope.spans
@@ -141,9 +153,85 @@ def test_both_ways_say_the_same(traceparent, ordinal, tenant, sayings, outcome):
         # of 0.0 nothing begins a trace
         direct._below = plain._below = "g"
     held = made_lease(traceparent, ordinal, tenant)
-    mine = told(direct, of_direct, held, sayings, outcome)
+    mine = contextvars.copy_context().run(told, direct, of_direct, held, sayings, outcome)
     assert mine == told(plain, of_sdk, held, sayings, outcome)
     assert len(ended) + len(exporter.get_finished_spans()) == 1
+
+
+def quickly(direct, run):
+    """Have a thread of handlers run something that is traced."""
+    direct._below = "g"
+    held = held_of(made_lease(None, 0))
+    return contextvars.copy_context().run(direct.quick(run, watched(run, direct)), held)
+
+
+def test_between_attempts_nothing_is_current_whatever_a_handler_leaves_behind():
+    (direct, _), _, (ended, _) = ways()
+    left = []
+
+    def run(_held):
+        contexts_of.attach(trace.set_span_in_context(trace.NonRecordingSpan(LINK)))
+        return Completed("1")
+
+    def attempts():
+        direct.prepare()
+        direct._below = "g"
+        told = direct.quick(run, watched(run, direct))
+        told(held_of(made_lease(None, 0)))
+        left.append(trace.get_current_span().get_span_context())
+
+    contextvars.copy_context().run(attempts)
+    assert len(ended) == 1
+    assert left[0] != LINK
+    assert not left[0].trace_flags.sampled
+
+
+def test_an_attempt_that_is_broken_off_says_so():
+    (direct, of_direct), _, (ended, _) = ways()
+
+    def run(_held):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quickly(direct, run)
+    assert len(ended) == 1
+    (of_resource,) = of_direct()
+    said = {one.key: one.value.string_value for one in of_resource.scope_spans[0].spans[0].attributes}
+    assert said["tributary.outcome"] == "interrupted"
+
+
+def test_a_span_that_a_handler_keeps_has_the_ids_that_were_exported():
+    (direct, of_direct), _, _ = ways()
+    kept = []
+
+    def run(_held):
+        kept.append(trace.get_current_span())
+        return Completed("1")
+
+    quickly(direct, run)
+    (span,) = of_direct()[0].scope_spans[0].spans
+    with kept[0] as again:
+        found = again.get_span_context()
+    assert (found.span_id.to_bytes(8, "big"), found.trace_id.to_bytes(16, "big")) == (
+        span.span_id,
+        span.trace_id,
+    )
+    assert isinstance(kept[0], trace.Span)
+
+
+def test_a_handler_that_ends_its_span_has_ended_it():
+    (direct, of_direct), _, (ended, _) = ways()
+
+    def run(_held):
+        with trace.get_current_span() as current:
+            current.set_attribute("size", 3)
+        return Completed("1")
+
+    quickly(direct, run)
+    assert len(ended) == 1
+    said = {one.key for one in of_direct()[0].scope_spans[0].spans[0].attributes}
+    assert "size" in said
+    assert "tributary.outcome" not in said
 
 
 def test_what_is_plain_needs_no_sdk_and_what_comes_late_is_not_said():
@@ -192,103 +280,6 @@ def test_more_attributes_than_are_allowed_are_the_sdks_to_cut():
     assert len(span.attributes) == 128
 
 
-class Site:
-    """Answers with these statuses, the last one again and again."""
-
-    def __init__(self, *statuses):
-        self.got = got = []
-        answers = chain(statuses, repeat(statuses[-1]))
-
-        class Taker(BaseHTTPRequestHandler):
-            def do_POST(self):
-                got.append((self.path, self.headers, self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(next(answers))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Taker)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def answering():
-    opened = []
-
-    def answer(*statuses):
-        opened.append(Site(*statuses))
-        return opened[-1]
-
-    yield answer
-    for one in opened:
-        one.close()
-
-
-def exporter_to(url, failed=None, **variables):
-    sample = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("sample")
-    sample.end()
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "60000", **variables}
-    return otlp.Exporter(sample, (failed if failed is not None else []).append, environ)
-
-
-def spans_of(count):
-    (direct, _), _, (ended, _) = ways()
-    for _ in range(count):
-        held = made_lease(f"00-{TRACE}-b7ad6b7169203331-01", 0)
-        direct.end(held, None, direct.begin(held))
-    return ended
-
-
-def names_in(body):
-    request = ExportTraceServiceRequest.FromString(body)
-    return [span.name for one in request.resource_spans for scope in one.scope_spans for span in scope.spans]
-
-
-@pytest.mark.parametrize(
-    ("variables", "path", "headers", "unpack"),
-    [
-        ({}, "/v1/traces", {"Content-Type": "application/x-protobuf", "Content-Encoding": None}, bytes),
-        ({"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=x%20y"}, "/v1/traces", {"a": "1", "b": "x y"}, bytes),
-        ({"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=2", "OTEL_EXPORTER_OTLP_HEADERS": "a=1"}, "/v1/traces",
-         {"a": "2"}, bytes),
-        ({"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}, "/v1/traces", {"Content-Encoding": "gzip"},
-         gzip.decompress),
-        ({"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "deflate"}, "/v1/traces", {"Content-Encoding": "deflate"},
-         zlib.decompress),
-        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, "/v1/traces", {}, bytes),
-    ],
-)  # fmt: skip
-def test_the_variables_say_where_and_how(answering, variables, path, headers, unpack):
-    site = answering(200)
-    exporter = exporter_to(site.url + "/", **variables)
-    for span in spans_of(3):
-        exporter.take(span)
-    assert exporter.force_flush()
-    ((at, sent, body),) = site.got
-    assert at == path
-    assert {name: sent[name] for name in headers} == headers
-    assert names_in(unpack(body)) == ["attempt t.x.v1"] * 3
-
-
-def test_a_password_of_netrc_is_sent_with_each_request(answering, tmp_path, monkeypatch):
-    site = answering(200)
-    path = tmp_path / "netrc"
-    path.write_text("machine 127.0.0.1 login ada password secret\n")
-    monkeypatch.setenv("NETRC", str(path))
-    exporter = exporter_to(site.url)
-    for _ in range(2):
-        exporter.take(spans_of(1)[0])
-        assert exporter.force_flush()
-    assert [sent["Authorization"] for _, sent, _ in site.got] == ["Basic YWRhOnNlY3JldA=="] * 2
-
-
 def test_spans_of_more_kinds_than_are_kept_say_their_own(monkeypatch):
     monkeypatch.setattr(otlp, "_COMMON", 3)
     (direct, of_direct), _, _ = ways()
@@ -303,87 +294,3 @@ def test_spans_of_more_kinds_than_are_kept_say_their_own(monkeypatch):
     assert [one["tributary.queue"] for one in said] == queues
     assert {len(one) for one in said} == {8}
     assert {span.name for span in spans} == {"attempt t.x.v1"}
-
-
-def test_an_address_of_its_own_is_taken_as_it_is(answering):
-    site = answering(200)
-    exporter = exporter_to("http://nowhere", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=site.url + "/here")
-    exporter.take(spans_of(1)[0])
-    assert exporter.force_flush()
-    assert [path for path, _, _ in site.got] == ["/here"]
-
-
-def test_what_may_heal_is_tried_again_and_the_rest_is_said_once(answering):
-    site, failed = answering(503, 200), []
-    exporter = exporter_to(site.url, failed)
-    exporter.take(spans_of(1)[0])
-    assert exporter.force_flush()
-    assert (len(site.got), failed) == (2, [])
-    refusing = answering(400)
-    exporter = exporter_to(refusing.url, failed)
-    for _ in range(2):
-        exporter.take(spans_of(1)[0])
-        assert not exporter.force_flush()
-    assert len(refusing.got) == 2
-    assert failed == [f"{refusing.url}/v1/traces: 400 Bad Request"]
-
-
-def test_nobody_there_is_said_and_stops_nobody(answering):
-    site = answering(200)
-    site.close()
-    failed = []
-    exporter = exporter_to(site.url, failed)
-    exporter._post._session.mount(
-        "http://", type(exporter._post._session.adapters["https://"])(max_retries=0)
-    )
-    exporter.take(spans_of(1)[0])
-    assert not exporter.force_flush()
-    assert "refused" in failed[0]
-
-
-def test_batches_go_by_themselves_and_what_is_too_much_is_dropped_and_said(answering, eventually):
-    site, failed = answering(200), []
-    sizes = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_BSP_MAX_QUEUE_SIZE": "6"}
-    exporter = exporter_to(site.url, failed, **sizes)
-    for span in spans_of(4):
-        exporter.take(span)
-    eventually(lambda: len(site.got) == 1, 10, "a full batch")
-    with exporter._exporting:
-        for span in spans_of(8):
-            exporter.take(span)
-    exporter.force_flush()
-    eventually(lambda: len(site.got) == 3, 10, "the rest")
-    assert [len(names_in(body)) for _, _, body in site.got] == [4, 4, 2]
-    assert failed == ["2 spans dropped: more of them ended than could be exported"]
-
-
-@pytest.mark.parametrize(
-    ("environ", "plain"),
-    [
-        ({}, True),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, True),
-        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, False),
-        ({"OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER": "gcp"}, False),
-    ],
-)
-def test_what_only_the_sdk_can_do_is_left_to_it(environ, plain):
-    assert otlp.is_plain(environ) is plain
-
-
-@pytest.mark.parametrize(
-    ("variables", "direct"),
-    [
-        ({}, True),
-        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, True),
-        ({"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "3"}, False),
-        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "10"}, False),
-        ({"OTEL_TRACES_EXPORTER": "otlp,console"}, False),
-    ],
-)
-def test_a_process_makes_its_spans_directly_unless_the_variables_ask_for_more(variables, direct):
-    code = "from tributary_daemon.observers import tracing; print(tracing.start()._direct is not None)"
-    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **variables}
-    found = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == str(direct)

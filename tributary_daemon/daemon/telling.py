@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Is told of attempts; what it raises would be the attempt's, so it raises nothing."""
 
-    def chosen(self, leases: Sequence[Held], /) -> Sequence[Held]:
-        """Return those that it is to be told of; of the others nobody asks again."""
+    def mark(self, leases: Sequence[Held], /) -> None:
+        """Set `Held.told` of those that it is to be told of; of the others nobody asks again."""
 
     def prepare(self) -> None:
         """A handler thread is about to run what was not chosen, too."""
@@ -64,6 +64,9 @@ class Watcher(Protocol):
 
     def passed(self, held: Held, /) -> None:
         """A step of the engine's own came to an outcome; its beginning is not told."""
+
+    def quick(self, run: Run, told: Run, /) -> Run:
+        """Return ``told``, which is ``run`` with all of this around it, or a shorter way to the same."""
 
 
 def watched(run: Run, watcher: Watcher) -> Run:
@@ -111,15 +114,20 @@ class Telling:
 
     Args:
         watchers: the innermost first.
+
+    Attributes:
+        mark: marks those leases of which somebody wants to be told.
     """
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = watchers
+        # each batch of leases goes through it, and most often there is one
+        self.mark: Callable[[Sequence[Held]], None] = self._mark if len(watchers) != 1 else watchers[0].mark
 
     def watched(self, run: Run) -> Run:
         """Return ``run`` for leases of which somebody wants to be told."""
         for watcher in self._watchers:
-            run = watched(run, watcher)
+            run = watcher.quick(run, watched(run, watcher))
         return run
 
     def awatched(self, arun: ARun) -> ARun:
@@ -128,11 +136,9 @@ class Telling:
             arun = awatched(arun, watcher)
         return arun
 
-    def mark(self, leases: Sequence[Held]) -> None:
-        """Mark those of which somebody wants to be told."""
+    def _mark(self, leases: Sequence[Held]) -> None:
         for watcher in self._watchers:
-            for held in watcher.chosen(leases):
-                held.told = True
+            watcher.mark(leases)
 
     def prepare(self) -> None:
         """A handler thread is about to run leases."""
@@ -143,9 +149,10 @@ class Telling:
 class Teller:
     """Tells subscribers."""
 
-    def chosen(self, leases: Sequence[Held]) -> Sequence[Held]:
-        """Return all."""
-        return leases
+    def mark(self, leases: Sequence[Held]) -> None:
+        """Mark all."""
+        for held in leases:
+            held.told = True
 
     def prepare(self) -> None:
         """Do nothing."""
@@ -165,6 +172,10 @@ class Teller:
 
     def passed(self, held: Held) -> None:
         """Say nothing: it is no attempt of anybody's handler."""
+
+    def quick(self, _run: Run, told: Run) -> Run:
+        """Return ``told``."""
+        return told
 
 
 def event_of(held: Held, outcome: Outcome | None, seconds: float) -> AttemptEvent:

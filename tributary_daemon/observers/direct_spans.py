@@ -3,155 +3,52 @@
 A tracer of the SDK takes longer for a span than the engine takes for a step: samplers, limits, locks and
 checks of attributes, which change nothing in the span of an attempt whose handler says nothing of it. What
 a handler says goes through the SDK: then, and not before, a span of the SDK's is begun in its place.
+
+Of a hundred attempts one is traced. Between two of them other work has been through all caches, and what
+counts is how much code and memory is touched, not how fast it is in a loop: what takes 2 us there takes 20
+here. Hence `DirectSpans.quick`; and what can wait is left to the exporter, which does it for many at once.
 """
 
 from __future__ import annotations
 
 import threading
 from importlib import import_module
+from operator import attrgetter
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from tributary_daemon.model.outcome import Completed
 from tributary_daemon.observers.span_contexts import SAMPLED, Upper, above, remote
+from tributary_daemon.observers.span_records import (
+    OUTCOME,
+    Attempt,
+    Common,
+    EndedSpan,
+    Place,
+    attributes_of,
+    own_of,
+    shared_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tributary_daemon.engine.lease import Lease
-    from tributary_daemon.model.correlation import Correlation
+    from tributary_daemon.model.outcome import Outcome
     from tributary_daemon.observers.span_ids import GivenIds
+    from tributary_daemon.observers.span_queue import SpanQueue
 
-OUTCOME: Final = "tributary.outcome"
-"""The attribute that says what an attempt came to: a word."""
+    Run = Callable[[Any], Outcome | None]
+
 _RANDOM: Final = 2
 # fewer than the SDK's limit allows, unless that is set; with those that are there from the beginning
 _ATTRIBUTES: Final = 100
 _PLAIN: Final = frozenset({str, int, float, bool})
-
-
-class Attempt(NamedTuple):
-    """What the span of an attempt says of it; a lease has more, and its payload would be kept with it.
-
-    Attributes:
-        run_id: of the run; of an intent, its id.
-        ordinal: of the step; 0 for an intent.
-        attempt_base: attempts used up before the last explicit retry.
-        kind: ``step``, ``intent`` or ``closing``.
-        name: the handler's.
-        step_id: the id in the workflow; None for an intent.
-        queue: where it was claimed.
-        attempt: its number, 1-based.
-        tenant: whose work it is; empty for nobody's in particular.
-        correlation: ids that its work carries; None for none.
-    """
-
-    run_id: str
-    ordinal: int
-    attempt_base: int
-    kind: str
-    name: str
-    step_id: str | None
-    queue: str
-    attempt: int
-    tenant: str
-    correlation: Correlation | None
-
-
-class Common(NamedTuple):
-    """What many spans have in common, so that it is encoded once.
-
-    Attributes:
-        name: of the spans.
-        kind: a SpanKind.
-        attributes: names and values; of one name, values of one type.
-    """
-
-    name: str
-    kind: Any
-    attributes: tuple[tuple[str, str | int], ...]
-
-
-class EndedSpan(NamedTuple):
-    """A span that has ended: what an exporter needs of it.
-
-    Attributes:
-        common: what it has in common with others.
-        trace_id: of its trace.
-        span_id: its own.
-        parent_id: of the span above it, which is one of another process; 0 where there is none.
-        attributes: what else is said of it: strings, numbers and booleans.
-        start_time: nanoseconds since 1970.
-        end_time: likewise.
-        status: a Status; None for an unset one.
-    """
-
-    common: Common
-    trace_id: int
-    span_id: int
-    parent_id: int
-    attributes: Mapping[str, Any]
-    start_time: int
-    end_time: int
-    status: Any = None
-
-    def ended(self) -> EndedSpan:
-        """Return itself."""
-        return self
-
-
-class Ending(Protocol):
-    """What has ended, and can be made a span when there is time."""
-
-    def ended(self) -> EndedSpan:
-        """Return the span."""
-
-
-def attributes_of(attempt: Attempt | Lease) -> dict[str, Any]:
-    """Return what the span of an attempt says of it; of what is not there nothing is said."""
-    return dict(_shared(attempt)) | _own(attempt)
-
-
-def _shared(attempt: Attempt | Lease) -> tuple[tuple[str, str | int], ...]:
-    """Return what is said of attempts at other work, too."""
-    found: tuple[tuple[str, str | int], ...] = (
-        ("tributary.kind", attempt.kind),
-        ("tributary.handler", attempt.name),
-        ("tributary.queue", attempt.queue),
-        ("tributary.attempt", attempt.attempt),
-    )
-    if attempt.step_id is not None:
-        found += (("tributary.step", attempt.step_id),)
-    if attempt.tenant:
-        found += (("tributary.tenant", attempt.tenant),)
-    return found
-
-
-def _own(attempt: Attempt | Lease) -> dict[str, Any]:
-    found = {"tributary.run_id": attempt.run_id}
-    ids = attempt.correlation
-    if ids is not None and ids.correlation_id is not None:
-        found["tributary.correlation_id"] = ids.correlation_id
-    if ids is not None and ids.business_id is not None:
-        found["tributary.business_id"] = ids.business_id
-    return found
-
-
-class Place(NamedTuple):
-    """Where a span stands.
-
-    Attributes:
-        trace_id: of its trace.
-        span_id: its own.
-        parent_id: of the span above it; 0 where there is none.
-        flags: its trace flags.
-        parent_flags: those of the span above it.
-    """
-
-    trace_id: int
-    span_id: int
-    parent_id: int
-    flags: int
-    parent_flags: int
+_COMPLETED: Final = "completed"
+# as a plain tuple: what makes an Attempt is as much code again
+_kept: Final = attrgetter(*Attempt._fields)
+# held for an assignment, never for what others have written
+_ONCE: Final = threading.Lock()
 
 
 class DirectSpans:
@@ -161,19 +58,30 @@ class DirectSpans:
         tracer: of the SDK; begins the spans of which a handler says something.
         trace: the module ``opentelemetry.trace``.
         ids: the tracer's generator of ids.
-        take: takes what has ended.
+        queue: takes what has ended.
 
     Attributes:
-        begin: begins the span of the attempt of a lease.
-        take: as given.
+        take: takes a span that has ended.
     """
 
-    def __init__(self, tracer: Any, trace: Any, ids: GivenIds, take: Callable[[Ending], None]) -> None:
-        self.take = take
+    def __init__(self, tracer: Any, trace: Any, ids: GivenIds, queue: SpanQueue) -> None:
+        self.take, self._queue = queue.take, queue
         self._tracer, self._trace, self._ids = tracer, trace, ids
         self._root = import_module("opentelemetry.context").Context()
         self._root_flags = SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)
-        self.begin: Callable[[Lease], Any] = _class_of_begun(trace, self)
+        context: Any = import_module("opentelemetry.context")
+        self._attach, self._context_type = context.attach, context.Context
+        # the name under which a context keeps its span
+        (self._key,) = trace.set_span_in_context(trace.INVALID_SPAN, self._root)
+        self._begun: Callable[[], Any] = _class_of_begun(trace, self)
+
+    def begin(self, lease: Lease) -> Any:
+        """Begin the span of the attempt of a lease."""
+        span = self._begun()
+        span.attempt = lease
+        span.word = span.place = span.said = span.end_time = None
+        span.start_time = time_ns()
+        return span
 
     def place(self, attempt: Attempt | Lease) -> Place:
         """Return the ids for the span of an attempt."""
@@ -205,81 +113,162 @@ class DirectSpans:
                 start_time=start,
             )
 
+    def quick(
+        self,
+        run: Run,
+        told: Run,
+        *,
+        below: str,
+        resting: Any,
+        conclude: Callable[[Any, Outcome | None, Any], None],
+        note: Callable[[Any], None] | None,
+    ) -> Run:
+        """Return ``told``, with a short way for most of what is traced.
 
-def _class_of_begun(trace: Any, direct: DirectSpans) -> Callable[[Lease], Any]:
+        Args:
+            run: comes to an outcome.
+            told: the same, traced.
+            below: the last digits of ids, read backwards, are below it where work begins a trace.
+            resting: the context of a thread between two attempts.
+            conclude: ends the span of an attempt with its outcome.
+            note: called for each attempt of a run; None where runs have no spans.
+        """
+        attach, context, key, begun = self._attach, self._context_type, self._key, self._begun
+        queue, spans, batch = self._queue, self._queue.spans, self._queue.batch
+
+        def quickly(held: Any) -> Outcome | None:
+            if held.correlation is not None or held.handler is None or held.run_id[:-9:-1] >= below:
+                return told(held)
+            # as `begin` would, and below as `conclude` of the span: a call more is more than what it does
+            span = begun()
+            span.attempt = held
+            span.word = span.place = span.said = span.end_time = None
+            span.start_time = time_ns()
+            try:
+                attach(context({key: span}))
+                outcome = run(held)
+            except BaseException:
+                attach(resting)
+                span.set_attribute(OUTCOME, "interrupted")
+                span.end()
+                raise
+            # where `Token` is given back another function is called
+            attach(resting)
+            end = time_ns()
+            completed = outcome is None or type(outcome) is Completed
+            # where nothing was said: whoever comes between this line and the next says it too late
+            if completed and span.said is None and span.end_time is None:
+                span.end_time = end
+                span.word = _COMPLETED
+                span.attempt = (
+                    held.run_id, held.ordinal, held.attempt_base, held.kind, held.name, held.step_id,
+                    held.queue, held.attempt, held.tenant, None,
+                )  # fmt: skip
+                spans.append(span)
+                if len(spans) >= batch:
+                    queue.crowd()
+            else:
+                conclude(held, outcome, span)
+            if held.ordinal and note is not None:
+                note(held)
+            return outcome
+
+        return quickly
+
+
+class _Said:
+    """What has been said of a span, and is more than an attempt that has run and ended.
+
+    Attributes:
+        lock: held while something is said.
+        attributes: that are plain.
+        own: the SDK's span that has taken its place; None for none.
+    """
+
+    __slots__ = ("attributes", "lock", "own")
+
+    def __init__(self) -> None:
+        # one each: what others have written is called with it
+        self.lock = threading.Lock()
+        self.attributes: dict[str, Any] = {}
+        self.own: Any = None
+
+
+def _class_of_begun(trace: Any, direct: DirectSpans) -> Callable[[], Any]:
     # made here, as nothing of OpenTelemetry is imported where nobody asks for traces
     kind = trace.SpanKind.CONSUMER
 
-    class Begun(trace.Span):  # type: ignore[misc]
+    class Begun:
         """The span of an attempt; once something is said of it that is not plain, one of the SDK's.
 
         Its ids are made when somebody asks for them, which is most often after its end.
         """
 
-        __slots__ = ("_attempt", "_end", "_lock", "_own", "_place", "_said", "_start", "_word")
+        __slots__ = ("attempt", "end_time", "place", "said", "start_time", "word")
 
-        def __init__(self, lease: Lease) -> None:
-            self._attempt: Attempt | Lease = lease
-            # one each: an exception that ends an attempt may come anywhere
-            self._lock = threading.Lock()
-            self._said: dict[str, Any] | None = None
-            self._word: str | None = None
-            self._place: Place | None = None
-            self._own: Any = None
-            self._end: int | None = None
-            self._start = time_ns()
+        attempt: Any
+        word: str | None
+        place: Place | None
+        said: _Said | None
+        start_time: int
+        end_time: int | None
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.end()
 
         def get_span_context(self) -> Any:
-            with self._lock:
-                return direct.context(self._placed())
+            return direct.context(self._placed())
 
         def is_recording(self) -> bool:
-            return self._end is None
-
-        def end(self, end_time: int | None = None) -> None:
-            with self._lock:
-                if self._end is not None:
-                    return
-                self._end = time_ns() if end_time is None else end_time
-                if self._own is None:
-                    self._attempt = _kept(self._attempt)
-            if self._own is None:
-                direct.take(self)
-            else:
-                self._own.end(self._end)
+            return self.end_time is None
 
         def conclude(self, word: str) -> bool:
             """End it with what its attempt came to; False where it has ended, or is one of the SDK's now."""
-            with self._lock:
-                if self._own is not None or self._end is not None:
+            said = self._talk()
+            with said.lock:
+                if said.own is not None or self.end_time is not None:
                     return False
-                self._word = word
-                self._end = time_ns()
-                self._attempt = _kept(self._attempt)
+                self.word = word
+                self.end_time = time_ns()
+                self.attempt = _kept(self.attempt)
             direct.take(self)
             return True
 
+        def end(self, end_time: int | None = None) -> None:
+            said = self._talk()
+            with said.lock:
+                if self.end_time is not None:
+                    return
+                self.end_time = time_ns() if end_time is None else end_time
+                if said.own is None:
+                    self.attempt = _kept(self.attempt)
+            if said.own is None:
+                direct.take(self)
+            else:
+                said.own.end(self.end_time)
+
         def ended(self) -> EndedSpan:
-            with self._lock:
-                place = self._placed()
-            assert self._end is not None
-            shared, own = _shared(self._attempt), _own(self._attempt)
-            if self._word is not None:
-                shared += ((OUTCOME, self._word),)
-            if self._said:
+            place = self._placed()
+            assert self.end_time is not None
+            attempt = Attempt._make(self.attempt)
+            shared, own = shared_of(attempt), own_of(attempt)
+            if self.word is not None:
+                shared += ((OUTCOME, self.word),)
+            if self.said is not None and self.said.attributes:
                 # different each time, and maybe of what is said already
-                shared, own = (), self._attributes()
-            common = Common(self._name(), kind, shared)
-            return EndedSpan(common, *place[:3], own, self._start, self._end)
+                shared, own = (), self._attributes(attempt, self.said)
+            common = Common(f"attempt {attempt.name}", kind, shared)
+            return EndedSpan(common, *place[:3], own, self.start_time, self.end_time)
 
         def set_attribute(self, key: str, value: Any) -> None:
-            with self._lock:
-                if self._own is None and self._end is None:
-                    said = self._said or {}
-                    if _is_plain(key, value, said):
-                        said[key] = value
-                        self._said = said
-                        return
+            said = self._talk()
+            with said.lock:
+                if said.own is None and self.end_time is None and _is_plain(key, value, said.attributes):
+                    said.attributes[key] = value
+                    return
             self._sdk().set_attribute(key, value)
 
         def set_attributes(self, attributes: Any) -> None:
@@ -301,34 +290,40 @@ def _class_of_begun(trace: Any, direct: DirectSpans) -> Callable[[Lease], Any]:
         def record_exception(self, exception: BaseException, *details: Any, **named: Any) -> None:
             self._sdk().record_exception(exception, *details, **named)
 
+        def _talk(self) -> _Said:
+            if self.said is None:
+                said = _Said()
+                with _ONCE:
+                    self.said = self.said or said
+            return self.said
+
         def _placed(self) -> Place:
-            if self._place is None:
-                self._place = direct.place(self._attempt)
-            return self._place
+            if self.place is None:
+                attempt = self.attempt
+                place = direct.place(Attempt._make(attempt) if type(attempt) is tuple else attempt)
+                with _ONCE:
+                    self.place = self.place or place
+            return self.place
 
-        def _name(self) -> str:
-            return f"attempt {self._attempt.name}"
-
-        def _attributes(self) -> dict[str, Any]:
-            last = {} if self._word is None else {OUTCOME: self._word}
-            return attributes_of(self._attempt) | (self._said or {}) | last
+        def _attributes(self, attempt: Attempt | Lease, said: _Said) -> dict[str, Any]:
+            last = {} if self.word is None else {OUTCOME: self.word}
+            return attributes_of(attempt) | said.attributes | last
 
         def _sdk(self) -> Any:
-            with self._lock:
-                if self._own is None and self._end is None:
-                    said = self._attributes()
-                    self._own = direct.replace(self._name(), self._placed(), said, self._start)
+            said = self._talk()
+            with said.lock:
+                if said.own is None and self.end_time is None:
+                    attempt = self.attempt
+                    attributes = self._attributes(attempt, said)
+                    said.own = direct.replace(
+                        f"attempt {attempt.name}", self._placed(), attributes, self.start_time
+                    )
                 # of what has ended nothing can be said any more
-                return trace.INVALID_SPAN if self._own is None else self._own
+                return trace.INVALID_SPAN if said.own is None else said.own
 
+    # registered: what a subclass inherits is a dictionary in each
+    trace.Span.register(Begun)
     return Begun
-
-
-def _kept(lease: Any) -> Attempt:
-    return Attempt(
-        lease.run_id, lease.ordinal, lease.attempt_base, lease.kind, lease.name, lease.step_id,
-        lease.queue, lease.attempt, lease.tenant, lease.correlation,
-    )  # fmt: skip
 
 
 def _is_plain(key: str, value: Any, others: Mapping[str, Any]) -> bool:

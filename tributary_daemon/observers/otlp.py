@@ -11,14 +11,15 @@ import os
 import threading
 import time
 import zlib
-from collections import deque
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from tributary_daemon.observers.span_queue import SpanQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tributary_daemon.observers.direct_spans import Common, EndedSpan, Ending
+    from tributary_daemon.observers.span_records import Common, EndedSpan
 
 # SpanFlags of trace.proto: whether what is above is of another process is known; and it is
 _KNOWN: Final = 0x100
@@ -47,6 +48,9 @@ class Exporter:
         failed: told what went wrong, once a minute at most.
         environ: the standard variables.
 
+    Attributes:
+        queue: of what is to be exported.
+
     Raises:
         ImportError: a package is not installed.
     """
@@ -61,43 +65,32 @@ class Exporter:
         self._failed, self._say_at = failed, 0.0
         self._post = Post(environ)
         self._delay = _number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
-        self._most = int(_number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048))
-        self._batch = min(int(_number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)), self._most)
+        self.queue = SpanQueue(
+            int(_number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048)),
+            int(_number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)),
+        )
         self._known: dict[Common, Any] = {}
-        self._queue: deque[Ending] = deque()
         self._dropped = 0
-        self._due = threading.Event()
         self._exporting = threading.Lock()
         threading.Thread(target=self._run, name="spans", daemon=True).start()
-
-    def take(self, span: Ending) -> None:
-        """Export a span soon; one that finds too many before it is dropped."""
-        queue = self._queue
-        if len(queue) >= self._most:
-            self._dropped += 1
-            return
-        queue.append(span)
-        if len(queue) == self._batch:
-            self._due.set()
 
     def force_flush(self, _timeout_millis: int = 30_000) -> bool:
         """Export what there is; return whether all of it was taken."""
         taken = True
         with self._exporting:
-            while self._queue:
-                taken = self._export() and taken
+            while spans := self.queue.next():
+                taken = self._export([span.ended() for span in spans]) and taken
         return taken
 
     def _run(self) -> None:
         # or instrumented clients would make spans of these exports, to be exported
         self._context.attach(self._context.set_value("suppress_instrumentation", True))
         while True:
-            self._due.wait(self._delay)
-            self._due.clear()
+            self.queue.wait(self._delay)
             self.force_flush()
 
-    def _export(self) -> bool:
-        spans = [self._queue.popleft().ended() for _ in range(min(len(self._queue), self._batch))]
+    def _export(self, spans: Sequence[EndedSpan]) -> bool:
+        self._dropped += self.queue.dropped()
         wrong = self._post(self.encoded(spans))
         if (wrong or self._dropped) and time.monotonic() >= self._say_at:
             self._say_at = time.monotonic() + _SAY_EVERY

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.model.control import CONTROL_NAMES
-from tributary_daemon.observers.direct_spans import Common, EndedSpan
 from tributary_daemon.observers.span_contexts import SAMPLED, Upper, remote
 from tributary_daemon.observers.span_ids import span_of_run, span_of_step, trace_of
+from tributary_daemon.observers.span_records import Common, EndedSpan
 from tributary_daemon.store.spans import Noted
 
 if TYPE_CHECKING:

@@ -21,17 +21,19 @@ from tributary_daemon import events
 from tributary_daemon.events import Event
 from tributary_daemon.model.outcome import CacheWait, Completed, Crashed, Discarded, Failed, Recorded
 from tributary_daemon.observers import otlp
-from tributary_daemon.observers.direct_spans import OUTCOME, DirectSpans, attributes_of
+from tributary_daemon.observers.direct_spans import DirectSpans
 from tributary_daemon.observers.run_spans import RunSpans
 from tributary_daemon.observers.span_contexts import above, named, remote, unsampled
 from tributary_daemon.observers.span_ids import GivenIds, trace_of
+from tributary_daemon.observers.span_records import OUTCOME, attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tributary_daemon.engine.lease import Lease
     from tributary_daemon.model.outcome import ErrorRecord, Outcome
-    from tributary_daemon.observers.direct_spans import Ending
+    from tributary_daemon.observers.direct_spans import Run
+    from tributary_daemon.observers.span_queue import SpanQueue
 
 NAME: Final = "tributary-daemon"
 _GROUP: Final = "opentelemetry_traces_exporter"
@@ -75,7 +77,7 @@ class Tracing:
     Args:
         tracer: makes them.
         rate: how many of the works that carry no trace begin one; 1.0 leaves that to the tracer.
-        take: takes spans that need nothing of the tracer; None where all do.
+        queue: takes spans that need nothing of the tracer; None where all do.
 
     Attributes:
         spans: makes those of steps and runs; None where the tracer is none of the SDK, whose ids cannot be
@@ -83,7 +85,7 @@ class Tracing:
         note: called for each attempt of a sampled run that has ended.
     """
 
-    def __init__(self, tracer: Any, rate: float = 1.0, take: Callable[[Ending], None] | None = None) -> None:
+    def __init__(self, tracer: Any, rate: float = 1.0, queue: SpanQueue | None = None) -> None:
         self._tracer = tracer
         self._decides = rate < 1.0
         # compared with an id's last digits read backwards: of ids that count up, too, so many are below it
@@ -105,7 +107,7 @@ class Tracing:
         if ids is not None and hasattr(tracer, "sampler"):
             given = ids if isinstance(ids, GivenIds) else GivenIds(ids)
             tracer.id_generator = given
-            self._direct = None if take is None else DirectSpans(tracer, self._trace, given, take)
+            self._direct = None if queue is None else DirectSpans(tracer, self._trace, given, queue)
             self.spans = RunSpans(tracer, self._trace, given, self._has, self._direct)
 
     def noting(self, note: Callable[[Any], None]) -> Self:
@@ -139,22 +141,30 @@ class Tracing:
             )
         return Begun(span, self._attach(self._context_type({self._key: span})))
 
-    def chosen(self, leases: Sequence[L]) -> Sequence[L]:
-        """Return those that may be sampled: all, where only the tracer can tell."""
-        if not self._decides:
-            return leases
-        # most end with another digit, which is known sooner than the rest is compared
-        below, highest = self._below, self._highest
-        return [
-            lease
-            for lease in leases
-            if lease.correlation is not None or (lease.run_id[-1] <= highest and lease.run_id[:-9:-1] < below)
-        ]
+    def mark(self, leases: Sequence[Any]) -> None:
+        """Set ``told`` of those leases that may be sampled: of all, where only the tracer can tell."""
+        decides, below, highest = self._decides, self._below, self._highest
+        for lease in leases:
+            # most end with another digit, which is known sooner than the rest is compared
+            if (
+                (lease.run_id[-1] <= highest and lease.run_id[:-9:-1] < below)
+                or lease.correlation is not None
+                or not decides
+            ):
+                lease.told = True
 
     def prepare(self) -> None:
         """Have what is not chosen in this thread start nothing that is sampled."""
         if self._decides:
             self._attach(self._unsampled)
+
+    def quick(self, run: Run, told: Run) -> Run:
+        """Return ``told``, which is ``run`` traced, or a shorter way to the same for threads of handlers."""
+        if self._direct is None or not self._decides:
+            return told
+        return self._direct.quick(
+            run, told, below=self._below, resting=self._unsampled, conclude=self._conclude, note=self.note
+        )
 
     def passed(self, lease: Lease) -> None:
         """A step of the engine's own has come to an outcome: with it may end what has a span."""
@@ -184,16 +194,19 @@ class Tracing:
         if begun is None:
             return
         self._detach(begun.token)
+        self._conclude(lease, outcome, begun.span)
+        if lease.ordinal and self.note is not None:
+            self.note(lease)
+
+    def _conclude(self, lease: Lease, outcome: Outcome | None, span: Any) -> None:
         inner = outcome.outcome if isinstance(outcome, Recorded) else outcome
-        span, word = begun.span, _word(inner, lease)
+        word = _word(inner, lease)
         error = inner.error if isinstance(inner, (Failed, Discarded, Crashed)) else None
         if error is not None or self._direct is None or not span.conclude(word):
             span.set_attribute(OUTCOME, word)
             if error is not None:
                 self._blame(span, error)
             span.end()
-        if lease.ordinal and self.note is not None:
-            self.note(lease)
 
     def _blame(self, span: Any, error: ErrorRecord) -> None:
         fields = {"exception.type": error.type, "exception.message": error.message}
@@ -282,13 +295,13 @@ def _configured(names: list[str]) -> Tracing:
             made.add_span_processor(processor)
     _providers.append(provider)
     trace.set_tracer_provider(provider)
-    take = None
+    queue = None
     limited = any(map(_LIMIT.fullmatch, os.environ))
     if names == ["otlp"] and rate is not None and not limited and otlp.is_plain(os.environ):
         direct = otlp.Exporter(_sample(sdk, sampling.ALWAYS_ON, resource), _not_taken)
         _providers.append(direct)
-        take = direct.take
-    return Tracing(ours.get_tracer(NAME), 1.0 if rate is None else rate, take)
+        queue = direct.queue
+    return Tracing(ours.get_tracer(NAME), 1.0 if rate is None else rate, queue)
 
 
 def _sample(sdk: Any, sampler: Any, resource: Any) -> Any:
