@@ -215,6 +215,26 @@ def test_a_jump_of_the_servers_clock_is_noticed_and_a_slow_beat_is_none(monkeypa
     assert clock.time_of(at[0] - 5) == now - timedelta(seconds=5)
 
 
+def test_of_several_answers_the_one_counts_that_was_fastest(monkeypatch):
+    clock, start = DatabaseClock(), datetime(2026, 1, 1, tzinfo=UTC)
+    at = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: at[0])
+    delays = iter([0.2, 0.05, 0.4, 0.001, 0.1, 0.3])
+
+    def ask():
+        now = start + timedelta(seconds=at[0])
+        at[0] += next(delays)
+        return now
+
+    assert clock.ahead == 0
+    clock.compare(ask)
+    assert clock.ahead == pytest.approx((start.timestamp() - 0.001) * 1e6, abs=2)
+    assert not clock.jumped(ask())
+    assert clock.ahead == pytest.approx((start.timestamp() - 0.001) * 1e6, abs=2)
+    assert clock.jumped(start + timedelta(hours=1))
+    assert clock.ahead == pytest.approx((start.timestamp() + 3600 - at[0]) * 1e6, abs=2)
+
+
 def test_memory_of_this_process():
     assert vitals.resident(os.getpid()) > 1 << 20
     assert vitals.resident(2**22 + 1) is None

@@ -283,6 +283,7 @@ class Supervisor:
             shards=self._plan.shards, spreads=self._plan.spreads,
         )  # fmt: skip
         self._waits = False
+        self._clock.compare(lambda: membership.server_time(connection))
         if previous:
             membership.inherit_command(connection, self._worker_id, previous, self._orders.command)
             membership.leave(connection, previous, [])
@@ -304,8 +305,7 @@ class Supervisor:
             shares=self._shares.asks,
         )  # fmt: skip
         if waits and not self._waits:
-            # who submitted between this beat's look and its commit woke nobody: the next one finds that
-            self._poll_at = now
+            self._poll_at = now  # for who submitted between this beat's look and its commit, and woke nobody
         self._waits = waits
         self._health.answered()
         outage = time.monotonic() - self._answered_at > self._plan.beat + _OUTAGE

@@ -67,10 +67,10 @@ class DirectSpans:
     def __init__(self, tracer: Any, trace: Any, ids: GivenIds, queue: SpanQueue) -> None:
         self.take, self._queue = queue.take, queue
         self._tracer, self._trace, self._ids = tracer, trace, ids
-        self._root = import_module("opentelemetry.context").Context()
-        self._root_flags = SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)
         context: Any = import_module("opentelemetry.context")
         self._attach, self._context_type = context.attach, context.Context
+        self._root = context.Context()
+        self._root_flags = SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)
         # the name under which a context keeps its span
         (self._key,) = trace.set_span_in_context(trace.INVALID_SPAN, self._root)
         self._begun: Callable[[], Any] = _class_of_begun(trace, self)
@@ -139,7 +139,7 @@ class DirectSpans:
         def quickly(held: Any) -> Outcome | None:
             if held.correlation is not None or held.handler is None or held.run_id[:-9:-1] >= below:
                 return told(held)
-            # as `begin` would, and below as `conclude` of the span: a call more is more than what it does
+            # what `begin` does, and below what `conclude` of the span does: each call would be code to fetch
             span = begun()
             span.attempt = held
             span.word = span.place = span.said = span.end_time = None
@@ -152,7 +152,7 @@ class DirectSpans:
                 span.set_attribute(OUTCOME, "interrupted")
                 span.end()
                 raise
-            # where `Token` is given back another function is called
+            # not by detaching what was attached: that is other code, which would have to be fetched, too
             attach(resting)
             end = time_ns()
             completed = outcome is None or type(outcome) is Completed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SpanQueue:
         self.due = threading.Event()
         self._most = most
         self._dropped = 0
+        self._dropping = threading.Lock()
 
     def take(self, span: Ending) -> None:
         """Have a span exported soon; one that finds too many before it is dropped."""
@@ -38,9 +40,12 @@ class SpanQueue:
 
     def crowd(self) -> None:
         """Say that a batch waits, and drop what is too much."""
-        while len(self.spans) > self._most:
-            self.spans.pop()
-            self._dropped += 1
+        if len(self.spans) > self._most:
+            # one at a time, so that each drops what is too much still; who exports takes some meanwhile
+            with self._dropping, suppress(IndexError):
+                while len(self.spans) > self._most:
+                    self.spans.pop()
+                    self._dropped += 1
         if not self.due.is_set():
             self.due.set()
 
@@ -51,9 +56,14 @@ class SpanQueue:
 
     def next(self) -> list[Ending]:
         """Return those of the next export, none where none waits; for one thread at a time."""
-        return [self.spans.popleft() for _ in range(min(len(self.spans), self.batch))]
+        found: list[Ending] = []
+        with suppress(IndexError):
+            while len(found) < self.batch:
+                found.append(self.spans.popleft())
+        return found
 
     def dropped(self) -> int:
         """Return how many were dropped since the last call."""
-        dropped, self._dropped = self._dropped, 0
+        with self._dropping:
+            dropped, self._dropped = self._dropped, 0
         return dropped

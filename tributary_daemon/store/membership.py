@@ -213,6 +213,14 @@ def beat_worker(
     return Pulse(row[0], row[1], frozenset(row[2]), row[3], frozenset(row[4]), row[5], row[6], shards)
 
 
+def server_time(connection: Connection) -> datetime:
+    """Return the database's time."""
+    row = connection.execute("select tributary.clock()").fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now
+
+
 def count_waiting(connection: Connection, queues: Sequence[str]) -> int:
     """Return how many workers of these queues wait for notifications."""
     row = connection.execute(

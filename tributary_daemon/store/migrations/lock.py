@@ -15,6 +15,9 @@ from tributary_daemon.store import db, faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SESSION = "trib migrate lock"
+"""Application name of the session that holds it, in a transaction that does nothing else."""
+
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 
@@ -60,7 +63,7 @@ def migration_lock(url: str, name: str, *, timeout: float, waiting: Callable[[],
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
-    with db.connect(url, application_name="trib migrate lock", autocommit=False) as connection:
+    with db.connect(url, application_name=SESSION, autocommit=False) as connection:
         while not _try(connection, key):
             if pause == _FIRST_PAUSE:
                 waiting()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from tributary_daemon.store.migrations.lock import SESSION
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -28,10 +30,10 @@ _DROP = re.compile(r"^drop function if exists ([^;]+);\n", re.IGNORECASE | re.MU
 
 # All that may be inside a function, whoever's it is. What a session does is hidden from users who are not
 # members of its role; then it counts as at work. Autovacuum has no user.
-_AT_WORK = """SELECT l.virtualtransaction, COALESCE(a.state, '') LIKE 'idle%'
+_AT_WORK = """SELECT l.virtualtransaction, COALESCE(a.state, '') LIKE 'idle%%'
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'virtualxid' AND a.datname = current_database() AND a.usesysid IS NOT NULL
-  AND l.pid <> pg_backend_pid()"""
+  AND l.pid <> pg_backend_pid() AND a.application_name <> %s"""
 
 
 def split(text: str) -> tuple[str, tuple[str, ...]]:
@@ -62,11 +64,11 @@ def wait(connection: db.Connection, waiting: Callable[[], None]) -> None:
         waiting: called once, if any of them goes on.
     """
     start = time.monotonic()
-    before = {transaction for transaction, _ in connection.execute(_AT_WORK)}
+    before = {transaction for transaction, _ in connection.execute(_AT_WORK, (SESSION,))}
     told = False
     while before and (waited := time.monotonic() - start) < _PATIENCE:
         time.sleep(_PAUSE)
-        rows = connection.execute(_AT_WORK).fetchall()
+        rows = connection.execute(_AT_WORK, (SESSION,)).fetchall()
         before &= {transaction for transaction, between in rows if not between or waited < _BETWEEN}
         if before and not told:
             waiting()
