@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from tributary_daemon import events
 from tributary_daemon.events import Event
@@ -66,9 +66,6 @@ class Begun(NamedTuple):
 
     span: Any
     token: Any
-
-
-L = TypeVar("L", bound="Lease")
 
 
 class Tracing:
