@@ -24,7 +24,7 @@ def stamp(tmp_path, monkeypatch):
     sys.modules.pop("stamping", None)
 
 
-def test_it_adds_what_it_says_to_payloads_and_results(stamp):
+def test_it_adds_what_it_says_to_payloads_and_results(stamp, server):
     @handler("shop.order.v1")
     def order(by: str) -> str:
         return f"ordered by {by}"
@@ -33,7 +33,7 @@ def test_it_adds_what_it_says_to_payloads_and_results(stamp):
     async def aorder(by: str) -> str:
         return f"ordered by {by}"
 
-    with Bench(hooks=[stamp(by="ada")]) as bench:
+    with Bench(url=server, hooks=[stamp(by="ada")]) as bench:
         # what is submitted is checked first: a payload without its field would be refused
         for name in ("shop.order.v1", "shop.aorder.v1"):
             result = bench.run(name, {"by": ""}).result

@@ -12,10 +12,10 @@ def lines(path):
     return len(path.read_text().splitlines())
 
 
-def test_a_run_keeps_its_own_results_and_all_share_the_others(example, tmp_path):
+def test_a_run_keeps_its_own_results_and_all_share_the_others(example, tmp_path, server):
     example("scopes")
     by_run, by_all = tmp_path / "by_run.txt", tmp_path / "by_all.txt"
-    with Bench() as bench:
+    with Bench(url=server) as bench:
         runs = [bench.run(FILE, {"out": str(tmp_path)}) for _ in range(3)]
         assert (lines(by_run), lines(by_all)) == (3, 1)
         for run in runs:
