@@ -162,7 +162,10 @@ def quickly(direct, run):
     """Have a thread of handlers run something that is traced."""
     direct._below = "g"
     held = held_of(made_lease(None, 0))
-    return contextvars.copy_context().run(direct.quick(run, watched(run, direct)), held)
+    told = watched(run, direct)
+    shorter = direct.quick(run, told)
+    assert shorter is not told
+    return contextvars.copy_context().run(shorter, held)
 
 
 def test_between_attempts_nothing_is_current_whatever_a_handler_leaves_behind():

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tributary_daemon.config import Config
 from tributary_daemon.daemon import embedded_binaries
@@ -259,8 +260,9 @@ def test_nothing_is_dropped_that_a_file_creates_and_a_new_schema_holds_nothing_o
     texts = [path.read_text() for path in (db.sql_dir() / "functions").glob("*.sql")]
     signatures = [signature for text in texts for signature in outdated.split(text)[1]]
     assert len(signatures) >= 6
-    assert outdated.find(connection, "tributary", signatures) == []
-    assert outdated.find(connection, "tributary", ["tributary.wake(text[])"]) == ["tributary.wake(text[])"]
+    scope = sql.SQL("set local search_path to tributary, pg_temp").format()
+    assert outdated.find(connection, scope, signatures) == []
+    assert outdated.find(connection, scope, ["tributary.wake(text[])"]) == ["tributary.wake(text[])"]
 
 
 def test_no_call_fits_both_a_function_and_its_signature_before(connection):

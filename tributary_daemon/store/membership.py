@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tributary_daemon.store.db import query
+from tributary_daemon.store import fleet
+from tributary_daemon.store.db import query, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -215,10 +216,7 @@ def beat_worker(
 
 def server_time(connection: Connection) -> datetime:
     """Return the database's time."""
-    row = connection.execute("select tributary.clock()").fetchone()
-    assert row is not None
-    now: datetime = row[0]
-    return now
+    return run(connection, fleet.clock()).now
 
 
 def count_waiting(connection: Connection, queues: Sequence[str]) -> int:

@@ -164,7 +164,7 @@ class Functions:
                 refused |= error.names
             else:
                 break
-        old = outdated.find(connection, self._schema, self._outdated)
+        old = outdated.find(connection, self._scope, self._outdated)
         if old:
             outdated.wait(connection, waiting)
             transaction(partial(self._drop_outdated, connection, old))

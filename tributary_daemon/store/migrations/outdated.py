@@ -11,12 +11,12 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from psycopg import sql
-
 from tributary_daemon.store.migrations.lock import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from psycopg import sql
 
     from tributary_daemon.store import db
 
@@ -46,10 +46,10 @@ def drops(signatures: Sequence[str]) -> list[str]:
     return [f"DROP FUNCTION IF EXISTS {signature}" for signature in signatures]
 
 
-def find(connection: db.Connection, schema: str, signatures: Sequence[str]) -> list[str]:
-    """Return those of the signatures that exist."""
+def find(connection: db.Connection, scope: sql.Composed, signatures: Sequence[str]) -> list[str]:
+    """Return those of the signatures that exist; ``scope`` lets a transaction name the schema's types."""
     with connection.transaction():
-        connection.execute(sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(schema)))
+        connection.execute(scope)
         query = "SELECT s FROM unnest(%s::text[]) AS s WHERE to_regprocedure(s) IS NOT NULL"
         return [signature for (signature,) in connection.execute(query, (list(signatures),))]
 
