@@ -40,6 +40,9 @@ begin
         v_tids := lock_lanes(p_shard, v_queues, v_priorities, v_tenants, v_lows, p_names, p_python, p_others, p_n);
         v_now := clock();
     end if;
+    if cardinality(v_tids) = 0 then
+        return;
+    end if;
     -- the clock was read after the rows were seen: no child starts before its parent ended
     return query
         select c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,

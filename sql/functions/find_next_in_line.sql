@@ -2,7 +2,7 @@
 -- step that becomes ready goes on where it would be claimed first anyhow, or was recorded before all that waits in its lane has become
 -- ready (befores). Lanes before the first in which something waits hold nothing; in that one its head decides; those behind it are left out.
 -- Foreign names wait as well: what nobody here may run holds its lane up for this, never for claims. waits: something does, in any of them.
--- Index: steps_ready, a probe per lane up to that first one, each from its watermark p_lows on.
+-- Index: steps_ready, a probe per lane up to that first one, each from where lock_lanes begins.
 create or replace function tributary.find_next_in_line(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
     out queues text[], out priorities smallint[], out tenants text[], out befores bigint[], out waits boolean
@@ -16,6 +16,7 @@ set enable_sort to off
 set jit to off
 as $$
 declare
+    v_fresh bigint := clock_us() - 100000;
     v_at integer;
     v_head bigint;
 begin
@@ -24,7 +25,7 @@ begin
     cross join lateral (
         select s.seq from steps s
         where s.shard = p_shard and s.state = 'available' and s.queue = lane.queue
-          and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= lane.low
+          and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= least(lane.low, v_fresh)
         order by s.seq limit 1
     ) as head
     limit 1;

@@ -1,6 +1,7 @@
--- Locks up to p_n available rows over the given lanes (queue, priority, tenant) in their order, each from its watermark on; returns
--- where they lie. p_foreign: rows may lie in the lanes that the caller cannot run. Then at most 20,000 rows per lane are looked at, so that
--- a lane full of them costs a bound, and only rows that fit are locked, in a second step. Without any, rows are locked as they are met.
+-- Locks up to p_n available rows over the given lanes (queue, priority, tenant) in their order, each from its watermark on, or from a tenth of
+-- a second ago where that is earlier: who took a seq before another may commit after it. Returns where they lie. p_foreign: rows may lie in
+-- the lanes that the caller cannot run. Then at most 20,000 rows per lane are looked at, so that a lane full of them costs a bound, and only
+-- rows that fit are locked, in a second step. Without any, rows are locked as they are met.
 -- Locks: step rows by SKIP LOCKED. Index: steps_ready, the only one that gives this order without a sort.
 create or replace function tributary.lock_lanes(
     p_shard smallint, p_queues text[], p_priorities smallint[], p_tenants text[], p_lows bigint[],
@@ -13,6 +14,8 @@ set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off
 as $$
+declare
+    v_fresh bigint := clock_us() - 100000;
 begin
     if not p_foreign then
         return array(
@@ -21,7 +24,7 @@ begin
             cross join lateral (
                 select s.ctid as tid from steps s
                 where s.shard = p_shard and s.state = 'available' and s.queue = lane.queue
-                  and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= lane.low and s.name = any (p_names)
+                  and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= least(lane.low, v_fresh) and s.name = any (p_names)
                 order by s.seq limit p_n
                 for update skip locked
             ) as mine
@@ -36,7 +39,7 @@ begin
                 select s.ctid as tid, s.name, s.kind, s.seq, s.lone_crashes
                 from steps s
                 where s.shard = p_shard and s.state = 'available' and s.queue = lane.queue
-                  and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= lane.low
+                  and s.priority = lane.priority and s.tenant_id = lane.tenant_id and s.seq >= least(lane.low, v_fresh)
                 order by s.seq limit 20000
             ) as seen
             cross join lateral (
