@@ -38,15 +38,12 @@ def idle(at: str, *, processes: int, steps: list[int], seconds: float) -> Outcom
             done = count
             product.wait(lambda: not _unfinished(connection), product.PATIENCE, f"{count} steps")
             memory.append((count, max(resident(pid) for pid in _pids(connection))))
-        # servers count what a connection did up to 10 s later
-        time.sleep(12)
         pids = [*_pids(connection), int(load.number(connection, _SUPERVISOR))]
-        before, busy, began = load.number(connection, _TRANSACTIONS), cpu_seconds(pids), time.monotonic()
-        time.sleep(seconds)
-        took = time.monotonic() - began
-        # its own two questions are transactions too
-        statements = (load.number(connection, _TRANSACTIONS) - before - 2) / took
-        share = 100 * (cpu_seconds(pids) - busy) / took
+        both, share = _rest(connection, pids, seconds)
+    with load.opened(url) as connection:
+        # autovacuum looks into the database as well, and its transactions are counted with the others
+        servers, _ = _rest(connection, [], seconds)
+    statements = both - servers
     rows = [
         row(f"statements of an idle worker of {processes}", statements, "/s", at_most=2),
         row("CPU of all its processes", share, "% of a core", at_most=1),
@@ -55,7 +52,19 @@ def idle(at: str, *, processes: int, steps: list[int], seconds: float) -> Outcom
     if len(memory) > 1:
         grown = memory[-1][1] - memory[0][1]
         rows.append(row(f"growth to {steps[-1]:,} steps", grown, "MiB", at_most=5))
-    return Outcome(rows, {"memory": memory, "statements": statements, "share": share})
+    return Outcome(rows, {"memory": memory, "statements": both, "of the server": servers, "share": share})
+
+
+def _rest(connection: psycopg.Connection, pids: list[int], seconds: float) -> tuple[float, float]:
+    """Return transactions of a database per second, and percent of a core that processes take."""
+    # servers count what a connection did up to 10 s later
+    time.sleep(12)
+    before, busy, began = load.number(connection, _TRANSACTIONS), cpu_seconds(pids), time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    # the two questions are transactions too
+    done = load.number(connection, _TRANSACTIONS) - before - 2
+    return done / took, 100 * (cpu_seconds(pids) - busy) / took
 
 
 def _unfinished(connection: psycopg.Connection) -> bool:
