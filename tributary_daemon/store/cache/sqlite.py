@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tributary_daemon.store.cache.tables import TableStore
@@ -17,6 +18,8 @@ _TABLE: Final = """
         holder_run text, holder_ordinal integer, holder_seq integer, value text
     ) without rowid
 """
+_PRIMARY: Final = 0xFF  # of an extended code of SQLite
+_AGAIN: Final = 0.005
 _INDEX: Final = "create index if not exists step_cache_expires on step_cache (expires_at)"
 
 
@@ -31,10 +34,11 @@ class _Sqlite:
         self._connection = sqlite3.connect(
             path, timeout=timeout, isolation_level=None, check_same_thread=False
         )
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = normal")
-        self._connection.execute(_TABLE)
-        self._connection.execute(_INDEX)
+        try:
+            _prepare(self._connection, timeout)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def run(self, statement: str, given: Sequence[Any]) -> tuple[list[Any], int]:
         cursor = self._connection.execute(statement, tuple(given))
@@ -42,6 +46,21 @@ class _Sqlite:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _prepare(connection: sqlite3.Connection, timeout: float) -> None:
+    # the change to WAL needs a new file for itself: who comes second is refused at once, whatever its timeout
+    patient_until = time.monotonic() + timeout
+    while True:
+        try:
+            for statement in ("pragma journal_mode = wal", "pragma synchronous = normal", _TABLE, _INDEX):
+                connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > patient_until:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def open_store(url: str, timeout: float) -> TableStore:
