@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench import load, product
 from bench.processes import cpu_seconds, resident
 from bench.scenario import Outcome, row, scenario
+from bench.server import server
 from tributary_daemon import Client
 
 if TYPE_CHECKING:
@@ -27,9 +28,14 @@ _SUPERVISOR = "select pid from tributary.workers"
     short={"processes": 4, "steps": [100_000], "seconds": 10},
     full={"processes": 4, "steps": [100_000, 1_000_000], "seconds": 60},
 )
-def idle(at: str, *, processes: int, steps: list[int], seconds: float) -> Outcome:
+def idle(_at: str, *, processes: int, steps: list[int], seconds: float) -> Outcome:
     """Statements, CPU and memory of a worker that waits, after it has worked."""
-    url = product.database(at)
+    # autovacuum's transactions would be counted with the worker's
+    with server(settings={"autovacuum": "off"}) as own:
+        return _idle(product.database(own), processes, steps, seconds)
+
+
+def _idle(url: str, processes: int, steps: list[int], seconds: float) -> Outcome:
     memory: list[tuple[int, float]] = []
     done = 0
     with load.opened(url) as connection, product.worker(url, processes):
@@ -38,12 +44,15 @@ def idle(at: str, *, processes: int, steps: list[int], seconds: float) -> Outcom
             done = count
             product.wait(lambda: not _unfinished(connection), product.PATIENCE, f"{count} steps")
             memory.append((count, max(resident(pid) for pid in _pids(connection))))
+        # servers count what a connection did up to 10 s later
+        time.sleep(12)
         pids = [*_pids(connection), int(load.number(connection, _SUPERVISOR))]
-        both, share = _rest(connection, pids, seconds)
-    with load.opened(url) as connection:
-        # autovacuum looks into the database as well, and its transactions are counted with the others
-        servers, _ = _rest(connection, [], seconds)
-    statements = both - servers
+        before, busy, began = load.number(connection, _TRANSACTIONS), cpu_seconds(pids), time.monotonic()
+        time.sleep(seconds)
+        took = time.monotonic() - began
+        # its own two questions are transactions too
+        statements = (load.number(connection, _TRANSACTIONS) - before - 2) / took
+        share = 100 * (cpu_seconds(pids) - busy) / took
     rows = [
         row(f"statements of an idle worker of {processes}", statements, "/s", at_most=2),
         row("CPU of all its processes", share, "% of a core", at_most=1),
@@ -52,19 +61,7 @@ def idle(at: str, *, processes: int, steps: list[int], seconds: float) -> Outcom
     if len(memory) > 1:
         grown = memory[-1][1] - memory[0][1]
         rows.append(row(f"growth to {steps[-1]:,} steps", grown, "MiB", at_most=5))
-    return Outcome(rows, {"memory": memory, "statements": both, "of the server": servers, "share": share})
-
-
-def _rest(connection: psycopg.Connection, pids: list[int], seconds: float) -> tuple[float, float]:
-    """Return transactions of a database per second, and percent of a core that processes take."""
-    # servers count what a connection did up to 10 s later
-    time.sleep(12)
-    before, busy, began = load.number(connection, _TRANSACTIONS), cpu_seconds(pids), time.monotonic()
-    time.sleep(seconds)
-    took = time.monotonic() - began
-    # the two questions are transactions too
-    done = load.number(connection, _TRANSACTIONS) - before - 2
-    return done / took, 100 * (cpu_seconds(pids) - busy) / took
+    return Outcome(rows, {"memory": memory, "statements": statements, "share": share})
 
 
 def _unfinished(connection: psycopg.Connection) -> bool:
