@@ -246,7 +246,11 @@ def test_both_ways_claim_the_same_where_there_is_room_for_all(connection, histor
                 handed_on += len(handed)
             world.step(*operation)
 
-    run()
+    # one round in hundreds draws hardly a history in which something is handed on
+    for _ in range(4):
+        run()
+        if handed_on > 3:
+            break
     assert handed_on > 3
 
 
