@@ -1,7 +1,8 @@
 -- finish_leases and claim_leases in one, for attempts that have all completed: of what they release the process goes on with the steps that are
 -- next in line (find_next_in_line), which so are written once instead of being made available and claimed.
--- how: refused (a token: LeaseLost), next (a step that became ready by this very call), claimed. p_served are the queues that the caller
--- claims from, those of the lanes are among them. Under a pause or a limit, or with a name that is disabled, nothing is handed on: claims know what is left.
+-- how: refused (a token: LeaseLost), next (a step that became ready by this very call), some (the same, where there were more of them than p_n), claimed.
+-- p_n are handed on and claimed in all, p_free of them claimed at most: the caller may leave room for what its steps release. p_served are the queues
+-- that the caller claims from, those of the lanes are among them. Under a pause or a limit, or with a name that is disabled, nothing is handed on: claims know what is left.
 -- Locks, in this order: root runs by id, step rows, counters; then step rows by SKIP LOCKED (lock_lanes), and the counters of limits.
 create or replace function tributary.exchange_leases(
     p_shard smallint, p_process bigint, p_tids tid[], p_run_ids uuid[], p_ordinals integer[], p_seqs bigint[], p_results text[], p_elapsed float8[],
@@ -33,6 +34,7 @@ declare
     v_rest integer[];
     v_handed tid[];
     v_alone boolean;
+    v_how text := 'next';
 begin
     v_known := know_caller(p_process, p_queues, p_tenants, p_names);
     if v_known.python and not v_known.silent and v_known.names = p_names and v_known.limited = '{}' and (v_known.paused && p_queues) is not true then
@@ -49,10 +51,14 @@ begin
                    null::smallint, null::smallint, null::smallint, null::smallint, null, null, null::smallint
             from finish_rest(p_shard, p_process, v_rest, p_run_ids, p_ordinals, p_seqs, p_results, p_elapsed, true, p_served, p_names, p_free) as f;
     end if;
+    if array_position(v_handed, null) is not null then
+        v_how := 'some';
+        v_handed := array_remove(v_handed, null);
+    end if;
     if v_handed <> '{}' then
         -- as claim_known returns what it has claimed
         return query
-            select 'next', c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
+            select v_how, c.run_id, c.ordinal, c.seq, c.tid, c.kind, c.name, c.step_id, c.item_key, c.queue, c.priority, c.tenant_id,
                    c.attempt, c.attempt_base, c.max_attempts, c.crashes, c.flags, coalesce(c.payload, p.payload)::text,
                    (case when t.ids is null then p.options else coalesce(p.options, '{}') || t.ids end)::text, c.lone_crashes
             from read_handed(p_shard, v_handed) as c
@@ -74,6 +80,6 @@ begin
         return query
             select 'claimed', c.*
             from claim_known(p_shard, p_process, p_queues, p_priorities, p_tenants, p_lows, v_known.names, v_known.python, v_known.others,
-                             v_known.paused, v_known.limited, p_n - coalesce(cardinality(v_handed), 0)) as c;
+                             v_known.paused, v_known.limited, least(p_n - coalesce(cardinality(v_handed), 0), p_free)) as c;
     end if;
 end $$;

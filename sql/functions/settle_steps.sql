@@ -1,7 +1,8 @@
 -- Steps of runs have ended: releases or skips what needed them, transitively, and ends runs with nothing left.
 -- p_ends per step: 0 good, 1 tolerated, 2 failed, 3 skipped because a need ended badly, 4 failed in a hook, 5 a failed item of
 -- a fan-out, 6 one that may be tolerated, 7 a failed step that a workflow function has asked for.
--- p_next_…: with what of these lanes the caller goes on (find_next_in_line), in that process and at most so many; where those rows lie is returned.
+-- p_next_…: with what of these lanes the caller goes on (find_next_in_line), in that process and at most so many; where those rows lie is returned,
+-- with a null at the end if that was not all.
 -- The caller holds the root runs' locks.
 drop function if exists tributary.settle_steps(smallint, uuid[], integer[], smallint[], timestamptz, text[], text[], integer);
 create or replace function tributary.settle_steps(
@@ -40,6 +41,7 @@ declare
     v_left integer;
     v_settled boolean;
     v_handed tid[] := '{}';
+    v_more boolean := false;
 begin
     if coalesce(cardinality(p_run_ids), 0) = 0 then
         return v_handed;
@@ -91,6 +93,7 @@ begin
             v_left := p_next_most - cardinality(v_handed);
             if (select count(*) from unnest(v_states) as s where s = 'running') > v_left then
                 -- more than the caller takes at once
+                v_more := true;
                 v_states := array(select case when u.state = 'running' and count(*) filter (where u.state = 'running') over (order by u.i) > v_left
                                               then 'available' else u.state end
                                   from unnest(v_states) with ordinality as u(state, i) order by u.i);
@@ -114,7 +117,7 @@ begin
         ) as d;
         v_mine := v_mine + v_own;
         -- more than the caller takes at once, or not for the caller: somebody else has to be told
-        perform wake(case when v_mine > p_free - cardinality(v_handed) then v_queues else v_freed end);
+        perform wake(case when v_mine > least(p_free, coalesce(p_next_most, p_free) - cardinality(v_handed)) then v_queues else v_freed end);
         v_ends := array_fill(3::smallint, array[coalesce(cardinality(v_run_ids), 0)]);
         for i in 1 .. coalesce(cardinality(v_fans), 0) loop
             v_stopped := advance_fan(p_shard, v_fan_runs[i], v_fans[i], v_fan_ended[i], v_fan_bad[i], p_now);
@@ -127,5 +130,5 @@ begin
         v_ended_how := v_ended_how || v_ends;
     end loop;
     perform count_ended(p_shard, v_ended_runs, v_ended_how, p_now, p_queues, p_names, p_free);
-    return v_handed;
+    return case when v_more then v_handed || null::tid else v_handed end;
 end $$;

@@ -216,11 +216,15 @@ class Process:
         ).fetchall()
         return [Claimed(*found) for found in rows]
 
-    def exchange(self, claimed, most=100, shard=0):
+    def exchange(self, claimed, most=100, shard=0, claims=None):
         """Finish what has completed and claim in one call, over all lanes of a shard, as a worker does.
 
         Returns the refused tokens, what became ready by it and was handed on, and what was claimed besides.
         """
+        return self.exchange_told(claimed, most, shard, claims)[:3]
+
+    def exchange_told(self, claimed, most=100, shard=0, claims=None):
+        """Do what `exchange` does; also return whether what was handed on was all that became ready."""
         lanes = self.connection.execute(
             """select coalesce(found.queue, q.name), coalesce(found.priority, q.priority),
                       coalesce(found.tenant_id, ''), coalesce(found.first_seq, 0)
@@ -251,14 +255,15 @@ class Process:
                 [0.0] * len(claimed),
                 self.queues,
                 self.names,
-                most,
+                most if claims is None else claims,
                 *map(list, zip(*lanes, strict=True)),
                 most,
             ),
         ).fetchall()
         refused = [tuple(row[1:4]) for row in rows if row[0] == "refused"]
-        handed = [Claimed(*row[1:]) for row in rows if row[0] == "next"]
-        return refused, handed, [Claimed(*row[1:]) for row in rows if row[0] == "claimed"]
+        handed = [Claimed(*row[1:]) for row in rows if row[0] in ("next", "some")]
+        claimed = [Claimed(*row[1:]) for row in rows if row[0] == "claimed"]
+        return refused, handed, claimed, not any(row[0] == "some" for row in rows)
 
     def finish(self, claimed, outcome="completed", *, result="null", error=None, delay=None, elapsed=0.0):
         """Write down one outcome for all rows, or one for each; return the refused tokens."""

@@ -71,6 +71,28 @@ def test_no_more_is_handed_on_than_is_asked_for_and_others_hear_of_the_rest(conn
     assert sorted(states.values()) == ["available"] * 3 + ["completed"] + ["running"] * 2
 
 
+@pytest.mark.parametrize(("room", "told", "handed_on"), [(3, False, 3), (5, True, 5), (9, True, 5)])
+def test_the_caller_is_told_whether_that_was_all(connection, process, room, told, handed_on):
+    """And whatever it has room for, it claims no more than it asks for."""
+    for _ in range(8):
+        kit.intent(connection, priority=-1)
+    shape = {"a": (), **{f"b{n}": ("a",) for n in range(5)}}
+    kit.start(connection, kit.workflow("w.v1", shape))
+    (first,) = process.claim(1)
+    refused, handed, claimed, all_of_it = process.exchange_told([first], room, claims=2)
+    assert (refused, len(handed), all_of_it) == ([], handed_on, told)
+    assert len(claimed) == min(2, room - handed_on)
+
+
+def test_nothing_is_claimed_where_all_room_is_for_what_is_released(connection, process):
+    waits = kit.intent(connection, priority=-1)
+    chain(connection)
+    first = process.claim(1)
+    refused, handed, claimed = process.exchange(first, 5, claims=0)
+    assert (refused, steps(handed), claimed) == ([], ["b"], [])
+    assert kit.row(connection, waits)["state"] == "available"
+
+
 def test_what_waits_since_before_the_run_goes_first(connection, process):
     older = kit.intent(connection)
     run = chain(connection)

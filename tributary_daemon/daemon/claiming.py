@@ -65,17 +65,25 @@ class Claiming:
         self.deferred: float | None = None
 
     def exchange(
-        self, leases: Leases, ended: Sequence[Ended], want: int, room: Mapping[str, int], free: int
+        self,
+        leases: Leases,
+        ended: Sequence[Ended],
+        want: int,
+        room: Mapping[str, int],
+        free: int,
+        *,
+        in_all: int = 0,
     ) -> tuple[list[Token], list[Row]]:
         """Write outcomes and claim up to ``want`` rows; bounded queues up to their ``room``.
 
         Under a limit no more is claimed than there are ``free`` slots for: it starts first.
+        With what the outcomes release and this process goes on with, it may be ``in_all``.
         Sets ``more`` when another claim is likely to find work at once.
         """
         if want > 0 and self._alone and time.monotonic() >= self._survey_at:
             self._survey(leases)
         limited = self._limited_requests(min(want, free), room)
-        requests = [*limited, *self._requests(want, room)]
+        requests = [*limited, *self._requests(want, room, in_all if ended else 0)]
         began = time.monotonic()
         refused, replies = leases.exchange(self.shard, ended, requests, self.freed)
         if not (ended or any(replies)):
@@ -89,10 +97,11 @@ class Claiming:
             rows += reply
             if reply and request in limited:
                 self._looks.clear()
-            if len(reply) < request.most:
+            if _claimed(reply) < request.most and len(reply) < max(request.most, request.in_all):
                 short = short or request not in limited or len(limited) == len(requests)
                 self._limits.shut(request.lanes)
-        self.more = self._saturated = bool(requests) and not short
+        if want > 0 or not in_all:
+            self.more = self._saturated = bool(requests) and not short
         return refused, rows
 
     def ended(self, keys: Iterable[str]) -> None:
@@ -190,11 +199,11 @@ class Claiming:
     def _note(self, found: Survey) -> None:
         self._limits.learn(found.openings, (lane for lane, _ in found.lanes))
 
-    def _requests(self, want: int, room: Mapping[str, int]) -> list[ClaimRequest]:
+    def _requests(self, want: int, room: Mapping[str, int], in_all: int) -> list[ClaimRequest]:
         """What is under no limit."""
         requests = []
-        if want > 0 and (lanes := self._lanes(self._open, held=False)):
-            requests.append(self._marks.request(lanes, want, follows_up=True))
+        if max(want, in_all) > 0 and (lanes := self._lanes(self._open, held=False)):
+            requests.append(self._marks.request(lanes, want, follows_up=True, in_all=in_all))
         requests += [
             self._marks.request(self._marks.lanes([queue]), room[queue])
             for queue in self._bounded
@@ -265,3 +274,8 @@ class Claiming:
             if end is not None:
                 self._marks.skip(lane, end)
                 self.more = True
+
+
+def _claimed(rows: Iterable[Row]) -> int:
+    """Return how many of the rows were claimed rather than handed on."""
+    return sum(not row[19] for row in rows)

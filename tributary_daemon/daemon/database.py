@@ -23,6 +23,7 @@ from tributary_daemon.daemon.inbox import (
     Unhold,
     Wake,
 )
+from tributary_daemon.daemon.intake import Intake
 from tributary_daemon.daemon.outage import Outage
 from tributary_daemon.daemon.outcomes import RETURNED, ended
 from tributary_daemon.daemon.pace import Pace
@@ -105,6 +106,7 @@ class DatabaseThread:
             setup.url, f"trib {setup.label}", prepare=setup.prepare, outage=Outage(setup.label)
         )
         self._holdings = Holdings(setup.slots, self._keys)
+        self._intake = Intake(setup.slots, self._pace, self._holdings)
         self._progress: dict[Token, Progress] = {}
         self._rescans: list[float] = [0.0]
         self._reconcile_at = time.monotonic() + _RECONCILE_EVERY
@@ -158,11 +160,12 @@ class DatabaseThread:
         """Seconds until something has to be done without being told."""
         if (pause := self._link.pause) > 0:
             return min(pause, 1.0)
-        if self._holdings.ended or (self._turns.more and self._want() > 0):
+        claims = self._intake.claims(self._want())
+        if self._holdings.ended or (self._turns.more and claims > 0):
             return 0.0
         now = time.monotonic()
         until = [1.0]
-        if (scouts := self._turns.due_in(now)) is not None and self._want() > 0:
+        if (scouts := self._turns.due_in(now)) is not None and claims > 0:
             until.append(scouts)
         if self._rescans:
             until.append(self._rescans[0] - now)
@@ -218,13 +221,10 @@ class DatabaseThread:
         heapq.heapify(self._rescans)
 
     def _want(self) -> int:
-        """How many leases to claim now; 0 while enough is held to make a larger batch worth the wait."""
+        """For how many leases there is room now."""
         if self._draining or self._paused or self._holdings.once or self._holdings.alone is not None:
             return 0
-        target = self._pace.target()
-        held = len(self._holdings.held)
-        want = target - held + len(self._holdings.ended)
-        return want if want >= target // 4 or held < self._setup.slots else 0
+        return self._intake.want()
 
     def _round(self) -> None:
         connection = self._link.connection()
@@ -241,7 +241,7 @@ class DatabaseThread:
             self._reconcile_at = 0.0
         if now >= self._reconcile_at and (self._holdings.held or now < self._wary_until):
             self._reconcile(leases)
-        if self._want() > 0 and (opens := self._turns.scout(leases)) is not None:
+        if self._intake.claims(self._want()) > 0 and (opens := self._turns.scout(leases)) is not None:
             self._scan_at(opens)
         for claiming, claims in self._turns.order({held.shard for held, _ in self._holdings.ended}):
             self._exchange(leases, claiming, claims=claims)
@@ -258,32 +258,36 @@ class DatabaseThread:
         mine = [item for item in self._holdings.ended if item[0].shard == claiming.shard]
         # a finish may have released what comes next, so a claim goes with it whenever there is room
         want = self._want() if claims and (claiming.more or mine) else 0
+        most, in_all = self._intake.claims(want), self._intake.in_all(want, len(mine))
         room = self._holdings.room(self._bounded) if want > 0 else {}
         for held, _ in mine:
             claiming.ended(held.limits)
-        if not (mine or claiming.freed) and want <= 0:
+        if not (mine or claiming.freed) and most <= 0:
             return
         free, began = self._holdings.free, time.monotonic()
         try:
-            refused, rows = claiming.exchange(leases, [item for _, item in mine], want, room, free)
+            outcomes = [item for _, item in mine]
+            refused, rows = claiming.exchange(leases, outcomes, most, room, free, in_all=in_all)
         except TributaryError as error:
             if isinstance(error, NotPossible) and not mine:  # with outcomes, one of them may be at fault
                 raise Fenced(error.message) from error
             self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._board.measures.exchanged(began, len(mine))
+        self._intake.exchanged(rows, want)
         self._account(mine, refused)
         grouping.leave(leases.connection, claiming.shard, mine)
         self._hand_over(claiming.shard, rows)
         losses.tell(leases, claiming.shard, refused)
-        if want > 0 and not claiming.more and len(rows) < want:
+        left = min(want - len(rows), most - sum(not row[19] for row in rows))
+        if left > 0 and not claiming.more:
             # what is claimed starts first: the look may wait, for a lock too
             if self._holdings.ready:
                 self._give(leases)
             for row in rows:
                 if row[6] in room:
                     room[row[6]] -= 1
-            self._hand_over(claiming.shard, claiming.look(leases, want - len(rows), room, free - len(rows)))
+            self._hand_over(claiming.shard, claiming.look(leases, left, room, free - len(rows)))
             if claiming.deferred is not None:
                 self._scan_at(claiming.deferred)
             if mine or rows:

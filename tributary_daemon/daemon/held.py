@@ -80,6 +80,7 @@ class Held(Lease):
         item_key: of an item of a fan-out.
         told: somebody wants to be told of this attempt.
         unreadable: why what it reads cannot be decrypted: it is not to start.
+        handed_on: it became ready by an end in this process.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
     """
 
@@ -110,6 +111,7 @@ class Held(Lease):
     item_key: str | None = None
     unreadable: EncryptionError | None = None
     told: bool = False
+    handed_on: bool = False
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -191,7 +193,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
         handler, time.monotonic(), tid=row[18], options=text, tenant=row[15],
-        correlation=correlation, item_key=row[16],
+        correlation=correlation, item_key=row[16], handed_on=row[19] > 0,
     )  # fmt: skip
 
 

@@ -62,6 +62,11 @@ class Holdings:
         """Slots that nothing waits for or runs in."""
         return max(0, self._slots - len(self.held) + len(self.ended))
 
+    @property
+    def claimed(self) -> int:
+        """Leases that were claimed rather than handed on, and have not ended."""
+        return sum(not (held.handed_on or held.reported) for held in self.held.values())
+
     def by_shard(self, shards: int) -> dict[int, list[Token]]:
         """Return the tokens that are held of each shard."""
         found: dict[int, list[Token]] = {shard: [] for shard in range(shards)}

@@ -45,10 +45,12 @@ class Watermarks:
         wanted = frozenset(queues)
         return [lane for lane in self._marks if lane.queue in wanted]
 
-    def request(self, lanes: Iterable[Lane], most: int, *, follows_up: bool = False) -> ClaimRequest:
+    def request(
+        self, lanes: Iterable[Lane], most: int, *, follows_up: bool = False, in_all: int = 0
+    ) -> ClaimRequest:
         """Return a claim over lanes that `lanes` has named, best priority first."""
         lanes = self._ordered(lanes)
-        return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up)
+        return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up, in_all)
 
     def took(self, rows: Sequence[Row]) -> None:
         """Move the watermarks up to the lowest seq that a claim brought per lane.

@@ -97,13 +97,13 @@ def finish_params(
     )
 
 
-def exchange_params(finish: Finish, claim: tuple[Any, ...]) -> tuple[Any, ...]:
+def exchange_params(finish: Finish, claim: tuple[Any, ...], in_all: int) -> tuple[Any, ...]:
     """Return the parameters of both in one, of a finish of what has all completed."""
     _, _, queues, priorities, tenants, lows, _, most = claim
     return (
         *(finish.shard, finish.process, finish.tids, finish.run_ids, finish.ordinals, finish.seqs),
         *(finish.results, finish.elapsed, finish.queues, finish.names, finish.free),
-        *(queues, priorities, tenants, lows, most),
+        *(queues, priorities, tenants, lows, max(most, in_all)),
     )
 
 

@@ -37,12 +37,14 @@ class ClaimRequest:
         lows: their watermarks.
         most: rows.
         follows_up: what becomes ready by the finish before it counts, where it is next in line.
+        in_all: rows with those that are handed on, if that is more than ``most``.
     """
 
     lanes: Sequence[Lane]
     lows: Sequence[int]
     most: int
     follows_up: bool = False
+    in_all: int = 0
 
 
 class Opening(NamedTuple):

@@ -26,7 +26,7 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CLAIM: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
            payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes,
-           tid::text, false
+           tid::text, 0
     from tributary.claim_leases(%s::smallint, %s, %s::text[], %s::smallint[], %s::text[], %s::bigint[],
                                %s::text[], %s)
 """
@@ -39,7 +39,7 @@ _FINISH: Final = """
 _EXCHANGE: Final = """
     select run_id::text, ordinal, seq, kind::text, name, step_id, queue, attempt, max_attempts, crashes,
            payload, attempt_base, options, flags, priority, tenant_id, item_key, lone_crashes,
-           tid::text, how = 'next', how = 'refused'
+           tid::text, case how when 'next' then 1 when 'some' then 2 else 0 end, how = 'refused'
     from tributary.exchange_leases(%s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[],
                                   %s::text[], %s::float8[], %s::text[], %s::text[], %s,
                                   %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s)
@@ -122,7 +122,7 @@ class Leases:
 
         Returns:
             the refused tokens (LeaseLost), and for each request its rows in order of seq; their last column
-            says whether a row became ready by this very exchange.
+            is 1 for what became ready by this very exchange, 2 if there was no room for all of that, or 0.
 
         Raises:
             psycopg.OperationalError: the connection died; whether the transaction committed is unknown.
@@ -139,7 +139,7 @@ class Leases:
         both = _follow_up(claims) if steps else None
         statements: list[_Statement] = [] if histories is None else [(KEEP_HISTORY, histories)]
         if finish is not None and both is not None:
-            statements.append((_EXCHANGE, exchange_params(finish, wanted[both])))
+            statements.append((_EXCHANGE, exchange_params(finish, wanted[both], claims[both].in_all)))
         elif finish is not None:
             statements.append((_FINISH, finish))
         written = len(statements)
