@@ -2,6 +2,9 @@
 -- in p_types or p_tenant restricts nothing. What is derived from rows is found by the time that each row has: created by the id, started
 -- among what runs, ended by the index of ends; a run ends with one of its steps. What p_types leaves out is not looked for.
 -- Locks: none. Index: steps_pkey, runs_pkey, steps_running, steps_finished, event_log_by_time, attempts_by_time.
+-- Without statistics nothing tells the planner that BRIN reads little, and a key by its first column, which is all of the shard, seems to read
+-- less. So where rows are found by an index of times, the shard is compared as a float8, which keys have no operator for (Citus looks through
+-- the cast). It is compared as it is besides where steps has been analyzed: beside the times, and with many shards, its pages are worth a look then.
 -- Ids are made in the moment in which rows are dated; where a client makes them its clock may be off by five seconds.
 create or replace function tributary.read_events(
     p_shard smallint, p_since timestamptz, p_run_id uuid, p_ordinal integer, p_type text, p_types text[], p_tenant text, p_limit integer
@@ -19,6 +22,7 @@ declare
     v_first constant uuid := case when p_since is null then '00000000-0000-0000-0000-000000000000'
                                   else first_id(p_since + (clock_timestamp() - clock()) - interval '5 seconds') end;
     v_ended constant timestamptz := v_since - interval '5 seconds';
+    v_analyzed constant boolean := greatest(pg_stat_get_last_analyze_time('steps'::regclass), pg_stat_get_last_autoanalyze_time('steps'::regclass)) is not null;
 begin
     return query
         select e.run_id, e.at, e.type, e.step_id, e.ordinal, e.attempt, e.data
@@ -28,7 +32,7 @@ begin
             left join lateral (
                 select s.step_id from steps s where s.shard = p_shard and s.run_id = l.run_id and s.ordinal = l.ordinal offset 0
             ) as s on true
-            where l.shard = p_shard and l.at >= v_since and (p_types is null or l.type = any (p_types))
+            where l.shard = p_shard::float8 and l.at >= v_since and (p_types is null or l.type = any (p_types))
             union all
             select s.run_id, s.created_at, 'intent_created', null, s.ordinal, null, jsonb_build_object('name', s.name), s.tenant_id
             from steps s
@@ -56,7 +60,7 @@ begin
                  s.state = 'skipped' and s.reason in ('upstream', 'aborted'))
             ) as told(at, type, attempt, data, holds)
             where (p_types is null or p_types && array['step_started', 'step_completed', 'step_skipped'])
-              and s.shard = p_shard and s.finished_at >= v_since and s.kind <> 'closing'
+              and s.shard = p_shard::float8 and (not v_analyzed or s.shard = p_shard) and s.finished_at >= v_since and s.kind <> 'closing'
               and told.holds and told.at >= v_since and (p_types is null or told.type = any (p_types))
             union all
             select a.run_id, a.started_at, 'step_started', s.step_id, a.ordinal, a.attempt, null, a.tenant_id
@@ -65,14 +69,14 @@ begin
                 select s.step_id from steps s where s.shard = p_shard and s.run_id = a.run_id and s.ordinal = a.ordinal offset 0
             ) as s on true
             where (p_types is null or 'step_started' = any (p_types))
-              and a.shard = p_shard and a.finished_at >= v_since and a.started_at >= v_since
+              and a.shard = p_shard::float8 and a.finished_at >= v_since and a.started_at >= v_since
             union all
             select r.run_id, r.finished_at, 'run_' || r.state, null, null, null,
                    jsonb_strip_nulls(jsonb_build_object('warnings', nullif(r.warnings, 0), 'failed', nullif(r.failed, 0))), r.tenant_id
             from (
                 select distinct s.run_id from steps s
                 where (p_types is null or p_types && array['run_completed', 'run_failed'])
-                  and s.shard = p_shard and s.finished_at >= v_ended and s.kind <> 'intent'
+                  and s.shard = p_shard::float8 and (not v_analyzed or s.shard = p_shard) and s.finished_at >= v_ended and s.kind <> 'intent'
             ) as ended
             cross join lateral (
                 select k.* from runs k where k.shard = p_shard and k.run_id = ended.run_id offset 0

@@ -20,7 +20,8 @@ _STABLE = """
         array_to_string concat convert_to current_database current_setting current_user enum_range
         format has_database_privilege has_table_privilege jsonb_agg jsonb_build_array
         jsonb_build_object jsonb_object_agg jsonb_to_recordset pg_backend_pid pg_column_compression
-        pg_column_size pg_has_role row_security_active session_user to_char to_jsonb
+        pg_column_size pg_has_role pg_stat_get_last_analyze_time pg_stat_get_last_autoanalyze_time
+        row_security_active session_user to_char to_jsonb
         current_date current_timestamp localtimestamp now statement_timestamp transaction_timestamp
 """
 _VOLATILE = """
