@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from tributary_daemon.daemon.intake import claimed_of
 from tributary_daemon.daemon.limits import Limits
 from tributary_daemon.daemon.watermarks import Watermarks
 from tributary_daemon.store.lanes import limit_keys
@@ -97,7 +98,7 @@ class Claiming:
             rows += reply
             if reply and request in limited:
                 self._looks.clear()
-            if _claimed(reply) < request.most and len(reply) < max(request.most, request.in_all):
+            if len(reply) < max(request.most, request.in_all) and claimed_of(reply) < request.most:
                 short = short or request not in limited or len(limited) == len(requests)
                 self._limits.shut(request.lanes)
         if want > 0 or not in_all:
@@ -274,8 +275,3 @@ class Claiming:
             if end is not None:
                 self._marks.skip(lane, end)
                 self.more = True
-
-
-def _claimed(rows: Iterable[Row]) -> int:
-    """Return how many of the rows were claimed rather than handed on."""
-    return sum(not row[19] for row in rows)

@@ -23,7 +23,7 @@ from tributary_daemon.daemon.inbox import (
     Unhold,
     Wake,
 )
-from tributary_daemon.daemon.intake import Intake
+from tributary_daemon.daemon.intake import Intake, claimed_of
 from tributary_daemon.daemon.outage import Outage
 from tributary_daemon.daemon.outcomes import RETURNED, ended
 from tributary_daemon.daemon.pace import Pace
@@ -279,8 +279,7 @@ class DatabaseThread:
         grouping.leave(leases.connection, claiming.shard, mine)
         self._hand_over(claiming.shard, rows)
         losses.tell(leases, claiming.shard, refused)
-        left = min(want - len(rows), most - sum(not row[19] for row in rows))
-        if left > 0 and not claiming.more:
+        if not claiming.more and (left := min(want - len(rows), most - claimed_of(rows))) > 0:
             # what is claimed starts first: the look may wait, for a lock too
             if self._holdings.ready:
                 self._give(leases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tributary_daemon.daemon.holdings import Holdings
     from tributary_daemon.daemon.pace import Pace
@@ -18,6 +18,11 @@ _SHRINK: Final = 0.5
 _GROWTH: Final = 0.03
 # at most a so many'th of what the process holds at a time
 _STEPS: Final = 64
+
+
+def claimed_of(rows: Iterable[Row]) -> int:
+    """Return how many of the rows that an exchange has brought were claimed rather than handed on."""
+    return sum(not row[19] for row in rows)
 
 
 class Intake:
