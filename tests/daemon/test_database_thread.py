@@ -102,6 +102,7 @@ def row(n, max_attempts=3):
         None,
         None,
         f"(0,{n})",
+        0,
     )
 
 
@@ -201,7 +202,7 @@ def test_what_was_in_flight_is_written_again_and_a_poisoned_outcome_fails_alone(
 
 
 def test_an_outcome_that_is_not_possible_fails_alone_and_a_claim_that_is_not_ends_the_process(thread):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise NotPossible("refused")
 
     claiming = SimpleNamespace(shard=0, more=True, freed=set(), ended=lambda _: None, exchange=refuse)

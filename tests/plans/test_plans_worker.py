@@ -173,7 +173,7 @@ def test_going_on_with_what_is_released(look, name, count, most, lane):
     assert found == count
     lanes = (["default"], [0 if lane == "long" else 7], [""], [0])
     claim = (0, params[1], *lanes, [NAME], CLAIMED)
-    assert look.first_pages(leases._EXCHANGE, *exchange_params(Finish(*params), claim)) < most
+    assert look.first_pages(leases._EXCHANGE, *exchange_params(Finish(*params), claim, CLAIMED)) < most
 
 
 def test_rescuing_what_a_dead_process_held(look):
