@@ -46,7 +46,7 @@ class Process:
         # what was not handed on comes last, as all sources were recorded before it became available
         claimed = [0] * claims
         how = 1 if handed == released else NOT_ALL
-        self.intake.exchanged([row(how) for _ in handed] + [row(0) for _ in claimed], want)
+        self.intake.exchanged([row(how) for _ in handed] + [row(0) for _ in claimed], want, len(ending))
         self.holdings.written(self.holdings.ended)
         for depth, on in [*((d, True) for d in handed), *((d, False) for d in claimed)]:
             self.hold(depth, on)
@@ -102,7 +102,7 @@ def test_slots_are_filled_whatever_was_released_before():
 def test_the_bound_is_gone_soon_after_the_last_fan():
     process = after(Process(40), 50)
     process.widths = ()
-    want, claimed = after(process, 200).exchange()
+    want, claimed = after(process, 15).exchange()
     assert want == claimed >= TARGET // 2 - 1
 
 
@@ -120,6 +120,9 @@ def test_a_single_wide_fan_does_not_make_a_process_begin_anew():
     process.exchange()
     assert process.handed == TARGET
     assert process.intake.claims(TARGET) == TARGET // 2
+    process.widths = ()
+    after(process, 8)
+    assert process.intake.claims(TARGET) == TARGET
 
 
 def test_chains_go_on_in_a_process_that_holds_more_than_it_would_by_now():

@@ -274,7 +274,7 @@ class DatabaseThread:
             self._one_by_one(leases, claiming.shard, mine, error)
             return
         self._board.measures.exchanged(began, len(mine))
-        self._intake.exchanged(rows, want)
+        self._intake.exchanged(rows, want, len(mine))
         self._account(mine, refused)
         grouping.leave(leases.connection, claiming.shard, mine)
         self._hand_over(claiming.shard, rows)

@@ -18,6 +18,8 @@ _SHRINK: Final = 0.5
 _GROWTH: Final = 0.03
 # at most a so many'th of what the process holds at a time
 _STEPS: Final = 64
+# so many exchanges without anything handed on, and there are no fans any more
+_QUIET: Final = 8
 
 
 def claimed_of(rows: Iterable[Row]) -> int:
@@ -32,8 +34,8 @@ class Intake:
     more. Sources of fans that fill a process end together, and have released many times as much. Claimed a
     few at a time, each finds room for what it releases. The bound falls by half whenever more was released
     than there was room for, and rises slowly with each exchange that has left room, as what is claimed now
-    releases its steps two exchanges later. Free slots are filled whatever it says: it holds back only what
-    would be fetched ahead.
+    releases its steps two exchanges later; it is gone once eight in a row had nothing to hand on. Free slots
+    are filled whatever it says: it holds back only what would be fetched ahead.
 
     Args:
         slots: of the process.
@@ -46,6 +48,7 @@ class Intake:
         self._pace = pace
         self._holdings = holdings
         self._most: float | None = None
+        self._quiet = 0
 
     def want(self) -> int:
         """Return for how many leases there is room; 0 while a larger batch is worth the wait."""
@@ -67,17 +70,22 @@ class Intake:
         """
         return max(want, ended) if want > 0 else 0
 
-    def exchanged(self, rows: Sequence[Row], want: int) -> None:
+    def exchanged(self, rows: Sequence[Row], want: int, ended: int) -> None:
         """Learn from what an exchange has brought.
 
         Args:
             rows: their last column is that of `leases.Leases.exchange`.
             want: leases that there was room for.
+            ended: attempts that were written.
         """
         target = self._pace.target()
         if any(row[19] == NOT_ALL for row in rows):
             self._most = _SHRINK * min(self._most or target, target)
-        elif self._most is not None and len(rows) < want:
-            self._most += min(_GROWTH * self._most + 1, target / _STEPS)
-            if self._most > target:
+            self._quiet = 0
+        elif self._most is not None:
+            if ended:
+                self._quiet = 0 if claimed_of(rows) < len(rows) else self._quiet + 1
+            if len(rows) < want:
+                self._most += min(_GROWTH * self._most + 1, target / _STEPS)
+            if self._most > target or self._quiet >= _QUIET:
                 self._most = None
