@@ -116,12 +116,10 @@ def test_nothing_is_asked_for_beyond_the_room_where_nothing_is_fetched_ahead():
 def test_a_single_wide_fan_does_not_make_a_process_begin_anew():
     """Its items are claimed next, and there are thousands of them."""
     process = Process(20_000)
+    process.intake.exchanged([row(0)], TARGET, 0)
     process.hold(0, handed_on=False)
     process.exchange()
     assert process.handed == TARGET
-    assert process.intake.claims(TARGET) == TARGET // 2
-    process.widths = ()
-    after(process, 8)
     assert process.intake.claims(TARGET) == TARGET
 
 

@@ -20,6 +20,7 @@ _GROWTH: Final = 0.03
 _STEPS: Final = 64
 # so many exchanges without anything handed on, and there are no fans any more
 _QUIET: Final = 8
+_KEPT: Final = 0.8
 
 
 def claimed_of(rows: Iterable[Row]) -> int:
@@ -49,6 +50,8 @@ class Intake:
         self._holdings = holdings
         self._most: float | None = None
         self._quiet = 0
+        # how many were claimed in the last exchanges
+        self._lately = 0.0
 
     def want(self) -> int:
         """Return for how many leases there is room; 0 while a larger batch is worth the wait."""
@@ -78,13 +81,16 @@ class Intake:
             want: leases that there was room for.
             ended: attempts that were written.
         """
-        target = self._pace.target()
+        target, claimed = self._pace.target(), claimed_of(rows)
+        self._lately = _KEPT * self._lately + claimed
         if any(row[19] == NOT_ALL for row in rows):
-            self._most = _SHRINK * min(self._most or target, target)
             self._quiet = 0
+            # what few have released no bound would have made less
+            if self._lately > self._slots:
+                self._most = _SHRINK * min(self._most or target, target)
         elif self._most is not None:
             if ended:
-                self._quiet = 0 if claimed_of(rows) < len(rows) else self._quiet + 1
+                self._quiet = 0 if claimed < len(rows) else self._quiet + 1
             if len(rows) < want:
                 self._most += min(_GROWTH * self._most + 1, target / _STEPS)
             if self._most > target or self._quiet >= _QUIET:
