@@ -9,6 +9,7 @@ import pytest
 
 from tributary_daemon import events
 from tributary_daemon.daemon.board import Board
+from tributary_daemon.daemon.claiming import Claiming
 from tributary_daemon.daemon.database import DatabaseThread, Fenced
 from tributary_daemon.daemon.inbox import Drain, Finished, Inbox, Wake
 from tributary_daemon.daemon.setup import ProcessSetup
@@ -285,3 +286,44 @@ def test_a_lost_lease_is_told_unless_the_step_was_cancelled(thread, monkeypatch)
     assert told == [events.LeaseLost(run_id="run1", ordinal=0)]
     assert [held.run_id for held in thread._holdings.held.values()] == ["run2"]
     assert len(thread.crew.stopped) == 2
+
+
+def test_claims_leave_room_once_more_was_released_than_there_was_room_for(thread):
+    """And a process that has taken what it may claim asks for no more until something ends."""
+    targets = [40]
+    thread._intake._pace = SimpleNamespace(target=lambda: targets[-1])
+    asked = []
+    handed_on = [(*row(n)[:-1], 2) for n in range(20)]
+    replies = [[row(100 + n) for n in range(20)], handed_on, []]
+
+    def exchange(_leases, ended, want, _room, _free, *, in_all):
+        asked.append((len(ended), want, in_all))
+        return [], replies.pop(0)
+
+    claiming = SimpleNamespace(shard=0, more=True, freed=set(), ended=lambda _: None, exchange=exchange)
+    thread._turns = SimpleNamespace(more=True, due_in=lambda _: None)
+    leases = FakeLeases()
+    thread._exchange(leases, claiming)
+    thread._exchange(leases, claiming)
+    targets.append(80)
+    thread._exchange(leases, claiming)
+    assert thread._want() == 40, "there is room"
+    assert asked == [(0, 40, 40), (0, 20, 20)], "half of what was held is claimed already"
+    thread._rescans = []
+    assert thread._patience() > 0.0, "it waits for an end"
+
+
+def test_a_claim_asks_for_less_than_may_come_in_all_and_says_nothing_of_more_where_it_asks_for_none():
+    class Leases:
+        def exchange(self, shard, ended, requests, freed):
+            self.asked = [(request.most, request.in_all) for request in requests]
+            return [], [[] for _ in requests]
+
+    leases, claiming = Leases(), Claiming(0, ["default"], [], alone=False)
+    claiming.more = True
+    claiming.exchange(leases, [object()], 0, {}, 4, in_all=30)
+    assert (leases.asked, claiming.more) == ([(0, 30)], True)
+    claiming.exchange(leases, [object()], 5, {}, 4, in_all=30)
+    assert (leases.asked, claiming.more) == ([(5, 30)], False)
+    claiming.exchange(leases, [], 5, {}, 4, in_all=30)
+    assert leases.asked == [(5, 0)], "nothing has ended that could release something"

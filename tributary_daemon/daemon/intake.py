@@ -16,10 +16,11 @@ NOT_ALL: Final = 2
 
 _SHRINK: Final = 0.5
 _GROWTH: Final = 0.03
-# at most a so many'th of what the process holds at a time
+# the bound rises by at most a 64th of what the process holds: what was let in releases its steps later
 _STEPS: Final = 64
-# so many exchanges without anything handed on, and there are no fans any more
+# fans have come to their ends when so many exchanges in a row had nothing to hand on
 _QUIET: Final = 8
+# of what was claimed, from one exchange to the next: steps of runs that widen late count for a dozen of them
 _KEPT: Final = 0.8
 
 
