@@ -12,8 +12,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tributary_daemon import events
 from tributary_daemon.daemon import outage as outage_module
 from tributary_daemon.daemon.outage import CALM, Outage
-from tributary_daemon.errors import DatabaseUnreachable
+from tributary_daemon.errors import DatabaseError, DatabaseUnreachable
 from tributary_daemon.store import faults
+from tributary_daemon.store.db import Query, run
 
 GONE = DatabaseUnreachable("no PostgreSQL answers at db:5432", hint="start the server")
 
@@ -89,6 +90,19 @@ def test_trouble_is_the_same_whatever_its_numbers(connection):
     assert "statement_timeout" in slow.hint
     gone = refused(connection, "select pg_terminate_backend(pg_backend_pid())")
     assert not gone.answers
+
+
+def test_a_reason_is_told_once_by_whichever_way_it_came(connection, heard):
+    cut = "do $$ begin raise sqlstate '57014' using message = 'cut'; end $$"
+    outage = Outage("w/1")
+    with pytest.raises(psycopg.Error) as bare:
+        connection.execute(cut)
+    outage.failed(bare.value)
+    with pytest.raises(DatabaseError) as translated:
+        run(connection, (Query(text) for text in [cut]))
+    outage.failed(translated.value)
+    assert [told.error for told in heard] == ["the database cancelled the statement: cut"]
+    assert outage.trouble.answers
 
 
 @pytest.mark.timeout(120)

@@ -237,7 +237,9 @@ class Trouble(NamedTuple):
 
 def trouble(error: Exception) -> Trouble:
     """Return what to tell of an error after which the same is tried again."""
-    state = (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
+    # what a statement raised may have been translated by whoever ran it: it is the same trouble all the same
+    raised = error.__cause__ if isinstance(error, TributaryError) else error
+    state = (raised.sqlstate or "") if isinstance(raised, psycopg.Error) else ""
     if isinstance(error, psycopg.Error):
         error = translate(error)
     hint = error.hint if isinstance(error, TributaryError) else None
