@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
@@ -359,7 +360,7 @@ class Bench:
         if not replies[0]:
             return None
         row = replies[0][0]
-        held = holding.from_row(row, 0, self._handler(row))
+        held = holding.from_row(row, 0, self._handler(row), time.monotonic())
         load_facts(self._contexts, self._connection, [held])
         return held
 

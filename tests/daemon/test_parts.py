@@ -83,7 +83,7 @@ def test_a_lease_from_its_row():
     options = {"timeout": {"value": 3, "level": "step"}, "retry": {"value": {"delay": 7}, "level": "step"}}
     row = ("r", 2, 5, "step", "n", "a", "q", 1, 3, 0, '{"x": 1}', 0, json.dumps(options), 8, 0, "", None, 2,
            "(3,4)", 1)  # fmt: skip
-    held = from_row(row, 4, None)
+    held = from_row(row, 4, None, 3.5)
     assert (held.token, held.shard, held.dynamic, held.timeout, held.retry.delay) == (
         ("r", 2, 5),
         4,
@@ -92,7 +92,7 @@ def test_a_lease_from_its_row():
         7,
     )
     assert (held.lone_crashes, held.suspect, held.isolated, held.tid) == (2, True, True, "(3,4)")
-    bare = from_row((*row[:10], None, 0, None, 0, 0, "", None, None, "(3,5)", 0), 0, None)
+    bare = from_row((*row[:10], None, 0, None, 0, 0, "", None, None, "(3,5)", 0), 0, None, 0.0)
     assert (held.handed_on, bare.handed_on) == (True, False)
     assert not held.handler
     assert (bare.payload, bare.timeout, bare.retry, bare.elapsed) == ("{}", None, None, None)

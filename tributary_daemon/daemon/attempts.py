@@ -117,8 +117,10 @@ class Attempts:
                 return outcome
 
     def _execute(self, held: Held) -> Outcome:
-        refused = self.prepare(held)
-        if refused is not None:
+        # most have neither expressions nor a cache: not even a call for them
+        if (held.facts is not None or held.cache_key is not None) and (
+            refused := self.prepare(held)
+        ) is not None:
             return refused
         assert held.handler is not None
         chain = None if self._hooks is None else self._hooks.of(held.handler)

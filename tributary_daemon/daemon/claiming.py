@@ -13,6 +13,7 @@ from tributary_daemon.store.lanes import limit_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from tributary_daemon.daemon.held import Held
     from tributary_daemon.store.db import Row
     from tributary_daemon.store.finishes import Ended, Token
     from tributary_daemon.store.lanes import ClaimRequest, Lane, Survey
@@ -105,8 +106,13 @@ class Claiming:
             self.more = self._saturated = bool(requests) and not short
         return refused, rows
 
+    def attempts_ended(self, leases: Iterable[Held]) -> None:
+        """These attempts have ended; most share a queue and a tenant, whose limits are looked up once."""
+        kinds = {(held.queue, held.tenant) for held in leases}
+        self.ended(key for queue, tenant in kinds for key in limit_keys(queue, tenant))
+
     def ended(self, keys: Iterable[str]) -> None:
-        """An attempt under these limits has ended."""
+        """Attempts under these limits have ended."""
         keys = list(keys)
         # also what no survey names any more: here nothing of it is ready, elsewhere somebody may wait for it
         if held := {*self._limits.among(keys), *self._borne.intersection(keys)}:

@@ -179,7 +179,7 @@ class DatabaseThread:
         match message:
             case Finished(held, outcome):
                 if self._holdings.reported(held, outcome):
-                    self._claimings[held.shard].ended(held.limits)
+                    self._claimings[held.shard].attempts_ended([held])
                     self._pace.finished(1)
                     self._board.count(1, 0)
                     self._board.measures.settled(held)
@@ -260,8 +260,7 @@ class DatabaseThread:
         want = self._want() if claims and (claiming.more or mine) else 0
         most, in_all = self._intake.claims(want), self._intake.in_all(want, len(mine))
         room = self._holdings.room(self._bounded) if want > 0 else {}
-        for held, _ in mine:
-            claiming.ended(held.limits)
+        claiming.attempts_ended(held for held, _ in mine)
         if not (mine or claiming.freed) and most <= 0:
             return
         free, began = self._holdings.free, time.monotonic()
@@ -316,18 +315,15 @@ class DatabaseThread:
 
     def _hand_over(self, shard: int, rows: Sequence[Row]) -> None:
         self._board.measures.claimed(rows)
+        now = time.monotonic()
         for row in rows:
-            held = from_row(row, shard, self._handlers.get(row[4]))
+            held = from_row(row, shard, self._handlers.get(row[4]), now)
             refused: Outcome | None = None
             if held.handler is None and not held.control:
                 refused = Released("no handler")
             elif held.payload.startswith(VALUE_HEAD):
                 refused = open_payload(held, self._keys, self._link.connection())
-            if refused is not None:
-                self._holdings.held[held.run_id, held.ordinal] = held
-                self._holdings.end(held, refused)
-            else:
-                self._holdings.add(held)
+            self._holdings.add(held, refused)
 
     def _start_once(self, leases: Leases) -> None:
         """Start attempts whose start must be known: it is recorded, fenced, before user code runs."""
@@ -349,7 +345,10 @@ class DatabaseThread:
 
     def _give(self, leases: Leases) -> None:
         load_facts(self._contexts, leases.connection, filter(self._crew.wants_facts, self._holdings.ready))
-        self._crew.give([held for held in self._holdings.startable() if self._may_start(leases, held)])
+        self._crew.give([
+            held for held in self._holdings.startable()
+            if (held.facts is None and held.unreadable is None) or self._may_start(leases, held)
+        ])  # fmt: skip
 
     def _may_start(self, leases: Leases, held: Held) -> bool:
         """Whether a lease can be read, and has the slot of its concurrency group, if it needs one."""
@@ -375,7 +374,7 @@ class DatabaseThread:
     def _lose(self, held: Held) -> None:
         """The token no longer stands: whatever runs under it is told to stop, its answer is dropped."""
         self._holdings.lose(held)
-        self._claimings[held.shard].ended(held.limits)
+        self._claimings[held.shard].attempts_ended([held])
         self._crew.stop(held)
 
     def _settle_accounts(self, leases: Leases) -> None:

@@ -60,11 +60,11 @@ class Deadlines:
 
     def add(self, leases: Iterable[Held]) -> None:
         """Watch those of the leases that have a limit."""
-        self._incoming.extend(
+        self._incoming += [
             held
             for held in leases
             if (held.timeout is not None or held.heartbeat_timeout is not None) and not held.isolated
-        )
+        ]
         if self._incoming and not self._busy.is_set():
             self._busy.set()
 

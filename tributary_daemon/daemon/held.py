@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,6 @@ from tributary_daemon.model.control import CONTROL_NAMES, Flag
 from tributary_daemon.model.correlation import Correlation
 from tributary_daemon.model.retry import INTENT_RETRY, STEP_RETRY, Retry
 from tributary_daemon.model.states import Kind
-from tributary_daemon.store.lanes import limit_keys
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,6 +80,11 @@ class Held(Lease):
         unreadable: why what it reads cannot be decrypted: it is not to start.
         handed_on: it became ready by an end in this process.
         in_place: a suspect that runs in a thread of this process, because no other can import its handler.
+        control: the engine runs it itself, without a handler.
+        durable: it is a workflow function, replayed from its history.
+        isolated: it runs in a process of its own: its handler asked for one, or it is a suspect.
+        in_loop: it runs in the event loop rather than in a thread.
+        heartbeat_timeout: seconds without a heartbeat that its handler allows; None for any.
     """
 
     shard: int = 0
@@ -112,11 +115,37 @@ class Held(Lease):
     unreadable: EncryptionError | None = None
     told: bool = False
     handed_on: bool = False
+    # how it runs is asked a dozen times for each attempt: attributes, which cost no call
+    control: bool = field(init=False)
+    durable: bool = field(init=False)
+    isolated: bool = field(init=False)
+    in_loop: bool = field(init=False)
+    heartbeat_timeout: float | None = field(init=False)
 
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """The keys of the limits that may hold it."""
-        return limit_keys(self.queue, self.tenant)
+    def __post_init__(self) -> None:
+        handler, self.durable, self.heartbeat_timeout = self.handler, False, None
+        self.control = self.isolated = self.in_loop = False
+        if handler is None:
+            self.control = self.name in CONTROL_NAMES
+            self.isolated = self.lone_crashes is not None and not self.in_place
+            return
+        self.heartbeat_timeout = handler.heartbeat_timeout
+        if handler.durable:
+            self.durable = True
+        else:
+            apart = self.lone_crashes is not None or handler.isolation is not None
+            self.isolated = apart and not self.in_place
+        self.in_loop = handler.is_async and not (self.isolated or self.in_place)
+
+    def found(self, handler: Handler) -> None:
+        """This is its handler."""
+        self.handler = handler
+        self.__post_init__()
+
+    def stays(self) -> None:
+        """It runs in this process, though it was to have one of its own."""
+        self.in_place = True
+        self.__post_init__()
 
     @property
     def token(self) -> Token:
@@ -129,48 +158,14 @@ class Held(Lease):
         return not self.resolved and bool(self.flags & _READS)
 
     @property
-    def control(self) -> bool:
-        """Whether the engine runs it itself, without a handler."""
-        return self.handler is None and self.name in CONTROL_NAMES
-
-    @property
     def suspect(self) -> bool:
         """Whether it had started when an earlier process crashed: it runs alone."""
         return self.lone_crashes is not None
 
     @property
-    def isolated(self) -> bool:
-        """Whether it runs in a process of its own: its handler asked for one, or it is a suspect."""
-        if self.in_place or self.durable:
-            return False
-        return self.lone_crashes is not None or (
-            self.handler is not None and self.handler.isolation is not None
-        )
-
-    @property
-    def durable(self) -> bool:
-        """Whether it is a workflow function, replayed from its history."""
-        return self.handler is not None and self.handler.durable
-
-    @property
-    def in_loop(self) -> bool:
-        """Whether it runs in the event loop rather than in a thread."""
-        return self.handler is not None and self.handler.is_async and not (self.isolated or self.in_place)
-
-    @property
-    def heartbeat_timeout(self) -> float | None:
-        """Seconds without a heartbeat that its handler allows; None for any."""
-        return None if self.handler is None else self.handler.heartbeat_timeout
-
-    @property
     def reads_progress(self) -> bool:
         """Whether its handler can ask for what earlier attempts reported."""
         return self.handler is not None and self.handler.signature.step_name is not None
-
-    @property
-    def last(self) -> bool:
-        """Whether its failure would use up the attempts that its step has."""
-        return self.failures >= self.max_attempts
 
     @property
     def in_run(self) -> bool:
@@ -183,8 +178,8 @@ class Held(Lease):
         return None if self.started_at is None else max(0.0, self.started_at - self.claimed_at)
 
 
-def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
-    """Build from a row of `leases.Leases.exchange`."""
+def from_row(row: Row, shard: int, handler: Handler | None, claimed_at: float) -> Held:
+    """Build from a row of `leases.Leases.exchange`; the reply came at ``claimed_at`` (monotonic)."""
     text, correlation = row[12], None
     if text is not None and _CORRELATED in text:
         text, correlation = _correlation(text)
@@ -192,7 +187,7 @@ def from_row(row: Row, shard: int, handler: Handler | None) -> Held:
     return Held(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9],
         row[10] if row[10] is not None else "{}", retry, timeout, row[11], row[17], None, row[13], shard,
-        handler, time.monotonic(), tid=row[18], options=text, tenant=row[15],
+        handler, claimed_at, tid=row[18], options=text, tenant=row[15],
         correlation=correlation, item_key=row[16], handed_on=row[19] > 0,
     )  # fmt: skip
 

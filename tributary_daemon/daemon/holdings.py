@@ -89,10 +89,12 @@ class Holdings:
                     room[held.queue] -= 1
         return room
 
-    def add(self, held: Held) -> None:
-        """A claim brought it."""
+    def add(self, held: Held, refused: Outcome | None = None) -> None:
+        """A claim brought it; with an outcome already, it does not start."""
         self.held[held.run_id, held.ordinal] = held
-        if (held.max_attempts == 1 and not held.control) or held.suspect:
+        if refused is not None:
+            self.end(held, refused)
+        elif (held.max_attempts == 1 and not held.control) or held.lone_crashes is not None:
             self.once.append(held)
         else:
             self.ready.append(held)
@@ -110,9 +112,9 @@ class Holdings:
         if held.dropped or held.recalled:
             return False
         if outcome is None:
-            self.forget(held)
+            self.forget([held])
             return True
-        self.end(held, outcome)
+        self.ended.append((held, ended(held, outcome, self._keys)))
         return False
 
     def end(self, held: Held, outcome: Outcome) -> None:
@@ -121,21 +123,22 @@ class Holdings:
 
     def written(self, items: Iterable[tuple[Held, Ended]]) -> None:
         """These outcomes are in the table, or were refused."""
-        for held, _ in items:
-            self.forget(held)
+        self.forget([held for held, _ in items])
         self.ended = [item for item in self.ended if not item[0].dropped]
 
-    def forget(self, held: Held) -> None:
-        """It is nobody's any more; what its runner still returns is dropped."""
-        held.dropped = True
-        key = held.run_id, held.ordinal
-        # after an explicit retry this process may hold the same step anew
-        if self.held.get(key) is held:
-            del self.held[key]
+    def forget(self, leases: Iterable[Held]) -> None:
+        """They are nobody's any more; what their runners still return is dropped."""
+        mine = self.held
+        for held in leases:
+            held.dropped = True
+            key = held.run_id, held.ordinal
+            # after an explicit retry this process may hold the same step anew
+            if mine.get(key) is held:
+                del mine[key]
 
     def lose(self, held: Held) -> None:
         """Its token no longer stands: no outcome of it is to be written."""
-        self.forget(held)
+        self.forget([held])
         self.ended = [item for item in self.ended if item[0] is not held]
         self.ready = [item for item in self.ready if item is not held]
         self.once = deque(item for item in self.once if item is not held)

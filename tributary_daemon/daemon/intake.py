@@ -26,7 +26,7 @@ _KEPT: Final = 0.8
 
 def claimed_of(rows: Iterable[Row]) -> int:
     """Return how many of the rows that an exchange has brought were claimed rather than handed on."""
-    return sum(not row[19] for row in rows)
+    return [row[19] for row in rows].count(0)
 
 
 class Intake:
@@ -82,9 +82,10 @@ class Intake:
             want: leases that there was room for.
             ended: attempts that were written.
         """
-        target, claimed = self._pace.target(), claimed_of(rows)
+        target, ways = self._pace.target(), [row[19] for row in rows]
+        claimed = ways.count(0)
         self._lately = _KEPT * self._lately + claimed
-        if any(row[19] == NOT_ALL for row in rows):
+        if NOT_ALL in ways:
             self._quiet = 0
             # what few have released no bound would have made less
             if self._lately > self._slots:

@@ -189,7 +189,7 @@ def _run(order: Order, offer: Offer, attempts: Attempts, voice: _Voice) -> Outco
                 "define it in a module that the worker imports by name"
             )
             return Discarded(ErrorRecord("HandlerError", message, held.attempt, NOT_IMPORTABLE))
-        held.handler = offer.registry.get(held.name)
+        held.found(offer.registry.get(held.name))
     if order.memory is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (order.memory, order.memory))
     voice.say(Started())

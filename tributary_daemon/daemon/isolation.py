@@ -145,7 +145,7 @@ class Isolation:
         return _crashed(held, message, None)
 
     def _here(self, held: Held) -> Outcome | None:
-        held.in_place = True
+        held.stays()
         held.started_at = time.monotonic()
         if held.place is not None:
             self._board.begin(held.place, held)

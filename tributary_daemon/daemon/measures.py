@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tributary_daemon.daemon.held import Held
     from tributary_daemon.store.db import Row
@@ -119,19 +120,23 @@ class Measures:
 
     def claimed(self, rows: Sequence[Row]) -> None:
         """Count a claim's rows, and how long each was ready, if the server's clock is known."""
-        counts, places, touched = self._counts, self._rows, set()
+        if not rows:
+            return
+        counts = self._counts
         ahead = self._cells[_CLOCK]
         now = ahead + int(time.monotonic() * 1e6)
+        # seq is the microsecond at which a row became ready
+        queues: defaultdict[str, list[int]] = defaultdict(list)
         for row in rows:
-            at = places.get(row[6], _PROCESS)
-            touched.add(at)
-            counts[at] += 1
+            queues[row[6]].append(row[2])
+        for queue, seqs in queues.items():
+            at = self._rows.get(queue, _PROCESS)
+            counts[at] += len(seqs)
             if ahead:
-                # seq is the microsecond at which the row became ready
-                waited = max(0, now - row[2])
-                counts[at + _FIRST_WAIT + bisect_left(SLOW, waited)] += 1
-                counts[at + _WAIT_SUM] += waited
-        for at in touched:
+                for seq in seqs:
+                    waited = now - seq if seq < now else 0
+                    counts[at + _FIRST_WAIT + bisect_left(SLOW, waited)] += 1
+                    counts[at + _WAIT_SUM] += waited
             self._write(at, at + _QUEUE)
 
     def ended(self, mine: Sequence[tuple[Held, Ended]], refused: Sequence[Token]) -> tuple[int, int]:
@@ -140,40 +145,28 @@ class Measures:
         Returns:
             how many attempts have finished, and how many have not ended well.
         """
-        counts, places, touched = self._counts, self._rows, set()
         lost = frozenset(refused)
         finished, failed = -len(lost), 0
+        queues: defaultdict[str, list[Held]] = defaultdict(list)
         for held, item in mine:
             outcome = item.outcome
             finished += outcome not in _NOT_FINISHED
             failed += outcome not in _NOT_FAILED
-            at = places.get(held.queue, _PROCESS)
-            touched.add(at)
+            queues[held.queue].append(held)
             if lost and item[:3] in lost:
                 outcome = "lost"
             elif outcome == "retry" and held.last:
                 # the statement that writes it finds that no attempt is left
                 outcome = "discarded"
-            counts[at + _OUTCOME[outcome]] += 1
-            if held.started_at is not None:
-                self._ran(at, held, held.started_at)
-            if held.looked is not None:
-                self._looked(held, held.looked)
-        for at in touched:
-            self._write(at, at + _QUEUE)
-        self._write(_FIRST_START, _START_SUM + 1)
+            self._counts[self._rows.get(held.queue, _PROCESS) + _OUTCOME[outcome]] += 1
+        for queue, leases in queues.items():
+            self._ran(queue, leases)
         return finished, failed
 
     def settled(self, held: Held) -> None:
         """Count an attempt that has completed on a connection of its own."""
-        at = self._rows.get(held.queue, _PROCESS)
-        self._counts[at + _COMPLETED] += 1
-        if held.started_at is not None:
-            self._ran(at, held, held.started_at)
-        if held.looked is not None:
-            self._looked(held, held.looked)
-        self._write(at, at + _QUEUE)
-        self._write(_FIRST_START, _START_SUM + 1)
+        self._counts[self._rows.get(held.queue, _PROCESS) + _COMPLETED] += 1
+        self._ran(held.queue, [held])
 
     def exchanged(self, began: float, outcomes: int) -> None:
         """Count a round trip, begun at this monotonic time in seconds, if it wrote any outcomes."""
@@ -195,16 +188,27 @@ class Measures:
         self._counts[at] += 1
         self._write(at, at + 1)
 
-    def _ran(self, at: int, held: Held, started_at: float) -> None:
-        """Count how long an attempt waited for its start, and how long it ran."""
-        counts = self._counts
-        waited = int((started_at - held.claimed_at) * 1e6)
-        # whoever ignored its limit has not ended yet
-        ran = int(((held.ended_at or time.monotonic()) - started_at) * 1e6)
-        counts[_FIRST_START + bisect_left(FAST, waited)] += 1
-        counts[_START_SUM] += waited
-        counts[at + _FIRST_RUN + bisect_left(SLOW, ran)] += 1
-        counts[at + _RUN_SUM] += ran
+    def _ran(self, queue: str, leases: Iterable[Held]) -> None:
+        """Count how long attempts of a queue waited for their start, and how long they ran; write all of it.
+
+        A loop rather than a call for each: this is done for every attempt.
+        """
+        counts, at = self._counts, self._rows.get(queue, _PROCESS)
+        for held in leases:
+            if held.looked is not None:
+                self._looked(held, held.looked)
+            started_at = held.started_at
+            if started_at is None:
+                continue
+            waited = int((started_at - held.claimed_at) * 1e6)
+            # whoever ignored its limit has not ended yet
+            ran = int(((held.ended_at or time.monotonic()) - started_at) * 1e6)
+            counts[_FIRST_START + bisect_left(FAST, waited)] += 1
+            counts[_START_SUM] += waited
+            counts[at + _FIRST_RUN + bisect_left(SLOW, ran)] += 1
+            counts[at + _RUN_SUM] += ran
+        self._write(at, at + _QUEUE)
+        self._write(_FIRST_START, _START_SUM + 1)
 
     def _write(self, start: int, end: int) -> None:
         self._cells[start:end] = array("q", self._counts[start:end])

@@ -39,26 +39,22 @@ RETURNED: Final = "returned"
 
 def ended(held: Held, outcome: Outcome, keys: Ring | None = None) -> Ended:
     """Return the outcome of a held lease as the finish takes it: sealed where there are keys."""
-    if keys is None:
-        return _ended(held, outcome)
     if isinstance(outcome, Completed):
         # as nearly all end
-        return _completed(held, seal_result(held, outcome.result, keys))
-    return seal_ended(held, _ended(held, outcome), keys)
-
-
-def _completed(held: Held, result: str) -> Ended:
-    return Ended(
-        held.run_id, held.ordinal, held.seq, held.tid,
-        "completed", result, None, None, held.elapsed, held.in_run,
-    )  # fmt: skip
+        result = outcome.result if keys is None else seal_result(held, outcome.result, keys)
+        return Ended(
+            held.run_id, held.ordinal, held.seq, held.tid,
+            "completed", result, None, None, held.elapsed, held.in_run,
+        )  # fmt: skip
+    item = _ended(held, outcome)
+    return item if keys is None else seal_ended(held, item, keys)
 
 
 def _ended(held: Held, outcome: Outcome) -> Ended:
     key, elapsed, in_run = (held.run_id, held.ordinal, held.seq, held.tid), held.elapsed, held.in_run
     match outcome:
         case Completed(result):
-            return _completed(held, result)
+            return Ended(*key, "completed", result, None, None, elapsed, in_run)
         case Cached(result):
             return Ended(*key, "cached", result, None, None, elapsed, in_run)
         case CacheWait(delay):

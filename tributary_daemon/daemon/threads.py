@@ -95,7 +95,9 @@ class HandlerThreads:
                     held.thread_id = threading.get_ident()
                     outcome = self._told(held) if held.told else self._run(held)
                     written = outcome is None
-                shield(held)
+                if held.thread_id is not None:
+                    # whoever has run it was not behind a shield already
+                    shield(held)
             except HandlerTimeout as error:
                 # raised into this thread outside the handler's own code
                 outcome = outcome or (None if written else timed_out(held, error))

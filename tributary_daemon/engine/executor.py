@@ -60,7 +60,8 @@ def execute_sync(
     try:
         if chain is not None:
             return tell(lease, run_hooked(handler, lease, step, pool, chain))
-        return tell(lease, _attempt(handler, lease, step, pool))
+        outcome = _attempt(handler, lease, step, pool)
+        return outcome if isinstance(outcome, Completed) else tell(lease, outcome)
     except (HandlerTimeout, StepCancelled) as error:
         # raised into this thread just before or after the handler's own code
         return tell(lease, outcome_of(error, handler, lease))

@@ -70,4 +70,5 @@ class Lease:
     @property
     def last(self) -> bool:
         """Whether a failure of this attempt uses up the last; what stores the outcome counts the same."""
-        return self.failures >= self.max_attempts
+        # `failures` is at least 1
+        return self.max_attempts <= 1 or self.attempt - self.attempt_base - self.crashes >= self.max_attempts

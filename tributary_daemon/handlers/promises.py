@@ -31,8 +31,8 @@ class Watch:
 
     def stands(self) -> bool:
         """Whether the filter is the first one, so that no other decides."""
-        first = _first_filter()
-        return first is not None and first is self._filter
+        filters: Sequence[object] = warnings.filters
+        return bool(filters) and filters[0] is self._filter
 
     def put_up(self) -> None:
         """Make the filter the first one; never again if a promise that is broken to try it goes unnoticed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,15 +15,22 @@ def plain(items: Iterable[str]) -> str:
 
 def numbers(items: Iterable[float | None]) -> str:
     """Return an array literal of numbers; None is NULL."""
-    return "{" + ",".join(["NULL" if item is None else repr(item) for item in items]) + "}"
+    found = list(items)
+    text = repr(found)[1:-1]
+    # no number has these letters
+    return "{" + (text.replace("None", "NULL") if None in found else text) + "}"
 
 
 def quoted(items: Iterable[str | None]) -> str:
     """Return an array literal of any texts; None is NULL."""
-    return "{" + ",".join(["NULL" if item is None else _quote(item) for item in items]) + "}"
+    found = list(items)
+    if None not in found:
+        # NUL, which no text of PostgreSQL has, stands between them: all are escaped at once
+        text = "\0".join(cast("list[str]", found))
+        if found and text.count("\0") == len(found) - 1:
+            return '{"' + _escaped(text).replace("\0", '","') + '"}'
+    return "{" + ",".join(["NULL" if item is None else f'"{_escaped(item)}"' for item in found]) + "}"
 
 
-def _quote(text: str) -> str:
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    return '"' + text.replace('"', '\\"') + '"'
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tributary_daemon.store.arrays import numbers, plain, quoted
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 Token = tuple[str, int, int]
 """run_id, ordinal and seq at claim: the fence of an attempt."""
+
+_KEY: Final = itemgetter(0, 1, 2)
 
 
 class Ended(NamedTuple):
@@ -77,7 +80,7 @@ def finish_params(
         served: queues and names that the caller claims next, and how many rows: not worth a wake-up.
     """
     run_ids, ordinals, seqs, tids, outcomes, results, errors, delays, elapsed, in_run, _ = zip(
-        *sorted(ended, key=_by_key), strict=True
+        *sorted(ended, key=_KEY), strict=True
     )
     usual = outcomes.count("completed") == len(outcomes) and "" not in tids
     return Finish(
@@ -105,7 +108,3 @@ def exchange_params(finish: Finish, claim: tuple[Any, ...], in_all: int) -> tupl
         *(finish.results, finish.elapsed, finish.queues, finish.names, finish.free),
         *(queues, priorities, tenants, lows, max(most, in_all)),
     )
-
-
-def _by_key(ended: Ended) -> Token:
-    return ended[:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
@@ -53,6 +54,9 @@ _FINISH_ON: Final = """
         %s::smallint, %s, %s::tid[], %s::uuid[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
         %s::float8[], %s::float8[], %s, %s::text[], %s::text[], %s + 0 * pg_catalog.length(waits.wait))
 """
+# columns of what a claim returns; the last is there after a finish alone
+_SEQ: Final = itemgetter(2)
+_PRIORITY: Final = itemgetter(14)
 _REFUSED: Final = 20
 _COMMIT_WITHIN: Final = "5s"
 _LANES: Final = """
@@ -150,10 +154,9 @@ class Leases:
         try:
             cursors = _at_once(self.connection, statements)
             answer = cursors[written - 1].fetchall() if finish is not None else []
-            rows = [sorted(cursor.fetchall(), key=_by_preference) for cursor in cursors[written:claimed]]
+            rows = [_by_preference(cursor.fetchall()) for cursor in cursors[written:claimed]]
             if both is not None:
-                taken = [row[:_REFUSED] for row in answer if not row[_REFUSED]]
-                rows.insert(both, sorted(taken, key=_by_preference))
+                rows.insert(both, _by_preference([row for row in answer if not row[_REFUSED]]))
                 answer = [row for row in answer if row[_REFUSED]]
             refused = [(row[0], row[1], row[2]) for row in answer]
         except (psycopg.OperationalError, psycopg.InternalError, *faults.UNUSABLE):
@@ -312,5 +315,8 @@ def _columns(tokens: Sequence[Token]) -> tuple[list[str], list[int], list[int]]:
     return [token[0] for token in tokens], [token[1] for token in tokens], [token[2] for token in tokens]
 
 
-def _by_preference(row: Row) -> tuple[int, int]:
-    return -row[14], row[2]
+def _by_preference(rows: list[Row]) -> list[Row]:
+    """Sort by priority, greatest first, then by seq: twice, which is stable, with keys that take no call."""
+    rows.sort(key=_SEQ)
+    rows.sort(key=_PRIORITY, reverse=True)
+    return rows
