@@ -260,7 +260,7 @@ class DatabaseThread:
         want = self._want() if claims and (claiming.more or mine) else 0
         most, in_all = self._intake.claims(want), self._intake.in_all(want, len(mine))
         room = self._holdings.room(self._bounded) if want > 0 else {}
-        claiming.attempts_ended(held for held, _ in mine)
+        claiming.attempts_ended([held for held, _ in mine])
         if not (mine or claiming.freed) and most <= 0:
             return
         free, began = self._holdings.free, time.monotonic()

@@ -85,6 +85,7 @@ class Held(Lease):
         isolated: it runs in a process of its own: its handler asked for one, or it is a suspect.
         in_loop: it runs in the event loop rather than in a thread.
         heartbeat_timeout: seconds without a heartbeat that its handler allows; None for any.
+        in_run: it is part of a run.
     """
 
     shard: int = 0
@@ -121,9 +122,11 @@ class Held(Lease):
     isolated: bool = field(init=False)
     in_loop: bool = field(init=False)
     heartbeat_timeout: float | None = field(init=False)
+    in_run: bool = field(init=False)
 
     def __post_init__(self) -> None:
         handler, self.durable, self.heartbeat_timeout = self.handler, False, None
+        self.in_run = self.kind != Kind.INTENT
         self.control = self.isolated = self.in_loop = False
         if handler is None:
             self.control = self.name in CONTROL_NAMES
@@ -166,11 +169,6 @@ class Held(Lease):
     def reads_progress(self) -> bool:
         """Whether its handler can ask for what earlier attempts reported."""
         return self.handler is not None and self.handler.signature.step_name is not None
-
-    @property
-    def in_run(self) -> bool:
-        """Whether it is part of a run."""
-        return self.kind != Kind.INTENT
 
     @property
     def elapsed(self) -> float | None:

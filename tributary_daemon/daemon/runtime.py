@@ -201,7 +201,7 @@ class ProcessRuntime:
             what the database thread still has to write: the outcome itself when there was no connection or
             the attempt did not complete (its effects are rolled back), None when it is written.
         """
-        if not self.slots:
+        if not self.slots.holders:
             return outcome
         try:
             return self._settle(held, outcome)
@@ -241,7 +241,7 @@ class ProcessRuntime:
 
     async def asettle(self, held: Held, outcome: Outcome) -> Outcome | None:
         """Do what `settle` does for an async handler."""
-        if not self.slots:
+        if not self.slots.holders:
             return outcome
         try:
             return await self._asettle(held, outcome)

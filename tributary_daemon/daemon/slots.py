@@ -16,6 +16,9 @@ _LOOK_EVERY: Final = 0.02
 class ConnectionSlots:
     """Bounds the `step.connection()` of a process: threads, loop and isolated attempts together.
 
+    Attributes:
+        holders: who has one.
+
     Args:
         most: attempts that hold one at once.
     """
@@ -23,19 +26,19 @@ class ConnectionSlots:
     def __init__(self, most: int) -> None:
         self.most = most
         self._lock = threading.Lock()
-        self._holders: set[Held] = set()
+        self.holders: set[Held] = set()
 
     def __len__(self) -> int:
-        return len(self._holders)
+        return len(self.holders)
 
     def __contains__(self, held: object) -> bool:
-        return held in self._holders
+        return held in self.holders
 
     def grant(self, held: Held) -> bool:
         """Give an attempt a slot if one is free; True if it has one."""
         with self._lock:
-            if held in self._holders or len(self._holders) < self.most:
-                self._holders.add(held)
+            if held in self.holders or len(self.holders) < self.most:
+                self.holders.add(held)
                 return True
             return False
 
@@ -54,4 +57,4 @@ class ConnectionSlots:
     def free(self, held: Held) -> None:
         """Give back the slot of an attempt, if it has one."""
         with self._lock:
-            self._holders.discard(held)
+            self.holders.discard(held)
