@@ -36,7 +36,7 @@ def notes():
     return []
 
 
-def test_hooks_of_a_bench_lie_around_its_attempts(notes):
+def test_hooks_of_a_bench_lie_around_its_attempts(server, notes):
     @handler("bench.plain.v1")
     def plain(n: int) -> int:
         return n + 1
@@ -46,7 +46,7 @@ def test_hooks_of_a_bench_lie_around_its_attempts(notes):
         return n + 2
 
     late = Late(notes)
-    with Bench(hooks=[late]) as bench:
+    with Bench(url=server, hooks=[late]) as bench:
         begun = bench.now
         assert bench.run("bench.plain.v1", {"n": 1}).result == 2
         assert (bench.now - begun).total_seconds() == 3600
@@ -57,20 +57,20 @@ def test_hooks_of_a_bench_lie_around_its_attempts(notes):
     ]  # fmt: skip
 
 
-def test_hooks_may_be_tables_and_refuse_what_is_submitted():
+def test_hooks_may_be_tables_and_refuse_what_is_submitted(server):
     @handler("bench.plain.v1")
     def plain(n: int) -> int:
         return n
 
     table = {"use": "validation", "input": {"properties": {"n": {"maximum": 3}}}, "result": {"minimum": 2}}
     with pytest.raises(InvalidInput, match="4 is greater than the maximum of 3"):
-        run_workflow("bench.plain.v1", {"n": 4}, hooks=[table])
-    assert run_workflow("bench.plain.v1", {"n": 3}, hooks=[table]).result == 3
-    ended = run_workflow("bench.plain.v1", {"n": 1}, hooks=[table])
+        run_workflow("bench.plain.v1", {"n": 4}, hooks=[table], url=server)
+    assert run_workflow("bench.plain.v1", {"n": 3}, hooks=[table], url=server).result == 3
+    ended = run_workflow("bench.plain.v1", {"n": 1}, hooks=[table], url=server)
     assert (ended.state, ended.error.type) == ("discarded", "InvalidInput")
 
 
-def test_what_cannot_be_is_told_before_anything_runs():
+def test_what_cannot_be_is_told_before_anything_runs(server):
     @handler("bench.async.v1")
     async def asynchronous() -> None: ...
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_is_told_before_anything_runs():
         def around_work(self, step, payload, call):
             return call(payload)
 
-    with pytest.raises(HandlerError, match="cannot wait for bench"), Bench(hooks=[Plain()]):
+    with pytest.raises(HandlerError, match="cannot wait for bench"), Bench(url=server, hooks=[Plain()]):
         pass
     with pytest.raises(ConfigError, match="did you mean 'validation'"):
-        Bench(hooks=[{"use": "valid"}])
+        Bench(url=server, hooks=[{"use": "valid"}])
