@@ -206,7 +206,7 @@ def test_an_outcome_that_is_not_possible_fails_alone_and_a_claim_that_is_not_end
     def refuse(*_, **__):
         raise NotPossible("refused")
 
-    claiming = SimpleNamespace(shard=0, more=True, freed=set(), ended=lambda _: None, exchange=refuse)
+    claiming = SimpleNamespace(shard=0, more=True, freed=set(), attempts_ended=list, exchange=refuse)
     thread._hand_over(0, [row(n) for n in range(2)])
     thread._give(FakeLeases())
     for n, held in enumerate(thread.crew.given):
@@ -300,7 +300,7 @@ def test_claims_leave_room_once_more_was_released_than_there_was_room_for(thread
         asked.append((len(ended), want, in_all))
         return [], replies.pop(0)
 
-    claiming = SimpleNamespace(shard=0, more=True, freed=set(), ended=lambda _: None, exchange=exchange)
+    claiming = SimpleNamespace(shard=0, more=True, freed=set(), attempts_ended=list, exchange=exchange)
     thread._turns = SimpleNamespace(more=True, due_in=lambda _: None)
     leases = FakeLeases()
     thread._exchange(leases, claiming)
