@@ -79,6 +79,18 @@ def test_an_intent_has_no_run_to_abort():
     assert (written.outcome, written.in_run) == ("discarded", False)
 
 
+def test_how_a_lease_runs_follows_its_handler_and_where_it_stays():
+    apart = SimpleNamespace(durable=False, is_async=True, isolation=object(), heartbeat_timeout=4.0)
+    held = lease(handler=apart)
+    assert (held.isolated, held.in_loop, held.control, held.heartbeat_timeout) == (True, False, False, 4.0)
+    held.stays()
+    assert (held.isolated, held.in_loop) == (False, False), "in the thread that was to wait for it"
+    held = lease()
+    assert (held.isolated, held.in_loop, held.heartbeat_timeout) == (False, False, None)
+    held.found(SimpleNamespace(durable=True, is_async=True, isolation=None, heartbeat_timeout=None))
+    assert (held.durable, held.isolated, held.in_loop) == (True, False, True)
+
+
 def test_a_lease_from_its_row():
     options = {"timeout": {"value": 3, "level": "step"}, "retry": {"value": {"delay": 7}, "level": "step"}}
     row = ("r", 2, 5, "step", "n", "a", "q", 1, 3, 0, '{"x": 1}', 0, json.dumps(options), 8, 0, "", None, 2,

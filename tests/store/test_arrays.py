@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +22,22 @@ def read(connection, literal, kind):
 @example(["NULL", "null", None, "", '"', "\\", '\\"', "{a,b}", "a,b", " x ", "\n\t", "é🙂"])
 def test_texts(connection, items):
     assert read(connection, quoted(items), "text") == items
+
+
+@MANY
+@given(
+    st.lists(TEXTS, min_size=60, max_size=140),
+    st.none() | st.sampled_from(['"\\', "x" * 5_000 + '"']),
+    st.integers(0, 59),
+)
+def test_many_texts_one_of_them_absent_or_long(connection, items, odd, at):
+    items[at] = odd
+    assert read(connection, quoted(items), "text") == items
+
+
+def test_a_text_with_nul_is_no_two_texts(connection):
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        read(connection, quoted(["a", "b\0c"]), "text")
 
 
 @MANY
