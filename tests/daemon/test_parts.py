@@ -79,6 +79,12 @@ def test_an_intent_has_no_run_to_abort():
     assert (written.outcome, written.in_run) == ("discarded", False)
 
 
+@given(*[st.integers(0, 6)] * 4)
+def test_the_last_attempt_is_that_whose_failure_uses_up_all(attempt, most, base, crashes):
+    held = lease(attempt=attempt, max_attempts=most, attempt_base=base, crashes=crashes)
+    assert held.last is (held.failures >= most)
+
+
 def test_how_a_lease_runs_follows_its_handler_and_where_it_stays():
     apart = SimpleNamespace(durable=False, is_async=True, isolation=object(), heartbeat_timeout=4.0)
     held = lease(handler=apart)

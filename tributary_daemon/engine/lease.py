@@ -70,5 +70,5 @@ class Lease:
     @property
     def last(self) -> bool:
         """Whether a failure of this attempt uses up the last; what stores the outcome counts the same."""
-        # `failures` is at least 1
+        # what `failures`, which is at least 1, says; asked for each attempt, so without its calls
         return self.max_attempts <= 1 or self.attempt - self.attempt_base - self.crashes >= self.max_attempts
