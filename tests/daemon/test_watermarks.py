@@ -176,6 +176,30 @@ def test_a_tenant_with_much_work_delays_another_by_no_claim():
         assert taken == {"small": 3, "big": 97}
 
 
+def test_many_tenants_with_much_work_delay_one_with_little_by_no_claim():
+    marks, ready = Watermarks(["a"]), {f"big{n}": 100_000 for n in range(50)}
+    drain(marks, ready, 60, 100)
+    for _ in range(120):
+        ready["small"] = 1
+        assert drain(marks, ready, 1, 100)[0]["small"] == 1
+    # and these take turns as before
+    given = [100_000 - left for tenant, left in ready.items() if tenant != "small"]
+    assert max(given) - min(given) <= 200
+
+
+def test_tenants_with_little_work_that_never_ends_keep_none_with_much_from_its_share():
+    marks, ready = Watermarks(["a"]), {"big": 100_000, "other": 100_000}
+    drain(marks, ready, 20, 100)
+    before = dict(ready)
+    small = [f"small{n}" for n in range(20)]
+    for _ in range(300):
+        # what these ask for would fill each claim
+        ready.update(dict.fromkeys(small, 5))
+        drain(marks, ready, 1, 100)
+    # 22 share 30,000 rows, and those with little may be ahead by a claim
+    assert all(before[tenant] - ready[tenant] >= 30_000 // 22 - 100 for tenant in ("big", "other"))
+
+
 def test_tenants_with_much_work_share_and_one_that_comes_late_has_no_claim_to_the_past():
     marks, ready = Watermarks(["a"]), {"one": 100_000, "two": 100_000}
     drain(marks, ready, 40, 100)

@@ -20,6 +20,8 @@ class _Mark:
     low: int = 0
     cursor: int = 0
     served: int = 0
+    # how many rows its last claim brought: the guess at what the next one will
+    size: int = 0
 
 
 class Watermarks:
@@ -27,9 +29,10 @@ class Watermarks:
 
     Rows below it (a transaction that committed late) are found by `sweep`, from what `Leases.survey` reports.
     A lane is (queue, priority, tenant); every queue's lane of priority 0 is always asked. Among equal
-    priorities that lane comes first which has been given least, so that a tenant with much work delays no
-    other's by more than a claim: fair queueing by start times, where a lane that had nothing for a while has
-    no claim to what it did not use.
+    priorities that lane comes first which would have been given least after its next claim, if that brings
+    as much as its last: fair queueing by finish times. So tenants with much work, however many, delay one
+    with little by no more than a claim; and a lane that had nothing for a while has no claim to what it did
+    not use, but for one claim.
     """
 
     def __init__(self, queues: Iterable[str]) -> None:
@@ -37,7 +40,7 @@ class Watermarks:
         self._marks: dict[Lane, _Mark] = {lane: _Mark() for lane in self._base}
         self._turn = 0
         self._ready: frozenset[Lane] = frozenset()
-        # by priority: how much that lane had been given which was served last
+        # by priority: no lane that waits has been given less
         self._level: dict[int, int] = {}
 
     def lanes(self, queues: Iterable[str]) -> list[Lane]:
@@ -70,10 +73,13 @@ class Watermarks:
             lane = Lane(*place)
             mark = self._marks.setdefault(lane, _Mark())
             mark.low = max(mark.low, lowest.get(place, mark.low))
-            start = self._given(lane)
-            levels[lane.priority] = min(start, levels.get(lane.priority, start))
-            mark.served = start + count
-        self._level.update(levels)
+            levels[lane.priority] = max(self._finish(lane), levels.get(lane.priority, 0))
+            mark.served = self._given(lane) + count
+            mark.size = count
+        # who waits comes after who was served, and is behind by no more than what one claim brings
+        largest = max((mark.size for mark in self._marks.values()), default=0)
+        for priority, finish in levels.items():
+            self._level[priority] = max(self._level.get(priority, 0), finish - largest)
 
     def learn(self, found: Iterable[tuple[Lane, int]]) -> None:
         """Take note of which lanes hold rows, and of those unknown so far with their lowest seq."""
@@ -128,6 +134,11 @@ class Watermarks:
         mark = self._marks.get(lane)
         return max(mark.served if mark else 0, self._level.get(lane.priority, 0))
 
+    def _finish(self, lane: Lane) -> int:
+        """How much a lane will have been given after its next claim, if that brings as much as its last."""
+        mark = self._marks.get(lane)
+        return self._given(lane) + (mark.size if mark else 0)
+
     def _ordered(self, lanes: Iterable[Lane]) -> list[Lane]:
         # equals take turns: no queue and no tenant comes first for ever
         self._turn += 1
@@ -141,8 +152,8 @@ class Watermarks:
             group = group[start:] + group[:start]
             if len(group) > MOST_LANES:
                 # not all are asked: those that held nothing a moment ago come last
-                group.sort(key=lambda lane: (lane not in self._ready, self._given(lane)))
+                group.sort(key=lambda lane: (lane not in self._ready, self._finish(lane)))
             elif len(group) > 1:
-                group.sort(key=self._given)
+                group.sort(key=self._finish)
             ordered += group
         return ordered[:MOST_LANES]
