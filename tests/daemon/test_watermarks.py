@@ -153,7 +153,9 @@ def drain(marks, ready, claims, most):
     got = []
     for _ in range(claims):
         left, taken = most, {}
-        for lane in asked(marks, ["a"], most).lanes:
+        request = asked(marks, ["a"], most)
+        left = min(left, request.most)
+        for lane in request.lanes:
             count = min(left, ready.get(lane.tenant, 0))
             if count:
                 taken[lane.tenant] = count
@@ -185,6 +187,21 @@ def test_many_tenants_with_much_work_delay_one_with_little_by_no_claim():
     # and these take turns as before
     given = [100_000 - left for tenant, left in ready.items() if tenant != "small"]
     assert max(given) - min(given) <= 200
+
+
+def test_a_process_that_begins_beside_many_tenants_with_much_work_knows_them_soon():
+    marks, ready = Watermarks(["a"]), {f"big{n}": 100_000 for n in range(50)}
+    drain(marks, ready, 1, 2_000)
+    ready["small"] = 1
+    taken = drain(marks, ready, 50, 2_000)
+    assert any("small" in each for each in taken)
+    # a few rows of each: that it takes no turn of full claims
+    assert sum(sum(each.values()) for each in taken[:49]) < 4_000
+    assert sum(drain(marks, ready, 1, 2_000)[0].values()) == 2_000
+    # one priority after the other, each lane is the only one of its own: nothing to be careful about
+    marks = Watermarks(["a"])
+    marks.learn([(Lane("a", n, ""), 1) for n in range(50)])
+    assert asked(marks, ["a"], 2_000).most == 2_000
 
 
 def test_tenants_with_little_work_that_never_ends_keep_none_with_much_from_its_share():

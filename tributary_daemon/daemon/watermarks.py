@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Row
 
 MOST_LANES: Final = 64
+_TASTE: Final = 64
 
 
 @dataclass(slots=True)
@@ -21,7 +22,7 @@ class _Mark:
     cursor: int = 0
     served: int = 0
     # how many rows its last claim brought: the guess at what the next one will
-    size: int = 0
+    size: int | None = None
 
 
 class Watermarks:
@@ -32,7 +33,9 @@ class Watermarks:
     priorities that lane comes first which would have been given least after its next claim, if that brings
     as much as its last: fair queueing by finish times. So tenants with much work, however many, delay one
     with little by no more than a claim; and a lane that had nothing for a while has no claim to what it did
-    not use, but for one claim.
+    not use, but for one claim. Where the last claim was filled by a lane unknown so far, and others are
+    unknown that hold something (a process has begun just now), the next one takes little, so that each is
+    known soon.
     """
 
     def __init__(self, queues: Iterable[str]) -> None:
@@ -42,6 +45,8 @@ class Watermarks:
         self._ready: frozenset[Lane] = frozenset()
         # by priority: no lane that waits has been given less
         self._level: dict[int, int] = {}
+        # the last claim was filled by one lane, from which nothing had been claimed before
+        self._filled = False
 
     def lanes(self, queues: Iterable[str]) -> list[Lane]:
         """Return the known lanes of these queues."""
@@ -53,6 +58,8 @@ class Watermarks:
     ) -> ClaimRequest:
         """Return a claim over lanes that `lanes` has named, best priority first."""
         lanes = self._ordered(lanes)
+        if self._filled and self._unknown(lanes) > 1:
+            most = min(most, _TASTE)
         return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up, in_all)
 
     def took(self, rows: Sequence[Row]) -> None:
@@ -69,15 +76,17 @@ class Watermarks:
             if not row[19] and seq < lowest.get(place, seq + 1):
                 lowest[place] = seq
         levels: dict[int, int] = {}
+        self._filled = len(counts) == 1
         for place, count in counts.items():
             lane = Lane(*place)
             mark = self._marks.setdefault(lane, _Mark())
+            self._filled = self._filled and mark.size is None
             mark.low = max(mark.low, lowest.get(place, mark.low))
             levels[lane.priority] = max(self._finish(lane), levels.get(lane.priority, 0))
             mark.served = self._given(lane) + count
             mark.size = count
         # who waits comes after who was served, and is behind by no more than what one claim brings
-        largest = max((mark.size for mark in self._marks.values()), default=0)
+        largest = max((mark.size or 0 for mark in self._marks.values()), default=0)
         for priority, finish in levels.items():
             self._level[priority] = max(self._level.get(priority, 0), finish - largest)
 
@@ -137,7 +146,12 @@ class Watermarks:
     def _finish(self, lane: Lane) -> int:
         """How much a lane will have been given after its next claim, if that brings as much as its last."""
         mark = self._marks.get(lane)
-        return self._given(lane) + (mark.size if mark else 0)
+        return self._given(lane) + ((mark.size if mark else None) or 0)
+
+    def _unknown(self, lanes: Sequence[Lane]) -> int:
+        """How many lanes of the best priority with work nothing has been claimed from yet."""
+        ready = [lane for lane in lanes if lane in self._ready]
+        return sum(lane.priority == ready[0].priority and self._marks[lane].size is None for lane in ready)
 
     def _ordered(self, lanes: Iterable[Lane]) -> list[Lane]:
         # equals take turns: no queue and no tenant comes first for ever
