@@ -33,13 +33,13 @@ declare
         'claim_suspect', 'complete_leases', 'complete_steps', 'count_ended', 'count_runs', 'delete_correlations', 'delete_history', 'delete_log_rows',
         'delete_rows', 'delete_signals', 'drop_cached', 'drop_items', 'drop_undo', 'due_steps', 'end_closing', 'end_leases', 'end_rows', 'end_steps',
         'end_waits', 'exchange_leases', 'expire_runs', 'expire_steps', 'fill_cached', 'fill_run', 'fill_waiting', 'find_intents', 'find_lanes', 'find_live_intents',
-        'find_loose_parts', 'find_next_in_line', 'find_parts', 'find_prunable', 'find_runs', 'find_unusual_intents', 'find_unusual_runs',
+        'find_loose_parts', 'find_new_lanes', 'find_next_in_line', 'find_parts', 'find_prunable', 'find_runs', 'find_unusual_intents', 'find_unusual_runs',
         'finish_leases', 'finish_mixed', 'finish_rest', 'finish_steps', 'fire_waits', 'first_error', 'hold_items', 'inherit_correlation', 'keep_correlation', 'keep_history', 'leaf_results',
         'leave_asked', 'leave_ended', 'leave_runner', 'list_intents', 'list_runs', 'lock_lanes', 'lock_limited', 'lock_runs',
         'mark_started', 'notify_waiters', 'promote', 'prune_audit', 'prune_batch', 'prune_kept', 'purge_cached', 'read_events', 'read_handed', 'reconcile', 'release_closing', 'release_hook',
         'release_parked', 'release_parked_step', 'release_unread', 'release_waiting', 'replace_intent', 'rescue', 'rescue_dead', 'run_state_now',
         'save_history', 'save_progress', 'settle_ended', 'settle_one', 'settle_steps', 'spend_room', 'start_over', 'steer_many',
-        'stop_run', 'survey_lanes', 'suspend_steps', 'take_cached', 'take_key', 'tell_waiters', 'undecide_steps', 'window_end', 'works_below',
+        'stop_run', 'survey_lanes', 'survey_news', 'suspend_steps', 'take_cached', 'take_key', 'tell_waiters', 'undecide_steps', 'window_end', 'works_below',
         'write_changes', 'write_claims', 'write_decisions', 'write_expired', 'write_logs'
     ];
     -- take the shard first and look beyond it, for members of a group, the holder of a unique key, schedules: run where they are called

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 
 from tests.daemon.test_queue_limits import Database
 from tributary_daemon.daemon import claiming
 from tributary_daemon.daemon.claiming import Claiming
+
+BACKLOG = """
+    select count(tributary.submit_intent('t.sleep.v1', '{"seconds": 0.02}')) from generate_series(1, 3000)
+"""
+DONE = "select count(*) from tributary.steps where state = 'completed'"
 
 
 class Slow(Database):
@@ -45,3 +51,17 @@ def test_without_wake_ups_looks_take_a_twentieth_of_the_time(monkeypatch):
         process.look(database, 10, {}, 10)
         database.now += 0.001
     assert 4 <= database.looks <= 6
+
+
+def test_what_committed_seconds_late_waits_for_no_end_of_a_backlog(desk, crew):
+    """Its seq is below what is claimed by then, and with a backlog no claim of a process comes back short."""
+    crew("--concurrency", "4")
+    desk.until(desk.submit("trib.noop.v1"), "completed")
+    with psycopg.connect(desk.url, application_name="test") as slow:
+        # takes its seq now
+        late = slow.execute("select tributary.submit_intent('trib.noop.v1', '{}')").fetchone()[0]
+        desk.sql.execute(BACKLOG)
+        desk.wait(lambda: desk.one(DONE)[0] > 200, 20, "the backlog is at work")
+        slow.commit()
+    desk.until(late, "completed", timeout=5)
+    assert desk.one(DONE)[0] < 2500

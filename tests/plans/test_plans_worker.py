@@ -39,6 +39,13 @@ def test_finding_lanes_beside_a_limited_queue(look):
     assert look.pages(leases._LANES, 0, ["default"]) < 2_500
 
 
+def test_finding_new_lanes(look):
+    lanes = look.connection.execute(LANES).fetchone()
+    assert look.pages(leases._NEWS, 0, ["default"], *lanes) < 2_000
+    # who has just begun knows one
+    assert look.pages(leases._NEWS, 0, ["default"], ["default"], [0], [""], [0]) < 2_000
+
+
 def test_what_a_limit_adds_to_a_claim(look):
     params = (0, process(look).id, ["default"], [0], [""], [0], [NAME], CLAIMED)
     look.connection.execute("savepoint unlimited")

@@ -195,7 +195,10 @@ APART = {
     *("register_functions", "is_asked", "await_ends", "find_ended", "leave_waiters"),
     *(
         "find_lanes",
+        "find_new_lanes",
+        "limits_on",
         "survey_lanes",
+        "survey_news",
         "survey_shards",
         "served_shards",
         "window_end",

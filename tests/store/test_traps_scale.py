@@ -213,6 +213,7 @@ def analyzed_too_early(connection, never_analyzed):
         "select * from tributary.find_lanes(0::smallint, '{default, none}')",
         "select * from tributary.survey_lanes(0::smallint, '{default, none}', 64)",
         "select * from tributary.survey_shards('{0}', '{default, none}')",
+        "select * from tributary.find_new_lanes(0::smallint, '{none,default}', '{none}','{0}','{a}','{0}')",
         "select * from tributary.find_next_in_line(0::smallint, '{none,default}','{0,0}','{a,\"\"}','{0,0}')",
         "select * from tributary.promote(0::smallint, 500)",
         "select * from tributary.attend(1, 5, '10 seconds', null, '1 minute')",
@@ -271,3 +272,23 @@ def test_housekeeping_of_a_large_table_takes_bounded_steps(connection):
     process.fall_silent()
     assert buffers(connection, "select tributary.rescue(0::smallint, interval '10 seconds', 500)") < 60_000
     assert kit.scalar(connection, "select count(*) from tributary.steps where reason = 'crashed'") == 500
+
+
+def test_a_survey_of_news_passes_by_nothing_that_was_claimed_from_a_known_lane(connection):
+    fill(connection, 50_000, blocked=10)
+    low = kit.scalar(
+        connection,
+        "select seq from tributary.steps where state = 'available' order by seq offset 40000 limit 1",
+    )
+    connection.execute(
+        """update tributary.steps set state = 'completed', finished_at = now()
+           where state = 'available' and seq < %s""",
+        (low,),
+    )
+    kit.offer(connection)
+    kit.intent(connection, tenant="late")
+    news = f"""select * from tributary.survey_news(
+        0::smallint, '{{default}}', '{{default}}', '{{0}}', '{{""}}', '{{{low}}}')"""
+    connection.execute(news)
+    assert [row[2] for row in connection.execute(news)] == ["late", ""]
+    assert buffers(connection, news) < 100

@@ -28,7 +28,8 @@ class _Mark:
 class Watermarks:
     """Per lane the seq below which everything is taken (``low``), as far as this process knows.
 
-    Rows below it (a transaction that committed late) are found by `sweep`, from what `Leases.survey` reports.
+    Rows below it (a transaction that committed late) are found by `sweep`, from what
+    `Leases.promote_and_survey` reports.
     A lane is (queue, priority, tenant); every queue's lane of priority 0 is always asked. Among equal
     priorities that lane comes first which would have been given least after its next claim, if that brings
     as much as its last: fair queueing by finish times. So tenants with much work, however many, delay one
@@ -61,6 +62,10 @@ class Watermarks:
         if self._filled and self._unknown(lanes) > 1:
             most = min(most, _TASTE)
         return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up, in_all)
+
+    def known(self) -> ClaimRequest:
+        """Return all known lanes with their watermarks, for a survey of what lies beyond them."""
+        return ClaimRequest(list(self._marks), [mark.low for mark in self._marks.values()], 0)
 
     def took(self, rows: Sequence[Row]) -> None:
         """Move the watermarks up to the lowest seq that a claim brought per lane.
@@ -102,7 +107,7 @@ class Watermarks:
         """Return a claim for what lies below the watermarks or in lanes unknown so far; None if nothing does.
 
         Args:
-            found: lanes with available rows and their lowest seq, from `Leases.survey`.
+            found: lanes with available rows and their lowest seq, from `Leases.promote_and_survey`.
             most: rows to claim.
         """
         behind: dict[Lane, int] = {}

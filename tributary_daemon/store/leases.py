@@ -63,6 +63,10 @@ _LANES: Final = """
     select queue, priority, tenant_id, first_seq, limited, opens_in
     from tributary.survey_lanes(%s::smallint, %s::text[], 1000)
 """
+_NEWS: Final = """
+    select queue, priority, tenant_id, first_seq, limited, opens_in
+    from tributary.survey_news(%s::smallint, %s::text[], %s::text[], %s::smallint[], %s::text[], %s::bigint[])
+"""
 _SHARDS: Final = """
     select shard, queue, priority, tenant_id, first_seq, limited, opens_in, waited
     from tributary.survey_shards(%s::smallint[], %s::text[])
@@ -166,9 +170,10 @@ class Leases:
             raise faults.translate(error) from error
         return refused, rows
 
-    def survey(self, shard: int) -> Survey:
-        """Return what is ready, and what is not to be claimed."""
-        return _survey(self.connection.execute(_LANES, (shard, self._queues)).fetchall())
+    def survey(self, shard: int, known: ClaimRequest) -> Survey:
+        """Return what is ready, of known lanes from their watermarks on, and what is not to be claimed."""
+        params = (shard, self._queues, *_lanes(known))
+        return _survey(self.connection.execute(_NEWS, params).fetchall())
 
     def survey_shards(self, shards: Sequence[int]) -> Scouted:
         """Return what is ready in these shards, and where something is due."""
@@ -183,7 +188,7 @@ class Leases:
         return found
 
     def promote_and_survey(self, shard: int) -> tuple[int, Survey]:
-        """End due waits, make due rows and heirs of groups available; return how many, and a survey."""
+        """End due waits, make due rows and heirs of groups available; return how many, and what is ready."""
         with self.connection.pipeline() as pipeline:
             # in a transaction of its own: it locks runs, and what follows waits for nothing
             fired = self.connection.execute(_WAITS, (shard,))
@@ -243,10 +248,7 @@ class Leases:
         return (
             shard,
             self._process_id,
-            quoted(lane.queue for lane in request.lanes),
-            numbers(lane.priority for lane in request.lanes),
-            quoted(lane.tenant for lane in request.lanes),
-            numbers(request.lows),
+            *_lanes(request),
             self._names,
             request.most,
         )
@@ -303,6 +305,15 @@ def _at_once(connection: Connection, statements: Sequence[_Statement]) -> list[p
 
 def _follow_up(claims: Sequence[ClaimRequest]) -> int | None:
     return next((index for index, request in enumerate(claims) if request.follows_up), None)
+
+
+def _lanes(request: ClaimRequest) -> tuple[str, str, str, str]:
+    return (
+        quoted(lane.queue for lane in request.lanes),
+        numbers(lane.priority for lane in request.lanes),
+        quoted(lane.tenant for lane in request.lanes),
+        numbers(request.lows),
+    )
 
 
 def _survey(rows: Sequence[Row]) -> Survey:
