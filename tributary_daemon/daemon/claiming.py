@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # share of the time that looks may take, hurried or not: they pass by all that is dead in the index
 _DUTY: Final = 0.05
+# and that of surveys, which pass by little of that, and wait for their turn at the processor more than they work
+_SURVEYS_DUTY: Final = 0.2
 _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.05
 _SATURATED_EVERY: Final = 0.02
@@ -207,7 +209,9 @@ class Claiming:
             spent = time.monotonic() - began
         self._note(found)
         self._marks.learn(found.lanes)
-        self._survey_at = began + max(_SATURATED_EVERY if self._saturated else _SURVEY_EVERY, spent / _DUTY)
+        self._survey_at = began + max(
+            _SATURATED_EVERY if self._saturated else _SURVEY_EVERY, spent / _SURVEYS_DUTY
+        )
 
     def _behind(self, most: int, room: Mapping[str, int], free: int) -> ClaimRequest | None:
         """Return a claim for what the last survey of all has found below the watermarks."""
