@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # share of the time that looks may take, hurried or not: they pass by all that is dead in the index
 _DUTY: Final = 0.05
-# and that of surveys, which pass by little of that, and wait for their turn at the processor more than they work
+# that of surveys, which pass by little of it, and wait for their turn at the processor more than they work
 _SURVEYS_DUTY: Final = 0.2
 _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.05
