@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Row
 
 MOST_LANES: Final = 64
-_TASTE: Final = 64
+_TASTE: Final = 16
 
 
 @dataclass(slots=True)
