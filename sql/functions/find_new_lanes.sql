@@ -1,7 +1,7 @@
--- The lanes of these queues that hold available rows, for who knows some of them (queue, priority, tenant): of those what lies from the watermark on,
--- and between any two of them a loose scan like that of find_lanes, up to 1,000 lanes. So it passes by nothing that was claimed from a known lane since the last
--- vacuum, which find_lanes does, and sees nothing below a watermark, either.
--- Index: steps_ready, up to four probes per known lane, one more for each that is new.
+-- The lanes of these queues that hold available rows, for who knows some of them (queue, priority, tenant): between any two of those a loose scan like
+-- that of find_lanes, up to 1,000 lanes; and those with a low that hold something from there on. So it passes by nothing that
+-- was claimed from a known lane since the last vacuum, which find_lanes does, and sees nothing below a watermark, either.
+-- Index: steps_ready, a probe per known lane, three more for each change of the priority, up to four for each that is new.
 create or replace function tributary.find_new_lanes(
     p_shard smallint, p_queues text[], p_known text[], p_priorities smallint[], p_tenants text[], p_lows bigint[]
 ) returns table (queue text, priority smallint, tenant_id text, first_seq bigint)
@@ -66,5 +66,6 @@ begin
             where s.shard = p_shard and s.state = 'available' and s.queue = k.queue and s.priority = k.priority
               and s.tenant_id = k.tenant_id and s.seq >= k.low
             order by s.seq limit 1
-        ) as head;
+        ) as head
+        where k.low is not null;
 end $$;

@@ -28,7 +28,7 @@ class Database:
         self.openings, self.ready, self.gives = list(openings), ready, gives
         self.asked, self.told, self.windows = [], [], 0
 
-    def survey(self, shard, known=None):
+    def survey(self, shard, known=(), lows=()):
         return Survey([(Lane(queue, 0, ""), 1) for queue in self.ready], self.openings)
 
     def promote_and_survey(self, shard):

@@ -180,7 +180,7 @@ def test_a_tenant_with_much_work_delays_another_by_no_claim():
 
 def test_many_tenants_with_much_work_delay_one_with_little_by_no_claim():
     marks, ready = Watermarks(["a"]), {f"big{n}": 100_000 for n in range(50)}
-    drain(marks, ready, 60, 100)
+    drain(marks, ready, 110, 100)
     for _ in range(120):
         ready["small"] = 1
         assert drain(marks, ready, 1, 100)[0]["small"] == 1

@@ -40,9 +40,9 @@ def found(connection, known):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     work=st.dictionaries(lanes, st.integers(1, 3), max_size=25),
-    known=st.dictionaries(lanes, st.booleans(), max_size=12),
+    known=st.dictionaries(lanes, st.sampled_from([0, 1, None]), max_size=12),
 )
-def test_of_lanes_that_are_known_from_the_watermark_on_and_of_all_others_the_first(offered, work, known):
+def test_of_lanes_that_are_known_what_is_asked_for_and_of_all_others_the_first(offered, work, known):
     offered.execute("truncate tributary.steps")
     for (queue, priority, tenant), count in work.items():
         offered.execute(SUBMIT, (queue, priority, tenant, count))
@@ -51,10 +51,15 @@ def test_of_lanes_that_are_known_from_the_watermark_on_and_of_all_others_the_fir
         "select queue, priority, tenant_id, seq from tributary.steps order by seq"
     ).fetchall():
         seqs.setdefault((queue, priority, tenant), []).append(seq)
-    marks = {lane: seqs.get(lane, [0])[0] + passed for lane, passed in known.items() if lane[0] in QUEUES}
+    marks = {
+        lane: None if passed is None else seqs.get(lane, [0])[0] + passed
+        for lane, passed in known.items()
+        if lane[0] in QUEUES
+    }
     expected = {}
     for lane, has in seqs.items():
-        beyond = [seq for seq in has if seq >= marks.get(lane, 0)]
+        low = marks.get(lane, 0)
+        beyond = [] if low is None else [seq for seq in has if seq >= low]
         if lane[0] in QUEUES and beyond:
             expected[lane] = beyond[0]
     assert found(offered, marks) == expected

@@ -201,14 +201,16 @@ class Claiming:
         began = time.monotonic()
         if self._saturated and began >= self._promoted_at + _PROMOTE_EVERY:
             _, found = leases.promote_and_survey(self.shard)
+            self._marks.learn(found.lanes)
             self._found = found.lanes
             self._promoted_at = began + max(0.0, (time.monotonic() - began) / _DUTY - _PROMOTE_EVERY)
             spent = 0.0
         else:
-            found = leases.survey(self.shard, self._marks.known())
+            lanes, lows = self._marks.known(self._limits.holds)
+            found = leases.survey(self.shard, lanes, lows)
+            self._marks.learn(found.lanes, all_of=all(low is not None for low in lows))
             spent = time.monotonic() - began
         self._note(found)
-        self._marks.learn(found.lanes)
         self._survey_at = began + max(
             _SATURATED_EVERY if self._saturated else _SURVEY_EVERY, spent / _SURVEYS_DUTY
         )

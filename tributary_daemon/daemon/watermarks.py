@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon.store.lanes import ClaimRequest, Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tributary_daemon.store.db import Row
 
@@ -63,9 +63,16 @@ class Watermarks:
             most = min(most, _TASTE)
         return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up, in_all)
 
-    def known(self) -> ClaimRequest:
-        """Return all known lanes with their watermarks, for a survey of what lies beyond them."""
-        return ClaimRequest(list(self._marks), [mark.low for mark in self._marks.values()], 0)
+    def known(self, matters: Callable[[Lane], bool]) -> tuple[list[Lane], list[int | None]]:
+        """Return all known lanes, for a survey, and the watermarks of those that it is to look into.
+
+        Args:
+            matters: whether that is so of a lane. Where a claim cannot ask all that are known it is of each.
+        """
+        many = len(self._marks) > MOST_LANES
+        return list(self._marks), [
+            mark.low if many or matters(lane) else None for lane, mark in self._marks.items()
+        ]
 
     def took(self, rows: Sequence[Row]) -> None:
         """Move the watermarks up to the lowest seq that a claim brought per lane.
@@ -95,10 +102,16 @@ class Watermarks:
         for priority, finish in levels.items():
             self._level[priority] = max(self._level.get(priority, 0), finish - largest)
 
-    def learn(self, found: Iterable[tuple[Lane, int]]) -> None:
-        """Take note of which lanes hold rows, and of those unknown so far with their lowest seq."""
+    def learn(self, found: Iterable[tuple[Lane, int]], *, all_of: bool = True) -> None:
+        """Take note of which lanes hold rows, and of those unknown so far with their lowest seq.
+
+        Args:
+            found: lanes with available rows and their lowest seq, from a survey.
+            all_of: no other lane holds any; or else that is not known of others (`known`).
+        """
         found = list(found)
-        self._ready = frozenset(lane for lane, _ in found)
+        ready = frozenset(lane for lane, _ in found)
+        self._ready = ready if all_of else self._ready | ready
         for lane, first in found:
             if lane not in self._marks:
                 self._marks[lane] = _Mark(low=first)

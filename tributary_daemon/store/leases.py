@@ -170,9 +170,9 @@ class Leases:
             raise faults.translate(error) from error
         return refused, rows
 
-    def survey(self, shard: int, known: ClaimRequest) -> Survey:
-        """Return what is ready, of known lanes from their watermarks on, and what is not to be claimed."""
-        params = (shard, self._queues, *_lanes(known))
+    def survey(self, shard: int, known: Sequence[Lane], lows: Sequence[int | None]) -> Survey:
+        """Return which other lanes are ready, of these those with a low, and what is not to be claimed."""
+        params = (shard, self._queues, *_lanes(known, lows))
         return _survey(self.connection.execute(_NEWS, params).fetchall())
 
     def survey_shards(self, shards: Sequence[int]) -> Scouted:
@@ -248,7 +248,7 @@ class Leases:
         return (
             shard,
             self._process_id,
-            *_lanes(request),
+            *_lanes(request.lanes, request.lows),
             self._names,
             request.most,
         )
@@ -307,12 +307,12 @@ def _follow_up(claims: Sequence[ClaimRequest]) -> int | None:
     return next((index for index, request in enumerate(claims) if request.follows_up), None)
 
 
-def _lanes(request: ClaimRequest) -> tuple[str, str, str, str]:
+def _lanes(lanes: Sequence[Lane], lows: Sequence[int | None]) -> tuple[str, str, str, str]:
     return (
-        quoted(lane.queue for lane in request.lanes),
-        numbers(lane.priority for lane in request.lanes),
-        quoted(lane.tenant for lane in request.lanes),
-        numbers(request.lows),
+        quoted(lane.queue for lane in lanes),
+        numbers(lane.priority for lane in lanes),
+        quoted(lane.tenant for lane in lanes),
+        numbers(lows),
     )
 
 
