@@ -82,6 +82,20 @@ def test_a_sweep_asks_for_unknown_lanes_and_for_what_lies_behind():
     assert list(marks.sweep([(Lane("a", 0, ""), 40)], 3).lows) == [40]
 
 
+def test_a_claim_begins_once_with_what_committed_late():
+    marks = Watermarks(["a"])
+    lane = Lane("a", 0, "")
+    marks.took([row(100, "a")])
+    marks.look_back([(lane, 40), (Lane("a", 3, ""), 1)])
+    assert [list(asked(marks, ["a"], 5).lows) for _ in range(2)] == [[40], [100]]
+    # what nobody here can run lies there, and was passed over
+    marks.swept(lane, 70)
+    marks.look_back([(lane, 40)])
+    assert list(asked(marks, ["a"], 5).lows) == [70]
+    marks.look_back([(lane, 120)])
+    assert list(asked(marks, ["a"], 5).lows) == [100]
+
+
 def test_lanes_once_used_are_forgotten_but_not_the_base():
     marks = Watermarks(["a"])
     marks.sweep([(Lane("a", n, ""), 1) for n in range(1, MOST_LANES + 10)], 1)

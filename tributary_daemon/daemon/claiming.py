@@ -27,8 +27,6 @@ _LOOK_EVERY: Final = 0.1
 _SURVEY_EVERY: Final = 0.05
 _SATURATED_EVERY: Final = 0.02
 _PROMOTE_EVERY: Final = 0.5
-# rows that committed late, which claims of a process that has a backlog do not come by
-_MOST_BEHIND: Final = 64
 _VAIN_LOOKS: Final = 10
 _MOST_BORNE: Final = 1_000
 
@@ -70,7 +68,6 @@ class Claiming:
         self._hurried_at = 0.0
         self._survey_at = 0.0
         self.deferred: float | None = None
-        self._found: Sequence[tuple[Lane, int]] = ()
 
     def exchange(
         self,
@@ -92,16 +89,14 @@ class Claiming:
             self._survey(leases)
         limited = self._limited_requests(min(want, free), room)
         requests = [*limited, *self._requests(want, room, in_all if ended else 0)]
-        behind = self._behind(min(want, _MOST_BEHIND), room, free)
-        late = self._within(behind, room, free) if behind else []
         began = time.monotonic()
-        refused, replies = leases.exchange(self.shard, ended, [*requests, *late], self.freed)
+        refused, replies = leases.exchange(self.shard, ended, requests, self.freed)
         if not (ended or any(replies)):
             self.vain += time.monotonic() - began
         self.freed.clear()
         rows: list[Row] = []
         short = False
-        for request, reply in zip(requests, replies, strict=False):
+        for request, reply in zip(requests, replies, strict=True):
             self._marks.took(reply)
             self._bear(reply)
             rows += reply
@@ -112,8 +107,6 @@ class Claiming:
                 self._limits.shut(request.lanes)
         if want > 0 or not in_all:
             self.more = self._saturated = bool(requests) and not short
-        if behind:
-            rows += self._swept(leases, behind, replies[len(requests) :])
         return refused, rows
 
     def attempts_ended(self, leases: Iterable[Held]) -> None:
@@ -152,13 +145,20 @@ class Claiming:
         self._promoted_at = began
         self.more = self.more or promoted > 0
         self._note(found)
-        self._found = ()
         lanes = [item for item in found.lanes if self._limits.open(item[0])]
         rows: list[Row] = []
-        sweep = self._marks.sweep(self._fitting(lanes, want, room, free), want)
+        fitting = [
+            item
+            for item in lanes
+            if room.get(item[0].queue, want) > 0 and (free > 0 or not self._limits.holds(item[0]))
+        ]
+        sweep = self._marks.sweep(fitting, want)
         if sweep is not None:
             _, replies = leases.exchange(self.shard, [], self._within(sweep, room, free))
-            rows = self._swept(leases, sweep, replies)
+            for reply in replies:
+                self._bear(reply)
+                rows += reply
+            self._pass_over(leases, sweep, rows)
         elif lanes:
             self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane)])
         self._marks.forget(dict(found.lanes))
@@ -186,7 +186,7 @@ class Claiming:
         """A scout has found lanes here."""
         self._note(found)
         self._marks.learn(found.lanes)
-        self._found = found.lanes
+        self._marks.look_back(found.lanes)
         ready = [lane.priority for lane, _ in found.lanes if self._limits.open(lane)]
         self.urgency = max(ready, default=0)
         self.more = self._promising = bool(ready)
@@ -196,13 +196,13 @@ class Claiming:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority.
 
         While no claim comes back short no look is made. So twice a second all is asked for that a look sees,
-        and what lies below the watermarks is claimed besides.
+        and the next claim begins with what lies below the watermarks.
         """
         began = time.monotonic()
         if self._saturated and began >= self._promoted_at + _PROMOTE_EVERY:
             _, found = leases.promote_and_survey(self.shard)
             self._marks.learn(found.lanes)
-            self._found = found.lanes
+            self._marks.look_back(found.lanes)
             self._promoted_at = began + max(0.0, (time.monotonic() - began) / _DUTY - _PROMOTE_EVERY)
             spent = 0.0
         else:
@@ -214,32 +214,6 @@ class Claiming:
         self._survey_at = began + max(
             _SATURATED_EVERY if self._saturated else _SURVEY_EVERY, spent / _SURVEYS_DUTY
         )
-
-    def _behind(self, most: int, room: Mapping[str, int], free: int) -> ClaimRequest | None:
-        """Return a claim for what the last survey of all has found below the watermarks."""
-        if not self._found or most <= 0:
-            return None
-        lanes = [item for item in self._found if self._limits.open(item[0])]
-        self._found = ()
-        return self._marks.sweep(self._fitting(lanes, most, room, free), most)
-
-    def _fitting(
-        self, found: Iterable[tuple[Lane, int]], want: int, room: Mapping[str, int], free: int
-    ) -> list[tuple[Lane, int]]:
-        """Return those for which there is room now."""
-        return [
-            item
-            for item in found
-            if room.get(item[0].queue, want) > 0 and (free > 0 or not self._limits.holds(item[0]))
-        ]
-
-    def _swept(self, leases: Leases, sweep: ClaimRequest, replies: Iterable[Sequence[Row]]) -> list[Row]:
-        rows: list[Row] = []
-        for reply in replies:
-            self._bear(reply)
-            rows += reply
-        self._pass_over(leases, sweep, rows)
-        return rows
 
     def _note(self, found: Survey) -> None:
         self._limits.learn(found.openings, (lane for lane, _ in found.lanes))

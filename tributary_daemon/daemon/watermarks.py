@@ -20,6 +20,8 @@ _TASTE: Final = 16
 class _Mark:
     low: int = 0
     cursor: int = 0
+    # where the next claim is to begin, once, if that is not the watermark
+    back: int | None = None
     served: int = 0
     # how many rows its last claim brought: the guess at what the next one will
     size: int | None = None
@@ -28,7 +30,7 @@ class _Mark:
 class Watermarks:
     """Per lane the seq below which everything is taken (``low``), as far as this process knows.
 
-    Rows below it (a transaction that committed late) are found by `sweep`, from what
+    Rows below it (a transaction that committed late) are found by `sweep` and `look_back`, from what
     `Leases.promote_and_survey` reports.
     A lane is (queue, priority, tenant); every queue's lane of priority 0 is always asked. Among equal
     priorities that lane comes first which would have been given least after its next claim, if that brings
@@ -61,7 +63,7 @@ class Watermarks:
         lanes = self._ordered(lanes)
         if self._filled and self._unknown(lanes) > 1:
             most = min(most, _TASTE)
-        return ClaimRequest(lanes, [self._marks[lane].low for lane in lanes], most, follows_up, in_all)
+        return ClaimRequest(lanes, [self._begin(lane) for lane in lanes], most, follows_up, in_all)
 
     def known(self, matters: Callable[[Lane], bool]) -> tuple[list[Lane], list[int | None]]:
         """Return all known lanes, for a survey, and the watermarks of those that it is to look into.
@@ -116,6 +118,17 @@ class Watermarks:
             if lane not in self._marks:
                 self._marks[lane] = _Mark(low=first)
 
+    def look_back(self, found: Iterable[tuple[Lane, int]]) -> None:
+        """Let the next claim of each lane begin at its lowest seq, where that is below the watermark.
+
+        Args:
+            found: lanes with available rows and their lowest seq, from a survey of all.
+        """
+        for lane, first in found:
+            mark = self._marks.get(lane)
+            if mark is not None and first < mark.low:
+                mark.back = max(first, mark.cursor)
+
     def sweep(self, found: Sequence[tuple[Lane, int]], most: int) -> ClaimRequest | None:
         """Return a claim for what lies below the watermarks or in lanes unknown so far; None if nothing does.
 
@@ -155,6 +168,11 @@ class Watermarks:
         if len(self._marks) > MOST_LANES:
             keep = {*self._base, *found}
             self._marks = {lane: mark for lane, mark in self._marks.items() if lane in keep}
+
+    def _begin(self, lane: Lane) -> int:
+        mark = self._marks[lane]
+        begin, mark.back = mark.low if mark.back is None else min(mark.low, mark.back), None
+        return begin
 
     def _given(self, lane: Lane) -> int:
         """How much a lane has been given; one that had nothing for a while counts from where others are."""
