@@ -1,7 +1,7 @@
 -- The lanes of these queues that hold available rows, for who knows some of them (queue, priority, tenant): between any two of those a loose scan like
--- that of find_lanes, up to 1,000 lanes; and those with a low that hold something from there on. So it passes by nothing that
+-- that of find_lanes, up to 4,000 lanes; and those with a low that hold something from there on. So it passes by nothing that
 -- was claimed from a known lane since the last vacuum, which find_lanes does, and sees nothing below a watermark, either.
--- Index: steps_ready, a probe per known lane, three more for each change of the priority, up to four for each that is new.
+-- Index: steps_ready, a probe per known lane, another for a low, three more for each change of the priority, up to three for each that is new.
 create or replace function tributary.find_new_lanes(
     p_shard smallint, p_queues text[], p_known text[], p_priorities smallint[], p_tenants text[], p_lows bigint[]
 ) returns table (queue text, priority smallint, tenant_id text, first_seq bigint)
@@ -24,12 +24,12 @@ begin
             union all
             select q.name, 32768, '', null from unnest(p_queues) as q(name)
         ), lane as (
-            select k.queue, k.priority, k.tenant_id, null::bigint as seq, 0 as n,
+            select k.queue, k.priority, k.tenant_id, null::bigint as seq,
                    first_value(k.priority) over behind as next_priority, first_value(k.tenant_id) over behind as next_tenant
             from known as k
             window behind as (partition by k.queue order by k.priority desc, k.tenant_id rows between 1 following and 1 following)
             union all
-            select lane.queue, next.priority, next.tenant_id, next.seq, lane.n + 1, lane.next_priority, lane.next_tenant
+            select lane.queue, next.priority, next.tenant_id, next.seq, lane.next_priority, lane.next_tenant
             from lane
             cross join lateral (
                 -- up to the next known lane, where that has the same priority
@@ -47,6 +47,7 @@ begin
                 (select s.priority, s.tenant_id, s.seq from steps s
                  where s.shard = p_shard and s.state = 'available' and s.queue = lane.queue
                    and s.priority < lane.priority and s.priority > coalesce(lane.next_priority, -32769)
+                   and lane.next_priority is distinct from lane.priority
                  order by s.priority desc, s.tenant_id, s.seq limit 1)
                 union all
                 (select s.priority, s.tenant_id, s.seq from steps s
@@ -55,9 +56,8 @@ begin
                  order by s.tenant_id, s.seq limit 1)
                 limit 1
             ) as next
-            where lane.n < 1000
         )
-        select lane.queue, lane.priority::smallint, lane.tenant_id, lane.seq from lane where lane.seq is not null
+        (select lane.queue, lane.priority::smallint, lane.tenant_id, lane.seq from lane where lane.seq is not null limit 4000)
         union all
         select k.queue, k.priority::smallint, k.tenant_id, head.seq
         from known as k

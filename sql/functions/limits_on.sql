@@ -1,10 +1,12 @@
 -- What a worker has to know of these queues that are paused or limited, and of those of these tenants that have a limit, by its key (limit_of):
--- opens_in as queue_opens has it, null while paused. Index: queues is read as a whole, a small table; tenants_pkey.
+-- opens_in as queue_opens has it, null while paused. Index: queues_pkey, tenants_pkey.
 create or replace function tributary.limits_on(p_queues text[], p_tenants text[])
 returns table (name text, limited boolean, opens_in float8)
 language plpgsql volatile
 set search_path to tributary, pg_temp
 set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import psycopg
@@ -53,9 +54,10 @@ def test_without_wake_ups_looks_take_a_twentieth_of_the_time(monkeypatch):
     assert 4 <= database.looks <= 6
 
 
-def test_what_committed_seconds_late_waits_for_no_end_of_a_backlog(desk, crew):
+@pytest.mark.parametrize("queues", ["default", "default,idle:2"])
+def test_what_committed_seconds_late_waits_for_no_end_of_a_backlog(desk, crew, queues):
     """Its seq is below what is claimed by then, and with a backlog no claim of a process comes back short."""
-    crew("--concurrency", "4")
+    crew("--concurrency", "4", "--queues", queues)
     desk.until(desk.submit("trib.noop.v1"), "completed")
     with psycopg.connect(desk.url, application_name="test") as slow:
         # takes its seq now
@@ -65,3 +67,57 @@ def test_what_committed_seconds_late_waits_for_no_end_of_a_backlog(desk, crew):
         slow.commit()
     desk.until(late, "completed", timeout=5)
     assert desk.one(DONE)[0] < 2500
+
+
+class Full(Database):
+    """A database in which one queue has a backlog, by a clock of the test's own."""
+
+    def __init__(self, *ready):
+        super().__init__(ready=ready, gives=0)
+        self.now, self.whole, self.news = 100.0, 0, 0
+
+    def survey(self, shard, known=(), lows=()):
+        self.news += 1
+        return super().survey(shard, known, lows)
+
+    def promote_and_survey(self, shard):
+        self.whole += 1
+        return 0, Database.survey(self, shard)
+
+    def _rows(self, claim):
+        return super()._rows(replace(claim, lanes=sorted(claim.lanes, key=lambda lane: lane.queue != "free")))
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run(database, process, seconds):
+        monkeypatch.setattr(claiming, "time", SimpleNamespace(monotonic=lambda: database.now))
+        until = database.now + seconds
+        while database.now < until:
+            process.exchange(database, [], 10, {"bounded": 2}, 10)
+            database.now += 0.01
+        return process
+
+    return run
+
+
+@pytest.mark.parametrize("bounded", [[], ["bounded"]])
+def test_beside_a_backlog_all_is_surveyed_twice_a_second(run, bounded):
+    database = Full("free")
+    process = run(database, Claiming(0, ["free"], bounded), 10.0)
+    assert process.more, "what a queue with a bound has not says nothing of the other"
+    assert 18 <= database.whole <= 21
+    assert database.news >= 300
+
+
+def test_of_several_shards_the_one_whose_turn_it_is_learns_of_new_lanes(run):
+    database = Full("free")
+    process = Claiming(0, ["free"], [], alone=False)
+    run(database, process, 1.0)
+    assert (database.whole, database.news > 30) == (0, True)
+
+
+def test_beside_a_backlog_a_lane_that_is_full_of_what_is_for_others_is_passed_over(run):
+    database = Full("free", "others")
+    run(database, Claiming(0, ["others", "free"], []), 3.0)
+    assert 1 <= database.windows <= 6

@@ -37,7 +37,12 @@ def row(seq, queue="default", priority=0, tenant=""):
 
 
 def asked(marks, queues, most):
-    return marks.request(marks.lanes(queues), most)
+    return marks.request(marks.lanes(queues), most, follows_up=True)
+
+
+def take(marks, *rows):
+    """A claim over all known lanes has brought these rows, and no more."""
+    marks.took(asked(marks, ["a", "b"], 100), rows, short=False)
 
 
 def test_the_base_lanes_are_always_asked():
@@ -49,9 +54,9 @@ def test_the_base_lanes_are_always_asked():
 
 def test_a_claim_moves_the_watermark_to_its_lowest_row_and_never_back():
     marks = Watermarks(["a"])
-    marks.took([row(30, "a"), row(20, "a")])
+    take(marks, row(30, "a"), row(20, "a"))
     assert marks.low(Lane("a", 0, "")) == 20
-    marks.took([row(10, "a")])
+    take(marks, row(10, "a"))
     assert marks.low(Lane("a", 0, "")) == 20
 
 
@@ -70,7 +75,7 @@ def test_better_priorities_come_first_and_equals_take_turns():
 def test_a_sweep_asks_for_unknown_lanes_and_for_what_lies_behind():
     marks = Watermarks(["a"])
     assert marks.sweep([(Lane("a", 0, ""), 5)], 3) is None
-    marks.took([row(100, "a")])
+    take(marks, row(100, "a"))
     behind = marks.sweep([(Lane("a", 0, ""), 40), (Lane("a", 9, ""), 50)], 3)
     assert list(zip(behind.lanes, behind.lows, strict=True)) == [
         (Lane("a", 9, ""), 50),
@@ -85,15 +90,40 @@ def test_a_sweep_asks_for_unknown_lanes_and_for_what_lies_behind():
 def test_a_claim_begins_once_with_what_committed_late():
     marks = Watermarks(["a"])
     lane = Lane("a", 0, "")
-    marks.took([row(100, "a")])
+    take(marks, row(100, "a"))
     marks.look_back([(lane, 40), (Lane("a", 3, ""), 1)])
-    assert [list(asked(marks, ["a"], 5).lows) for _ in range(2)] == [[40], [100]]
+    request = asked(marks, ["a"], 5)
+    assert list(request.lows) == [40]
+    marks.took(request, [row(40, "a")], short=False)
+    assert list(asked(marks, ["a"], 5).lows) == [100]
     # what nobody here can run lies there, and was passed over
     marks.swept(lane, 70)
     marks.look_back([(lane, 40)])
-    assert list(asked(marks, ["a"], 5).lows) == [70]
+    request = asked(marks, ["a"], 5)
+    assert list(request.lows) == [70]
+    marks.took(request, [], short=True)
     marks.look_back([(lane, 120)])
     assert list(asked(marks, ["a"], 5).lows) == [100]
+
+
+def low_of(marks, lane, low):
+    """Return a claim, in which a lane begins there."""
+    request = asked(marks, ["a"], 2)
+    assert dict(zip(request.lanes, request.lows, strict=True))[lane] == low
+    return request
+
+
+def test_what_committed_late_waits_for_the_claim_that_comes_to_its_lane():
+    marks, late = Watermarks(["a"]), Lane("a", 0, "late")
+    take(marks, row(50, "a", 0, "late"), row(60, "a", 0, "late"))
+    take(marks, row(100, "a"))
+    marks.look_back([(late, 40)])
+    # another lane has enough for all that is asked for
+    request = low_of(marks, late, 40)
+    assert request.lanes[0] != late
+    marks.took(request, [row(101, "a")], short=False)
+    marks.took(low_of(marks, late, 40), [row(102, "a")], short=True)
+    low_of(marks, late, 50)
 
 
 def test_lanes_once_used_are_forgotten_but_not_the_base():
@@ -107,7 +137,7 @@ def test_lanes_once_used_are_forgotten_but_not_the_base():
 @given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(["", "t"]), st.integers(1, 1000)), max_size=30))
 def test_no_available_row_stays_hidden_from_a_sweep(found):
     marks = Watermarks(["a"])
-    marks.took([row(500, "a")])
+    take(marks, row(500, "a"))
     first = {}
     for priority, tenant, seq in found:
         lane = Lane("a", priority, tenant)
@@ -175,7 +205,8 @@ def drain(marks, ready, claims, most):
                 taken[lane.tenant] = count
                 ready[lane.tenant] -= count
                 left -= count
-        marks.took([row(1, "a", 0, tenant) for tenant, count in taken.items() for _ in range(count)])
+        rows = [row(1, "a", 0, tenant) for tenant, count in taken.items() for _ in range(count)]
+        marks.took(request, rows, short=left > 0)
         got.append(taken)
     return got
 
@@ -251,3 +282,34 @@ def test_of_more_tenants_than_a_claim_asks_those_with_work_come_first_and_each_i
     # all are known now and none holds anything but one: it is asked for, whoever else is known
     ready = {"t7": 5}
     assert drain(marks, ready, 1, 10) == [{"t7": 5}]
+
+
+def test_what_a_lane_once_had_at_once_says_nothing_of_smaller_claims():
+    marks, ready = Watermarks(["a", "b"]), {"big": 100_000, "other": 2_000}
+    drain(marks, ready, 8, 2_000)
+    # the other one is idle now, and claims have become small
+    drain(marks, ready, 1, 10)
+    ready["late"] = 100_000
+    got = drain(marks, ready, 20, 10)
+    assert {tenant for taken in got[:3] for tenant in taken} == {"big", "late"}
+    assert abs(sum("big" in taken for taken in got) - 10) <= 1
+
+
+def test_a_process_that_begins_beside_tenants_without_number_takes_little_for_a_while_only():
+    marks, ready = Watermarks(["a"]), {f"big{n}": 10_000 for n in range(1_000)}
+    got = drain(marks, ready, 100, 2_000)
+    assert [sum(taken.values()) for taken in got].count(2_000) > 30
+
+
+def test_claims_in_vain_are_counted_where_they_came_to_a_lane():
+    marks, lane = Watermarks(["a"]), Lane("a", 0, "x")
+    marks.learn([(lane, 1)])
+    request = asked(marks, ["a"], 5)
+    at = request.lanes.index(lane)
+    first = request.lanes[0]
+    marks.took(request, [row(1, "a", 0, first.tenant)], short=False)
+    assert marks.vain(lane) == 0, f"it came {at}."
+    marks.took(asked(marks, ["a"], 5), [], short=True)
+    assert marks.vain(lane) == 1
+    take(marks, row(1, "a", 0, "x"))
+    assert marks.vain(lane) == 0

@@ -69,3 +69,14 @@ def test_who_knows_nothing_is_told_of_all(offered):
     for tenant in ("x", "y"):
         kit.intent(offered, queue="a", tenant=tenant)
     assert set(found(offered, {})) == {("a", 0, "x"), ("a", 0, "y")}
+
+
+def test_of_tenants_without_number_four_thousand_are_told_of_at_once(offered):
+    offered.execute(
+        f"""select count(tributary.submit_intent('{kit.NAME}', '{{}}', queue => 'a', tenant => 't' || n))
+            from generate_series(1, 4100) as n"""
+    )
+    told = found(offered, {})
+    assert len(told) == 4_000
+    # who has learnt of them is told of the others
+    assert len(found(offered, dict.fromkeys(told))) == 100

@@ -218,6 +218,14 @@ def test_a_survey_tells_of_limited_tenants_that_have_work(offered, process):
     assert offered.execute(survey).fetchall()[-1] == ("tenant:acme", None, True, None)
 
 
+def test_a_survey_of_news_tells_of_limited_tenants_whose_lanes_are_known_though_they_have_nothing(offered):
+    limit(offered, concurrency=1)
+    limit(offered, "idle", concurrency=1)
+    news = """select queue, limited, opens_in from tributary.survey_news(
+        0::smallint, '{default}', '{default,default}', '{0,0}', '{acme,beta}', '{NULL,NULL}')"""
+    assert offered.execute(news).fetchall() == [("tenant:acme", True, 0)]
+
+
 def test_who_is_full_hides_nobody_behind_priorities(offered, process):
     limit(offered, concurrency=1)
     offered.execute(

@@ -28,6 +28,7 @@ _SURVEY_EVERY: Final = 0.05
 _SATURATED_EVERY: Final = 0.02
 _PROMOTE_EVERY: Final = 0.5
 _VAIN_LOOKS: Final = 10
+_VAIN_CLAIMS: Final = 10
 _MOST_BORNE: Final = 1_000
 
 
@@ -85,7 +86,8 @@ class Claiming:
         With what the outcomes release and this process goes on with, it may be ``in_all``.
         Sets ``more`` when another claim is likely to find work at once.
         """
-        if want > 0 and self._alone and time.monotonic() >= self._survey_at:
+        # with several shards a scout asks all of them, but not of tenants without number
+        if max(want, in_all) > 0 and (self._alone or self._saturated) and time.monotonic() >= self._survey_at:
             self._survey(leases)
         limited = self._limited_requests(min(want, free), room)
         requests = [*limited, *self._requests(want, room, in_all if ended else 0)]
@@ -95,18 +97,25 @@ class Claiming:
             self.vain += time.monotonic() - began
         self.freed.clear()
         rows: list[Row] = []
-        short = False
+        shorts: list[ClaimRequest] = []
         for request, reply in zip(requests, replies, strict=True):
-            self._marks.took(reply)
+            short = len(reply) < max(request.most, request.in_all) and claimed_of(reply) < request.most
+            self._marks.took(request, reply, short=short)
             self._bear(reply)
             rows += reply
             if reply and request in limited:
                 self._looks.clear()
-            if len(reply) < max(request.most, request.in_all) and claimed_of(reply) < request.most:
-                short = short or request not in limited or len(limited) == len(requests)
+            if short:
+                shorts.append(request)
                 self._limits.shut(request.lanes)
         if want > 0 or not in_all:
-            self.more = self._saturated = bool(requests) and not short
+            # queues with bounds say nothing of what is under none
+            judged = [request for request in requests if request.follows_up] or [
+                request for request in requests if request not in limited
+            ]
+            self.more = self._saturated = bool(requests) and not any(
+                request in shorts for request in judged or limited
+            )
         return refused, rows
 
     def attempts_ended(self, leases: Iterable[Held]) -> None:
@@ -159,7 +168,7 @@ class Claiming:
                 self._bear(reply)
                 rows += reply
             self._pass_over(leases, sweep, rows)
-        elif lanes:
+        else:
             self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane)])
         self._marks.forget(dict(found.lanes))
         spent = time.monotonic() - began
@@ -187,6 +196,7 @@ class Claiming:
         self._note(found)
         self._marks.learn(found.lanes)
         self._marks.look_back(found.lanes)
+        self._marks.forget(dict(found.lanes))
         ready = [lane.priority for lane, _ in found.lanes if self._limits.open(lane)]
         self.urgency = max(ready, default=0)
         self.more = self._promising = bool(ready)
@@ -196,13 +206,17 @@ class Claiming:
         """Learn of lanes that came up meanwhile: claims from known ones must not hide a better priority.
 
         While no claim comes back short no look is made. So twice a second all is asked for that a look sees,
-        and the next claim begins with what lies below the watermarks.
+        the next claims begin with what lies below the watermarks, and what is for others is passed over.
         """
         began = time.monotonic()
-        if self._saturated and began >= self._promoted_at + _PROMOTE_EVERY:
+        if self._alone and self._saturated and began >= self._promoted_at + _PROMOTE_EVERY:
             _, found = leases.promote_and_survey(self.shard)
             self._marks.learn(found.lanes)
             self._marks.look_back(found.lanes)
+            self._marks.forget(dict(found.lanes))
+            self._skip_foreign(
+                leases, [lane for lane, _ in found.lanes if self._marks.vain(lane) > _VAIN_CLAIMS]
+            )
             self._promoted_at = began + max(0.0, (time.monotonic() - began) / _DUTY - _PROMOTE_EVERY)
             spent = 0.0
         else:
@@ -283,7 +297,7 @@ class Claiming:
     def _vain(self, lane: Lane) -> bool:
         """Whether what is ready in a lane seems to be foreign; one under a limit has other reasons, too."""
         if not self._limits.holds(lane):
-            return True
+            return self._marks.vain(lane) > 0
         self._looks[lane] = self._looks.get(lane, 0) + 1
         return self._looks[lane] > _VAIN_LOOKS
 

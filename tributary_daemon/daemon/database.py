@@ -241,7 +241,7 @@ class DatabaseThread:
             self._reconcile_at = 0.0
         if now >= self._reconcile_at and (self._holdings.held or now < self._wary_until):
             self._reconcile(leases)
-        if self._intake.claims(self._want()) > 0 and (opens := self._turns.scout(leases)) is not None:
+        if self._want() > 0 and (opens := self._turns.scout(leases)) is not None:
             self._scan_at(opens)
         for claiming, claims in self._turns.order({held.shard for held, _ in self._holdings.ended}):
             self._exchange(leases, claiming, claims=claims)

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon.store.lanes import ClaimRequest, Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from tributary_daemon.store.db import Row
 
 MOST_LANES: Final = 64
 _TASTE: Final = 16
+_TASTES: Final = 64
 
 
 @dataclass(slots=True)
 class _Mark:
     low: int = 0
     cursor: int = 0
-    # where the next claim is to begin, once, if that is not the watermark
+    # where the next claim that comes to this lane is to begin, if that is not the watermark
     back: int | None = None
+    # how many claims in a row have come to it and found nothing
+    vain: int = 0
     served: int = 0
     # how many rows its last claim brought: the guess at what the next one will
     size: int | None = None
@@ -36,9 +39,10 @@ class Watermarks:
     priorities that lane comes first which would have been given least after its next claim, if that brings
     as much as its last: fair queueing by finish times. So tenants with much work, however many, delay one
     with little by no more than a claim; and a lane that had nothing for a while has no claim to what it did
-    not use, but for one claim. Where the last claim was filled by a lane unknown so far, and others are
-    unknown that hold something (a process has begun just now), the next one takes little, so that each is
-    known soon.
+    not use, but for one claim. A stream of ever new lanes comes before all others.
+
+    Where the last claim was filled by a lane unknown so far, and others are unknown that hold something (a
+    process has begun just now), the next ones take little, so that each is known soon.
     """
 
     def __init__(self, queues: Iterable[str]) -> None:
@@ -50,6 +54,7 @@ class Watermarks:
         self._level: dict[int, int] = {}
         # the last claim was filled by one lane, from which nothing had been claimed before
         self._filled = False
+        self._tastes = 0
 
     def lanes(self, queues: Iterable[str]) -> list[Lane]:
         """Return the known lanes of these queues."""
@@ -60,9 +65,13 @@ class Watermarks:
         self, lanes: Iterable[Lane], most: int, *, follows_up: bool = False, in_all: int = 0
     ) -> ClaimRequest:
         """Return a claim over lanes that `lanes` has named, best priority first."""
-        lanes = self._ordered(lanes)
-        if self._filled and self._unknown(lanes) > 1:
-            most = min(most, _TASTE)
+        lanes = self._ordered(lanes, most)
+        if follows_up and self._filled and self._unknown(lanes) > 1:
+            self._tastes += 1
+            if self._tastes <= _TASTES:
+                most = min(most, _TASTE)
+        elif follows_up:
+            self._tastes = 0
         return ClaimRequest(lanes, [self._begin(lane) for lane in lanes], most, follows_up, in_all)
 
     def known(self, matters: Callable[[Lane], bool]) -> tuple[list[Lane], list[int | None]]:
@@ -76,10 +85,15 @@ class Watermarks:
             mark.low if many or matters(lane) else None for lane, mark in self._marks.items()
         ]
 
-    def took(self, rows: Sequence[Row]) -> None:
+    def took(self, request: ClaimRequest, rows: Sequence[Row], *, short: bool) -> None:
         """Move the watermarks up to the lowest seq that a claim brought per lane.
 
         What became ready by the exchange itself says nothing of what waits: others may have been before it.
+
+        Args:
+            request: what was asked for.
+            rows: what came.
+            short: there was room for more, so each of its lanes was come to.
         """
         lowest: dict[tuple[str, int, str], int] = {}
         counts: dict[tuple[str, int, str], int] = {}
@@ -89,20 +103,27 @@ class Watermarks:
             counts[place] = counts.get(place, 0) + 1
             if not row[19] and seq < lowest.get(place, seq + 1):
                 lowest[place] = seq
+        self._reached(request.lanes, lowest, short=short)
+        largest: dict[int, int] = {}
+        for lane in request.lanes:
+            if lane in counts or lane in self._ready:
+                size = min(self._marks[lane].size or 0, request.most)
+                largest[lane.priority] = max(size, largest.get(lane.priority, 0))
         levels: dict[int, int] = {}
-        self._filled = len(counts) == 1
+        if request.follows_up:
+            self._filled = len(counts) == 1
         for place, count in counts.items():
             lane = Lane(*place)
             mark = self._marks.setdefault(lane, _Mark())
             self._filled = self._filled and mark.size is None
             mark.low = max(mark.low, lowest.get(place, mark.low))
-            levels[lane.priority] = max(self._finish(lane), levels.get(lane.priority, 0))
+            levels[lane.priority] = max(self._finish(lane, request.most), levels.get(lane.priority, 0))
             mark.served = self._given(lane) + count
             mark.size = count
-        # who waits comes after who was served, and is behind by no more than what one claim brings
-        largest = max((mark.size or 0 for mark in self._marks.values()), default=0)
         for priority, finish in levels.items():
-            self._level[priority] = max(self._level.get(priority, 0), finish - largest)
+            # who waits comes after who was served, and is behind by no more than what one claim brings
+            level = finish - largest.get(priority, 0)
+            self._level[priority] = max(self._level.get(priority, 0), level)
 
     def learn(self, found: Iterable[tuple[Lane, int]], *, all_of: bool = True) -> None:
         """Take note of which lanes hold rows, and of those unknown so far with their lowest seq.
@@ -119,7 +140,7 @@ class Watermarks:
                 self._marks[lane] = _Mark(low=first)
 
     def look_back(self, found: Iterable[tuple[Lane, int]]) -> None:
-        """Let the next claim of each lane begin at its lowest seq, where that is below the watermark.
+        """Let the next claim that comes to a lane begin at its lowest seq, where that is below the watermark.
 
         Args:
             found: lanes with available rows and their lowest seq, from a survey of all.
@@ -147,7 +168,7 @@ class Watermarks:
                 behind[lane] = max(first, mark.cursor)
         if not behind:
             return None
-        lanes = self._ordered(behind)
+        lanes = self._ordered(behind, most)
         return ClaimRequest(lanes, [behind[lane] for lane in lanes], most)
 
     def swept(self, lane: Lane, end: int | None) -> None:
@@ -169,27 +190,39 @@ class Watermarks:
             keep = {*self._base, *found}
             self._marks = {lane: mark for lane, mark in self._marks.items() if lane in keep}
 
+    def vain(self, lane: Lane) -> int:
+        """Return how many claims in a row have come to a lane and found nothing."""
+        mark = self._marks.get(lane)
+        return mark.vain if mark else 0
+
     def _begin(self, lane: Lane) -> int:
         mark = self._marks[lane]
-        begin, mark.back = mark.low if mark.back is None else min(mark.low, mark.back), None
-        return begin
+        return mark.low if mark.back is None else min(mark.low, mark.back)
+
+    def _reached(self, lanes: Sequence[Lane], gave: Collection[tuple[str, int, str]], *, short: bool) -> None:
+        """Note which lanes a claim has come to: all if it was short, else up to the last that gave rows."""
+        last = max((index for index, lane in enumerate(lanes) if lane in gave), default=-1)
+        for lane in lanes if short else lanes[: last + 1]:
+            mark = self._marks[lane]
+            mark.back = None
+            mark.vain = 0 if lane in gave else mark.vain + 1
 
     def _given(self, lane: Lane) -> int:
         """How much a lane has been given; one that had nothing for a while counts from where others are."""
         mark = self._marks.get(lane)
         return max(mark.served if mark else 0, self._level.get(lane.priority, 0))
 
-    def _finish(self, lane: Lane) -> int:
+    def _finish(self, lane: Lane, most: int) -> int:
         """How much a lane will have been given after its next claim, if that brings as much as its last."""
         mark = self._marks.get(lane)
-        return self._given(lane) + ((mark.size if mark else None) or 0)
+        return self._given(lane) + min((mark.size if mark else None) or 0, most)
 
     def _unknown(self, lanes: Sequence[Lane]) -> int:
         """How many lanes of the best priority with work nothing has been claimed from yet."""
         ready = [lane for lane in lanes if lane in self._ready]
         return sum(lane.priority == ready[0].priority and self._marks[lane].size is None for lane in ready)
 
-    def _ordered(self, lanes: Iterable[Lane]) -> list[Lane]:
+    def _ordered(self, lanes: Iterable[Lane], most: int) -> list[Lane]:
         # equals take turns: no queue and no tenant comes first for ever
         self._turn += 1
         grouped: dict[int, list[Lane]] = {}
@@ -202,8 +235,8 @@ class Watermarks:
             group = group[start:] + group[:start]
             if len(group) > MOST_LANES:
                 # not all are asked: those that held nothing a moment ago come last
-                group.sort(key=lambda lane: (lane not in self._ready, self._finish(lane)))
+                group.sort(key=lambda lane: (lane not in self._ready, self._finish(lane, most)))
             elif len(group) > 1:
-                group.sort(key=self._finish)
+                group.sort(key=lambda lane: self._finish(lane, most))
             ordered += group
         return ordered[:MOST_LANES]

@@ -14,8 +14,7 @@ def limit_keys(queue: str, tenant: str) -> tuple[str, ...]:
     return (queue,) if queue.startswith("~") else (queue, f"tenant:{tenant}")
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """Queue, priority and tenant: rows that a claim takes in one order."""
 
     queue: str
