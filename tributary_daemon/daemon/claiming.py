@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tributary_daemon.daemon.intake import claimed_of
 from tributary_daemon.daemon.limits import Limits
-from tributary_daemon.daemon.watermarks import Watermarks
+from tributary_daemon.daemon.watermarks import MOST_LANES, Watermarks
 from tributary_daemon.store.lanes import limit_keys
 
 if TYPE_CHECKING:
@@ -194,9 +194,9 @@ class Claiming:
     def note(self, found: Survey) -> None:
         """A scout has found lanes here."""
         self._note(found)
-        self._marks.learn(found.lanes)
+        # there may be more of them than a scout names
+        self._learn(found, all_of=len(found.lanes) < MOST_LANES)
         self._marks.look_back(found.lanes)
-        self._marks.forget(dict(found.lanes))
         ready = [lane.priority for lane, _ in found.lanes if self._limits.open(lane)]
         self.urgency = max(ready, default=0)
         self.more = self._promising = bool(ready)
@@ -209,25 +209,32 @@ class Claiming:
         the next claims begin with what lies below the watermarks, and what is for others is passed over.
         """
         began = time.monotonic()
-        if self._alone and self._saturated and began >= self._promoted_at + _PROMOTE_EVERY:
+        thorough = self._saturated and began >= self._promoted_at + _PROMOTE_EVERY
+        if thorough and self._alone:
             _, found = leases.promote_and_survey(self.shard)
-            self._marks.learn(found.lanes)
+            self._learn(found, all_of=True)
             self._marks.look_back(found.lanes)
-            self._marks.forget(dict(found.lanes))
-            self._skip_foreign(
-                leases, [lane for lane, _ in found.lanes if self._marks.vain(lane) > _VAIN_CLAIMS]
-            )
             self._promoted_at = began + max(0.0, (time.monotonic() - began) / _DUTY - _PROMOTE_EVERY)
             spent = 0.0
         else:
             lanes, lows = self._marks.known(self._limits.holds)
             found = leases.survey(self.shard, lanes, lows)
-            self._marks.learn(found.lanes, all_of=all(low is not None for low in lows))
+            self._learn(found, all_of=None not in lows)
             spent = time.monotonic() - began
         self._note(found)
+        if thorough:
+            self._promoted_at = max(self._promoted_at, began)
+            vain = self._marks.in_vain(_VAIN_CLAIMS)
+            free = [lane for lane in vain if self._limits.open(lane) and not self._limits.holds(lane)]
+            self._skip_foreign(leases, free)
         self._survey_at = began + max(
             _SATURATED_EVERY if self._saturated else _SURVEY_EVERY, spent / _SURVEYS_DUTY
         )
+
+    def _learn(self, found: Survey, *, all_of: bool) -> None:
+        self._marks.learn(found.lanes, all_of=all_of)
+        if all_of:
+            self._marks.forget(dict(found.lanes))
 
     def _note(self, found: Survey) -> None:
         self._limits.learn(found.openings, (lane for lane, _ in found.lanes))

@@ -195,6 +195,10 @@ class Watermarks:
         mark = self._marks.get(lane)
         return mark.vain if mark else 0
 
+    def in_vain(self, claims: int) -> list[Lane]:
+        """Return lanes that seem to hold rows, of which more claims in a row than these got none."""
+        return [lane for lane in self._ready if self.vain(lane) > claims]
+
     def _begin(self, lane: Lane) -> int:
         mark = self._marks[lane]
         return mark.low if mark.back is None else min(mark.low, mark.back)
