@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from types import SimpleNamespace
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 from tests.daemon.test_queue_limits import Database
 from tributary_daemon.daemon import claiming
 from tributary_daemon.daemon.claiming import Claiming
+from tributary_daemon.store.lanes import Lane, Survey
 
 BACKLOG = """
     select count(tributary.submit_intent('t.sleep.v1', '{"seconds": 0.02}')) from generate_series(1, 3000)
@@ -90,11 +92,11 @@ class Full(Database):
 
 @pytest.fixture
 def run(monkeypatch):
-    def run(database, process, seconds):
+    def run(database, process, seconds, wants=(10,)):
         monkeypatch.setattr(claiming, "time", SimpleNamespace(monotonic=lambda: database.now))
-        until = database.now + seconds
+        until, wants = database.now + seconds, cycle(wants)
         while database.now < until:
-            process.exchange(database, [], 10, {"bounded": 2}, 10)
+            process.exchange(database, [], next(wants), {"bounded": 2}, 10)
             database.now += 0.01
         return process
 
@@ -102,19 +104,45 @@ def run(monkeypatch):
 
 
 @pytest.mark.parametrize("bounded", [[], ["bounded"]])
-def test_beside_a_backlog_all_is_surveyed_twice_a_second(run, bounded):
+# what has ended is written between claims, too
+@pytest.mark.parametrize("wants", [[10], [0, 0, 10]])
+def test_beside_a_backlog_all_is_surveyed_twice_a_second(run, bounded, wants):
     database = Full("free")
-    process = run(database, Claiming(0, ["free"], bounded), 10.0)
+    process = run(database, Claiming(0, ["free"], bounded), 10.0, wants)
     assert process.more, "what a queue with a bound has not says nothing of the other"
-    assert 18 <= database.whole <= 21
+    assert 17 <= database.whole <= 21
     assert database.news >= 300
+
+
+def test_a_process_whose_steps_leave_no_room_for_claims_surveys_as_well(monkeypatch):
+    database = Full("free")
+    monkeypatch.setattr(claiming, "time", SimpleNamespace(monotonic=lambda: database.now))
+    process = Claiming(0, ["free"], [])
+    for _ in range(100):
+        process.exchange(database, [object()], 0, {}, 10, in_all=5)
+        database.now += 0.01
+    assert database.news + database.whole >= 15
+
+
+@pytest.mark.parametrize(("tenants", "known"), [(70, 71), (1_000, 1_071)])
+def test_lanes_that_hold_nothing_are_forgotten_where_a_survey_names_all(run, tenants, known):
+    database = Full("free")
+    process = Claiming(0, ["free"], [])
+    process._marks.learn([(Lane("free", 0, f"old{n}"), 1) for n in range(70)])
+    lanes = [(Lane("free", 0, f"t{n}"), 1) for n in range(tenants)]
+    database.survey = lambda shard, known=(), lows=(): Survey([], [])
+    database.promote_and_survey = lambda shard: (0, Survey(lanes, []))
+    process._saturated = True
+    process._survey(database)
+    assert len(process._marks.lanes(["free"])) == known
 
 
 def test_of_several_shards_the_one_whose_turn_it_is_learns_of_new_lanes(run):
     database = Full("free")
     process = Claiming(0, ["free"], [], alone=False)
     run(database, process, 1.0)
-    assert (database.whole, database.news > 30) == (0, True)
+    run(database, process, 1.0, wants=[0, 10])
+    assert (database.whole, database.news > 60) == (0, True)
 
 
 def test_beside_a_backlog_a_lane_that_is_full_of_what_is_for_others_is_passed_over(run):

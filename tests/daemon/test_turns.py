@@ -116,6 +116,24 @@ def test_what_is_for_others_in_all_shards_takes_a_tenth_of_the_time(run):
     assert busy / (scouts.now - began) < 0.12
 
 
+def test_what_is_under_way_goes_on_for_a_second_in_a_shard_whose_turn_is_over(run):
+    process, scouts = run(4, {0: 0, 1: 0})
+    at = rounds(process, scouts, 0.1)[0]
+    first = process.claimings[at]
+    del scouts.ready[at]
+    first.more = False
+    assert rounds(process, scouts, 0.05)[-1] == 1 - at
+    assert process.goes_on(first)
+    assert not process.goes_on(process.claimings[2]), "it had no turn"
+    scouts.ready[3] = 9
+    rounds(process, scouts, 0.2)
+    assert not process.goes_on(first), "something better waits"
+    del scouts.ready[3]
+    rounds(process, scouts, 0.1)
+    scouts.now += 1.0
+    assert not process.goes_on(first)
+
+
 def test_shards_without_work_are_asked_nothing(run):
     process, scouts = run(16, {})
     process.hurry()

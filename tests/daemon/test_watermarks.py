@@ -94,7 +94,11 @@ def test_a_claim_begins_once_with_what_committed_late():
     marks.look_back([(lane, 40), (Lane("a", 3, ""), 1)])
     request = asked(marks, ["a"], 5)
     assert list(request.lows) == [40]
-    marks.took(request, [row(40, "a")], short=False)
+    # there may be more of it, if that was all that was asked for
+    marks.took(request, [row(40, "a"), row(45, "a")], short=False)
+    request = asked(marks, ["a"], 5)
+    assert list(request.lows) == [46]
+    marks.took(request, [row(60, "a"), row(110, "a")], short=False)
     assert list(asked(marks, ["a"], 5).lows) == [100]
     # what nobody here can run lies there, and was passed over
     marks.swept(lane, 70)
@@ -313,3 +317,37 @@ def test_claims_in_vain_are_counted_where_they_came_to_a_lane():
     assert marks.vain(lane) == 1
     take(marks, row(1, "a", 0, "x"))
     assert marks.vain(lane) == 0
+
+
+def test_a_lane_that_nothing_was_ready_in_had_no_claim_in_vain():
+    marks, lane = Watermarks(["a"]), Lane("a", 0, "x")
+    marks.learn([(lane, 1)])
+    take(marks, row(1, "a", 0, "x"))
+    marks.learn([])
+    for _ in range(20):
+        marks.took(asked(marks, ["a"], 5), [], short=True)
+    # its tenant comes back with so much that it looks like what is for others
+    marks.learn([(lane, 100)])
+    assert marks.in_vain(10) == []
+    for _ in range(11):
+        marks.took(asked(marks, ["a"], 5), [], short=True, opened=lambda _: False)
+    assert marks.in_vain(10) == [], "it is paused"
+    for _ in range(11):
+        marks.took(asked(marks, ["a"], 5), [], short=True)
+    assert marks.in_vain(10) == [lane]
+    marks.skip(lane, 200)
+    marks.skip(Lane("a", 7, "unknown"), 200)
+    assert marks.low(lane) == 200
+
+
+def test_what_a_bounded_queue_is_given_says_nothing_of_turns_elsewhere():
+    marks = Watermarks(["a", "b"])
+    tenants, given = ("x", "y", "z"), dict.fromkeys("xyz", 0)
+    marks.learn([(Lane("a", 0, tenant), 1) for tenant in tenants] + [(Lane("b", 0, ""), 1)])
+    for _ in range(300):
+        first = asked(marks, ["a"], 10)
+        marks.took(first, [row(1, "a", 0, first.lanes[0].tenant)] * 10, short=False)
+        given[first.lanes[0].tenant] = given.get(first.lanes[0].tenant, 0) + 10
+        bounded = marks.request(marks.lanes(["b"]), 10, among="b")
+        marks.took(bounded, [row(1, "b")] * 10, short=False)
+    assert [given[tenant] > 700 for tenant in tenants] == [True] * 3

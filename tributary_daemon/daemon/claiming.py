@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tributary_daemon.daemon.intake import claimed_of
 from tributary_daemon.daemon.limits import Limits
 from tributary_daemon.daemon.watermarks import MOST_LANES, Watermarks
-from tributary_daemon.store.lanes import limit_keys
+from tributary_daemon.store.lanes import MOST_SURVEYED, limit_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,8 @@ _SATURATED_EVERY: Final = 0.02
 _PROMOTE_EVERY: Final = 0.5
 _VAIN_LOOKS: Final = 10
 _VAIN_CLAIMS: Final = 10
+# no queue has such a name
+_LIMITS: Final = "*"
 _MOST_BORNE: Final = 1_000
 
 
@@ -100,7 +102,9 @@ class Claiming:
         shorts: list[ClaimRequest] = []
         for request, reply in zip(requests, replies, strict=True):
             short = len(reply) < max(request.most, request.in_all) and claimed_of(reply) < request.most
-            self._marks.took(request, reply, short=short)
+            # where a limit refuses, lanes are not come to
+            come = short and request not in limited
+            self._marks.took(request, reply, short=come, opened=self._limits.open)
             self._bear(reply)
             rows += reply
             if reply and request in limited:
@@ -108,7 +112,7 @@ class Claiming:
             if short:
                 shorts.append(request)
                 self._limits.shut(request.lanes)
-        if want > 0 or not in_all:
+        if want > 0:
             # queues with bounds say nothing of what is under none
             judged = [request for request in requests if request.follows_up] or [
                 request for request in requests if request not in limited
@@ -170,7 +174,8 @@ class Claiming:
             self._pass_over(leases, sweep, rows)
         else:
             self._skip_foreign(leases, [lane for lane, _ in lanes if self._vain(lane)])
-        self._marks.forget(dict(found.lanes))
+        if len(found.lanes) < MOST_SURVEYED:
+            self._marks.forget(dict(found.lanes))
         spent = time.monotonic() - began
         if not rows:
             self.vain += spent
@@ -212,7 +217,7 @@ class Claiming:
         thorough = self._saturated and began >= self._promoted_at + _PROMOTE_EVERY
         if thorough and self._alone:
             _, found = leases.promote_and_survey(self.shard)
-            self._learn(found, all_of=True)
+            self._learn(found, all_of=len(found.lanes) < MOST_SURVEYED)
             self._marks.look_back(found.lanes)
             self._promoted_at = began + max(0.0, (time.monotonic() - began) / _DUTY - _PROMOTE_EVERY)
             spent = 0.0
@@ -245,7 +250,7 @@ class Claiming:
         if max(want, in_all) > 0 and (lanes := self._lanes(self._open, held=False)):
             requests.append(self._marks.request(lanes, want, follows_up=True, in_all=in_all))
         requests += [
-            self._marks.request(self._marks.lanes([queue]), room[queue])
+            self._marks.request(self._marks.lanes([queue]), room[queue], among=queue)
             for queue in self._bounded
             if room.get(queue, 0) > 0 and not self._holds_some(queue)
         ]
@@ -257,12 +262,12 @@ class Claiming:
             return []
         requests = []
         if lanes := self._lanes(self._open, held=True):
-            requests.append(self._marks.request(lanes, free))
+            requests.append(self._marks.request(lanes, free, among=_LIMITS))
         for queue in self._bounded:
             most = min(free, room.get(queue, 0))
             if most > 0 and self._holds_some(queue):
                 lanes = [lane for lane in self._marks.lanes([queue]) if self._limits.open(lane)]
-                requests += [self._marks.request(lanes, most)] if lanes else []
+                requests += [self._marks.request(lanes, most, among=queue)] if lanes else []
         return requests
 
     def _lanes(self, queues: Iterable[str], *, held: bool) -> list[Lane]:

@@ -259,6 +259,8 @@ class DatabaseThread:
         # a finish may have released what comes next, so a claim goes with it whenever there is room
         want = self._want() if claims and (claiming.more or mine) else 0
         most, in_all = self._intake.claims(want), self._intake.in_all(want, len(mine))
+        if mine and not claims and self._turns.goes_on(claiming):
+            in_all = self._intake.in_all(self._want(), len(mine))
         room = self._holdings.room(self._bounded) if want > 0 else {}
         claiming.attempts_ended([held for held, _ in mine])
         if not (mine or claiming.freed) and most <= 0:

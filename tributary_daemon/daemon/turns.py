@@ -18,6 +18,8 @@ _DUTY: Final = 0.1
 _BREATH: Final = 3.0
 # a change of the shard costs a round trip for what is left of the one before
 _TURN: Final = 0.25
+# seconds from the beginning of its last turn in which what is under way in a shard goes on there
+_GOES_ON: Final = 1.0
 # so many turns follow priorities, then one the order of the shards: nothing starves
 _BY_PRIORITY: Final = 3
 # what shards of other workers have left lying so long is helped with, and looked for so often
@@ -53,6 +55,7 @@ class Turns:
         # whose turn it is, and how far the two ways of choosing have come
         self._at = self._ranked = self._plain = first % shards
         self._until = 0.0
+        self._began: dict[int, float] = {}
         self._turn = 0
         self._asked = not self._alone
         self._scout_at = self._hurried_at = self._help_at = 0.0
@@ -153,6 +156,18 @@ class Turns:
             if claiming.more:
                 yield claiming, True
 
+    def goes_on(self, claiming: Claiming) -> bool:
+        """Whether steps that a finish releases are gone on with, though it is the turn of another shard.
+
+        They would be written as available, only to be found and locked and written again. But what is long
+        must not keep this process from others, nor what is worse from better.
+        """
+        return (
+            claiming.shard in self._own
+            and claiming.urgency >= self.claimings[self._at].urgency
+            and time.monotonic() < self._began.get(claiming.shard, 0.0) + _GOES_ON
+        )
+
     def _choose(self) -> Claiming | None:
         """Return whose turn it is among those that seem to hold work."""
         now = time.monotonic()
@@ -170,6 +185,7 @@ class Turns:
             self._plain = self._next(self._plain, [one.shard for one in ready])
             self._at = self._plain
         self._until = now + _TURN
+        self._began[self._at] = now
         return self.claimings[self._at]
 
     def _next(self, last: int, shards: Iterable[int]) -> int:

@@ -25,7 +25,9 @@ class _Mark:
     back: int | None = None
     # how many claims in a row have come to it and found nothing
     vain: int = 0
+    # by claims of `among`
     served: int = 0
+    among: str = ""
     # how many rows its last claim brought: the guess at what the next one will
     size: int | None = None
 
@@ -50,8 +52,8 @@ class Watermarks:
         self._marks: dict[Lane, _Mark] = {lane: _Mark() for lane in self._base}
         self._turn = 0
         self._ready: frozenset[Lane] = frozenset()
-        # by priority: no lane that waits has been given less
-        self._level: dict[int, int] = {}
+        # by kind of claim and priority: no lane that waits has been given less
+        self._level: dict[tuple[str, int], int] = {}
         # the last claim was filled by one lane, from which nothing had been claimed before
         self._filled = False
         self._tastes = 0
@@ -62,17 +64,17 @@ class Watermarks:
         return [lane for lane in self._marks if lane.queue in wanted]
 
     def request(
-        self, lanes: Iterable[Lane], most: int, *, follows_up: bool = False, in_all: int = 0
+        self, lanes: Iterable[Lane], most: int, *, follows_up: bool = False, in_all: int = 0, among: str = ""
     ) -> ClaimRequest:
         """Return a claim over lanes that `lanes` has named, best priority first."""
-        lanes = self._ordered(lanes, most)
+        lanes = self._ordered(lanes, most, among)
         if follows_up and self._filled and self._unknown(lanes) > 1:
             self._tastes += 1
             if self._tastes <= _TASTES:
                 most = min(most, _TASTE)
         elif follows_up:
             self._tastes = 0
-        return ClaimRequest(lanes, [self._begin(lane) for lane in lanes], most, follows_up, in_all)
+        return ClaimRequest(lanes, [self._begin(lane) for lane in lanes], most, follows_up, in_all, among)
 
     def known(self, matters: Callable[[Lane], bool]) -> tuple[list[Lane], list[int | None]]:
         """Return all known lanes, for a survey, and the watermarks of those that it is to look into.
@@ -85,7 +87,14 @@ class Watermarks:
             mark.low if many or matters(lane) else None for lane, mark in self._marks.items()
         ]
 
-    def took(self, request: ClaimRequest, rows: Sequence[Row], *, short: bool) -> None:
+    def took(
+        self,
+        request: ClaimRequest,
+        rows: Sequence[Row],
+        *,
+        short: bool,
+        opened: Callable[[Lane], bool] = lambda _: True,
+    ) -> None:
         """Move the watermarks up to the lowest seq that a claim brought per lane.
 
         What became ready by the exchange itself says nothing of what waits: others may have been before it.
@@ -94,6 +103,7 @@ class Watermarks:
             request: what was asked for.
             rows: what came.
             short: there was room for more, so each of its lanes was come to.
+            opened: whether a lane might give anything, as far as is known; no pause or limit forbids it.
         """
         lowest: dict[tuple[str, int, str], int] = {}
         counts: dict[tuple[str, int, str], int] = {}
@@ -103,7 +113,10 @@ class Watermarks:
             counts[place] = counts.get(place, 0) + 1
             if not row[19] and seq < lowest.get(place, seq + 1):
                 lowest[place] = seq
-        self._reached(request.lanes, lowest, short=short)
+        for lane in self._reached(request.lanes, rows, lowest, short=short):
+            # of what came up only now a claim may have missed it, too
+            vain = lane in self._ready and lane not in lowest and opened(lane)
+            self._marks[lane].vain = self._marks[lane].vain + 1 if vain else 0
         largest: dict[int, int] = {}
         for lane in request.lanes:
             if lane in counts or lane in self._ready:
@@ -112,18 +125,19 @@ class Watermarks:
         levels: dict[int, int] = {}
         if request.follows_up:
             self._filled = len(counts) == 1
+        among = request.among
         for place, count in counts.items():
             lane = Lane(*place)
             mark = self._marks.setdefault(lane, _Mark())
             self._filled = self._filled and mark.size is None
             mark.low = max(mark.low, lowest.get(place, mark.low))
-            levels[lane.priority] = max(self._finish(lane, request.most), levels.get(lane.priority, 0))
-            mark.served = self._given(lane) + count
+            levels[lane.priority] = max(self._finish(lane, request.most, among), levels.get(lane.priority, 0))
+            mark.served, mark.among = self._given(lane, among) + count, among
             mark.size = count
         for priority, finish in levels.items():
             # who waits comes after who was served, and is behind by no more than what one claim brings
             level = finish - largest.get(priority, 0)
-            self._level[priority] = max(self._level.get(priority, 0), level)
+            self._level[among, priority] = max(self._level.get((among, priority), 0), level)
 
     def learn(self, found: Iterable[tuple[Lane, int]], *, all_of: bool = True) -> None:
         """Take note of which lanes hold rows, and of those unknown so far with their lowest seq.
@@ -168,7 +182,7 @@ class Watermarks:
                 behind[lane] = max(first, mark.cursor)
         if not behind:
             return None
-        lanes = self._ordered(behind, most)
+        lanes = self._ordered(behind, most, "")
         return ClaimRequest(lanes, [behind[lane] for lane in lanes], most)
 
     def swept(self, lane: Lane, end: int | None) -> None:
@@ -177,7 +191,8 @@ class Watermarks:
 
     def skip(self, lane: Lane, end: int) -> None:
         """The window from the watermark on held nothing for this process; go on behind it."""
-        self._marks[lane].low = max(self._marks[lane].low, end)
+        if mark := self._marks.get(lane):
+            mark.low = max(mark.low, end)
 
     def low(self, lane: Lane) -> int:
         """Return the watermark of a lane."""
@@ -203,30 +218,45 @@ class Watermarks:
         mark = self._marks[lane]
         return mark.low if mark.back is None else min(mark.low, mark.back)
 
-    def _reached(self, lanes: Sequence[Lane], gave: Collection[tuple[str, int, str]], *, short: bool) -> None:
-        """Note which lanes a claim has come to: all if it was short, else up to the last that gave rows."""
+    def _reached(
+        self,
+        lanes: Sequence[Lane],
+        rows: Sequence[Row],
+        gave: Collection[tuple[str, int, str]],
+        *,
+        short: bool,
+    ) -> Sequence[Lane]:
+        """Return which lanes a claim has come to: all if it was short, else up to the last that gave rows."""
         last = max((index for index, lane in enumerate(lanes) if lane in gave), default=-1)
-        for lane in lanes if short else lanes[: last + 1]:
+        reached = lanes if short else lanes[: last + 1]
+        for index, lane in enumerate(reached):
             mark = self._marks[lane]
-            mark.back = None
-            mark.vain = 0 if lane in gave else mark.vain + 1
+            if mark.back is not None:
+                mark.back = self._rest(lane, rows) if index == last and not short else None
+        return reached
 
-    def _given(self, lane: Lane) -> int:
+    def _rest(self, lane: Lane, rows: Sequence[Row]) -> int | None:
+        """Return where more may lie below the watermark than was asked for; None if a claim came so far."""
+        highest = max(row[2] for row in rows if not row[19] and (row[6], row[14], row[15]) == lane)
+        return highest + 1 if highest < self._marks[lane].low else None
+
+    def _given(self, lane: Lane, among: str) -> int:
         """How much a lane has been given; one that had nothing for a while counts from where others are."""
         mark = self._marks.get(lane)
-        return max(mark.served if mark else 0, self._level.get(lane.priority, 0))
+        served = mark.served if mark and mark.among == among else 0
+        return max(served, self._level.get((among, lane.priority), 0))
 
-    def _finish(self, lane: Lane, most: int) -> int:
+    def _finish(self, lane: Lane, most: int, among: str) -> int:
         """How much a lane will have been given after its next claim, if that brings as much as its last."""
         mark = self._marks.get(lane)
-        return self._given(lane) + min((mark.size if mark else None) or 0, most)
+        return self._given(lane, among) + min((mark.size if mark else None) or 0, most)
 
     def _unknown(self, lanes: Sequence[Lane]) -> int:
         """How many lanes of the best priority with work nothing has been claimed from yet."""
         ready = [lane for lane in lanes if lane in self._ready]
         return sum(lane.priority == ready[0].priority and self._marks[lane].size is None for lane in ready)
 
-    def _ordered(self, lanes: Iterable[Lane], most: int) -> list[Lane]:
+    def _ordered(self, lanes: Iterable[Lane], most: int, among: str) -> list[Lane]:
         # equals take turns: no queue and no tenant comes first for ever
         self._turn += 1
         grouped: dict[int, list[Lane]] = {}
@@ -239,8 +269,8 @@ class Watermarks:
             group = group[start:] + group[:start]
             if len(group) > MOST_LANES:
                 # not all are asked: those that held nothing a moment ago come last
-                group.sort(key=lambda lane: (lane not in self._ready, self._finish(lane, most)))
+                group.sort(key=lambda lane: (lane not in self._ready, self._finish(lane, most, among)))
             elif len(group) > 1:
-                group.sort(key=lambda lane: self._finish(lane, most))
+                group.sort(key=lambda lane: self._finish(lane, most, among))
             ordered += group
         return ordered[:MOST_LANES]

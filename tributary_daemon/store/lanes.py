@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+MOST_SURVEYED: Final = 1000
+"""So many lanes of tenants without a limit a survey names (`leases`), and no more."""
 
 
 def limit_keys(queue: str, tenant: str) -> tuple[str, ...]:
@@ -37,6 +40,7 @@ class ClaimRequest:
         most: rows.
         follows_up: what becomes ready by the finish before it counts, where it is next in line.
         in_all: rows with those that are handed on, if that is more than ``most``.
+        among: whose turn it is, is counted among claims with the same: empty, a bounded queue, or limits.
     """
 
     lanes: Sequence[Lane]
@@ -44,6 +48,7 @@ class ClaimRequest:
     most: int
     follows_up: bool = False
     in_all: int = 0
+    among: str = ""
 
 
 class Opening(NamedTuple):
