@@ -351,3 +351,30 @@ def test_what_a_bounded_queue_is_given_says_nothing_of_turns_elsewhere():
         bounded = marks.request(marks.lanes(["b"]), 10, among="b")
         marks.took(bounded, [row(1, "b")] * 10, short=False)
     assert [given[tenant] > 700 for tenant in tenants] == [True] * 3
+
+
+def goes_on(marks, ready):
+    """A tenant's chains leave room for nothing else for a while; return who comes first afterwards."""
+    marks.learn([(Lane("a", 0, tenant), 1) for tenant in ready])
+    handed = [(*row(1, "a", 0, "chain")[:19], 1)] * 10
+    for _ in range(50):
+        marks.took(marks.request(marks.lanes(["a"]), 0, follows_up=True, in_all=10), handed, short=False)
+    marks.learn([(Lane("a", 0, tenant), 1) for tenant in ("chain", "other")])
+    turns = []
+    for _ in range(60):
+        request = asked(marks, ["a"], 10)
+        first = next(lane.tenant for lane in request.lanes if lane.tenant)
+        marks.took(request, [row(1, "a", 0, first)] * 10, short=False)
+        turns.append(first)
+    return turns
+
+
+def test_what_is_handed_on_takes_no_turn_away_from_who_waits():
+    turns = goes_on(Watermarks(["a"]), ["chain", "other"])
+    assert turns[:49] == ["other"] * 49, "it has as much to come as the chains were given"
+    assert {*turns[49:]} == {"chain", "other"}
+
+
+def test_who_comes_back_has_no_claim_to_what_was_handed_on_meanwhile():
+    turns = goes_on(Watermarks(["a"]), ["chain"])
+    assert 28 <= turns.count("other") <= 32

@@ -113,7 +113,8 @@ class Watermarks:
             counts[place] = counts.get(place, 0) + 1
             if not row[19] and seq < lowest.get(place, seq + 1):
                 lowest[place] = seq
-        for lane in self._reached(request.lanes, rows, lowest, short=short):
+        reached = self._reached(request.lanes, rows, lowest, short=short)
+        for lane in reached:
             # of what came up only now a claim may have missed it, too
             vain = lane in self._ready and lane not in lowest and opened(lane)
             self._marks[lane].vain = self._marks[lane].vain + 1 if vain else 0
@@ -135,8 +136,11 @@ class Watermarks:
             mark.served, mark.among = self._given(lane, among) + count, among
             mark.size = count
         for priority, finish in levels.items():
-            # who waits comes after who was served, and is behind by no more than what one claim brings
-            level = finish - largest.get(priority, 0)
+            # who waits comes after who was served, and is behind by no more than what one claim brings;
+            # but what was handed on came in no order of turns
+            waiting = [lane for lane in request.lanes[len(reached) :] if lane in self._ready]
+            starts = [self._given(lane, among) for lane in waiting if lane.priority == priority]
+            level = min([finish - largest.get(priority, 0), *starts])
             self._level[among, priority] = max(self._level.get((among, priority), 0), level)
 
     def learn(self, found: Iterable[tuple[Lane, int]], *, all_of: bool = True) -> None:
