@@ -10,6 +10,7 @@ import time
 import psycopg
 import pytest
 
+from tributary_daemon import Client
 from tributary_daemon.model.ids import slot_of
 
 SHARDS = 4
@@ -149,3 +150,29 @@ def test_a_worker_refuses_shards_that_are_not_there(split, trib):
     assert done.returncode != 0
     assert "the database has 4 shards, none of 7" in done.stderr + done.stdout
     assert trib("worker", "--shards", "3-1").returncode == 2
+
+
+CHAIN = "name: w.chain.v1\nsteps:\n  s1: {task: trib.noop.v1}\n" + "".join(
+    f"  s{n}: {{task: trib.noop.v1, needs: [s{n - 1}]}}\n" for n in range(2, 9)
+)
+# what a process has gone on with was claimed by the very statement that wrote its parent's end
+GONE_ON = """
+    select avg((child.claimed_at = parent.finished_at)::integer)::float8
+    from tributary.steps child join tributary.steps parent using (shard, run_id)
+    where child.step_id is not null and parent.step_id is not null and child.ordinal = parent.ordinal + 1
+"""
+
+
+def test_chains_go_on_in_a_shard_whose_turn_is_over(split, database, worker, eventually, tmp_path):
+    path = tmp_path / "chain.yaml"
+    path.write_text(CHAIN)
+    with Client(database) as client:
+        client.register(str(path))
+    split.execute("select count(tributary.submit_workflow('w.chain.v1')) from generate_series(1, 1200)")
+    worker("--processes", 1)
+    eventually(
+        lambda: split.execute("select bool_and(state = 'completed') from tributary.runs").fetchone()[0],
+        60,
+        "all runs are done",
+    )
+    assert split.execute(GONE_ON).fetchone()[0] > 0.6

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from tributary_daemon.store.db import Row
 
 MOST_LANES: Final = 64
+# rows of a claim that only has to tell large lanes from small ones
 _TASTE: Final = 16
+# so many of them in a row: beside a thousand large lanes a process would do little else
 _TASTES: Final = 64
 
 
@@ -230,7 +232,10 @@ class Watermarks:
         *,
         short: bool,
     ) -> Sequence[Lane]:
-        """Return which lanes a claim has come to: all if it was short, else up to the last that gave rows."""
+        """Return which lanes a claim has come to, and has so looked back in.
+
+        All if it was short, else those up to the last that gave rows.
+        """
         last = max((index for index, lane in enumerate(lanes) if lane in gave), default=-1)
         reached = lanes if short else lanes[: last + 1]
         for index, lane in enumerate(reached):
